@@ -1,0 +1,102 @@
+# make            the examples
+# make demo       the main job against a loopback gateway (a real account only with DEMO_LIVE=1)
+# make test       everything that must hold, ends with "N passed, N failed"
+# make size       sizes of the object, of the client's memory and of its stack
+# make install    PREFIX=/usr/local DESTDIR=
+# Needs git, make and a C compiler; demo and test install what else they need.
+
+PREFIX ?= /usr/local
+BUILD ?= build
+CFLAGS ?= -O2 -g
+WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
+C99 = -std=c99 $(WARNINGS)
+POSIX = $(C99) -D_GNU_SOURCE
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+INTEGRATION = $(patsubst tests/integration/%.c,%,$(wildcard tests/integration/test_*.c))
+GATEWAY = $(BUILD)/tests/gateway
+RAW = $(BUILD)/tests/raw_server
+CERTS = $(BUILD)/tests/certs/stamp
+PROGRAMS = $(UNIT:%=$(BUILD)/tests/unit/%) $(INTEGRATION:%=$(BUILD)/tests/integration/%)
+SANITIZED = $(UNIT:%=$(BUILD)/tests/sanitized/unit/%) $(INTEGRATION:%=$(BUILD)/tests/sanitized/integration/%)
+
+.DELETE_ON_ERROR:
+.PHONY: all demo test test-programs setup-demo setup-test size install clean certs
+
+all: $(EXAMPLES)
+
+$(BUILD)/examples/%: examples/%.c compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(CFLAGS) $(LDFLAGS) -I. -o $@ $< -lbearssl
+
+# ---- demo ----
+
+setup-demo:
+	@CC="$(CC)" sh tests/setup.sh demo
+
+demo: setup-demo
+	@$(MAKE) --no-print-directory -s $(GATEWAY) certs $(EXAMPLES)
+	@sh tests/demo.sh $(BUILD)
+
+# ---- tests ----
+
+setup-test:
+	@CC="$(CC)" sh tests/setup.sh test
+
+$(GATEWAY): tests/gateway/gateway.c
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(CFLAGS) -o $@ $< -lmicrohttpd -lgnutls -ljansson -lpthread
+
+$(RAW): tests/raw/raw_server.c
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(CFLAGS) -o $@ $< -lssl -lcrypto -pthread
+
+# remakes them by itself when they are about to expire
+certs:
+	@sh tests/certs.sh $(BUILD)/tests/certs
+
+LIBS = -lcmocka -lbearssl -ljansson -lcurl -lcrypto -lm -ldl -pthread
+
+$(BUILD)/tests/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(CFLAGS) -I. -Itests/unit -o $@ $< $(LIBS)
+
+$(BUILD)/tests/integration/%: tests/integration/%.c tests/integration/harness.h compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS)
+
+$(BUILD)/tests/sanitized/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(SANITIZE) -I. -Itests/unit -o $@ $< $(LIBS)
+
+$(BUILD)/tests/sanitized/integration/%: tests/integration/%.c tests/integration/harness.h compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(POSIX) $(SANITIZE) -I. -Itests/integration -o $@ $< $(LIBS)
+
+test-programs: $(GATEWAY) $(RAW) certs $(PROGRAMS) $(SANITIZED) $(EXAMPLES)
+
+test: setup-test
+	@$(MAKE) --no-print-directory -s -j2 test-programs
+	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/run.sh \
+		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
+		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
+		"examples=sh tests/examples.sh $(BUILD)"
+
+# ---- figures ----
+
+size:
+	@mkdir -p $(BUILD)/size
+	@CC="$(CC)" sh tests/size.sh $(BUILD)/size
+
+# ---- install ----
+
+install: all
+	mkdir -p $(DESTDIR)$(PREFIX)/include
+	cp compshare.h $(DESTDIR)$(PREFIX)/include/compshare.h
+	mkdir -p $(DESTDIR)$(PREFIX)/bin
+	cp $(EXAMPLES) $(DESTDIR)$(PREFIX)/bin/
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,5287 @@
+/* compshare.h - v0.1.0 - CompShare GPU cloud client in one header - MIT licence
+
+   Sets, reads back, extends and cancels the timed shutdown of a rented GPU on
+   CompShare (https://www.compshare.cn), and calls every other action of its
+   API. Needs libbearssl, jsmn's header and, by default, POSIX sockets.
+
+   Do this in ONE source file, before any system header:
+
+       #define COMPSHARE_IMPLEMENTATION
+       #include "compshare.h"
+
+   and include it plainly wherever else it is used. Build: cc prog.c -lbearssl
+
+   A FIRST RESULT
+
+       static unsigned char memory[COMPSHARE_MEMORY];
+
+       compshare *client;
+       compshare_project project;
+       compshare_instance instance;
+       compshare_target target = {0};
+       char text[512];
+
+       compshare_config config = {0};
+       config.memory = memory;
+       config.memory_size = sizeof memory;
+       config.public_key = getenv("COMPSHARE_PUBLIC_KEY");
+       config.private_key = getenv("COMPSHARE_PRIVATE_KEY");
+       config.region = "cn-wlcb";
+
+       if (compshare_open(&client, &config) != COMPSHARE_OK) {
+           puts(compshare_open_text(&config, text, sizeof text));
+           return 1;
+       }
+       target.uhost_id = "uhost-xxxx";
+       target.zone = "cn-wlcb-01";
+       if (compshare_get_project_list(client, &project, NULL, NULL) == COMPSHARE_OK) {
+           target.project_id = project.project_id;
+           compshare_update_stop_scheduler(client, &target, time(NULL) + 3600);
+           compshare_describe_instance(client, &target, &instance);
+       }
+       if (compshare_last_error(client)->status != COMPSHARE_OK)
+           puts(compshare_error_text(client, text, sizeof text));
+       else
+           printf("off at %lld\n", (long long)instance.stop_time);
+       compshare_close(client);
+
+   Any other action:
+
+       compshare_param params[] = { compshare_text("UHostId", "uhost-xxxx") };
+       if (compshare_call(client, "RebootCompShareInstance", params, 1) == COMPSHARE_OK)
+           ... compshare_get(compshare_reply(client), "UHostId") ...
+
+   SWITCHES (define before the include that has COMPSHARE_IMPLEMENTATION)
+
+       COMPSHARE_IMPLEMENTATION   compile the code here
+       COMPSHARE_STATIC           give every function internal linkage
+       COMPSHARE_NO_SOCKETS       no POSIX transport, files, clocks or entropy:
+                                  transport, unix_time, monotonic_ms and entropy
+                                  become required, ca_file an error
+       COMPSHARE_PLAINTEXT        accept http:// in base_url (tests and fuzzers
+                                  only: the signed request travels in the open)
+       COMPSHARE_MAX_PARAMS       most parameters of one call, default 128
+       COMPSHARE_NO_ACTION_TABLE  drop the table of actions (3 KB): no action is
+                                  then ever sent a second time
+
+   COMPSHARE_STATIC, COMPSHARE_PLAINTEXT and COMPSHARE_MAX_PARAMS must be the
+   same in every file of a program that defines them.
+
+   CONVENTIONS
+
+   - Every function that can fail returns COMPSHARE_OK (0) or a negative
+     COMPSHARE_E_*. compshare_last_error() has the details of the last failure,
+     compshare_error_text() makes one line of them.
+   - Success is a complete HTTP reply with status 2xx whose body is one JSON
+     object with exactly one RetCode that is 0. Everything else is an error.
+   - outcome_unknown in compshare_error means: the request left, and no definite
+     RetCode came back. It may have been executed. Read back before repeating.
+   - Nothing is sent twice by itself, with one exception: when a kept-alive
+     connection turns out to be dead after the request was written and not one
+     byte came back, an action whose repetition changes nothing (retry class
+     "always" in compshare_action_info) is sent once more on a new connection.
+   - Strings going in are NUL-terminated and borrowed: configuration until
+     compshare_close, parameters until the call has ended. Strings coming out
+     are copies in structs, or views whose lifetime stands beside the function.
+   - Times are seconds since 1970-01-01 UTC (int64_t), durations milliseconds.
+   - One client belongs to one thread at a time; any number of clients. Never
+     use a client on both sides of a fork: both would share one TLS stream.
+   - All memory is the caller's block: no malloc (getaddrinfo allocates and
+     frees on its own), no globals that change, no output, no environment, no
+     signals (writes use MSG_NOSIGNAL or SO_NOSIGPIPE).
+
+   MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
+
+       COMPSHARE_MEMORY           65,536 bytes, for everything below
+       compshare_memory_needed()  about 39 KB with full TLS records: enough for
+                                  a page of 100 instances, which is streamed
+       stack                      under 8 KiB
+
+   TRUST
+
+   TLS 1.2 with ECDHE and AEAD suites only, RSA keys of 2,048 bits and more, the
+   host name always checked; no switch turns that off. Root certificates come
+   from ca_pem, else ca_file, else the first of these files that can be opened:
+
+       /etc/ssl/certs/ca-certificates.crt                   Debian, Ubuntu, Alpine, Arch
+       /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem    Fedora, RHEL
+       /etc/pki/tls/certs/ca-bundle.crt                     older Fedora, RHEL
+       /etc/ssl/cert.pem                                    Alpine, FreeBSD, OpenBSD, macOS
+       /usr/local/share/certs/ca-root-nss.crt               FreeBSD
+       /etc/ssl/ca-bundle.pem                               openSUSE
+       /opt/homebrew/etc/ca-certificates/cert.pem           macOS, Homebrew on ARM
+       /usr/local/etc/ca-certificates/cert.pem              macOS, Homebrew on Intel
+
+   BearSSL checks no revocation and no extended key usage.
+
+   READING ON
+
+   The implementation follows the public half in the order in which data flows;
+   search for ">>":  config, bytes, params, sign, encode, http, json, trust,
+   tls, posix, drive, actions, public. A room calls only rooms above it.
+   Licence: end of file. */
+
+/* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
+   first of them; the implementation may follow in this same source file. */
+#if defined(__linux__) && defined(__STRICT_ANSI__) && !defined(COMPSHARE_NO_SOCKETS) && !defined(_POSIX_C_SOURCE) \
+    && !defined(_XOPEN_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#ifndef COMPSHARE_H
+#define COMPSHARE_H
+
+/* >> api: everything a program sees. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifdef COMPSHARE_STATIC
+#if defined(__GNUC__)
+#define COMPSHARE_API static __attribute__((unused))
+#else
+#define COMPSHARE_API static
+#endif
+#else
+#define COMPSHARE_API extern
+#endif
+
+#define COMPSHARE_VERSION "0.1.0"
+
+/* Bytes of a comfortable memory block (compshare_config.memory_size). */
+#define COMPSHARE_MEMORY 65536
+
+#ifndef COMPSHARE_MAX_PARAMS
+#define COMPSHARE_MAX_PARAMS 128
+#endif
+
+/* Every status: name, value, what it means. */
+#define COMPSHARE_STATUS_LIST(X) \
+    X(OK, 0, "done") \
+    X(PENDING, 1, "in progress: call compshare_step again") \
+    X(WANT_READ, -1, "a transport waits until it can read") \
+    X(WANT_WRITE, -2, "a transport waits until it can write") \
+    X(E_CONFIG, -10, "the configuration cannot be used") \
+    X(E_MEMORY, -11, "the memory block is too small") \
+    X(E_BUSY, -12, "the client is busy with another call") \
+    X(E_IDLE, -13, "no call is in progress") \
+    X(E_ABORTED, -14, "the call was aborted") \
+    X(E_PARAM, -15, "a parameter was refused") \
+    X(E_TOO_SOON, -16, "the stop time is under 300 seconds away") \
+    X(E_RESOLVE, -20, "the host name cannot be resolved") \
+    X(E_CONNECT, -21, "no connection to the host") \
+    X(E_TIMEOUT, -22, "the time allowed is over") \
+    X(E_IO, -23, "sending or receiving failed") \
+    X(E_CLOSED, -24, "the peer closed the connection too early") \
+    X(E_TRUST, -30, "no usable root certificates") \
+    X(E_CLOCK, -31, "the clock cannot be right") \
+    X(E_ENTROPY, -32, "no random bytes") \
+    X(E_TLS, -33, "TLS failed") \
+    X(E_CERTIFICATE, -34, "the server's certificate was refused") \
+    X(E_HTTP, -40, "the HTTP reply is malformed") \
+    X(E_STATUS, -41, "the HTTP status is not 2xx") \
+    X(E_TOO_LARGE, -42, "the reply does not fit the memory block") \
+    X(E_JSON, -43, "the reply is not valid JSON") \
+    X(E_REPLY, -44, "the reply is JSON but not a valid answer") \
+    X(E_API, -45, "the API refused: see ret_code and message") \
+    X(E_STOPPED, -46, "a callback stopped the call") \
+    X(E_NOT_FOUND, -50, "no such instance") \
+    X(E_PROJECT, -51, "which project to use is not clear") \
+    X(E_TYPE, -60, "the value has another type")
+
+#define COMPSHARE__STATUS_ENUM(name, value, text) COMPSHARE_##name = value,
+enum compshare_status { COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_ENUM) COMPSHARE__STATUS_LAST = 2 };
+#undef COMPSHARE__STATUS_ENUM
+
+/* Where a call was when it failed. */
+enum compshare_stage {
+    COMPSHARE_STAGE_NONE,
+    COMPSHARE_STAGE_PREPARE,   /* parameters, signature: nothing has been sent */
+    COMPSHARE_STAGE_CONNECT,   /* name resolution and TCP */
+    COMPSHARE_STAGE_HANDSHAKE, /* TLS */
+    COMPSHARE_STAGE_SEND,      /* request on its way */
+    COMPSHARE_STAGE_RECEIVE,   /* waiting for the reply, or reading it */
+    COMPSHARE_STAGE_JUDGE      /* reply complete, its content refused */
+};
+
+/* Bits of `want` (compshare_transport.wait, compshare_wants). */
+#define COMPSHARE_READ 1u
+#define COMPSHARE_WRITE 2u
+
+/* compshare_config.flags: negotiate TLS records of 4,096 bytes (RFC 6066
+   maximum fragment length), which saves 12 KB of memory. Works only with a
+   server that honours the extension; others end in COMPSHARE_E_TLS. */
+#define COMPSHARE_SMALL_RECORDS 1u
+
+typedef struct compshare compshare;
+
+/* Bytes that somebody else owns; not NUL-terminated. */
+typedef struct { const char *ptr; size_t len; } compshare_view;
+
+/* How bytes travel. Replaces POSIX sockets, name resolution included.
+   open   COMPSHARE_OK when connected; COMPSHARE_WANT_READ or COMPSHARE_WANT_WRITE:
+          called again, with the same arguments, once the transport is ready or
+          a while has passed; or a negative COMPSHARE_E_*. After a failure, and
+          when a call gives up, close is called.
+   send   bytes taken (1 to len), a WANT, or COMPSHARE_E_IO. Never blocks.
+   recv   bytes put (1 to cap), 0 at an orderly end of stream, a WANT, or
+          COMPSHARE_E_IO. Never blocks.
+   wait   returns COMPSHARE_OK once a wanted direction is ready, after timeout_ms
+          milliseconds, or early for any reason; want 0: just sleep. May be NULL
+          if only compshare_step is used.
+   close  gives the connection up; may be called when none is open.
+   fd     the descriptor to poll, or -1. May be NULL. */
+typedef struct compshare_transport {
+    void *user;
+    int       (*open)(void *user, const char *host, uint16_t port);
+    ptrdiff_t (*send)(void *user, const void *src, size_t len);
+    ptrdiff_t (*recv)(void *user, void *dst, size_t cap);
+    int       (*wait)(void *user, unsigned want, uint32_t timeout_ms);
+    void      (*close)(void *user);
+    int       (*fd)(void *user);
+} compshare_transport;
+
+/* Zero means default. Everything is borrowed until compshare_close.
+   memory              the client's block, any alignment; compshare_memory_needed
+                       says how many bytes at least
+   public_key,         the account's keys, from
+   private_key         https://console.compshare.cn/uaccount/api_manage
+   security_token      for temporary keys; sent and signed as SecurityToken
+   region, zone,       sent with every call whose parameters lack Region, Zone or
+   project_id          ProjectId, except with actions of the group "account"
+   base_url            default "https://api.compshare.cn"; a port may be given
+   ca_file, ca_pem     root certificates as PEM (see TRUST above); ca_pem_len 0:
+                       ca_pem is NUL-terminated
+   proxy               must be NULL in this version
+   user_agent          default "compshare.h/" COMPSHARE_VERSION
+   connect_timeout_ms  for name resolution, TCP and TLS; default 5,000
+   timeout_ms          for a whole call; default 15,000. Name resolution blocks
+                       and is the one step that can overstay
+   max_retries         must be 0 in this version
+   flags               COMPSHARE_SMALL_RECORDS
+   session             must be NULL in this version
+   transport           NULL: POSIX sockets
+   unix_time           seconds since 1970 UTC, for certificates
+   monotonic_ms        milliseconds of a clock that only moves forward
+   entropy             fills dst with len random bytes; 0 = all bytes are good
+   trace               gets one line per stage; never keys, parameters, bodies
+   user                first argument of the four callbacks above it */
+typedef struct compshare_config {
+    void *memory; size_t memory_size;
+    const char *public_key, *private_key, *security_token;
+    const char *region, *zone, *project_id;
+    const char *base_url;
+    const char *ca_file, *ca_pem; size_t ca_pem_len;
+    const char *proxy, *user_agent;
+    uint32_t connect_timeout_ms, timeout_ms;
+    unsigned max_retries, flags;
+    struct compshare_session *session;
+    const compshare_transport *transport;
+    int64_t  (*unix_time)(void *user);
+    uint64_t (*monotonic_ms)(void *user);
+    int      (*entropy)(void *user, void *dst, size_t len);
+    void     (*trace)(void *user, const char *line);
+    void *user;
+} compshare_config;
+
+/* The last failure of a client. Remote text in it is free of control and
+   bidirectional-override characters, so that it may go to a terminal. */
+typedef struct compshare_error {
+    int status;             /* COMPSHARE_OK or COMPSHARE_E_* */
+    int stage;              /* enum compshare_stage */
+    bool outcome_unknown;   /* the request may have been executed */
+    bool retryable;         /* trying later may help; says nothing about safety */
+    int http_status;        /* 0: no status line came */
+    int ret_code;           /* the API's RetCode; 0: none came, or success */
+    int tls_code;           /* BearSSL's error code, bearssl_ssl.h and bearssl_x509.h */
+    int sys_errno;          /* errno of the POSIX transport */
+    char action[64];
+    char request_id[64];    /* X-UCLOUD-REQUEST-UUID, for CompShare's support */
+    char message[256];      /* the API's Message */
+    char detail[320];       /* what this client has to say */
+} compshare_error;
+
+/* ---- life ------------------------------------------------------------- */
+
+/* Makes a client in config->memory. Touches neither network nor files.
+   COMPSHARE_E_CONFIG or COMPSHARE_E_MEMORY: *client is NULL, and
+   compshare_open_text says which field is wrong. */
+COMPSHARE_API int compshare_open(compshare **client, const compshare_config *config);
+
+/* Ends any call, closes the connection (without waiting for the peer) and
+   overwrites the whole memory block. NULL is allowed. */
+COMPSHARE_API void compshare_close(compshare *client);
+
+/* One line on why compshare_open refused config, or "done". Returns buf. */
+COMPSHARE_API const char *compshare_open_text(const compshare_config *config, char *buf, size_t cap);
+
+/* Bytes that config->memory must have at least. config may be NULL. */
+COMPSHARE_API size_t compshare_memory_needed(const compshare_config *config);
+
+COMPSHARE_API const char *compshare_version(void);
+
+/* ---- parameters -------------------------------------------------------- */
+
+/* One request parameter. Arrays are written "UHostIds.0", members "Disks.0.Size".
+   Made by the functions below; key and value are borrowed until the call ends. */
+typedef struct compshare_param {
+    const char *key;
+    const char *text;   /* NULL: number is the value */
+    int64_t number;
+    unsigned kind;
+} compshare_param;
+
+COMPSHARE_API compshare_param compshare_text(const char *key, const char *value);
+COMPSHARE_API compshare_param compshare_int(const char *key, int64_t value);
+COMPSHARE_API compshare_param compshare_bool(const char *key, bool value);
+/* A decimal fraction as text, "0.5": checked when the call starts to have no
+   exponent and no trailing zeros after the point, as the signature demands. */
+COMPSHARE_API compshare_param compshare_decimal(const char *key, const char *value);
+
+/* ---- calls -------------------------------------------------------------- */
+
+/* Calls an action and waits for its reply. COMPSHARE_E_PARAM names the refused
+   parameter: an empty or repeated key, more than COMPSHARE_MAX_PARAMS, Action,
+   PublicKey, Signature or SecurityToken (the client adds these), or Region,
+   Zone, ProjectId, UHostId or UHostIds.N with bytes outside [A-Za-z0-9._-]. */
+COMPSHARE_API int compshare_call(compshare *client, const char *action, const compshare_param *params, size_t count);
+
+/* A reply value; see "replies". */
+typedef struct compshare_value {
+    const compshare *client;    /* NULL: none */
+    uint32_t token, generation;
+} compshare_value;
+
+/* Gets one element of a streamed array; valid until it returns. Not 0: the call
+   ends with COMPSHARE_E_STOPPED. What it sees is provisional until the call
+   itself returns COMPSHARE_OK. */
+typedef int (*compshare_each_fn)(void *user, compshare_value element);
+
+/* Like compshare_call, but hands over the elements of the top-level array
+   `array` one at a time, as they arrive: memory is bounded by the largest one.
+   null or no such member: no elements. The other members stay in
+   compshare_reply. */
+COMPSHARE_API int compshare_call_each(compshare *client, const char *action, const compshare_param *params, size_t count,
+    const char *array, compshare_each_fn each, void *user);
+
+/* The same in steps, for event loops. _start returns COMPSHARE_OK, or an error
+   before anything was sent. Then call compshare_step until it returns something
+   other than COMPSHARE_PENDING: the final status. Between steps wait until
+   compshare_fd is ready for compshare_wants, but not longer than
+   compshare_timeout_ms. The descriptor may change at every step. A callback
+   that calls back into its client gets COMPSHARE_E_BUSY. */
+COMPSHARE_API int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count);
+COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
+    const char *array, compshare_each_fn each, void *user);
+COMPSHARE_API int compshare_step(compshare *client);
+/* Gives the call in progress up: its status is COMPSHARE_E_ABORTED. */
+COMPSHARE_API int compshare_abort(compshare *client);
+COMPSHARE_API int compshare_fd(compshare *client);              /* -1: none */
+COMPSHARE_API unsigned compshare_wants(const compshare *client);       /* COMPSHARE_READ | COMPSHARE_WRITE */
+COMPSHARE_API uint32_t compshare_timeout_ms(const compshare *client);  /* 0: step now */
+
+/* ---- errors ------------------------------------------------------------- */
+
+/* Never NULL; valid until the next call on the client. */
+COMPSHARE_API const compshare_error *compshare_last_error(const compshare *client);
+/* One line for a person: what failed, why, RetCode, request id, and whether the
+   outcome is unknown. Returns buf. */
+COMPSHARE_API const char *compshare_error_text(const compshare *client, char *buf, size_t cap);
+/* "COMPSHARE_E_TIMEOUT"; for an unknown status "COMPSHARE_E_?". */
+COMPSHARE_API const char *compshare_status_name(int status);
+
+/* ---- replies ------------------------------------------------------------ */
+
+/* Values and views belong to the last reply and live until the next call starts
+   or the client is closed; a value used later, or one that does not exist,
+   answers "none", so that getters can be chained. */
+enum compshare_value_type {
+    COMPSHARE_NONE, COMPSHARE_NULL, COMPSHARE_BOOL, COMPSHARE_NUMBER, COMPSHARE_STRING, COMPSHARE_ARRAY, COMPSHARE_OBJECT
+};
+
+COMPSHARE_API compshare_value compshare_reply(const compshare *client);   /* the root object */
+COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; empty after a streamed call */
+COMPSHARE_API int compshare_type(compshare_value value);
+/* The member `key`. None if there is none, or more than one. */
+COMPSHARE_API compshare_value compshare_get(compshare_value object, const char *key);
+/* Elements of an array, or members of an object, in order. */
+COMPSHARE_API compshare_value compshare_first(compshare_value container);
+COMPSHARE_API compshare_value compshare_next(compshare_value element);
+COMPSHARE_API size_t compshare_count(compshare_value container);
+/* A JSON integer, or a string that holds one in canonical form. False and *out
+   unchanged for anything else, out of range included. */
+COMPSHARE_API bool compshare_as_int(compshare_value value, int64_t *out);
+/* true, false, or the strings "true", "True", "false", "False". */
+COMPSHARE_API bool compshare_as_bool(compshare_value value, bool *out);
+/* The text of a number as sent, or of a string before unescaping; a view. */
+COMPSHARE_API compshare_view compshare_number_text(compshare_value value);
+/* Unescapes a string into buf, NUL-terminated. Returns its length in bytes
+   without that NUL (the text itself may hold others), COMPSHARE_E_TYPE, or
+   COMPSHARE_E_TOO_LARGE; buf is "" after an error. A lone surrogate escape
+   becomes U+FFFD. */
+COMPSHARE_API ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap);
+/* The same for the name of an object member. */
+COMPSHARE_API ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap);
+
+/* ---- typed calls --------------------------------------------------------- */
+
+typedef struct compshare_project {
+    char project_id[64];
+    char project_name[128];     /* control characters shown as '?' */
+    bool is_default;
+} compshare_project;
+
+typedef struct compshare_instance {
+    char uhost_id[64];
+    char name[128];             /* control characters shown as '?' */
+    char state[32];             /* "Running", "Stopped", "Starting", ... */
+    char charge_type[32];       /* "Postpay", "Day", "Month", "Spot", ... */
+    char region[32];            /* as the reply says, else the zone without its -NN */
+    char zone[32];
+    char gpu_type[32];
+    int64_t gpu;                /* number of cards */
+    int64_t create_time, expire_time;
+    int64_t stop_time;          /* when it will be stopped; 0: no timed shutdown */
+} compshare_instance;
+
+/* Which instance a typed call is about. region, zone and project_id may be NULL:
+   the configuration's are used; then, for region, zone without its -NN. */
+typedef struct compshare_target {
+    const char *uhost_id, *region, *zone, *project_id;
+} compshare_target;
+
+typedef int (*compshare_project_fn)(void *user, const compshare_project *project);
+typedef int (*compshare_instance_fn)(void *user, const compshare_instance *instance, compshare_value element);
+
+/* GetProjectList. *chosen becomes the default project (IsDefault), else the only
+   one; otherwise COMPSHARE_E_PROJECT lists them. each (may be NULL) sees all of
+   them; chosen may be NULL too. */
+COMPSHARE_API int compshare_get_project_list(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user);
+
+/* DescribeCompShareInstance for exactly target->uhost_id (compared whole, never
+   "the first one"). COMPSHARE_E_NOT_FOUND if the reply lacks it. target->zone is
+   not sent: an instance is found wherever it is. */
+COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance);
+
+/* DescribeCompShareInstance for all instances, in pages of 100, one element in
+   memory at a time. element is the whole JSON object of the instance. filter
+   (may be NULL) narrows by region, zone and project_id. An instance that moves
+   across a page border while the list is read may be seen twice. */
+COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user);
+
+/* UpdateCompShareStopScheduler: stop the instance at stop_time; replaces an
+   earlier plan. A stop_time under 300 s ahead is refused before anything is sent
+   (COMPSHARE_E_TOO_SOON says by how much), on the server's clock where that is
+   known (compshare_server_time), else on the local one. COMPSHARE_OK means the
+   API accepted it; compshare_describe_instance reads it back. */
+COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time);
+
+/* DeleteCompShareStopScheduler: no timed shutdown any more; the instance keeps
+   running and is billed. Succeeds as well when there was none. */
+COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target);
+
+/* The same in steps: finish with compshare_step. Everything that target points
+   to is borrowed until then, and so are the results. */
+COMPSHARE_API int compshare_get_project_list_start(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user);
+COMPSHARE_API int compshare_describe_instance_start(compshare *client, const compshare_target *target, compshare_instance *instance);
+COMPSHARE_API int compshare_each_instance_start(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user);
+COMPSHARE_API int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time);
+COMPSHARE_API int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target);
+
+/* The server's time now: its last Date header, received over verified TLS, plus
+   what the monotonic clock says has passed since. 0: none received yet. */
+COMPSHARE_API int64_t compshare_server_time(const compshare *client);
+
+/* ---- actions -------------------------------------------------------------- */
+
+enum compshare_retry {
+    COMPSHARE_RETRY_NEVER,      /* a repetition may act twice, or cost twice */
+    COMPSHARE_RETRY_VERIFY,     /* only after reading back that it did not happen */
+    COMPSHARE_RETRY_ALWAYS      /* a repetition changes nothing */
+};
+
+typedef struct compshare_action {
+    const char *name;       /* NULL: not in the table */
+    const char *group;      /* "account", "instance", "image", "data", "team", "ulhost", "other", "telemetry" */
+    bool mutating;
+    int retry;              /* enum compshare_retry; NEVER where the name is unknown */
+    char cost;              /* '+' may cost money, '-' saves some, 'x' destroys, '.' none of these */
+    bool secret;            /* request or reply holds a password, a login command or a token */
+    bool csv;               /* succeeds with CSV, not JSON: see compshare_body */
+    bool partial;           /* RetCode 0 may hide failures of single members */
+    bool json_only;         /* known to work with a JSON body only, which this client does not send */
+} compshare_action;
+
+COMPSHARE_API compshare_action compshare_action_info(const char *name);
+/* The i-th action of the table, for listings; name NULL after the last. */
+COMPSHARE_API compshare_action compshare_action_at(size_t i);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* COMPSHARE_H */
+
+/* ======================================================================== */
+/* ============================ implementation ============================= */
+/* ======================================================================== */
+
+#if defined(COMPSHARE_IMPLEMENTATION) && !defined(COMPSHARE__IMPLEMENTED)
+#define COMPSHARE__IMPLEMENTED
+
+/* >> config
+   What this file includes and from where, and every limit that it keeps.
+   Touches nothing at run time. Must never leave a macro of jsmn behind. */
+
+#ifndef COMPSHARE_NO_SOCKETS
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#ifndef AI_PASSIVE
+#error "compshare.h: a system header hid POSIX. Include compshare.h with COMPSHARE_IMPLEMENTATION before every system header, or compile that file with -D_POSIX_C_SOURCE=200809L."
+#endif
+#endif /* COMPSHARE_NO_SOCKETS */
+
+#include <string.h>
+#include <bearssl.h>
+
+/* jsmn under private names, so that a program may use jsmn itself, with other
+   switches, before or after this file. Parent links make it linear. */
+#pragma push_macro("JSMN_H")
+#pragma push_macro("JSMN_API")
+#pragma push_macro("JSMN_STATIC")
+#pragma push_macro("JSMN_HEADER")
+#pragma push_macro("JSMN_STRICT")
+#pragma push_macro("JSMN_PARENT_LINKS")
+#undef JSMN_H
+#undef JSMN_API
+#undef JSMN_STATIC
+#undef JSMN_HEADER
+#undef JSMN_STRICT
+#undef JSMN_PARENT_LINKS
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#define jsmntype_t compshare__jsmntype_t
+#define jsmntok_t compshare__jsmntok_t
+#define jsmntok compshare__jsmntok
+#define jsmn_parser compshare__jsmn_parser
+#define jsmnerr compshare__jsmnerr
+#define jsmn_init compshare__jsmn_init
+#define jsmn_parse compshare__jsmn_parse
+#define jsmn_alloc_token compshare__jsmn_alloc_token
+#define jsmn_fill_token compshare__jsmn_fill_token
+#define jsmn_parse_primitive compshare__jsmn_parse_primitive
+#define jsmn_parse_string compshare__jsmn_parse_string
+#define JSMN_UNDEFINED COMPSHARE__JSMN_UNDEFINED
+#define JSMN_OBJECT COMPSHARE__JSMN_OBJECT
+#define JSMN_ARRAY COMPSHARE__JSMN_ARRAY
+#define JSMN_STRING COMPSHARE__JSMN_STRING
+#define JSMN_PRIMITIVE COMPSHARE__JSMN_PRIMITIVE
+#define JSMN_ERROR_NOMEM COMPSHARE__JSMN_ERROR_NOMEM
+#define JSMN_ERROR_INVAL COMPSHARE__JSMN_ERROR_INVAL
+#define JSMN_ERROR_PART COMPSHARE__JSMN_ERROR_PART
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+#include <jsmn.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+#undef jsmntype_t
+#undef jsmntok_t
+#undef jsmntok
+#undef jsmn_parser
+#undef jsmnerr
+#undef jsmn_init
+#undef jsmn_parse
+#undef jsmn_alloc_token
+#undef jsmn_fill_token
+#undef jsmn_parse_primitive
+#undef jsmn_parse_string
+#undef JSMN_UNDEFINED
+#undef JSMN_OBJECT
+#undef JSMN_ARRAY
+#undef JSMN_STRING
+#undef JSMN_PRIMITIVE
+#undef JSMN_ERROR_NOMEM
+#undef JSMN_ERROR_INVAL
+#undef JSMN_ERROR_PART
+#pragma pop_macro("JSMN_PARENT_LINKS")
+#pragma pop_macro("JSMN_STRICT")
+#pragma pop_macro("JSMN_HEADER")
+#pragma pop_macro("JSMN_STATIC")
+#pragma pop_macro("JSMN_API")
+#pragma pop_macro("JSMN_H")
+
+/* A function definition names this where its declaration names COMPSHARE_API. */
+#ifdef COMPSHARE_STATIC
+#define COMPSHARE__DEF static
+#else
+#define COMPSHARE__DEF
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Defaults of compshare_config, and the limits of what it may hold. */
+#define COMPSHARE__BASE_URL "https://api.compshare.cn"
+#define COMPSHARE__USER_AGENT "compshare.h/" COMPSHARE_VERSION
+#define COMPSHARE__CONNECT_TIMEOUT_MS 5000u
+#define COMPSHARE__TIMEOUT_MS 15000u
+#define COMPSHARE__HOST_MAX 255     /* RFC 1035 2.3.4; br_ssl_engine_context.server_name */
+#define COMPSHARE__PATH_MAX 255
+#define COMPSHARE__USER_AGENT_MAX 255
+
+/* A clock before this (2026-01-01) is wrong: this file did not exist then. */
+#define COMPSHARE__EARLIEST_TIME INT64_C(1767225600)
+
+/* The API's floor for a stop time, seconds ahead. */
+#define COMPSHARE__STOP_FLOOR_S 300
+
+/* HTTP: RFC 9112 sets no limits and asks recipients to have some. */
+#define COMPSHARE__HTTP_HEAD_MAX 32768u     /* one head, its status line included */
+#define COMPSHARE__HTTP_LINE_MAX 8192u      /* one line of it */
+#define COMPSHARE__HTTP_INTERIM_MAX 8u      /* 1xx responses before the final one */
+#define COMPSHARE__HTTP_EXT_MAX 4096u       /* all chunk extensions together */
+
+#define COMPSHARE__JSON_DEPTH_MAX 64        /* bits of compshare__json.kinds */
+
+/* Trust. A peer chooses its chain before it is trusted: bound the work. */
+#define COMPSHARE__CHAIN_MAX 8              /* certificates looked up in one chain */
+#define COMPSHARE__BUNDLE_MAX (8u << 20)    /* bytes of a bundle */
+#define COMPSHARE__DN_MAX 512               /* bytes of a root's name; 213 in Debian's bundle */
+#define COMPSHARE__DER_PREFIX 1280          /* enough DER to reach the subject */
+
+/* TLS record buffers: BR_SSL_BUFSIZE_MONO, and 4,096 + 325 with small records. */
+#define COMPSHARE__RECORD_FULL 16709u
+#define COMPSHARE__RECORD_SMALL 4421u
+#define COMPSHARE__TX 1024u                 /* outgoing records waiting for one send */
+#define COMPSHARE__RX 2048u                 /* incoming bytes waiting for the engine */
+
+#define COMPSHARE__REPLY_MIN 12288u         /* smallest reply area: the widest instance takes 7.1 KB */
+#define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
+#define COMPSHARE__STEP_READS 32            /* reads in one compshare_step before it returns */
+
+/* Bytes of stack overwritten after a call: what BearSSL's handshake and SHA-1
+   use below compshare_step (5.8 KB measured on x86-64, under 4 KB on ARM). */
+#define COMPSHARE__STACK (sizeof(void *) > 4 ? 5632 : 3584)
+
+#define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
+
+/* A negative size if the private field that `trust` reads is not what it was. */
+typedef char compshare__assert_dn_hash[sizeof(((br_x509_minimal_context *)0)->saved_dn_hash) == 64 ? 1 : -1];
+typedef char compshare__assert_record[COMPSHARE__RECORD_FULL == BR_SSL_BUFSIZE_MONO ? 1 : -1];
+
+/* >> bytes
+   Bounded text, number conversion, comparison, wiping. Pure: touches only what
+   it is given. Must never write past a capacity or leave a text unterminated. */
+
+typedef struct compshare__text {
+    char *ptr;
+    size_t cap, len;
+} compshare__text;
+
+static compshare__text compshare__text_into(char *buf, size_t cap)
+{
+    compshare__text t;
+    t.ptr = buf;
+    t.cap = cap;
+    t.len = 0;
+    if (cap > 0) buf[0] = '\0';
+    return t;
+}
+
+/* Appends what fits; the text stays NUL-terminated. */
+static void compshare__text_bytes(compshare__text *t, const char *src, size_t len)
+{
+    size_t room = t->cap > 0 ? t->cap - 1 - t->len : 0;
+    if (len > room) len = room;
+    if (len == 0) return;
+    memcpy(t->ptr + t->len, src, len);
+    t->len += len;
+    t->ptr[t->len] = '\0';
+}
+
+static void compshare__text_put(compshare__text *t, const char *src)
+{
+    compshare__text_bytes(t, src, strlen(src));
+}
+
+/* Decimal digits of a number at the end of a scratch buffer. */
+static compshare_view compshare__bytes_decimal(char scratch[24], int64_t number)
+{
+    compshare_view v;
+    char *p = scratch + 24;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        *--p = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0) *--p = '-';
+    v.ptr = p;
+    v.len = (size_t)(scratch + 24 - p);
+    return v;
+}
+
+static void compshare__text_int(compshare__text *t, int64_t number)
+{
+    char scratch[24];
+    compshare_view v = compshare__bytes_decimal(scratch, number);
+    compshare__text_bytes(t, v.ptr, v.len);
+}
+
+/* "2026-11-23 14:05:00 UTC" (Gregorian calendar). */
+static void compshare__text_time(compshare__text *t, int64_t unix_time)
+{
+    const int64_t first = INT64_C(-62135596800), last = INT64_C(253402300799);     /* years 1 and 9999 */
+    int64_t days, second, shifted, era, of_era, year, of_year, month, part[6];
+    int i;
+    if (unix_time < first || unix_time > last) {
+        compshare__text_int(t, unix_time);
+        return;
+    }
+    days = (unix_time >= 0 ? unix_time : unix_time - 86399) / 86400;
+    second = unix_time - days * 86400;
+    shifted = days + 719468;
+    era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    of_era = shifted - era * 146097;
+    year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    of_year = of_era - (365 * year + year / 4 - year / 100);
+    month = (5 * of_year + 2) / 153;
+    part[2] = of_year - (153 * month + 2) / 5 + 1;
+    part[1] = month < 10 ? month + 3 : month - 9;
+    part[0] = year + era * 400 + (part[1] <= 2 ? 1 : 0);
+    part[3] = second / 3600;
+    part[4] = second / 60 % 60;
+    part[5] = second % 60;
+    for (i = 0; i < 6; i++) {
+        if (i > 0) compshare__text_put(t, i < 3 ? "-" : i == 3 ? " " : ":");
+        if (i > 0 && part[i] < 10) compshare__text_put(t, "0");
+        compshare__text_int(t, part[i]);
+    }
+    compshare__text_put(t, " UTC");
+}
+
+/* -?(0|[1-9][0-9]*) within int64_t; "-0" is not canonical. */
+static bool compshare__bytes_int(compshare_view v, int64_t *out)
+{
+    uint64_t value = 0, limit = (uint64_t)INT64_MAX;
+    size_t i = 0;
+    bool negative = v.len > 0 && v.ptr[0] == '-';
+    if (negative) { i = 1; limit++; }
+    if (i == v.len || (v.ptr[i] == '0' && v.len > 1)) return false;
+    for (; i < v.len; i++) {
+        unsigned digit = (unsigned char)v.ptr[i] - (unsigned)'0';
+        if (digit > 9 || value > (limit - digit) / 10) return false;
+        value = value * 10 + digit;
+    }
+    *out = negative ? (int64_t)(0 - value) : (int64_t)value;
+    return true;
+}
+
+static int compshare__bytes_compare(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) { a++; b++; }
+    return (int)(unsigned char)*a - (int)(unsigned char)*b;
+}
+
+static bool compshare__bytes_equal(const char *a, const char *b)
+{
+    return compshare__bytes_compare(a, b) == 0;
+}
+
+static char compshare__bytes_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static bool compshare__bytes_digit(int c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Value of a hexadecimal digit, or -1. */
+static int compshare__bytes_hex(unsigned char c)
+{
+    if (compshare__bytes_digit(c)) return c - '0';
+    c = (unsigned char)compshare__bytes_lower((char)c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Letters and digits, and the punctuation in `more`. */
+static bool compshare__bytes_word(const char *s, size_t len, const char *more)
+{
+    size_t i, k;
+    for (i = 0; i < len; i++) {
+        char c = compshare__bytes_lower(s[i]);
+        if ((c >= 'a' && c <= 'z') || compshare__bytes_digit(c)) continue;
+        for (k = 0; more[k] != '\0' && more[k] != c; k++) {}
+        if (more[k] == '\0') return false;
+    }
+    return true;
+}
+
+/* Whether one UTF-8 character must not reach a terminal: C0, DEL, C1, and the
+   marks and overrides that change the direction of what follows. */
+static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
+{
+    uint32_t code;
+    if (len == 1) return c[0] < 0x20 || c[0] == 0x7F;
+    if (len == 2) {
+        code = ((uint32_t)(c[0] & 0x1F) << 6) | (c[1] & 0x3F);
+        return code < 0xA0 || code == 0x61C;
+    }
+    if (len != 3) return false;
+    code = ((uint32_t)(c[0] & 0x0F) << 12) | ((uint32_t)(c[1] & 0x3F) << 6) | (c[2] & 0x3F);
+    return code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Overwrites memory in a way that the compiler may not leave out. */
+static void compshare__bytes_wipe(void *ptr, size_t len)
+{
+#if defined(__GNUC__)
+    memset(ptr, 0, len);
+    __asm__ __volatile__("" : : "r"(ptr) : "memory");
+#else
+    volatile unsigned char *p = (volatile unsigned char *)ptr;
+    while (len-- > 0) *p++ = 0;
+#endif
+}
+
+/* Overwrites the stack that a deeper call, now over, may have left secrets in. */
+#if defined(__GNUC__)
+__attribute__((noinline))
+#endif
+static void compshare__bytes_wipe_stack(void)
+{
+    unsigned char area[COMPSHARE__STACK];
+    compshare__bytes_wipe(area, sizeof area);
+}
+
+/* >> params
+   Collects the parameters of one call, sorts them by name in byte order and
+   refuses what must not be signed. Borrows every string. Must never touch a
+   value: what the caller gave is what is signed and sent. */
+
+enum { COMPSHARE__TEXT, COMPSHARE__INT, COMPSHARE__DECIMAL };
+
+/* What the client adds to a call, in this order. */
+enum {
+    COMPSHARE__OWN_ACTION, COMPSHARE__OWN_PUBLIC_KEY, COMPSHARE__OWN_TOKEN, COMPSHARE__OWN_REGION,
+    COMPSHARE__OWN_ZONE, COMPSHARE__OWN_PROJECT, COMPSHARE__OWN_SIGNATURE, COMPSHARE__OWN
+};
+
+typedef struct compshare__params {
+    const compshare_param *sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];
+    size_t count;
+    compshare_param own[COMPSHARE__OWN];
+    char signature[41];
+} compshare__params;
+
+static compshare_param compshare__param(const char *key, const char *text, int64_t number, unsigned kind)
+{
+    compshare_param p;
+    p.key = key;
+    p.text = text;
+    p.number = number;
+    p.kind = kind;
+    return p;
+}
+
+static compshare_view compshare__param_value(const compshare_param *p, char scratch[24])
+{
+    compshare_view v;
+    if (p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
+    v.ptr = p->text;
+    v.len = strlen(p->text);
+    return v;
+}
+
+/* Names and values are signed without separators, so free text in these could
+   be re-split by whoever can change what is sent. */
+static bool compshare__param_is_identifier(const char *key)
+{
+    static const char *const names[] = { "Action", "Region", "Zone", "ProjectId", "UHostId", "UHostIds" };
+    size_t i;
+    for (i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (compshare__bytes_equal(key, names[i])) return true;
+    return strlen(key) > 9 && memcmp(key, "UHostIds.", 9) == 0;
+}
+
+/* -?digits with an optional fraction that does not end in 0. */
+static bool compshare__param_is_decimal(const char *s)
+{
+    size_t whole = 0, fraction = 0;
+    if (*s == '-') s++;
+    if (s[0] == '0' && compshare__bytes_digit(s[1])) return false;
+    while (compshare__bytes_digit(s[whole])) whole++;
+    s += whole;
+    if (whole == 0 || *s == '\0') return whole > 0;
+    if (*s++ != '.') return false;
+    while (compshare__bytes_digit(s[fraction])) fraction++;
+    return fraction > 0 && s[fraction] == '\0' && s[fraction - 1] != '0';
+}
+
+/* NULL, or why the caller may not send this. */
+static const char *compshare__param_refusal(const compshare_param *p)
+{
+    static const char *const reserved[] = { "Action", "PublicKey", "Signature", "SecurityToken" };
+    size_t i;
+    if (p->key == NULL || p->key[0] == '\0') return "its name is empty";
+    if (p->kind > COMPSHARE__DECIMAL) return "it was not made by compshare_text, _int, _bool or _decimal";
+    if (p->kind != COMPSHARE__INT && p->text == NULL) return "its value is NULL";
+    for (i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        if (compshare__bytes_equal(p->key, reserved[i])) return "the client itself adds it";
+    if (p->kind == COMPSHARE__DECIMAL && !compshare__param_is_decimal(p->text))
+        return "a decimal is digits, a point and digits that do not end in 0; no exponent";
+    if (p->kind != COMPSHARE__INT && compshare__param_is_identifier(p->key) && !compshare__bytes_word(p->text, strlen(p->text), "._-"))
+        return "only A-Z a-z 0-9 . _ - are allowed in it";
+    return NULL;
+}
+
+static void compshare__params_refuse(compshare__text *why, const char *key, size_t index, const char *reason)
+{
+    compshare__text_put(why, "parameter ");
+    if (key != NULL && key[0] != '\0') compshare__text_put(why, key);
+    else compshare__text_int(why, (int64_t)index);
+    compshare__text_put(why, ": ");
+    compshare__text_put(why, reason);
+}
+
+/* Insertion sort: few parameters, mostly in order, no recursion. */
+static bool compshare__params_insert(compshare__params *set, const compshare_param *p, compshare__text *why)
+{
+    size_t at = set->count;
+    while (at > 0) {
+        int order = compshare__bytes_compare(set->sorted[at - 1]->key, p->key);
+        if (order == 0) {
+            compshare__params_refuse(why, p->key, 0, "it is given twice");
+            return false;
+        }
+        if (order < 0) break;
+        set->sorted[at] = set->sorted[at - 1];
+        at--;
+    }
+    set->sorted[at] = p;
+    set->count++;
+    return true;
+}
+
+/* Takes the caller's parameters; own ones are added by compshare__params_own. */
+static bool compshare__params_collect(compshare__params *set, const compshare_param *params, size_t count, compshare__text *why)
+{
+    size_t i;
+    set->count = 0;
+    if (count > COMPSHARE_MAX_PARAMS) {
+        compshare__text_int(why, (int64_t)count);
+        compshare__text_put(why, " parameters given, COMPSHARE_MAX_PARAMS is ");
+        compshare__text_int(why, COMPSHARE_MAX_PARAMS);
+        return false;
+    }
+    if (count > 0 && params == NULL) {
+        compshare__text_put(why, "params is NULL");
+        return false;
+    }
+    for (i = 0; i < count; i++) {
+        const char *reason = compshare__param_refusal(&params[i]);
+        if (reason != NULL) {
+            compshare__params_refuse(why, params[i].key, i, reason);
+            return false;
+        }
+        if (!compshare__params_insert(set, &params[i], why)) return false;
+    }
+    return true;
+}
+
+/* Adds one of the client's own parameters. */
+static void compshare__params_own(compshare__params *set, int which, const char *key, const char *value)
+{
+    char unused[1];
+    compshare__text nowhere = compshare__text_into(unused, sizeof unused);
+    set->own[which] = compshare__param(key, value, 0, COMPSHARE__TEXT);
+    (void)compshare__params_insert(set, &set->own[which], &nowhere);
+}
+
+static bool compshare__params_has(const compshare__params *set, const char *key)
+{
+    size_t i;
+    for (i = 0; i < set->count; i++)
+        if (compshare__bytes_equal(set->sorted[i]->key, key)) return true;
+    return false;
+}
+
+/* >> sign
+   Signature = lower-case hex SHA-1 of every name and raw value in order, then
+   the private key (UCloud API, "signature"). Touches only its arguments. Must
+   never build the text that is hashed: it ends with the private key. */
+
+static void compshare__sign(compshare__params *set, const char *private_key)
+{
+    static const char digits[] = "0123456789abcdef";
+    br_sha1_context sha1;
+    unsigned char hash[br_sha1_SIZE];
+    char scratch[24];
+    size_t i;
+    br_sha1_init(&sha1);
+    for (i = 0; i < set->count; i++) {
+        compshare_view value = compshare__param_value(set->sorted[i], scratch);
+        br_sha1_update(&sha1, set->sorted[i]->key, strlen(set->sorted[i]->key));
+        br_sha1_update(&sha1, value.ptr, value.len);
+    }
+    br_sha1_update(&sha1, private_key, strlen(private_key));
+    br_sha1_out(&sha1, hash);
+    for (i = 0; i < sizeof hash; i++) {
+        set->signature[2 * i] = digits[hash[i] >> 4];
+        set->signature[2 * i + 1] = digits[hash[i] & 15];
+    }
+    set->signature[40] = '\0';
+    compshare__bytes_wipe(&sha1, sizeof sha1);
+    compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, "Signature", set->signature);
+}
+
+/* >> encode
+   Turns the sorted parameters into a form body, and writes the request head.
+   The body is generated, piece by piece, straight into the buffer that is to be
+   encrypted, as often as it must be sent. Touches only its arguments. Must never
+   keep a copy: a signed body is as good as the key for what it asks. */
+
+/* application/x-www-form-urlencoded: RFC 3986 2.3 unreserved bytes stay, space
+   becomes '+', all else %XX. Returns the encoded length of one byte. */
+static size_t compshare__encode_byte(unsigned char c, char out[3])
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char plain = (char)c;
+    if (compshare__bytes_word(&plain, 1, "-._~") || c == ' ') {
+        out[0] = c == ' ' ? '+' : plain;
+        return 1;
+    }
+    out[0] = '%';
+    out[1] = digits[c >> 4];
+    out[2] = digits[c & 15];
+    return 3;
+}
+
+static size_t compshare__encode_length(const compshare__params *set)
+{
+    char scratch[24], out[3];
+    size_t i, k, total = 0;
+    for (i = 0; i < set->count; i++) {
+        const char *key = set->sorted[i]->key;
+        compshare_view value = compshare__param_value(set->sorted[i], scratch);
+        for (k = 0; key[k] != '\0'; k++) total += compshare__encode_byte((unsigned char)key[k], out);
+        for (k = 0; k < value.len; k++) total += compshare__encode_byte((unsigned char)value.ptr[k], out);
+        total += i == 0 ? 1 : 2;    /* '=' and '&' */
+    }
+    return total;
+}
+
+/* Where the generated body stands: parameter, its name or its value, byte. */
+typedef struct compshare__encoder {
+    size_t param, byte;
+    bool in_value;
+} compshare__encoder;
+
+/* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or
+   more for progress. */
+static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set, unsigned char *dst, size_t cap)
+{
+    size_t n = 0;
+    while (e->param < set->count && cap - n >= 3) {
+        const compshare_param *p = set->sorted[e->param];
+        char scratch[24];
+        compshare_view part;
+        if (e->in_value) part = compshare__param_value(p, scratch);
+        else { part.ptr = p->key; part.len = strlen(p->key); }
+        while (e->byte < part.len && cap - n >= 3)
+            n += compshare__encode_byte((unsigned char)part.ptr[e->byte++], (char *)dst + n);
+        if (e->byte < part.len || cap == n) break;
+        e->byte = 0;
+        if (!e->in_value) dst[n++] = '=';
+        else if (++e->param < set->count) dst[n++] = '&';
+        e->in_value = !e->in_value;
+    }
+    return n;
+}
+
+typedef struct compshare__head {
+    const char *host;
+    uint16_t port;              /* 0: the scheme's own, not shown */
+    compshare_view path;
+    const char *user_agent;
+    size_t content_length;
+    int64_t timestamp_ms;
+    bool csv;
+} compshare__head;
+
+/* RFC 9112 3 and 5. No Accept-Encoding: nothing here can decompress. */
+static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t cap)
+{
+    compshare__text t = compshare__text_into(dst, cap);
+    compshare__text_put(&t, "POST ");
+    compshare__text_bytes(&t, h->path.ptr, h->path.len);
+    compshare__text_put(&t, " HTTP/1.1\r\nHost: ");
+    compshare__text_put(&t, h->host);
+    if (h->port != 0) {
+        compshare__text_put(&t, ":");
+        compshare__text_int(&t, h->port);
+    }
+    compshare__text_put(&t, "\r\nUser-Agent: ");
+    compshare__text_put(&t, h->user_agent);
+    compshare__text_put(&t, "\r\nAccept: application/json");
+    if (h->csv) compshare__text_put(&t, ", text/csv");
+    compshare__text_put(&t, "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ");
+    compshare__text_int(&t, (int64_t)h->content_length);
+    compshare__text_put(&t, "\r\nU-Timestamp-Ms: ");
+    compshare__text_int(&t, h->timestamp_ms);
+    compshare__text_put(&t, "\r\n\r\n");
+    return t.len;
+}
+/* The longest head that the limits allow; it must fit one small record. */
+typedef char compshare__assert_head[COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320 < 4096 ? 1 : -1];
+
+/* >> http
+   Reads one response, RFC 9112, from bytes that arrive in any pieces. Pure:
+   touches only its own state. Must never guess: a length that is not certain, a
+   line that does not end in CRLF, two ways to find the end of the body are
+   errors, because the reply to a signed request decides what a person believes. */
+
+enum {
+    COMPSHARE__HTTP_VERSION, COMPSHARE__HTTP_CODE, COMPSHARE__HTTP_REASON, COMPSHARE__HTTP_LINE_LF,
+    COMPSHARE__HTTP_LINE, COMPSHARE__HTTP_NAME, COMPSHARE__HTTP_VALUE, COMPSHARE__HTTP_HEAD_LF,
+    COMPSHARE__HTTP_FIXED, COMPSHARE__HTTP_TO_CLOSE,
+    COMPSHARE__HTTP_SIZE, COMPSHARE__HTTP_SIZE_SPACE, COMPSHARE__HTTP_EXT, COMPSHARE__HTTP_SIZE_LF,
+    COMPSHARE__HTTP_CHUNK, COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,
+    COMPSHARE__HTTP_DONE, COMPSHARE__HTTP_FAILED
+};
+
+typedef struct compshare__http {
+    int state;
+    int status;                 /* 0 until the status line gave it */
+    int minor;                  /* HTTP/1.minor */
+    const char *reason;         /* why it failed */
+    size_t digits;              /* of the part being read */
+    size_t head_bytes, line_bytes, ext_bytes;
+    unsigned interim;           /* 1xx responses skipped */
+    bool trailer;               /* header lines now belong to the trailer section */
+    bool has_length, chunked, has_coding;
+    bool saw_close, saw_keep_alive;
+    bool keep_alive;            /* the connection may carry another request */
+    bool encoded;               /* Content-Encoding other than identity */
+    uint64_t length;            /* Content-Length, or size of the current chunk */
+    uint64_t received;          /* body bytes so far */
+    int64_t date;               /* Date, 0 if absent or unreadable */
+    int64_t retry_after_s;      /* Retry-After in seconds, -1 if absent */
+    int64_t retry_after_date;   /* Retry-After as a date, 0 if absent */
+    char content_type[64];      /* media type in lower case, without parameters */
+    char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
+    bool pending;               /* a header line is complete but may be folded */
+    bool value_overflow;
+    size_t name_len, value_len;
+    char name[32], value[160];
+} compshare__http;
+
+static void compshare__http_init(compshare__http *h)
+{
+    memset(h, 0, sizeof *h);
+    h->retry_after_s = -1;
+}
+
+static void compshare__http_fail(compshare__http *h, const char *reason)
+{
+    h->state = COMPSHARE__HTTP_FAILED;
+    h->reason = reason;
+}
+
+/* ---- Date: the three forms of RFC 9110 5.6.7 ---- */
+
+static int64_t compshare__http_days(int64_t year, int64_t month, int64_t day)
+{
+    int64_t y = month <= 2 ? year - 1 : year, m = (month + 9) % 12, era = y / 400, of_era = y - era * 400;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + (m * 153 + 2) / 5 + day - 1 - 719468;
+}
+
+static bool compshare__http_number(compshare_view v, size_t at, size_t digits, int64_t *out)
+{
+    size_t i;
+    *out = 0;
+    for (i = 0; i < digits; i++) {
+        char c = v.ptr[at + i];
+        if (!compshare__bytes_digit(c) && !(c == ' ' && i == 0 && digits == 2)) return false;
+        *out = *out * 10 + (c == ' ' ? 0 : c - '0');
+    }
+    return true;
+}
+
+static int64_t compshare__http_month(const char *name)
+{
+    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int i;
+    for (i = 0; i < 12; i++)
+        if (memcmp(names + 3 * i, name, 3) == 0) return i + 1;
+    return 0;
+}
+
+/* Seconds since 1970 UTC, or 0. A two-digit year from 70 on is 19xx. */
+static int64_t compshare__http_date(compshare_view v)
+{
+    int64_t day, month, year, hour, minute, second;
+    size_t comma = 0, day_at, month_at, year_at, year_digits = 4, time_at;
+    while (comma < v.len && v.ptr[comma] != ',') comma++;
+    if (v.len == 29 && comma == 3) {                            /* Sun, 06 Nov 1994 08:49:37 GMT */
+        day_at = 5; month_at = 8; year_at = 12; time_at = 17;
+    } else if (comma >= 6 && comma <= 9 && v.len == comma + 24) { /* Sunday, 06-Nov-94 08:49:37 GMT */
+        day_at = comma + 2; month_at = comma + 5; year_at = comma + 9; year_digits = 2; time_at = comma + 12;
+    } else if (v.len == 24 && comma == 24) {                    /* Sun Nov  6 08:49:37 1994 */
+        month_at = 4; day_at = 8; time_at = 11; year_at = 20;
+    } else {
+        return 0;
+    }
+    month = compshare__http_month(v.ptr + month_at);
+    if (month == 0 || v.ptr[time_at + 2] != ':' || v.ptr[time_at + 5] != ':'
+        || (comma < v.len && memcmp(v.ptr + v.len - 4, " GMT", 4) != 0)
+        || !compshare__http_number(v, day_at, 2, &day) || !compshare__http_number(v, year_at, year_digits, &year)
+        || !compshare__http_number(v, time_at, 2, &hour) || !compshare__http_number(v, time_at + 3, 2, &minute)
+        || !compshare__http_number(v, time_at + 6, 2, &second)
+        || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) return 0;
+    if (year_digits == 2) year += year < 70 ? 2000 : 1900;
+    return compshare__http_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+}
+
+/* ---- header fields ---- */
+
+static bool compshare__http_name_is(const compshare__http *h, const char *name)
+{
+    return strlen(name) == h->name_len && memcmp(h->name, name, h->name_len) == 0;
+}
+
+/* Takes the next comma-separated element of a list off v, without its OWS. */
+static compshare_view compshare__http_element(compshare_view *v)
+{
+    compshare_view e;
+    size_t i = 0;
+    while (i < v->len && v->ptr[i] != ',') i++;
+    e.ptr = v->ptr;
+    e.len = i;
+    v->ptr += i < v->len ? i + 1 : i;
+    v->len -= i < v->len ? i + 1 : i;
+    while (e.len > 0 && (*e.ptr == ' ' || *e.ptr == '\t')) { e.ptr++; e.len--; }
+    while (e.len > 0 && (e.ptr[e.len - 1] == ' ' || e.ptr[e.len - 1] == '\t')) e.len--;
+    return e;
+}
+
+static bool compshare__http_is(compshare_view v, const char *lower)
+{
+    size_t i;
+    if (v.len != strlen(lower)) return false;
+    for (i = 0; i < v.len; i++)
+        if (compshare__bytes_lower(v.ptr[i]) != lower[i]) return false;
+    return true;
+}
+
+/* RFC 9110 8.6: digits only. A list of equal lengths counts as one, RFC 9112
+   6.3(5); any two that differ are fatal, on one line or on two. */
+static void compshare__http_content_length(compshare__http *h, compshare_view v)
+{
+    bool more;
+    do {
+        compshare_view e;
+        uint64_t length = 0;
+        size_t i, before = v.len;
+        e = compshare__http_element(&v);
+        more = before > 0 && v.ptr[-1] == ',';
+        for (i = 0; i < e.len; i++) {
+            unsigned digit = (unsigned char)e.ptr[i] - (unsigned)'0';
+            if (digit > 9 || length > (UINT64_MAX - digit) / 10) {
+                compshare__http_fail(h, "Content-Length is not a decimal number of at most 64 bits");
+                return;
+            }
+            length = length * 10 + digit;
+        }
+        if (e.len == 0) {
+            compshare__http_fail(h, "Content-Length is empty");
+            return;
+        }
+        if (h->has_length && h->length != length) {
+            compshare__http_fail(h, "two Content-Length values differ");
+            return;
+        }
+        h->has_length = true;
+        h->length = length;
+    } while (more);
+}
+
+static void compshare__http_connection(compshare__http *h, compshare_view v)
+{
+    while (v.len > 0) {
+        compshare_view e = compshare__http_element(&v);
+        if (compshare__http_is(e, "close")) h->saw_close = true;
+        if (compshare__http_is(e, "keep-alive")) h->saw_keep_alive = true;
+    }
+    if (h->value_overflow) h->saw_close = true;
+}
+
+static void compshare__http_retry_after(compshare__http *h, compshare_view v)
+{
+    int64_t seconds;
+    if (compshare__bytes_int(v, &seconds) && seconds >= 0) h->retry_after_s = seconds;
+    else h->retry_after_date = compshare__http_date(v);
+}
+
+static void compshare__http_content_type(compshare__http *h, compshare_view v)
+{
+    size_t i;
+    for (i = 0; i < v.len && i + 1 < sizeof h->content_type && v.ptr[i] != ';' && v.ptr[i] != ' ' && v.ptr[i] != '\t'; i++)
+        h->content_type[i] = compshare__bytes_lower(v.ptr[i]);
+    h->content_type[i] = '\0';
+}
+
+static void compshare__http_request_id(compshare__http *h, compshare_view v)
+{
+    size_t i;
+    for (i = 0; i < v.len && i + 1 < sizeof h->request_id; i++)
+        h->request_id[i] = v.ptr[i] > 0x20 && v.ptr[i] < 0x7F ? v.ptr[i] : '?';
+    h->request_id[i] = '\0';
+}
+
+/* A header line is complete. Trailer fields are checked for form and dropped:
+   RFC 9110 6.5.1 forbids merging them. */
+static void compshare__http_field(compshare__http *h)
+{
+    compshare_view v;
+    bool framing;
+    h->pending = false;
+    if (h->trailer) return;
+    while (h->value_len > 0 && (h->value[h->value_len - 1] == ' ' || h->value[h->value_len - 1] == '\t')) h->value_len--;
+    v.ptr = h->value;
+    v.len = h->value_len;
+    framing = compshare__http_name_is(h, "content-length") || compshare__http_name_is(h, "transfer-encoding");
+    if (framing && h->value_overflow) compshare__http_fail(h, "a Content-Length or Transfer-Encoding header is too long");
+    else if (compshare__http_name_is(h, "content-length")) compshare__http_content_length(h, v);
+    else if (compshare__http_name_is(h, "transfer-encoding")) {
+        if (h->has_coding || !compshare__http_is(v, "chunked")) compshare__http_fail(h, "Transfer-Encoding is not exactly \"chunked\"");
+        h->has_coding = true;
+    }
+    else if (compshare__http_name_is(h, "connection")) compshare__http_connection(h, v);
+    else if (compshare__http_name_is(h, "content-encoding")) h->encoded = h->encoded || !compshare__http_is(v, "identity");
+    else if (compshare__http_name_is(h, "content-type")) compshare__http_content_type(h, v);
+    else if (compshare__http_name_is(h, "date")) h->date = compshare__http_date(v);
+    else if (compshare__http_name_is(h, "retry-after")) compshare__http_retry_after(h, v);
+    else if (compshare__http_name_is(h, "x-ucloud-request-uuid")) compshare__http_request_id(h, v);
+}
+
+/* The head is complete: how does the body end? RFC 9112 6.3. */
+static void compshare__http_framing(compshare__http *h)
+{
+    if (h->trailer) {
+        h->state = COMPSHARE__HTTP_DONE;
+        return;
+    }
+    if (h->status < 200) {
+        unsigned interim = h->interim + 1;
+        if (h->status == 101) { h->status = 0; compshare__http_fail(h, "101 Switching Protocols was not asked for"); return; }
+        compshare__http_init(h);
+        h->interim = interim;
+        if (interim > COMPSHARE__HTTP_INTERIM_MAX) compshare__http_fail(h, "too many 1xx responses");
+        return;
+    }
+    h->keep_alive = !h->saw_close && (h->minor >= 1 || h->saw_keep_alive);
+    if (h->status == 204 || h->status == 304) h->state = COMPSHARE__HTTP_DONE;
+    else if (h->has_coding && h->has_length) compshare__http_fail(h, "both Transfer-Encoding and Content-Length are present");
+    else if (h->has_coding && h->minor == 0) compshare__http_fail(h, "Transfer-Encoding in an HTTP/1.0 response");
+    else if (h->has_coding) { h->chunked = true; h->digits = 0; h->length = 0; h->state = COMPSHARE__HTTP_SIZE; }
+    else if (h->has_length) h->state = h->length > 0 ? COMPSHARE__HTTP_FIXED : COMPSHARE__HTTP_DONE;
+    else { h->keep_alive = false; h->state = COMPSHARE__HTTP_TO_CLOSE; }
+}
+
+/* ---- one byte of a head ---- */
+
+static void compshare__http_version_byte(compshare__http *h, unsigned char c)
+{
+    static const char form[] = "HTTP/1.# ";
+    if (h->digits == 7 && compshare__bytes_digit(c)) h->minor = c - '0';
+    else if (h->digits == 7 || c != (unsigned char)form[h->digits]) {
+        compshare__http_fail(h, "the reply does not begin with an HTTP/1 status line");
+        return;
+    }
+    if (++h->digits == 9) { h->digits = 0; h->state = COMPSHARE__HTTP_CODE; }
+}
+
+static void compshare__http_code_byte(compshare__http *h, unsigned char c)
+{
+    if (h->digits < 3 && compshare__bytes_digit(c)) {
+        h->length = h->length * 10 + (uint64_t)(c - '0');
+        h->digits++;
+        return;
+    }
+    if (h->digits == 3 && h->length >= 100 && h->length < 600 && (c == ' ' || c == '\r')) {
+        h->status = (int)h->length;
+        h->length = 0;
+        h->state = c == ' ' ? COMPSHARE__HTTP_REASON : COMPSHARE__HTTP_LINE_LF;
+        return;
+    }
+    compshare__http_fail(h, "the status code is not three digits from 100 to 599");
+}
+
+static bool compshare__http_is_tchar(unsigned char c)
+{
+    char plain = (char)c;
+    return compshare__bytes_word(&plain, 1, "!#$%&'*+-.^_`|~");
+}
+
+/* First byte of a line: the end of the head, a folded value, or a new field. */
+static void compshare__http_line_byte(compshare__http *h, unsigned char c)
+{
+    if (h->pending && (c == ' ' || c == '\t')) {    /* obs-fold becomes a space, RFC 9112 5.2 */
+        h->state = COMPSHARE__HTTP_VALUE;
+        if (h->value_len > 0 && h->value_len < sizeof h->value) h->value[h->value_len++] = ' ';
+        return;
+    }
+    if (h->pending) compshare__http_field(h);
+    if (h->state == COMPSHARE__HTTP_FAILED) return;
+    if (c == '\r') { h->state = COMPSHARE__HTTP_HEAD_LF; return; }
+    if (!compshare__http_is_tchar(c)) { compshare__http_fail(h, "a header line does not begin with a name"); return; }
+    h->name_len = 1;
+    h->value_len = 0;
+    h->value_overflow = false;
+    h->name[0] = compshare__bytes_lower((char)c);
+    h->state = COMPSHARE__HTTP_NAME;
+}
+
+static void compshare__http_name_byte(compshare__http *h, unsigned char c)
+{
+    if (c == ':') h->state = COMPSHARE__HTTP_VALUE;
+    else if (!compshare__http_is_tchar(c)) compshare__http_fail(h, "a header name holds a character that is not allowed, or has no colon");
+    else if (h->name_len < sizeof h->name) h->name[h->name_len++] = compshare__bytes_lower((char)c);
+    else h->name[0] = '\0';         /* longer than any name that matters: match none */
+}
+
+static void compshare__http_value_byte(compshare__http *h, unsigned char c)
+{
+    if (c == '\r') { h->pending = true; h->state = COMPSHARE__HTTP_LINE_LF; return; }
+    if (c == '\n' || c == '\0') { compshare__http_fail(h, "a header line holds a bare LF or a NUL"); return; }
+    if (h->value_len == 0 && (c == ' ' || c == '\t')) return;
+    if (h->value_len < sizeof h->value) h->value[h->value_len++] = (char)c;
+    else if (c != ' ' && c != '\t') h->value_overflow = true;
+}
+
+static void compshare__http_reason_byte(compshare__http *h, unsigned char c)
+{
+    if (c == '\r') h->state = COMPSHARE__HTTP_LINE_LF;
+    else if (c == '\n' || c == '\0') compshare__http_fail(h, "the status line holds a bare LF or a NUL");
+}
+
+static void compshare__http_head_byte(compshare__http *h, unsigned char c)
+{
+    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) { compshare__http_fail(h, "the head or trailer is longer than 32,768 bytes"); return; }
+    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) { compshare__http_fail(h, "a line of the head is longer than 8,192 bytes"); return; }
+    switch (h->state) {
+    case COMPSHARE__HTTP_VERSION: compshare__http_version_byte(h, c); break;
+    case COMPSHARE__HTTP_CODE: compshare__http_code_byte(h, c); break;
+    case COMPSHARE__HTTP_REASON: compshare__http_reason_byte(h, c); break;
+    case COMPSHARE__HTTP_LINE: compshare__http_line_byte(h, c); break;
+    case COMPSHARE__HTTP_NAME: compshare__http_name_byte(h, c); break;
+    case COMPSHARE__HTTP_VALUE: compshare__http_value_byte(h, c); break;
+    default:    /* after a CR */
+        if (c != '\n') { compshare__http_fail(h, "a CR is not followed by LF"); return; }
+        h->line_bytes = 0;
+        if (h->state == COMPSHARE__HTTP_HEAD_LF) compshare__http_framing(h);
+        else h->state = COMPSHARE__HTTP_LINE;
+    }
+}
+
+/* ---- one byte around a chunk, RFC 9112 7.1 ---- */
+
+static void compshare__http_size_byte(compshare__http *h, unsigned char c)
+{
+    int digit = compshare__bytes_hex(c);
+    if (h->state == COMPSHARE__HTTP_SIZE && digit >= 0) {
+        if (h->length >> 60) { compshare__http_fail(h, "a chunk size has more than 64 bits"); return; }
+        h->length = (h->length << 4) | (uint64_t)digit;
+        h->digits++;
+        if (h->digits > 64) compshare__http_fail(h, "a chunk size has more than 64 digits");
+        return;
+    }
+    if (h->digits == 0) compshare__http_fail(h, "a chunk size is missing");
+    else if (c == ';') h->state = COMPSHARE__HTTP_EXT;
+    else if (c == '\r' && h->state == COMPSHARE__HTTP_SIZE) h->state = COMPSHARE__HTTP_SIZE_LF;
+    else if (c == ' ' || c == '\t') {
+        h->state = COMPSHARE__HTTP_SIZE_SPACE;
+        if (++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX) compshare__http_fail(h, "chunk extensions are longer than 4,096 bytes");
+    }
+    else compshare__http_fail(h, "a chunk size is not a hexadecimal number");
+}
+
+static void compshare__http_ext_byte(compshare__http *h, unsigned char c)
+{
+    if (c == '\r') h->state = COMPSHARE__HTTP_SIZE_LF;
+    else if ((c < 0x20 && c != '\t') || c == 0x7F) compshare__http_fail(h, "a chunk extension holds a control character");
+    else if (++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX) compshare__http_fail(h, "chunk extensions are longer than 4,096 bytes");
+}
+
+static void compshare__http_chunk_byte(compshare__http *h, unsigned char c)
+{
+    switch (h->state) {
+    case COMPSHARE__HTTP_SIZE:
+    case COMPSHARE__HTTP_SIZE_SPACE: compshare__http_size_byte(h, c); return;
+    case COMPSHARE__HTTP_EXT: compshare__http_ext_byte(h, c); return;
+    case COMPSHARE__HTTP_CHUNK_CR:
+        if (c != '\r') compshare__http_fail(h, "chunk data is longer than its size");
+        else h->state = COMPSHARE__HTTP_CHUNK_LF;
+        return;
+    case COMPSHARE__HTTP_CHUNK_LF:
+        if (c != '\n') { compshare__http_fail(h, "a CR is not followed by LF"); return; }
+        h->digits = 0;
+        h->length = 0;
+        h->state = COMPSHARE__HTTP_SIZE;
+        return;
+    default:    /* COMPSHARE__HTTP_SIZE_LF */
+        if (c != '\n') { compshare__http_fail(h, "a CR is not followed by LF"); return; }
+        if (h->length > 0) { h->state = COMPSHARE__HTTP_CHUNK; return; }
+        h->trailer = true;
+        h->head_bytes = h->line_bytes = 0;
+        h->state = COMPSHARE__HTTP_LINE;
+    }
+}
+
+/* ---- the whole ---- */
+
+/* Takes bytes from src and returns how many. Stops after a piece of body, which
+   is then *body; call again with the rest. Done or failed: see state. */
+static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len, compshare_view *body)
+{
+    size_t i = 0, n;
+    body->ptr = NULL;
+    body->len = 0;
+    while (i < len && h->state < COMPSHARE__HTTP_DONE) {
+        if (h->state != COMPSHARE__HTTP_FIXED && h->state != COMPSHARE__HTTP_TO_CLOSE && h->state != COMPSHARE__HTTP_CHUNK) {
+            if (h->state < COMPSHARE__HTTP_FIXED) compshare__http_head_byte(h, src[i++]);
+            else compshare__http_chunk_byte(h, src[i++]);
+            continue;
+        }
+        n = len - i;
+        if (h->state != COMPSHARE__HTTP_TO_CLOSE) {
+            if (n > h->length) n = (size_t)h->length;
+            h->length -= n;
+            if (h->length == 0) h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
+        }
+        h->received += n;
+        body->ptr = (const char *)src + i;
+        body->len = n;
+        return i + n;
+    }
+    return i;
+}
+
+/* The stream ended. orderly: after close_notify, so that nothing was cut off. */
+static void compshare__http_end(compshare__http *h, bool orderly)
+{
+    if (h->state >= COMPSHARE__HTTP_DONE) return;
+    if (h->state == COMPSHARE__HTTP_TO_CLOSE && orderly) h->state = COMPSHARE__HTTP_DONE;
+    else if (h->state == COMPSHARE__HTTP_TO_CLOSE) compshare__http_fail(h, "the connection was cut: no length was given and no close_notify came");
+    else if (h->state == COMPSHARE__HTTP_VERSION && h->digits == 0) compshare__http_fail(h, "the connection was closed without a reply");
+    else if (h->state < COMPSHARE__HTTP_FIXED && !h->trailer) compshare__http_fail(h, "the connection was closed in the middle of the reply's head");
+    else compshare__http_fail(h, "the connection was closed in the middle of the reply's body");
+}
+
+/* >> json
+   Strict validator (RFC 8259), fed byte by byte, without recursion; the splitter
+   that holds one array element at a time; jsmn's tokens and what reads them.
+   Pure: touches only its arguments. Must never hand anything to jsmn that the
+   validator has not passed: jsmn is a tokenizer and takes much that is not JSON. */
+
+enum {
+    COMPSHARE__JSON_VALUE, COMPSHARE__JSON_FIRST_VALUE, COMPSHARE__JSON_KEY, COMPSHARE__JSON_FIRST_KEY,
+    COMPSHARE__JSON_COLON, COMPSHARE__JSON_AFTER, COMPSHARE__JSON_END,
+    COMPSHARE__JSON_STRING, COMPSHARE__JSON_ESCAPE, COMPSHARE__JSON_HEX, COMPSHARE__JSON_UTF8, COMPSHARE__JSON_LITERAL,
+    COMPSHARE__JSON_MINUS, COMPSHARE__JSON_ZERO, COMPSHARE__JSON_INT, COMPSHARE__JSON_POINT, COMPSHARE__JSON_FRACTION,
+    COMPSHARE__JSON_E, COMPSHARE__JSON_E_SIGN, COMPSHARE__JSON_EXPONENT,
+    COMPSHARE__JSON_FAILED
+};
+
+/* What one byte did. */
+#define COMPSHARE__JSON_BEGIN 1u        /* a value, or a key, begins with it */
+#define COMPSHARE__JSON_ENDS 2u         /* a value, or a key, ends with it */
+#define COMPSHARE__JSON_IS_KEY 4u       /* the two above: it is a key */
+#define COMPSHARE__JSON_NUMBER_END 8u   /* a number ended before it */
+
+typedef struct compshare__json {
+    int state;
+    int depth;
+    uint64_t kinds;             /* bit depth-1: that container is an object */
+    bool is_key;                /* the string being read is a key */
+    unsigned left;              /* hex digits or UTF-8 bytes still to come */
+    unsigned char low, high;    /* range of the next UTF-8 byte */
+    const char *literal;        /* rest of true, false, null */
+    size_t tokens;              /* values and keys so far */
+    uint64_t at;                /* bytes taken */
+    const char *reason;
+} compshare__json;
+
+static void compshare__json_init(compshare__json *j)
+{
+    memset(j, 0, sizeof *j);
+}
+
+static unsigned compshare__json_fail(compshare__json *j, const char *reason)
+{
+    j->state = COMPSHARE__JSON_FAILED;
+    j->reason = reason;
+    return 0;
+}
+
+static bool compshare__json_in_object(const compshare__json *j)
+{
+    return j->depth > 0 && (j->kinds >> (j->depth - 1) & 1) != 0;
+}
+
+static unsigned compshare__json_end_value(compshare__json *j)
+{
+    j->state = j->depth > 0 ? COMPSHARE__JSON_AFTER : COMPSHARE__JSON_END;
+    return COMPSHARE__JSON_ENDS;
+}
+
+static unsigned compshare__json_open(compshare__json *j, bool object)
+{
+    if (j->depth == COMPSHARE__JSON_DEPTH_MAX) return compshare__json_fail(j, "it is nested deeper than 64 levels");
+    j->depth++;
+    if (object) j->kinds |= (uint64_t)1 << (j->depth - 1);
+    else j->kinds &= ~((uint64_t)1 << (j->depth - 1));
+    j->state = object ? COMPSHARE__JSON_FIRST_KEY : COMPSHARE__JSON_FIRST_VALUE;
+    return COMPSHARE__JSON_BEGIN;
+}
+
+static unsigned compshare__json_close(compshare__json *j, bool object)
+{
+    if (compshare__json_in_object(j) != object) return compshare__json_fail(j, "a bracket does not match");
+    j->depth--;
+    return compshare__json_end_value(j);
+}
+
+static unsigned compshare__json_begin(compshare__json *j, unsigned char c)
+{
+    j->tokens++;
+    switch (c) {
+    case '{': return compshare__json_open(j, true);
+    case '[': return compshare__json_open(j, false);
+    case '"': j->is_key = false; j->state = COMPSHARE__JSON_STRING; break;
+    case 't': j->literal = "rue"; j->state = COMPSHARE__JSON_LITERAL; break;
+    case 'f': j->literal = "alse"; j->state = COMPSHARE__JSON_LITERAL; break;
+    case 'n': j->literal = "ull"; j->state = COMPSHARE__JSON_LITERAL; break;
+    case '-': j->state = COMPSHARE__JSON_MINUS; break;
+    case '0': j->state = COMPSHARE__JSON_ZERO; break;
+    default:
+        if (!compshare__bytes_digit(c)) return compshare__json_fail(j, "a value is expected");
+        j->state = COMPSHARE__JSON_INT;
+    }
+    return COMPSHARE__JSON_BEGIN;
+}
+
+/* First byte of a UTF-8 character: RFC 3629 4, without surrogates and overlongs. */
+static unsigned compshare__json_utf8(compshare__json *j, unsigned char c)
+{
+    j->low = 0x80;
+    j->high = 0xBF;
+    if (c >= 0xC2 && c <= 0xDF) j->left = 1;
+    else if (c >= 0xE0 && c <= 0xEF) j->left = 2;
+    else if (c >= 0xF0 && c <= 0xF4) j->left = 3;
+    else return compshare__json_fail(j, "it is not UTF-8");
+    if (c == 0xE0) j->low = 0xA0;
+    if (c == 0xED) j->high = 0x9F;
+    if (c == 0xF0) j->low = 0x90;
+    if (c == 0xF4) j->high = 0x8F;
+    j->state = COMPSHARE__JSON_UTF8;
+    return 0;
+}
+
+static unsigned compshare__json_string_end(compshare__json *j)
+{
+    if (!j->is_key) return compshare__json_end_value(j);
+    j->state = COMPSHARE__JSON_COLON;
+    return COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY;
+}
+
+/* A byte inside a string or a literal. Lone surrogate escapes pass: a name that
+   a user chose must not make a whole list unreadable. */
+static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
+{
+    switch (j->state) {
+    case COMPSHARE__JSON_STRING:
+        if (c == '"') return compshare__json_string_end(j);
+        if (c == '\\') j->state = COMPSHARE__JSON_ESCAPE;
+        else if (c < 0x20) return compshare__json_fail(j, "a string holds a control character");
+        else if (c >= 0x80) return compshare__json_utf8(j, c);
+        return 0;
+    case COMPSHARE__JSON_ESCAPE:
+        if (c == 'u') { j->left = 4; j->state = COMPSHARE__JSON_HEX; return 0; }
+        if (c != '"' && c != '\\' && c != '/' && c != 'b' && c != 'f' && c != 'n' && c != 'r' && c != 't')
+            return compshare__json_fail(j, "a string holds an unknown escape");
+        j->state = COMPSHARE__JSON_STRING;
+        return 0;
+    case COMPSHARE__JSON_HEX:
+        if (compshare__bytes_hex(c) < 0) return compshare__json_fail(j, "\\u is not followed by four hexadecimal digits");
+        if (--j->left == 0) j->state = COMPSHARE__JSON_STRING;
+        return 0;
+    case COMPSHARE__JSON_UTF8:
+        if (c < j->low || c > j->high) return compshare__json_fail(j, "it is not UTF-8");
+        j->low = 0x80;
+        j->high = 0xBF;
+        if (--j->left == 0) j->state = COMPSHARE__JSON_STRING;
+        return 0;
+    default:
+        if (c != (unsigned char)*j->literal) return compshare__json_fail(j, "a word other than true, false or null");
+        return *++j->literal == '\0' ? compshare__json_end_value(j) : 0;
+    }
+}
+
+/* Next state of a number, or -1 when c does not continue it. */
+static int compshare__json_number_next(int state, unsigned char c)
+{
+    bool digit = compshare__bytes_digit(c), e = c == 'e' || c == 'E';
+    switch (state) {
+    case COMPSHARE__JSON_MINUS: return c == '0' ? COMPSHARE__JSON_ZERO : digit ? COMPSHARE__JSON_INT : -1;
+    case COMPSHARE__JSON_ZERO: return c == '.' ? COMPSHARE__JSON_POINT : e ? COMPSHARE__JSON_E : -1;
+    case COMPSHARE__JSON_INT: return digit ? state : c == '.' ? COMPSHARE__JSON_POINT : e ? COMPSHARE__JSON_E : -1;
+    case COMPSHARE__JSON_POINT: return digit ? COMPSHARE__JSON_FRACTION : -1;
+    case COMPSHARE__JSON_FRACTION: return digit ? state : e ? COMPSHARE__JSON_E : -1;
+    case COMPSHARE__JSON_E: return digit ? COMPSHARE__JSON_EXPONENT : c == '+' || c == '-' ? COMPSHARE__JSON_E_SIGN : -1;
+    case COMPSHARE__JSON_E_SIGN: return digit ? COMPSHARE__JSON_EXPONENT : -1;
+    default: return digit ? state : -1;
+    }
+}
+
+static bool compshare__json_number_complete(int state)
+{
+    return state == COMPSHARE__JSON_ZERO || state == COMPSHARE__JSON_INT
+        || state == COMPSHARE__JSON_FRACTION || state == COMPSHARE__JSON_EXPONENT;
+}
+
+/* A byte between values. */
+static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char c)
+{
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') return 0;
+    switch (j->state) {
+    case COMPSHARE__JSON_FIRST_VALUE:
+        if (c == ']') return compshare__json_close(j, false);
+        return compshare__json_begin(j, c);
+    case COMPSHARE__JSON_VALUE:
+        return compshare__json_begin(j, c);
+    case COMPSHARE__JSON_FIRST_KEY:
+        if (c == '}') return compshare__json_close(j, true);
+        /* fall through */
+    case COMPSHARE__JSON_KEY:
+        if (c != '"') return compshare__json_fail(j, "a member name is expected");
+        j->tokens++;
+        j->is_key = true;
+        j->state = COMPSHARE__JSON_STRING;
+        return COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY;
+    case COMPSHARE__JSON_COLON:
+        if (c != ':') return compshare__json_fail(j, "a colon is expected");
+        j->state = COMPSHARE__JSON_VALUE;
+        return 0;
+    case COMPSHARE__JSON_AFTER:
+        if (c == '}' || c == ']') return compshare__json_close(j, c == '}');
+        if (c != ',') return compshare__json_fail(j, "a comma or a bracket is expected");
+        j->state = compshare__json_in_object(j) ? COMPSHARE__JSON_KEY : COMPSHARE__JSON_VALUE;
+        return 0;
+    default:
+        return compshare__json_fail(j, "something follows the end");
+    }
+}
+
+static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
+{
+    unsigned ended = 0;
+    if (j->state == COMPSHARE__JSON_FAILED) return 0;
+    j->at++;
+    if (j->state >= COMPSHARE__JSON_MINUS) {
+        int next = compshare__json_number_next(j->state, c);
+        if (next >= 0) { j->state = next; return 0; }
+        if (!compshare__json_number_complete(j->state)) return compshare__json_fail(j, "a number is malformed");
+        (void)compshare__json_end_value(j);
+        ended = COMPSHARE__JSON_NUMBER_END;
+    }
+    if (j->state >= COMPSHARE__JSON_STRING) return compshare__json_string_byte(j, c);
+    return ended | compshare__json_structure_byte(j, c);
+}
+
+static void compshare__json_feed(compshare__json *j, const char *src, size_t len)
+{
+    size_t i;
+    for (i = 0; i < len && j->state != COMPSHARE__JSON_FAILED; i++) {
+        unsigned char c = (unsigned char)src[i];
+        if (j->state == COMPSHARE__JSON_STRING && c >= 0x20 && c < 0x80 && c != '"' && c != '\\') j->at++;
+        else (void)compshare__json_byte(j, c);
+    }
+}
+
+/* No more bytes: NULL if one whole document was seen, else what is wrong. */
+static const char *compshare__json_finish(compshare__json *j)
+{
+    if (j->state == COMPSHARE__JSON_FAILED) return j->reason;
+    if (j->state == COMPSHARE__JSON_END || (j->depth == 0 && compshare__json_number_complete(j->state))) return NULL;
+    return j->at == 0 ? "it is empty" : "it ends too early";
+}
+
+/* One UTF-8 byte order mark may stand in front, RFC 8259 8.1. */
+static size_t compshare__json_bom(const char *src, size_t len)
+{
+    return len >= 3 && memcmp(src, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
+/* ---- strings ---- */
+
+static uint32_t compshare__json_hex4(const char *p)
+{
+    uint32_t code = 0;
+    int i;
+    for (i = 0; i < 4; i++) code = (code << 4) | (uint32_t)compshare__bytes_hex((unsigned char)p[i]);
+    return code;
+}
+
+static size_t compshare__json_utf8_encode(uint32_t code, unsigned char out[4])
+{
+    if (code < 0x80) { out[0] = (unsigned char)code; return 1; }
+    if (code < 0x800) {
+        out[0] = (unsigned char)(0xC0 | code >> 6);
+        out[1] = (unsigned char)(0x80 | (code & 0x3F));
+        return 2;
+    }
+    if (code < 0x10000) {
+        out[0] = (unsigned char)(0xE0 | code >> 12);
+        out[1] = (unsigned char)(0x80 | (code >> 6 & 0x3F));
+        out[2] = (unsigned char)(0x80 | (code & 0x3F));
+        return 3;
+    }
+    out[0] = (unsigned char)(0xF0 | code >> 18);
+    out[1] = (unsigned char)(0x80 | (code >> 12 & 0x3F));
+    out[2] = (unsigned char)(0x80 | (code >> 6 & 0x3F));
+    out[3] = (unsigned char)(0x80 | (code & 0x3F));
+    return 4;
+}
+
+/* \uXXXX at p: with its low surrogate if it is a high one; U+FFFD for a lone
+   surrogate, so that the result is always UTF-8. */
+static size_t compshare__json_unicode(const char *p, size_t len, unsigned char out[4], size_t *taken)
+{
+    uint32_t code = compshare__json_hex4(p + 2), low;
+    *taken = 6;
+    if (code >= 0xD800 && code < 0xDC00 && len >= 12 && p[6] == '\\' && p[7] == 'u') {
+        low = compshare__json_hex4(p + 8);
+        if (low >= 0xDC00 && low < 0xE000) {
+            *taken = 12;
+            return compshare__json_utf8_encode(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00), out);
+        }
+    }
+    if (code >= 0xD800 && code < 0xE000) code = 0xFFFD;
+    return compshare__json_utf8_encode(code, out);
+}
+
+/* The next character of a validated string, unescaped: its UTF-8 length. */
+static size_t compshare__json_char(compshare_view *rest, unsigned char out[4])
+{
+    static const char escapes[] = "b\bf\fn\nr\rt\t";
+    const char *p = rest->ptr;
+    size_t taken = 1, n = 1, i;
+    out[0] = (unsigned char)p[0];
+    if (p[0] == '\\' && p[1] == 'u') n = compshare__json_unicode(p, rest->len, out, &taken);
+    else if (p[0] == '\\') {
+        taken = 2;
+        out[0] = (unsigned char)p[1];
+        for (i = 0; i < 10; i += 2)
+            if (escapes[i] == p[1]) out[0] = (unsigned char)escapes[i + 1];
+    }
+    else if (out[0] >= 0xC0) {
+        taken = n = out[0] >= 0xF0 ? 4 : out[0] >= 0xE0 ? 3 : 2;
+        memcpy(out, p, n);
+    }
+    rest->ptr += taken;
+    rest->len -= taken;
+    return n;
+}
+
+/* Whether a raw string, unescaped, is exactly this text. */
+static bool compshare__json_equals(compshare_view raw, const char *text)
+{
+    unsigned char c[4];
+    size_t n, left = strlen(text);
+    while (raw.len > 0) {
+        n = compshare__json_char(&raw, c);
+        if (n > left || memcmp(c, text, n) != 0) return false;
+        text += n;
+        left -= n;
+    }
+    return left == 0;
+}
+
+/* Unescapes into buf what fits in whole characters. clean: for a terminal.
+   Returns the length that all of it has. */
+static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bool clean)
+{
+    compshare__text t = compshare__text_into(buf, cap);
+    unsigned char c[4];
+    size_t n, total = 0;
+    bool full = false;
+    while (raw.len > 0) {
+        n = compshare__json_char(&raw, c);
+        if (clean && compshare__bytes_unsafe(c, n)) { c[0] = '?'; n = 1; }
+        total += n;
+        full = full || total >= cap;
+        if (!full) compshare__text_bytes(&t, (const char *)c, n);
+    }
+    return total;
+}
+
+/* ---- tokens ---- */
+
+/* A tokenized text. Token 0 is the root. */
+typedef struct compshare__tree {
+    const char *text;
+    const compshare__jsmntok_t *token;
+    uint32_t count;
+} compshare__tree;
+
+#define COMPSHARE__NO_TOKEN UINT32_MAX
+
+/* Tokenizes a validated text into the free memory behind it. False: no room. */
+static bool compshare__json_tokenize(compshare__tree *tree, const char *text, size_t len, char *room, size_t room_len)
+{
+    compshare__jsmn_parser parser;
+    size_t skew = (0 - (size_t)(uintptr_t)room) % sizeof(int), fits;
+    compshare__jsmntok_t *token = (compshare__jsmntok_t *)(void *)(room + skew);
+    int made;
+    memset(tree, 0, sizeof *tree);
+    if (skew > room_len || len > (size_t)INT32_MAX) return false;
+    fits = (room_len - skew) / sizeof *token;
+    if (fits == 0) return false;
+    if (fits > INT32_MAX) fits = INT32_MAX;
+    tree->text = text;
+    tree->token = token;
+    if (text[0] == '{' || text[0] == '[' || text[0] == '"') {
+        compshare__jsmn_init(&parser);
+        made = compshare__jsmn_parse(&parser, text, len, token, (unsigned)fits);
+    } else {                    /* strict jsmn wants something after a bare primitive */
+        memset(token, 0, sizeof *token);
+        token->type = COMPSHARE__JSMN_PRIMITIVE;
+        token->end = (int)len;
+        token->parent = -1;
+        made = 1;
+    }
+    tree->count = made > 0 ? (uint32_t)made : 0;
+    return made > 0;
+}
+
+static compshare_view compshare__json_raw(const compshare__tree *tree, uint32_t at)
+{
+    compshare_view v;
+    v.ptr = tree->text + tree->token[at].start;
+    v.len = (size_t)(tree->token[at].end - tree->token[at].start);
+    return v;
+}
+
+static int compshare__json_type(const compshare__tree *tree, uint32_t at)
+{
+    switch (tree->token[at].type) {
+    case COMPSHARE__JSMN_OBJECT: return COMPSHARE_OBJECT;
+    case COMPSHARE__JSMN_ARRAY: return COMPSHARE_ARRAY;
+    case COMPSHARE__JSMN_STRING: return COMPSHARE_STRING;
+    default: break;
+    }
+    switch (tree->text[tree->token[at].start]) {
+    case 't': case 'f': return COMPSHARE_BOOL;
+    case 'n': return COMPSHARE_NULL;
+    default: return COMPSHARE_NUMBER;
+    }
+}
+
+/* The first element of an array, or the first member's value. */
+static uint32_t compshare__json_first(const compshare__tree *tree, uint32_t at)
+{
+    int type = compshare__json_type(tree, at);
+    if ((type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) || tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
+    return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
+}
+
+/* The one after it in the same container: behind everything inside it. */
+static uint32_t compshare__json_next(const compshare__tree *tree, uint32_t at)
+{
+    int end = tree->token[at].end, up = tree->token[at].parent, container;
+    bool member;
+    uint32_t next = at + 1;
+    if (up < 0) return COMPSHARE__NO_TOKEN;
+    member = tree->token[up].type == COMPSHARE__JSMN_STRING;
+    container = member ? tree->token[up].parent : up;
+    while (next < tree->count && tree->token[next].start < end) next++;
+    if (next >= tree->count || tree->token[next].parent != container) return COMPSHARE__NO_TOKEN;
+    return member ? next + 1 : next;
+}
+
+/* The name of a member's value, or COMPSHARE__NO_TOKEN. */
+static uint32_t compshare__json_key(const compshare__tree *tree, uint32_t at)
+{
+    int up = tree->token[at].parent;
+    return up >= 0 && tree->token[up].type == COMPSHARE__JSMN_STRING ? (uint32_t)up : COMPSHARE__NO_TOKEN;
+}
+
+/* How many members have this name; *found is the last of them. */
+static size_t compshare__json_find(const compshare__tree *tree, uint32_t object, const char *name, uint32_t *found)
+{
+    uint32_t at;
+    size_t hits = 0;
+    *found = COMPSHARE__NO_TOKEN;
+    if (compshare__json_type(tree, object) != COMPSHARE_OBJECT) return 0;
+    for (at = compshare__json_first(tree, object); at != COMPSHARE__NO_TOKEN; at = compshare__json_next(tree, at))
+        if (compshare__json_equals(compshare__json_raw(tree, compshare__json_key(tree, at)), name)) {
+            *found = at;
+            hits++;
+        }
+    return hits;
+}
+
+/* An integer, or a string that is one. */
+static bool compshare__json_int(const compshare__tree *tree, uint32_t at, int64_t *out)
+{
+    char scratch[24];
+    compshare_view v = compshare__json_raw(tree, at);
+    int type = compshare__json_type(tree, at);
+    if (type == COMPSHARE_STRING) {
+        size_t len = compshare__json_copy(v, scratch, sizeof scratch, false);
+        if (len >= sizeof scratch) return false;
+        v.ptr = scratch;
+        v.len = len;
+    } else if (type != COMPSHARE_NUMBER) {
+        return false;
+    }
+    return compshare__bytes_int(v, out);
+}
+
+/* ---- splitter ---- */
+
+enum { COMPSHARE__SPLIT_OUTSIDE, COMPSHARE__SPLIT_ARRAY, COMPSHARE__SPLIT_ELEMENT };
+
+/* Writes into `area` the document without the elements of one top-level array,
+   and behind that, one at a time, the elements. */
+typedef struct compshare__splitter {
+    compshare__json json;
+    const char *name;           /* of the array */
+    char *area;
+    size_t cap;
+    size_t kept;                /* bytes of the document kept */
+    size_t used;                /* kept and the element being read */
+    size_t key, key_end;        /* last top-level name, within its quotes */
+    unsigned bom;               /* bytes of a byte order mark seen */
+    int where;
+    bool seen, twice, not_array, full;
+    bool owed;                  /* the array's ']', while an element lies in its place */
+} compshare__splitter;
+
+static void compshare__split_init(compshare__splitter *s, const char *name, char *area, size_t cap)
+{
+    memset(s, 0, sizeof *s);
+    s->name = name;
+    s->area = area;
+    s->cap = cap;
+}
+
+static void compshare__split_append(compshare__splitter *s, size_t *end, unsigned char c)
+{
+    if (*end < s->cap) s->area[(*end)++] = (char)c;
+    else s->full = true;
+}
+
+/* A byte of the document outside the array. depth: before that byte. */
+static void compshare__split_outside(compshare__splitter *s, unsigned char c, unsigned did, int depth)
+{
+    compshare_view key;
+    if ((did & COMPSHARE__JSON_IS_KEY) && depth == 1) {
+        if (did & COMPSHARE__JSON_BEGIN) s->key = s->kept + 1;
+        else s->key_end = s->kept;
+    }
+    compshare__split_append(s, &s->kept, c);
+    if (depth != 1 || (did & COMPSHARE__JSON_IS_KEY) || !(did & COMPSHARE__JSON_BEGIN) || s->full) return;
+    if (!(s->json.kinds & 1)) return;       /* the root is an array */
+    key.ptr = s->area + s->key;
+    key.len = s->key_end - s->key;
+    if (!compshare__json_equals(key, s->name)) return;
+    s->twice = s->twice || s->seen;
+    s->seen = true;
+    s->not_array = s->not_array || (c != '[' && c != 'n');
+    if (c == '[') s->where = COMPSHARE__SPLIT_ARRAY;
+}
+
+/* Takes one byte. True: area[kept, used) is now a complete element, to be taken
+   before the next byte is fed. */
+static bool compshare__split_byte(compshare__splitter *s, unsigned char c)
+{
+    int depth = s->json.depth;
+    unsigned did;
+    bool complete = false;
+    if (s->json.at == 0 && s->bom < 3 && c == (unsigned char)"\xEF\xBB\xBF"[s->bom]) { s->bom++; return false; }
+    if (s->bom == 1 || s->bom == 2) { (void)compshare__json_fail(&s->json, "it is not UTF-8"); return false; }
+    if (s->owed) { s->owed = false; compshare__split_append(s, &s->kept, ']'); }
+    did = compshare__json_byte(&s->json, c);
+    if (s->where == COMPSHARE__SPLIT_OUTSIDE) { compshare__split_outside(s, c, did, depth); return false; }
+    if (s->where == COMPSHARE__SPLIT_ELEMENT && (did & COMPSHARE__JSON_NUMBER_END) && depth == 2) {
+        complete = true;
+        s->where = COMPSHARE__SPLIT_ARRAY;
+    }
+    if (s->where == COMPSHARE__SPLIT_ELEMENT) {
+        compshare__split_append(s, &s->used, c);
+        complete = (did & COMPSHARE__JSON_ENDS) && s->json.depth == 2;
+        if (complete) s->where = COMPSHARE__SPLIT_ARRAY;
+    } else if (did & COMPSHARE__JSON_BEGIN) {
+        s->where = COMPSHARE__SPLIT_ELEMENT;
+        s->used = s->kept;
+        compshare__split_append(s, &s->used, c);
+    } else if (s->json.depth == 1) {
+        s->where = COMPSHARE__SPLIT_OUTSIDE;
+        s->owed = true;
+    }
+    return complete && !s->full;
+}
+
+/* >> trust
+   Root certificates without decoding a bundle: BearSSL's X.509 engine runs over
+   two anchor slots that are empty until it has hashed an issuer's name; then the
+   PEM text is scanned for that one name. Touches its arguments and, through
+   `read`, the bundle. Must never treat trouble with the bundle as "not trusted"
+   or as "trusted": it is an error of its own. */
+
+/* Bytes from a PEM text at an offset: their number, 0 at the end, negative on
+   failure. */
+typedef ptrdiff_t (*compshare__read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
+
+/* Forward reader over a PEM text, with base64 state. */
+typedef struct compshare__pem {
+    compshare__read_fn read;
+    void *ctx;
+    unsigned char *buf;
+    size_t cap, len, at;
+    uint64_t base;              /* offset of buf[0] */
+    bool failed, too_long;
+    uint32_t bits;              /* base64 digits not yet made into a byte */
+    unsigned bit_count;
+} compshare__pem;
+
+enum {
+    COMPSHARE__TRUST_FINE, COMPSHARE__TRUST_UNREADABLE, COMPSHARE__TRUST_TOO_LONG, COMPSHARE__TRUST_EMPTY,
+    COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA, COMPSHARE__TRUST_UNUSABLE
+};
+
+typedef struct compshare__trust {
+    const br_x509_class *vtable;        /* first: BearSSL sees a br_x509_class context */
+    br_x509_minimal_context minimal;
+    br_x509_trust_anchor anchor[2];
+    unsigned char dn[2][COMPSHARE__DN_MAX];
+    unsigned char key[2][BR_X509_BUFSIZE_KEY];
+    size_t filled;
+    br_x509_decoder_context decoder;
+    compshare__pem pem;
+    unsigned char der[COMPSHARE__DER_PREFIX];
+    unsigned char looked_up[32];        /* the issuer that the slots are about */
+    unsigned lookups;
+    uint32_t left;                      /* bytes of the current certificate to come */
+    int trouble;
+} compshare__trust;
+
+static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
+{
+    p->base = offset;
+    p->at = p->len = 0;
+    p->bits = 0;
+    p->bit_count = 0;
+}
+
+static bool compshare__pem_fill(compshare__pem *p)
+{
+    ptrdiff_t n;
+    p->base += p->len;
+    p->at = p->len = 0;
+    if (p->base >= COMPSHARE__BUNDLE_MAX) { p->too_long = true; return false; }
+    n = p->failed ? -1 : p->read(p->ctx, p->base, p->buf, p->cap);
+    if (n < 0 || (size_t)n > p->cap) { p->failed = true; return false; }
+    p->len = (size_t)n;
+    return n > 0;
+}
+
+/* Moves behind the next BEGIN line. */
+static bool compshare__pem_find(compshare__pem *p)
+{
+    static const char marker[] = "-----BEGIN CERTIFICATE-----";
+    size_t hit = 0;
+    while (p->at < p->len || compshare__pem_fill(p)) {
+        char c = (char)p->buf[p->at++];
+        if (c == marker[hit]) {
+            if (++hit == sizeof marker - 1) return true;
+        } else if (c == '-') {
+            hit = hit == 5 ? 5 : 1;     /* only its five dashes repeat in the marker */
+        } else {
+            hit = 0;
+        }
+    }
+    return false;
+}
+
+/* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-'. */
+static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_t cap)
+{
+    static const unsigned char value[80] = {    /* '+' to 'z' */
+        62, 99, 99, 99, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 99, 99, 99, 99, 99,
+        99, 99, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
+        18, 19, 20, 21, 22, 23, 24, 25, 99, 99, 99, 99, 99, 99, 26, 27, 28, 29, 30, 31,
+        32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51
+    };
+    size_t n = 0;
+    while (n < cap && (p->at < p->len || compshare__pem_fill(p))) {
+        unsigned c = p->buf[p->at], digit = c - '+' < 80 ? value[c - '+'] : 99u;
+        if (digit < 64) {
+            p->bits = p->bits << 6 | digit;
+            p->bit_count += 6;
+            if (p->bit_count >= 8) {
+                p->bit_count -= 8;
+                dst[n++] = (unsigned char)(p->bits >> p->bit_count);
+            }
+        } else if (c != '\n' && c != '\r' && c != ' ' && c != '\t') {
+            break;
+        }
+        p->at++;
+    }
+    return n;
+}
+
+/* Steps over a DER tag and length. False if they are not there in full. */
+static bool compshare__der_header(const unsigned char *der, size_t len, size_t *at, unsigned tag, size_t *content)
+{
+    size_t octets, size;
+    if (len - *at < 2 || der[*at] != tag) return false;
+    size = der[*at + 1];
+    *at += 2;
+    if (size >= 0x80) {
+        octets = size & 0x7F;
+        if (octets < 1 || octets > 3 || len - *at < octets) return false;
+        for (size = 0; octets > 0; octets--) size = size << 8 | der[(*at)++];
+    }
+    *content = size;
+    return true;
+}
+
+static bool compshare__der_skip(const unsigned char *der, size_t len, size_t *at, unsigned tag)
+{
+    size_t content;
+    if (!compshare__der_header(der, len, at, tag, &content) || content > len - *at) return false;
+    *at += content;
+    return true;
+}
+
+/* The subject of a certificate, RFC 5280 4.1, as a whole DER element. */
+static bool compshare__der_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
+{
+    size_t at = 0, content;
+    if (!compshare__der_header(der, len, &at, 0x30, &content) || !compshare__der_header(der, len, &at, 0x30, &content)) return false;
+    if (at < len && der[at] == 0xA0 && !compshare__der_skip(der, len, &at, 0xA0)) return false;
+    if (!compshare__der_skip(der, len, &at, 0x02)               /* serialNumber */
+        || !compshare__der_skip(der, len, &at, 0x30)            /* signature */
+        || !compshare__der_skip(der, len, &at, 0x30)            /* issuer */
+        || !compshare__der_skip(der, len, &at, 0x30)) return false; /* validity */
+    *start = at;
+    if (!compshare__der_skip(der, len, &at, 0x30)) return false;
+    *end = at;
+    return true;
+}
+
+/* Copies the decoder's key into a slot: it dies with the next certificate. */
+static bool compshare__trust_key(compshare__trust *t, br_x509_pkey *to)
+{
+    const br_x509_pkey *pkey = br_x509_decoder_get_pkey(&t->decoder);
+    unsigned char *key = t->key[t->filled];
+    if (pkey == NULL) return false;
+    *to = *pkey;
+    if (pkey->key_type == BR_KEYTYPE_RSA) {
+        if (pkey->key.rsa.nlen + pkey->key.rsa.elen > sizeof t->key[0]) return false;
+        memcpy(key, pkey->key.rsa.n, pkey->key.rsa.nlen);
+        memcpy(key + pkey->key.rsa.nlen, pkey->key.rsa.e, pkey->key.rsa.elen);
+        to->key.rsa.n = key;
+        to->key.rsa.e = key + pkey->key.rsa.nlen;
+        return true;
+    }
+    if (pkey->key_type != BR_KEYTYPE_EC || pkey->key.ec.qlen > sizeof t->key[0]) return false;
+    memcpy(key, pkey->key.ec.q, pkey->key.ec.qlen);
+    to->key.ec.q = key;
+    return true;
+}
+
+/* The certificate at `offset` bears the name looked for: decode it into a slot. */
+static void compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn, size_t dn_len)
+{
+    br_x509_trust_anchor *anchor = &t->anchor[t->filled];
+    size_t n;
+    if (t->filled == 2) { t->trouble = COMPSHARE__TRUST_THREE; return; }
+    if (dn_len > COMPSHARE__DN_MAX) { t->trouble = COMPSHARE__TRUST_UNUSABLE; return; }
+    memcpy(t->dn[t->filled], t->der + dn, dn_len);
+    br_x509_decoder_init(&t->decoder, 0, NULL);
+    compshare__pem_seek(&t->pem, offset);
+    while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0)
+        br_x509_decoder_push(&t->decoder, t->der, n);
+    if (br_x509_decoder_last_error(&t->decoder) != 0 || !compshare__trust_key(t, &anchor->pkey)) {
+        t->trouble = COMPSHARE__TRUST_UNUSABLE;
+        return;
+    }
+    if (!br_x509_decoder_isCA(&t->decoder)) {
+        t->trouble = COMPSHARE__TRUST_NOT_CA;
+        return;
+    }
+    anchor->dn.len = dn_len;
+    t->filled++;
+}
+
+static void compshare__trust_empty_slots(compshare__trust *t)
+{
+    size_t i;
+    for (i = 0; i < 2; i++) {
+        memset(&t->anchor[i], 0, sizeof t->anchor[i]);
+        t->anchor[i].dn.data = t->dn[i];
+        t->anchor[i].flags = BR_X509_TA_CA;
+    }
+    t->filled = 0;
+}
+
+/* Fills the slots with the roots whose subject hashes to `name`. */
+static void compshare__trust_scan(compshare__trust *t, const unsigned char *name)
+{
+    size_t certificates = 0, start, end, len;
+    compshare__trust_empty_slots(t);
+    compshare__pem_seek(&t->pem, 0);
+    while (compshare__pem_find(&t->pem)) {
+        uint64_t offset = t->pem.base + t->pem.at;
+        unsigned char hash[br_sha256_SIZE];
+        br_sha256_context sha256;
+        certificates++;
+        t->pem.bit_count = 0;
+        len = compshare__pem_decode(&t->pem, t->der, sizeof t->der);
+        if (!compshare__der_subject(t->der, len, &start, &end)) continue;
+        br_sha256_init(&sha256);
+        br_sha256_update(&sha256, t->der + start, end - start);
+        br_sha256_out(&sha256, hash);
+        if (memcmp(hash, name, sizeof hash) == 0) compshare__trust_take(t, offset, start, end - start);
+    }
+    if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
+    else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
+    else if (certificates == 0) t->trouble = t->pem.base + t->pem.len == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
+    if (t->trouble != COMPSHARE__TRUST_FINE && t->trouble != COMPSHARE__TRUST_NOT_CA) compshare__trust_empty_slots(t);
+}
+
+/* BearSSL has hashed the current certificate's issuer and is about to look for
+   it among the anchors. Same name as last time: the slots hold the answer. */
+static void compshare__trust_look_up(compshare__trust *t)
+{
+    const unsigned char *name = t->minimal.saved_dn_hash;
+    if (t->lookups > 0 && memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
+    if (t->lookups++ >= COMPSHARE__CHAIN_MAX) { compshare__trust_empty_slots(t); return; }
+    memcpy(t->looked_up, name, sizeof t->looked_up);
+    compshare__trust_scan(t, name);
+}
+
+/* ---- br_x509_class: everything is br_x509_minimal's, but for the last byte ---- */
+
+static compshare__trust *compshare__trust_of(const br_x509_class **ctx)
+{
+    return (compshare__trust *)(void *)ctx;
+}
+
+static void compshare__trust_start_chain(const br_x509_class **ctx, const char *server_name)
+{
+    compshare__trust *t = compshare__trust_of(ctx);
+    br_x509_minimal_vtable.start_chain(&t->minimal.vtable, server_name);
+}
+
+static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
+{
+    compshare__trust *t = compshare__trust_of(ctx);
+    t->left = length;
+    br_x509_minimal_vtable.start_cert(&t->minimal.vtable, length);
+}
+
+/* The anchors are searched when the last byte has been pushed: hold it back
+   until they are there. */
+static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
+{
+    compshare__trust *t = compshare__trust_of(ctx);
+    bool last = len >= t->left;
+    size_t first = last ? len - 1 : len;
+    t->left -= last ? t->left : (uint32_t)len;
+    if (first > 0) br_x509_minimal_vtable.append(&t->minimal.vtable, buf, first);
+    if (!last) return;
+    compshare__trust_look_up(t);
+    br_x509_minimal_vtable.append(&t->minimal.vtable, buf + first, 1);
+}
+
+static void compshare__trust_end_cert(const br_x509_class **ctx)
+{
+    br_x509_minimal_vtable.end_cert(&compshare__trust_of(ctx)->minimal.vtable);
+}
+
+static unsigned compshare__trust_end_chain(const br_x509_class **ctx)
+{
+    return br_x509_minimal_vtable.end_chain(&compshare__trust_of(ctx)->minimal.vtable);
+}
+
+static const br_x509_pkey *compshare__trust_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
+{
+    const compshare__trust *t = (const compshare__trust *)(const void *)ctx;
+    return br_x509_minimal_vtable.get_pkey(&t->minimal.vtable, usages);
+}
+
+static const br_x509_class compshare__trust_vtable = {
+    sizeof(compshare__trust),
+    compshare__trust_start_chain, compshare__trust_start_cert, compshare__trust_append,
+    compshare__trust_end_cert, compshare__trust_end_chain, compshare__trust_get_pkey
+};
+
+/* Sets up a chain check in `memory`, whose part behind the struct becomes the
+   bundle's read buffer. */
+static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__read_fn read, void *ctx, int64_t now)
+{
+    compshare__trust *t = (compshare__trust *)memory;
+    memset(t, 0, sizeof *t);
+    t->vtable = &compshare__trust_vtable;
+    compshare__trust_empty_slots(t);
+    br_x509_minimal_init(&t->minimal, &br_sha256_vtable, t->anchor, 2);
+    br_x509_minimal_set_hash(&t->minimal, br_sha256_ID, &br_sha256_vtable);
+    br_x509_minimal_set_hash(&t->minimal, br_sha384_ID, &br_sha384_vtable);
+    br_x509_minimal_set_hash(&t->minimal, br_sha512_ID, &br_sha512_vtable);
+    br_x509_minimal_set_minrsa(&t->minimal, 256);
+    /* days since year 0; BearSSL's own clock would be 32 bits wide on some systems */
+    br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + 719528), (uint32_t)(now % 86400));
+    t->pem.read = read;
+    t->pem.ctx = ctx;
+    t->pem.buf = (unsigned char *)memory + sizeof *t;
+    t->pem.cap = size - sizeof *t;
+    return t;
+}
+typedef char compshare__assert_trust[sizeof(compshare__trust) + 1024 <= COMPSHARE__REPLY_MIN ? 1 : -1];
+
+/* >> tls
+   BearSSL's engine over a compshare_transport: a pump that never blocks, sends a
+   flight in one piece, and can be left and resumed at any point. Touches its
+   struct, the record buffer and the transport. Must never wait for a peer's
+   close_notify, nor take an end of stream without one for the end of a reply. */
+
+/* Private results, outside the range of public statuses. */
+#define COMPSHARE__EOF 2        /* the stream ended; tls.orderly says how */
+#define COMPSHARE__EARLY 3      /* the peer sends while a request is being sent */
+
+typedef struct compshare__tls {
+    br_ssl_client_context client;
+    const compshare_transport *io;
+    unsigned char *record;
+    size_t record_len;
+    bool established;           /* the handshake is over */
+    bool orderly;               /* the stream ended with close_notify */
+    bool sent;                  /* a transport took bytes after tls_mark_request */
+    bool request;               /* bytes sent from now on belong to a request */
+    int64_t now;                /* the time that certificates are checked at */
+    size_t tx_len, tx_at, rx_len, rx_at;
+    unsigned char tx[COMPSHARE__TX], rx[COMPSHARE__RX];
+#ifdef COMPSHARE_PLAINTEXT
+    bool plain;
+#endif
+} compshare__tls;
+
+#ifdef COMPSHARE_PLAINTEXT
+#define COMPSHARE__PLAIN(t) ((t)->plain)
+#else
+#define COMPSHARE__PLAIN(t) ((void)(t), false)
+#endif
+
+/* TLS 1.2, ECDHE, AEAD. AES first only where the CPU has it: ChaCha20 is four
+   times faster than constant-time AES in software. */
+static void compshare__tls_suites(br_ssl_engine_context *engine)
+{
+    static const uint16_t suites[] = {
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+    };
+    uint16_t chosen[6];
+    bool fast_aes = br_aes_x86ni_ctr_get_vtable() != NULL && br_ghash_pclmul_get() != 0;
+    memcpy(chosen, fast_aes ? suites : suites + 2, 4 * sizeof suites[0]);
+    memcpy(chosen + 4, suites + 6, 2 * sizeof suites[0]);
+    br_ssl_engine_set_suites(engine, chosen, 6);
+    br_ssl_engine_set_default_aes_gcm(engine);
+    br_ssl_engine_set_default_chapol(engine);
+}
+
+/* Prepares a handshake; nothing is sent yet. False: see br_ssl_engine_last_error. */
+static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host, unsigned char entropy[32])
+{
+    static const char *alpn[] = { "http/1.1" };
+    br_ssl_engine_context *engine = &t->client.eng;
+    br_ssl_client_zero(&t->client);
+    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
+    compshare__tls_suites(engine);
+    br_ssl_engine_set_default_rsavrfy(engine);
+    br_ssl_engine_set_default_ecdsa(engine);
+    br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
+    br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
+    br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
+    br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
+    br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
+    br_ssl_engine_set_protocol_names(engine, alpn, 1);
+    br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
+    br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
+    br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine), br_ssl_engine_get_ecdsa(engine));
+    br_ssl_engine_set_x509(engine, &trust->vtable);
+    br_ssl_engine_set_buffer(engine, t->record, t->record_len, 0);
+    br_ssl_engine_inject_entropy(engine, entropy, 32);
+    compshare__bytes_wipe(entropy, 32);
+    return br_ssl_client_reset(&t->client, host, 0) != 0;
+}
+
+/* A new connection: nothing buffered, nothing sent. */
+static void compshare__tls_clear(compshare__tls *t)
+{
+    t->established = t->orderly = t->sent = t->request = false;
+    t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
+}
+
+/* ---- bytes to and from the transport ---- */
+
+/* What a transport may answer other than a count; all else is its failure. */
+static ptrdiff_t compshare__tls_want(ptrdiff_t n)
+{
+    if (n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE) return n;
+    return COMPSHARE_E_IO;
+}
+
+static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src, size_t len)
+{
+    ptrdiff_t n = t->io->send(t->io->user, src, len);
+    if (n > 0 && (size_t)n <= len) {
+        if (t->request) t->sent = true;
+        return n;
+    }
+    return compshare__tls_want(n);
+}
+
+static ptrdiff_t compshare__tls_recv(compshare__tls *t, unsigned char *dst, size_t cap)
+{
+    ptrdiff_t n = t->io->recv(t->io->user, dst, cap);
+    if (n >= 0 && (size_t)n <= cap) return n;
+    return compshare__tls_want(n);
+}
+
+/* Sends what waits in tx. */
+static int compshare__tls_drain(compshare__tls *t)
+{
+    while (t->tx_at < t->tx_len) {
+        ptrdiff_t n = compshare__tls_send(t, t->tx + t->tx_at, t->tx_len - t->tx_at);
+        if (n < 0) return (int)n;
+        t->tx_at += (size_t)n;
+    }
+    t->tx_at = t->tx_len = 0;
+    return COMPSHARE_OK;
+}
+
+/* One record out of the engine: into tx while a handshake flight is gathered (as
+   three sends it would meet Nagle's algorithm and a delayed ACK, 40 ms), else
+   straight to the transport. */
+static int compshare__tls_push(compshare__tls *t)
+{
+    size_t len;
+    const unsigned char *record = br_ssl_engine_sendrec_buf(&t->client.eng, &len);
+    ptrdiff_t n;
+    int r;
+    if ((!t->established || t->tx_len > 0) && len <= sizeof t->tx - t->tx_len) {
+        memcpy(t->tx + t->tx_len, record, len);
+        t->tx_len += len;
+        br_ssl_engine_sendrec_ack(&t->client.eng, len);
+        return COMPSHARE_OK;
+    }
+    if ((r = compshare__tls_drain(t)) != COMPSHARE_OK) return r;
+    n = compshare__tls_send(t, record, len);
+    if (n < 0) return (int)n;
+    br_ssl_engine_sendrec_ack(&t->client.eng, (size_t)n);
+    return COMPSHARE_OK;
+}
+
+/* Gives the engine what it asks for, read ahead into rx unless it wants much. */
+static int compshare__tls_pull(compshare__tls *t)
+{
+    size_t want, have = t->rx_len - t->rx_at;
+    unsigned char *dst = br_ssl_engine_recvrec_buf(&t->client.eng, &want);
+    ptrdiff_t n;
+    if (have == 0) {
+        bool direct = want >= sizeof t->rx;
+        n = compshare__tls_recv(t, direct ? dst : t->rx, direct ? want : sizeof t->rx);
+        if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
+        if (direct) {
+            br_ssl_engine_recvrec_ack(&t->client.eng, (size_t)n);
+            return COMPSHARE_OK;
+        }
+        t->rx_at = 0;
+        t->rx_len = have = (size_t)n;
+    }
+    if (want > have) want = have;
+    memcpy(dst, t->rx + t->rx_at, want);
+    t->rx_at += want;
+    br_ssl_engine_recvrec_ack(&t->client.eng, want);
+    return COMPSHARE_OK;
+}
+
+/* Runs the engine until application data can be sent or read, as `target`
+   (BR_SSL_SENDAPP or BR_SSL_RECVAPP) says. */
+static int compshare__tls_pump(compshare__tls *t, unsigned target)
+{
+    for (;;) {
+        unsigned state = br_ssl_engine_current_state(&t->client.eng);
+        int r;
+        if (state & BR_SSL_CLOSED) {
+            t->orderly = br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
+            return t->orderly ? COMPSHARE__EOF : COMPSHARE_E_TLS;
+        }
+        if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
+        else if (state & target) return COMPSHARE_OK;
+        else if (state & BR_SSL_RECVAPP) return COMPSHARE__EARLY;
+        else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t);
+        if (r != COMPSHARE_OK) return r;
+    }
+}
+
+/* ---- the channel: what `drive` uses, encrypted or not ---- */
+
+static int compshare__tls_handshake(compshare__tls *t)
+{
+    int r = COMPSHARE__PLAIN(t) ? COMPSHARE_OK : compshare__tls_pump(t, BR_SSL_SENDAPP);
+    if (r == COMPSHARE_OK) t->established = true;
+    return r == COMPSHARE__EARLY ? COMPSHARE_E_TLS : r;
+}
+
+/* Room for plaintext of the next record. In plain mode the record buffer holds
+   what is to be sent from its start, and tx_at, tx_len tell how much. */
+static int compshare__tls_room(compshare__tls *t, unsigned char **dst, size_t *cap)
+{
+    int r;
+    if (COMPSHARE__PLAIN(t)) {
+        *dst = t->record + t->tx_len;
+        *cap = t->record_len - t->tx_len;
+        return COMPSHARE_OK;
+    }
+    r = compshare__tls_pump(t, BR_SSL_SENDAPP);
+    *dst = r == COMPSHARE_OK ? br_ssl_engine_sendapp_buf(&t->client.eng, cap) : NULL;
+    return r;
+}
+
+static void compshare__tls_commit(compshare__tls *t, size_t len)
+{
+    t->request = true;
+    if (COMPSHARE__PLAIN(t)) t->tx_len += len;
+    else br_ssl_engine_sendapp_ack(&t->client.eng, len);
+}
+
+/* Sends everything committed. */
+static int compshare__tls_flush(compshare__tls *t)
+{
+    int r = COMPSHARE_OK;
+    if (COMPSHARE__PLAIN(t)) {
+        while (t->tx_at < t->tx_len) {
+            ptrdiff_t n = compshare__tls_send(t, t->record + t->tx_at, t->tx_len - t->tx_at);
+            if (n < 0) return (int)n;
+            t->tx_at += (size_t)n;
+        }
+        t->tx_at = t->tx_len = 0;
+        return COMPSHARE_OK;
+    }
+    br_ssl_engine_flush(&t->client.eng, 0);
+    while (r == COMPSHARE_OK && (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC)) r = compshare__tls_push(t);
+    return r == COMPSHARE_OK ? compshare__tls_drain(t) : r;
+}
+
+/* Whether the peer has begun to send: looked for only while sending is stuck or
+   a request needs more than one record. */
+static bool compshare__tls_peer_speaks(compshare__tls *t)
+{
+    ptrdiff_t n;
+    if (t->rx_at < t->rx_len) return true;
+    n = compshare__tls_recv(t, t->rx, sizeof t->rx);
+    t->rx_at = 0;
+    t->rx_len = n > 0 ? (size_t)n : 0;
+    return n > 0;
+}
+
+/* Gives up what has not been sent, so that the reply can be read. Nothing may be
+   sent on this connection afterwards: a record is missing in the middle. */
+static void compshare__tls_stop_sending(compshare__tls *t)
+{
+    size_t len;
+    t->tx_at = t->tx_len = 0;
+    if (COMPSHARE__PLAIN(t)) return;
+    while (br_ssl_engine_sendrec_buf(&t->client.eng, &len) != NULL) br_ssl_engine_sendrec_ack(&t->client.eng, len);
+}
+
+/* A piece of received plaintext, until compshare__tls_consumed. */
+static int compshare__tls_receive(compshare__tls *t, const unsigned char **src, size_t *len)
+{
+    int r;
+    if (COMPSHARE__PLAIN(t)) {
+        if (t->rx_at == t->rx_len) {
+            ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
+            if (n <= 0) {
+                t->orderly = n == 0;
+                return n == 0 ? COMPSHARE__EOF : (int)n;
+            }
+            t->rx_at = 0;
+            t->rx_len = (size_t)n;
+        }
+        *src = t->rx + t->rx_at;
+        *len = t->rx_len - t->rx_at;
+        return COMPSHARE_OK;
+    }
+    r = compshare__tls_pump(t, BR_SSL_RECVAPP);
+    if (r == COMPSHARE_OK) *src = br_ssl_engine_recvapp_buf(&t->client.eng, len);
+    return r;
+}
+
+static void compshare__tls_consumed(compshare__tls *t, size_t len)
+{
+    if (COMPSHARE__PLAIN(t)) t->rx_at += len;
+    else br_ssl_engine_recvapp_ack(&t->client.eng, len);
+}
+
+/* Whether nothing is left over between two replies: no plaintext, no bytes read
+   ahead, no record begun. */
+static bool compshare__tls_quiet(compshare__tls *t)
+{
+    size_t len;
+    const unsigned char *at;
+    if (t->rx_at < t->rx_len) return false;
+    if (COMPSHARE__PLAIN(t)) return true;
+    at = br_ssl_engine_recvrec_buf(&t->client.eng, &len);
+    return at == t->record && len == 5 && br_ssl_engine_recvapp_buf(&t->client.eng, &len) == NULL;
+}
+
+/* Whether an idle kept connection still stands: an orderly server says nothing. */
+static bool compshare__tls_alive(compshare__tls *t)
+{
+    ptrdiff_t n;
+    if (!compshare__tls_quiet(t)) return false;
+    n = compshare__tls_recv(t, t->rx, sizeof t->rx);
+    return n == COMPSHARE_WANT_READ;
+}
+
+/* Says goodbye if that needs no waiting. */
+static void compshare__tls_close(compshare__tls *t)
+{
+    if (COMPSHARE__PLAIN(t) || !t->established || t->tx_len > 0) return;
+    if (br_ssl_engine_current_state(&t->client.eng) & (BR_SSL_CLOSED | BR_SSL_SENDREC)) return;
+    t->request = false;
+    br_ssl_engine_close(&t->client.eng);
+    if (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC) (void)compshare__tls_push(t);
+}
+
+/* ---- errors in words ---- */
+
+static bool compshare__tls_is_certificate(int code)
+{
+    return code >= BR_ERR_X509_OK && code < 64;
+}
+
+/* What a BearSSL error code means to the person who has to mend it. */
+static const char *compshare__tls_meaning(int code)
+{
+    switch (code) {
+    case BR_ERR_BAD_PARAM: return "TLS parameters are wrong (host name too long or record buffer too small)";
+    case BR_ERR_UNSUPPORTED_VERSION: return "the peer does not speak TLS on this port";
+    case BR_ERR_TOO_LARGE: return "the server sent a TLS record larger than the record buffer: do not set COMPSHARE_SMALL_RECORDS for it";
+    case BR_ERR_BAD_MAC: return "a TLS record was corrupted on the way";
+    case BR_ERR_NO_RANDOM: return "no entropy for TLS";
+    case BR_ERR_INVALID_ALGORITHM: return "the server uses a curve, hash or signature that is not supported";
+    case BR_ERR_BAD_SIGNATURE: return "the server's key exchange signature is wrong";
+    case BR_ERR_WRONG_KEY_USAGE: return "the server's key may not be used for this";
+    case BR_ERR_RECV_FATAL_ALERT + 40: return "the server found no common cipher, curve or signature, or demands a client certificate";
+    case BR_ERR_RECV_FATAL_ALERT + 70: return "the server refuses TLS 1.2";
+    case BR_ERR_RECV_FATAL_ALERT + 112: return "the server does not know this host name";
+    case BR_ERR_RECV_FATAL_ALERT + 120: return "the server does not offer http/1.1";
+    case BR_ERR_X509_UNSUPPORTED: return "its certificate uses an algorithm that is not supported (RSA-PSS, SHA-1, Ed25519, an odd curve)";
+    case BR_ERR_X509_BAD_SIGNATURE: return "a signature in its certificate chain is wrong";
+    case BR_ERR_X509_TIME_UNKNOWN: return "its certificate cannot be checked without a clock";
+    case BR_ERR_X509_EXPIRED: return "its certificate is expired or not yet valid";
+    case BR_ERR_X509_DN_MISMATCH: return "its certificate chain is out of order";
+    case BR_ERR_X509_BAD_SERVER_NAME: return "its certificate is for another host";
+    case BR_ERR_X509_CRITICAL_EXTENSION: return "its certificate has a critical extension that is not supported";
+    case BR_ERR_X509_NOT_CA: return "a certificate in its chain was signed by one that is not a CA";
+    case BR_ERR_X509_FORBIDDEN_KEY_USAGE: return "a certificate in its chain may not be used for this";
+    case BR_ERR_X509_WEAK_PUBLIC_KEY: return "a key in its certificate chain is shorter than RSA 2048";
+    case BR_ERR_X509_NOT_TRUSTED: return "its certificate leads to no trusted root";
+    default: break;
+    }
+    if (compshare__tls_is_certificate(code)) return "its certificate is malformed or too large";
+    if (code >= BR_ERR_SEND_FATAL_ALERT) return "TLS was ended by this client";
+    if (code >= BR_ERR_RECV_FATAL_ALERT) return "the server ended TLS with an alert";
+    return "the server broke the TLS protocol";
+}
+
+static const char *compshare__trust_meaning(int trouble)
+{
+    switch (trouble) {
+    case COMPSHARE__TRUST_UNREADABLE: return "could not be read";
+    case COMPSHARE__TRUST_TOO_LONG: return "is longer than 8 MiB";
+    case COMPSHARE__TRUST_EMPTY: return "is empty";
+    case COMPSHARE__TRUST_ROOTLESS: return "holds no certificate";
+    case COMPSHARE__TRUST_THREE: return "holds more than two CAs of the same name";
+    case COMPSHARE__TRUST_NOT_CA: return "has a certificate of the right name that is not a CA";
+    default: return "has a root of the right name that cannot be used";
+    }
+}
+
+/* >> posix
+   The default transport, clocks, entropy and bundle file. Touches sockets, one
+   file opened for reading, and its own struct. Must never block but in
+   getaddrinfo and in wait, raise a signal, or leave a descriptor open. */
+
+#ifndef COMPSHARE_NO_SOCKETS
+
+/* One resolved address: sockaddr_storage would take 128 bytes for each. */
+typedef union compshare__address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} compshare__address;
+
+typedef struct compshare__posix {
+    int fd, bundle;             /* -1: not open */
+    int last_errno, last_eai;
+    compshare__address address[COMPSHARE__ADDRESSES];
+    size_t count, at;           /* addresses known, and the one being tried */
+    uint64_t deadline;          /* for open; set by `drive` */
+    uint64_t share;             /* when to give the current address up */
+    uint64_t (*monotonic_ms)(void *user);
+    void *user;
+} compshare__posix;
+
+static uint64_t compshare__posix_monotonic_ms(void *user)
+{
+    struct timespec ts;
+#ifdef CLOCK_BOOTTIME           /* counts while the machine is suspended */
+    clockid_t clock = CLOCK_BOOTTIME;
+#else
+    clockid_t clock = CLOCK_MONOTONIC;
+#endif
+    (void)user;
+    if (clock_gettime(clock, &ts) != 0) (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+}
+
+static int64_t compshare__posix_unix_time(void *user)
+{
+    (void)user;
+    return (int64_t)time(NULL);
+}
+
+static int compshare__posix_entropy(void *user, void *dst, size_t len)
+{
+    (void)user;
+#ifdef __APPLE__
+    return getentropy(dst, len);
+#else
+    for (;;) {
+        ssize_t n = getrandom(dst, len, 0);
+        if (n == (ssize_t)len) return 0;
+        if (n >= 0 || errno != EINTR) return -1;
+    }
+#endif
+}
+
+/* ---- the transport ---- */
+
+static void compshare__posix_close_fd(int *fd)
+{
+    if (*fd >= 0) (void)close(*fd);
+    *fd = -1;
+}
+
+static void compshare__posix_close(void *user)
+{
+    compshare__posix *p = (compshare__posix *)user;
+    compshare__posix_close_fd(&p->fd);
+    p->count = p->at = 0;
+}
+
+static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
+{
+    struct addrinfo hints, *list = NULL, *a;
+    char service[24];
+    compshare_view digits = compshare__bytes_decimal(service, port);
+    char name[8];
+    memcpy(name, digits.ptr, digits.len);
+    name[digits.len] = '\0';
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV;
+    p->last_eai = getaddrinfo(host, name, &hints, &list);
+    if (p->last_eai != 0) {
+        p->last_errno = p->last_eai == EAI_SYSTEM ? errno : 0;
+        return COMPSHARE_E_RESOLVE;
+    }
+    for (a = list; a != NULL && p->count < COMPSHARE__ADDRESSES; a = a->ai_next)
+        if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && a->ai_addrlen <= sizeof p->address[0])
+            memcpy(&p->address[p->count++], a->ai_addr, a->ai_addrlen);
+    freeaddrinfo(list);
+    return p->count > 0 ? COMPSHARE_OK : COMPSHARE_E_RESOLVE;
+}
+
+/* A non-blocking TCP socket that dies with exec and raises no SIGPIPE. */
+static int compshare__posix_socket(int family)
+{
+    int one = 1, fd;
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+    fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+#else
+    fd = socket(family, SOCK_STREAM, 0);
+    if (fd < 0) return -1;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        compshare__posix_close_fd(&fd);
+        return -1;
+    }
+#endif
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+#ifdef SO_NOSIGPIPE
+    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+    return fd;
+}
+
+/* Begins to connect to the current address. True: connected or on the way. */
+static bool compshare__posix_begin(compshare__posix *p, bool *connected)
+{
+    const compshare__address *a = &p->address[p->at];
+    socklen_t len = a->any.sa_family == AF_INET ? (socklen_t)sizeof a->v4 : (socklen_t)sizeof a->v6;
+    uint64_t now = p->monotonic_ms(p->user);
+    p->share = now + (p->deadline > now ? (p->deadline - now) / (p->count - p->at) : 0);
+    p->fd = compshare__posix_socket(a->any.sa_family);
+    *connected = p->fd >= 0 && connect(p->fd, &a->any, len) == 0;
+    if (*connected || (p->fd >= 0 && (errno == EINPROGRESS || errno == EINTR))) return true;
+    p->last_errno = errno;
+    return false;
+}
+
+/* 1: connected; 0: not yet; -1: failed, see last_errno. */
+static int compshare__posix_progress(compshare__posix *p)
+{
+    struct pollfd pfd;
+    int error = 0;
+    socklen_t len = sizeof error;
+    pfd.fd = p->fd;
+    pfd.events = POLLOUT;
+    pfd.revents = 0;
+    if (poll(&pfd, 1, 0) > 0) {
+        if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
+        if (error == 0) return 1;
+        p->last_errno = error;
+        return -1;
+    }
+    if (p->monotonic_ms(p->user) < p->share) return 0;
+    p->last_errno = ETIMEDOUT;
+    return -1;
+}
+
+static int compshare__posix_open(void *user, const char *host, uint16_t port)
+{
+    compshare__posix *p = (compshare__posix *)user;
+    int r;
+    if (p->count == 0) {
+        p->last_errno = 0;
+        r = compshare__posix_resolve(p, host, port);
+        if (r != COMPSHARE_OK) return r;
+    }
+    for (; p->at < p->count; p->at++) {
+        bool connected = false;
+        int progress = -1;
+        if (p->fd >= 0) progress = compshare__posix_progress(p);
+        else if (compshare__posix_begin(p, &connected)) progress = connected ? 1 : 0;
+        if (progress > 0) {
+            p->last_errno = 0;
+            return COMPSHARE_OK;
+        }
+        if (progress == 0) return COMPSHARE_WANT_WRITE;
+        compshare__posix_close_fd(&p->fd);
+    }
+    return COMPSHARE_E_CONNECT;
+}
+
+#ifdef MSG_NOSIGNAL
+#define COMPSHARE__SEND_FLAGS MSG_NOSIGNAL
+#else
+#define COMPSHARE__SEND_FLAGS 0
+#endif
+
+static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want)
+{
+    if (n >= 0) return n;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return want;
+    p->last_errno = errno;
+    return COMPSHARE_E_IO;
+}
+
+static ptrdiff_t compshare__posix_send(void *user, const void *src, size_t len)
+{
+    compshare__posix *p = (compshare__posix *)user;
+    ssize_t n;
+    do n = send(p->fd, src, len, COMPSHARE__SEND_FLAGS); while (n < 0 && errno == EINTR);
+    return compshare__posix_moved(p, n, COMPSHARE_WANT_WRITE);
+}
+
+static ptrdiff_t compshare__posix_recv(void *user, void *dst, size_t cap)
+{
+    compshare__posix *p = (compshare__posix *)user;
+    ssize_t n;
+    do n = recv(p->fd, dst, cap, 0); while (n < 0 && errno == EINTR);
+    return compshare__posix_moved(p, n, COMPSHARE_WANT_READ);
+}
+
+/* A signal ends it early; the caller looks at its deadline and comes again. */
+static int compshare__posix_wait(void *user, unsigned want, uint32_t timeout_ms)
+{
+    compshare__posix *p = (compshare__posix *)user;
+    struct pollfd pfd;
+    pfd.fd = want != 0 ? p->fd : -1;
+    pfd.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
+    pfd.revents = 0;
+    if (poll(&pfd, 1, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms) >= 0 || errno == EINTR) return COMPSHARE_OK;
+    p->last_errno = errno;
+    return COMPSHARE_E_IO;
+}
+
+static int compshare__posix_fd(void *user)
+{
+    return ((compshare__posix *)user)->fd;
+}
+
+static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
+{
+    memset(p, 0, sizeof *p);
+    p->fd = p->bundle = -1;
+    io->user = p;
+    io->open = compshare__posix_open;
+    io->send = compshare__posix_send;
+    io->recv = compshare__posix_recv;
+    io->wait = compshare__posix_wait;
+    io->close = compshare__posix_close;
+    io->fd = compshare__posix_fd;
+}
+
+/* ---- the bundle ---- */
+
+static const char *const compshare__posix_bundles[] = {     /* as the manual lists them */
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/opt/homebrew/etc/ca-certificates/cert.pem",
+    "/usr/local/etc/ca-certificates/cert.pem"
+};
+
+/* Opens ca_file, or the first bundle there is. Returns its path, NULL if none. */
+static const char *compshare__posix_open_bundle(compshare__posix *p, const char *ca_file)
+{
+    size_t i, count = sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0];
+    for (i = 0; i < (ca_file != NULL ? 1 : count) && p->bundle < 0; i++) {
+        const char *path = ca_file != NULL ? ca_file : compshare__posix_bundles[i];
+        do p->bundle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (p->bundle < 0 && errno == EINTR);
+        if (p->bundle >= 0) return path;
+        p->last_errno = errno;
+    }
+    return NULL;
+}
+
+static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    compshare__posix *p = (compshare__posix *)ctx;
+    ssize_t n;
+    do n = pread(p->bundle, dst, cap, (off_t)offset); while (n < 0 && errno == EINTR);
+    if (n < 0) p->last_errno = errno;
+    return n;
+}
+
+/* ---- errors in words ---- */
+
+/* strerror may allocate and is not safe in threads. */
+static const char *compshare__posix_meaning(int error)
+{
+    switch (error) {
+    case ECONNREFUSED: return "connection refused";
+    case ECONNRESET: return "connection reset by the peer";
+    case EPIPE: return "connection closed by the peer";
+    case ETIMEDOUT: return "no answer in time";
+    case EHOSTUNREACH: return "host unreachable";
+    case ENETUNREACH: return "network unreachable";
+    case EADDRNOTAVAIL: return "no local address or port left";
+    case EACCES: return "permission denied";
+    case EPERM: return "not permitted";
+    case ENOENT: return "no such file";
+    case EISDIR: return "it is a directory";
+    case ESPIPE: return "it is not a regular file";
+    case EMFILE: return "too many open files in this process";
+    case ENFILE: return "too many open files in the system";
+    case EAFNOSUPPORT: return "address family not supported";
+    default: return "system error";
+    }
+}
+
+static const char *compshare__posix_resolve_meaning(int code)
+{
+    switch (code) {
+    case 0: return "the name has no usable address";
+    case EAI_NONAME: return "no such name";
+    case EAI_AGAIN: return "the name servers do not answer";
+    case EAI_FAIL: return "the name servers failed";
+    case EAI_MEMORY: return "out of memory";
+    default: return "name resolution failed";
+    }
+}
+
+#endif /* COMPSHARE_NO_SOCKETS */
+
+/* >> drive
+   The one state machine: it joins the pure rooms to a transport, keeps the
+   connection, watches the deadline, and decides what is known when something
+   fails. Touches the client and, through it, everything. Must never send a
+   request twice unless nothing of it left or its action is repeatable, and never
+   report success before `judge` has seen the whole reply. */
+
+enum {
+    COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT, COMPSHARE__PHASE_HANDSHAKE,
+    COMPSHARE__PHASE_SEND, COMPSHARE__PHASE_RECEIVE
+};
+
+/* What a step's `end` may ask for instead of ending the task. */
+#define COMPSHARE__AGAIN 4      /* run the same step once more */
+#define COMPSHARE__NEXT 5       /* run the next step of the table */
+
+/* base_url taken apart. */
+typedef struct compshare__url {
+    char host[COMPSHARE__HOST_MAX + 1];
+    uint16_t port;
+    bool plain, port_shown;
+    compshare_view path;
+} compshare__url;
+
+/* One HTTP exchange. */
+typedef struct compshare__request {
+    const char *action;
+    const compshare_param *params;
+    size_t count;
+    bool defaults;              /* add Region, Zone and ProjectId from the configuration */
+    bool csv;                   /* a CSV reply is a success */
+    bool repeatable;            /* retry class "always" */
+    int64_t stop_time;          /* not 0: must be 300 s ahead at every sending */
+    const char *array;          /* not NULL: stream this array */
+    compshare_each_fn each;
+    void *user;
+} compshare__request;
+
+/* A step of a task: `begin` fills client->request; `end` sees the exchange's
+   status and returns the task's, or COMPSHARE__AGAIN, or COMPSHARE__NEXT. */
+typedef struct compshare__step {
+    int (*begin)(compshare *c);
+    int (*end)(compshare *c, int status);
+} compshare__step;
+
+/* What a task works on: arguments and results of typed calls, and its progress. */
+typedef struct compshare__task {
+    const compshare__step *step;        /* NULL: no task */
+    compshare_target target;
+    void *out;
+    compshare_project_fn on_project;
+    compshare_instance_fn on_instance;
+    void *user;
+    compshare_param params[6];
+    char region[32];                    /* derived from a zone */
+    compshare__request call;            /* of a generic call */
+    int64_t offset, seen, stop_time;
+    size_t found;
+    const char *malformed;              /* what an element callback refused */
+    compshare__text names;              /* projects seen, into name_list */
+    char name_list[160];
+} compshare__task;
+
+struct compshare {
+    compshare_config config;    /* defaults filled in */
+    compshare_transport io;
+    compshare__url url;
+    char *area;                 /* the reply area: X.509 check, then body and tokens */
+    size_t area_cap;
+    compshare_error error;
+    compshare__task task;
+    compshare__request request;
+    compshare__params params;
+    compshare__encoder encoder;
+    compshare__tls tls;
+    compshare__http http;
+    compshare__splitter split;
+    compshare__trust *trust;    /* in the reply area, during a handshake */
+    const char *bundle;         /* what the roots come from, for error texts */
+    int phase;
+    unsigned wants;
+    bool entered;               /* inside compshare_step: callbacks may not call back */
+    bool connected;
+    bool reused;                /* this exchange began on a kept connection */
+    bool resent;                /* the one reconnection has been used up */
+    bool head_written, flushing, stopped_sending;
+    bool replied;               /* a byte of the reply has come */
+    bool sent;                  /* bytes of the request have left, on any connection */
+    bool definite;              /* a RetCode has settled what happened */
+    bool body_cut;              /* an error body was too long to keep */
+    bool more;                  /* a step stopped although it could go on */
+    uint64_t deadline, connect_deadline;
+    int64_t server_date;
+    uint64_t server_date_at;
+    size_t body_at, body_len;   /* in the reply area; body_at skips a byte order mark */
+    compshare__tree tree;
+    uint32_t generation;
+#ifndef COMPSHARE_NO_SOCKETS
+    compshare__posix posix;
+#endif
+};
+
+static uint64_t compshare__drive_now(const compshare *c)
+{
+    return c->config.monotonic_ms(c->config.user);
+}
+
+/* Seconds since 1970, kept within what sums and BearSSL's day count can take. */
+static int64_t compshare__drive_unix_time(const compshare *c)
+{
+    int64_t now = c->config.unix_time(c->config.user), latest = (int64_t)INT32_MAX * 86400;
+    return now < 0 ? 0 : now > latest ? latest : now;
+}
+
+/* The server's clock, carried on by the monotonic one; 0 if not known. */
+static int64_t compshare__drive_server_time(const compshare *c)
+{
+    if (c->server_date == 0) return 0;
+    return c->server_date + (int64_t)((compshare__drive_now(c) - c->server_date_at) / 1000);
+}
+
+static bool compshare__drive_encrypted(const compshare *c)
+{
+    return !c->url.plain;
+}
+
+/* ---- failures ---- */
+
+static int compshare__drive_stage(const compshare *c)
+{
+    switch (c->phase) {
+    case COMPSHARE__PHASE_CONNECT: return COMPSHARE_STAGE_CONNECT;
+    case COMPSHARE__PHASE_HANDSHAKE: return COMPSHARE_STAGE_HANDSHAKE;
+    case COMPSHARE__PHASE_SEND: return COMPSHARE_STAGE_SEND;
+    case COMPSHARE__PHASE_RECEIVE: return c->http.state == COMPSHARE__HTTP_DONE ? COMPSHARE_STAGE_JUDGE : COMPSHARE_STAGE_RECEIVE;
+    default: return COMPSHARE_STAGE_PREPARE;
+    }
+}
+
+/* Sets status and stage; the caller writes the sentence into what it returns. */
+static compshare__text compshare__fail_text(compshare *c, int status)
+{
+    c->error.status = status;
+    c->error.stage = compshare__drive_stage(c);
+    return compshare__text_into(c->error.detail, sizeof c->error.detail);
+}
+
+static int compshare__fail(compshare *c, int status, const char *sentence)
+{
+    compshare__text t = compshare__fail_text(c, status);
+    compshare__text_put(&t, sentence);
+    return status;
+}
+
+/* The same for a reply that was good HTTP and JSON, and is refused by its reader. */
+static compshare__text compshare__fail_late_text(compshare *c, int status)
+{
+    c->error.status = status;
+    c->error.stage = COMPSHARE_STAGE_JUDGE;
+    return compshare__text_into(c->error.detail, sizeof c->error.detail);
+}
+
+static int compshare__fail_late(compshare *c, int status, const char *sentence)
+{
+    compshare__text t = compshare__fail_late_text(c, status);
+    compshare__text_put(&t, sentence);
+    return status;
+}
+
+static void compshare__drive_put_host(const compshare *c, compshare__text *t)
+{
+    compshare__text_put(t, c->url.host);
+    compshare__text_put(t, ":");
+    compshare__text_int(t, c->url.port);
+}
+
+/* ": why", from the POSIX transport. */
+static void compshare__drive_put_errno(compshare *c, compshare__text *t)
+{
+#ifndef COMPSHARE_NO_SOCKETS
+    int error = c->posix.last_errno;
+    if (c->io.user != (void *)&c->posix || error == 0) return;
+    c->error.sys_errno = error;
+    compshare__text_put(t, ": ");
+    compshare__text_put(t, compshare__posix_meaning(error));
+    compshare__text_put(t, " (errno ");
+    compshare__text_int(t, error);
+    compshare__text_put(t, ")");
+#else
+    (void)c;
+    (void)t;
+#endif
+}
+
+static int compshare__fail_host(compshare *c, int status, const char *before, const char *after)
+{
+    compshare__text t = compshare__fail_text(c, status);
+    compshare__text_put(&t, before);
+    compshare__drive_put_host(c, &t);
+    compshare__text_put(&t, after);
+    compshare__drive_put_errno(c, &t);
+    return status;
+}
+
+static int compshare__fail_timeout(compshare *c)
+{
+    compshare__text t = compshare__fail_text(c, COMPSHARE_E_TIMEOUT);
+    uint32_t limit = compshare__drive_now(c) < c->deadline ? c->config.connect_timeout_ms : c->config.timeout_ms;
+    compshare__drive_put_host(c, &t);
+    compshare__text_put(&t, ": timed out after ");
+    compshare__text_int(&t, limit);
+    compshare__text_put(&t, c->phase == COMPSHARE__PHASE_CONNECT ? " ms while connecting"
+        : c->phase == COMPSHARE__PHASE_HANDSHAKE ? " ms during the TLS handshake"
+        : c->phase == COMPSHARE__PHASE_SEND ? " ms while the request was sent" : " ms while the reply was awaited");
+    return COMPSHARE_E_TIMEOUT;
+}
+
+static int compshare__fail_bundle(compshare *c, const char *what)
+{
+    compshare__text t = compshare__fail_text(c, COMPSHARE_E_TRUST);
+    compshare__text_put(&t, "root certificates: ");
+    compshare__text_put(&t, c->bundle);
+    compshare__text_put(&t, " ");
+    compshare__text_put(&t, what);
+    compshare__drive_put_errno(c, &t);  /* 0 unless opening or reading failed */
+    return COMPSHARE_E_TRUST;
+}
+
+/* TLS failed: BearSSL's code, or the bundle, in a sentence. */
+static int compshare__fail_tls(compshare *c)
+{
+    int code = br_ssl_engine_last_error(&c->tls.client.eng);
+    int trouble = c->trust != NULL ? c->trust->trouble : COMPSHARE__TRUST_FINE;
+    int status = compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS;
+    compshare__text t;
+    c->error.tls_code = code;
+    if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
+        return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
+    t = compshare__fail_text(c, status);
+    compshare__drive_put_host(c, &t);
+    compshare__text_put(&t, ": ");
+    compshare__text_put(&t, compshare__tls_meaning(code));
+    if (code == BR_ERR_X509_EXPIRED) {
+        compshare__text_put(&t, " by this machine's clock, ");
+        compshare__text_time(&t, c->tls.now);
+    }
+    if (code == BR_ERR_X509_NOT_TRUSTED) {
+        compshare__text_put(&t, " in ");
+        compshare__text_put(&t, c->bundle);
+        compshare__text_put(&t, ", or an intermediate certificate is missing");
+    }
+    compshare__text_put(&t, " (BearSSL ");
+    compshare__text_int(&t, code);
+    compshare__text_put(&t, ")");
+    return status;
+}
+
+static void compshare__trace(const compshare *c, const char *what, const char *which, int64_t number)
+{
+    char line[384];
+    compshare__text t;
+    if (c->config.trace == NULL) return;
+    t = compshare__text_into(line, sizeof line);
+    compshare__text_put(&t, what);
+    compshare__text_put(&t, which);
+    if (number != 0) {
+        compshare__text_put(&t, " ");
+        compshare__text_int(&t, number);
+    }
+    c->config.trace(c->config.user, line);
+}
+
+/* ---- connection ---- */
+
+static void compshare__drive_close_bundle(compshare *c)
+{
+#ifndef COMPSHARE_NO_SOCKETS
+    compshare__posix_close_fd(&c->posix.bundle);
+#endif
+    c->trust = NULL;
+}
+
+static void compshare__drive_disconnect(compshare *c)
+{
+    if (c->connected) compshare__tls_close(&c->tls);
+    c->io.close(c->io.user);
+    compshare__drive_close_bundle(c);
+    compshare__tls_clear(&c->tls);
+    c->connected = false;
+}
+
+static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    const compshare *c = (const compshare *)ctx;
+    size_t left = offset < c->config.ca_pem_len ? c->config.ca_pem_len - (size_t)offset : 0;
+    if (cap > left) cap = left;
+    if (cap > 0) memcpy(dst, c->config.ca_pem + offset, cap);
+    return (ptrdiff_t)cap;
+}
+
+/* What TLS will need must be there before a byte is sent: time and roots. */
+static int compshare__drive_prepare_trust(compshare *c)
+{
+    compshare__text t;
+    c->tls.now = compshare__drive_unix_time(c);
+    if (c->tls.now < COMPSHARE__EARLIEST_TIME) {
+        t = compshare__fail_text(c, COMPSHARE_E_CLOCK);
+        compshare__text_put(&t, "this machine's clock reads ");
+        compshare__text_time(&t, c->tls.now);
+        compshare__text_put(&t, ", which cannot be: no certificate can be checked by it");
+        return COMPSHARE_E_CLOCK;
+    }
+    c->bundle = "ca_pem";
+    if (c->config.ca_pem != NULL) return COMPSHARE_OK;
+#ifndef COMPSHARE_NO_SOCKETS
+    c->posix.last_errno = 0;
+    c->bundle = compshare__posix_open_bundle(&c->posix, c->config.ca_file);
+    if (c->bundle != NULL) return COMPSHARE_OK;
+    c->bundle = c->config.ca_file != NULL ? c->config.ca_file : "every usual place of a bundle";
+#endif
+    return compshare__fail_bundle(c, "cannot be opened");
+}
+
+static int compshare__drive_connect_begin(compshare *c)
+{
+    uint64_t now = compshare__drive_now(c);
+    int r;
+    c->phase = COMPSHARE__PHASE_CONNECT;
+    compshare__tls_clear(&c->tls);
+    if (compshare__drive_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
+    c->connect_deadline = now + c->config.connect_timeout_ms;
+    if (c->connect_deadline > c->deadline) c->connect_deadline = c->deadline;
+#ifndef COMPSHARE_NO_SOCKETS
+    c->posix.deadline = c->connect_deadline;
+#endif
+    compshare__trace(c, "connect ", c->url.host, c->url.port);
+    return COMPSHARE_OK;
+}
+
+static int compshare__drive_connect(compshare *c)
+{
+    int r = c->io.open(c->io.user, c->url.host, c->url.port);
+    if (r == COMPSHARE_OK) c->connected = true;
+    if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
+#ifndef COMPSHARE_NO_SOCKETS
+    if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix) {
+        compshare__text t = compshare__fail_text(c, r);
+        compshare__text_put(&t, c->url.host);
+        compshare__text_put(&t, ": ");
+        compshare__text_put(&t, compshare__posix_resolve_meaning(c->posix.last_eai));
+        return r;
+    }
+#endif
+    return compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection to ", "");
+}
+
+static int compshare__drive_handshake_begin(compshare *c)
+{
+    unsigned char entropy[32];
+    compshare__read_fn read = compshare__drive_read_pem;
+    void *ctx = c;
+    c->phase = COMPSHARE__PHASE_HANDSHAKE;
+    if (!compshare__drive_encrypted(c)) return COMPSHARE_OK;
+    if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
+        return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
+#ifndef COMPSHARE_NO_SOCKETS
+    if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
+#endif
+    c->trust = compshare__trust_init(c->area, c->area_cap, read, ctx, c->tls.now);
+    if (!compshare__tls_start(&c->tls, c->trust, c->url.host, entropy)) return compshare__fail_tls(c);
+    return COMPSHARE_OK;
+}
+
+static int compshare__drive_handshake(compshare *c)
+{
+    int r = compshare__tls_handshake(&c->tls);
+    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
+    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection during the TLS handshake");
+    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "", " broke the connection off during the TLS handshake");
+    if (r != COMPSHARE_OK) return r;
+    compshare__drive_close_bundle(c);
+    if (compshare__drive_encrypted(c) && c->config.trace != NULL) {
+        br_ssl_session_parameters session;
+        br_ssl_engine_get_session_parameters(&c->tls.client.eng, &session);
+        compshare__trace(c, "TLS 1.2, cipher suite", "", session.cipher_suite);
+        compshare__bytes_wipe(&session, sizeof session);
+    }
+    return COMPSHARE_OK;
+}
+
+/* ---- request ---- */
+
+/* Whether a stop time is far enough ahead, on the best clock there is. */
+static int compshare__drive_check_floor(compshare *c)
+{
+    int64_t now = compshare__drive_server_time(c), ahead;
+    compshare__text t;
+    if (c->request.stop_time == 0) return COMPSHARE_OK;
+    if (now == 0) now = compshare__drive_unix_time(c);
+    ahead = c->request.stop_time - now;
+    if (ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
+    t = compshare__fail_text(c, COMPSHARE_E_TOO_SOON);
+    compshare__text_put(&t, "SchedulerStopTime ");
+    compshare__text_time(&t, c->request.stop_time);
+    compshare__text_put(&t, " must be at least 300 s ahead: it is ");
+    compshare__text_int(&t, COMPSHARE__STOP_FLOOR_S - ahead);
+    compshare__text_put(&t, " s short");
+    return COMPSHARE_E_TOO_SOON;
+}
+
+static void compshare__drive_default(compshare *c, int which, const char *key, const char *value)
+{
+    if (value != NULL && !compshare__params_has(&c->params, key)) compshare__params_own(&c->params, which, key, value);
+}
+
+/* Collects, completes, sorts and signs the parameters. */
+static int compshare__drive_sign(compshare *c)
+{
+    compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
+    const compshare_config *f = &c->config;
+    const char *action = c->request.action;
+    if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action || !compshare__bytes_word(action, strlen(action), "._-"))
+        return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
+    memcpy(c->error.action, action, strlen(action) + 1);
+    if (!compshare__params_collect(&c->params, c->request.params, c->request.count, &why)) {
+        c->error.status = COMPSHARE_E_PARAM;
+        c->error.stage = COMPSHARE_STAGE_PREPARE;
+        return COMPSHARE_E_PARAM;
+    }
+    compshare__params_own(&c->params, COMPSHARE__OWN_ACTION, "Action", action);
+    compshare__params_own(&c->params, COMPSHARE__OWN_PUBLIC_KEY, "PublicKey", f->public_key);
+    if (f->security_token != NULL) compshare__params_own(&c->params, COMPSHARE__OWN_TOKEN, "SecurityToken", f->security_token);
+    if (c->request.defaults) {
+        compshare__drive_default(c, COMPSHARE__OWN_REGION, "Region", f->region);
+        compshare__drive_default(c, COMPSHARE__OWN_ZONE, "Zone", f->zone);
+        compshare__drive_default(c, COMPSHARE__OWN_PROJECT, "ProjectId", f->project_id);
+    }
+    compshare__sign(&c->params, f->private_key);
+    return COMPSHARE_OK;
+}
+
+/* Puts the exchange at its beginning, on the connection there is or a new one. */
+static int compshare__drive_begin(compshare *c)
+{
+    int r = compshare__drive_check_floor(c);
+    if (r != COMPSHARE_OK) return r;
+    compshare__http_init(&c->http);
+    memset(&c->encoder, 0, sizeof c->encoder);
+    c->head_written = c->flushing = c->stopped_sending = c->replied = c->body_cut = false;
+    c->body_at = c->body_len = 0;
+    if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
+    c->reused = c->connected && compshare__tls_alive(&c->tls);
+    c->tls.sent = c->tls.request = false;
+    if (c->reused) {
+        c->phase = COMPSHARE__PHASE_SEND;
+        return COMPSHARE_OK;
+    }
+    compshare__drive_disconnect(c);
+    return compshare__drive_connect_begin(c);
+}
+
+static size_t compshare__drive_write_head(compshare *c, unsigned char *dst, size_t cap)
+{
+    compshare__head head;
+    head.host = c->url.host;
+    head.port = c->url.port_shown ? c->url.port : 0;
+    head.path = c->url.path;
+    head.user_agent = c->config.user_agent;
+    head.content_length = compshare__encode_length(&c->params);
+    head.timestamp_ms = compshare__drive_unix_time(c) * 1000;
+    head.csv = c->request.csv;
+    c->head_written = true;
+    return compshare__encode_head(&head, (char *)dst, cap);
+}
+
+/* Sending is stuck or over although the request is not complete: read what the
+   peer has to say, and send nothing more. */
+static int compshare__drive_stop_sending(compshare *c)
+{
+    compshare__tls_stop_sending(&c->tls);
+    c->stopped_sending = true;
+    return COMPSHARE_OK;
+}
+
+static int compshare__drive_send_trouble(compshare *c, int r)
+{
+    if (r == COMPSHARE__EARLY || (r == COMPSHARE_WANT_WRITE && compshare__tls_peer_speaks(&c->tls)))
+        return compshare__drive_stop_sending(c);
+    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
+    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection while the request was sent");
+    if (r == COMPSHARE_E_IO && c->tls.sent) return compshare__drive_stop_sending(c);
+    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "sending to ", " failed");
+    return r;
+}
+
+/* The head and as much of the body as fits make one record; then the next. */
+static int compshare__drive_send(compshare *c)
+{
+    for (;;) {
+        unsigned char *dst;
+        size_t cap, n = 0;
+        int r;
+        if (c->flushing) {
+            r = compshare__tls_flush(&c->tls);
+            if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
+            c->flushing = false;
+            if (c->encoder.param >= c->params.count) return COMPSHARE_OK;
+            if (compshare__tls_peer_speaks(&c->tls)) return compshare__drive_stop_sending(c);
+        }
+        r = compshare__tls_room(&c->tls, &dst, &cap);
+        if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
+        if (!c->head_written) n = compshare__drive_write_head(c, dst, cap);
+        n += compshare__encode_body(&c->encoder, &c->params, dst + n, cap - n);
+        compshare__tls_commit(&c->tls, n);
+        c->flushing = true;
+    }
+}
+
+/* ---- reply ---- */
+
+static bool compshare__drive_is_2xx(const compshare *c)
+{
+    return c->http.status >= 200 && c->http.status < 300;
+}
+
+static int compshare__fail_too_large(compshare *c, const char *what)
+{
+    compshare__text t = compshare__fail_text(c, COMPSHARE_E_TOO_LARGE);
+    compshare__text_put(&t, what);
+    compshare__text_put(&t, " does not fit the reply area of ");
+    compshare__text_int(&t, (int64_t)c->area_cap);
+    compshare__text_put(&t, " bytes: enlarge memory_size, or stream it with compshare_call_each");
+    return COMPSHARE_E_TOO_LARGE;
+}
+
+static int compshare__fail_json(compshare *c, const char *reason, uint64_t at)
+{
+    compshare__text t = compshare__fail_text(c, COMPSHARE_E_JSON);
+    compshare__text_put(&t, "the reply is not valid JSON: ");
+    compshare__text_put(&t, reason);
+    compshare__text_put(&t, " at byte ");
+    compshare__text_int(&t, (int64_t)at);
+    if (c->http.content_type[0] != '\0') {
+        compshare__text_put(&t, " (content type ");
+        compshare__text_put(&t, c->http.content_type);
+        compshare__text_put(&t, ")");
+    }
+    return COMPSHARE_E_JSON;
+}
+
+static compshare_value compshare__drive_root(const compshare *c)
+{
+    compshare_value v;
+    v.client = c->tree.count > 0 ? c : NULL;
+    v.token = 0;
+    v.generation = c->generation;
+    return v;
+}
+
+static void compshare__drive_forget_values(compshare *c)
+{
+    memset(&c->tree, 0, sizeof c->tree);
+    c->generation++;
+}
+
+/* One element of the streamed array is complete in the area. */
+static int compshare__drive_element(compshare *c)
+{
+    compshare__splitter *s = &c->split;
+    int stop;
+    if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
+        return compshare__fail_too_large(c, "an element of the reply");
+    stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__drive_root(c)) : 0;
+    compshare__drive_forget_values(c);
+    return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
+}
+
+static int compshare__drive_split(compshare *c, compshare_view body)
+{
+    compshare__splitter *s = &c->split;
+    size_t i;
+    for (i = 0; i < body.len; i++) {
+        int r;
+        if (!compshare__split_byte(s, (unsigned char)body.ptr[i])) continue;
+        if ((r = compshare__drive_element(c)) != COMPSHARE_OK) return r;
+    }
+    if (s->json.state == COMPSHARE__JSON_FAILED) return compshare__fail_json(c, s->json.reason, s->json.at);
+    return s->full ? compshare__fail_too_large(c, "an element of the reply") : COMPSHARE_OK;
+}
+
+/* Where body bytes go: to the splitter, or whole into the area. The body of an
+   error status is kept as far as it fits: the status matters more. */
+static int compshare__drive_body(compshare *c, compshare_view body)
+{
+    size_t room = c->area_cap - c->body_len;
+    if (c->request.array != NULL && compshare__drive_is_2xx(c)) return compshare__drive_split(c, body);
+    if (body.len > room) {
+        if (compshare__drive_is_2xx(c)) return compshare__fail_too_large(c, "the reply");
+        c->body_cut = true;
+        body.len = room;
+    }
+    if (body.len > 0) memcpy(c->area + c->body_len, body.ptr, body.len);
+    c->body_len += body.len;
+    return COMPSHARE_OK;
+}
+
+static int compshare__fail_http(compshare *c, int status)
+{
+    compshare__text t = compshare__fail_text(c, status);
+    c->error.http_status = c->http.status;
+    compshare__drive_put_host(c, &t);
+    compshare__text_put(&t, ": ");
+    compshare__text_put(&t, c->http.reason);
+    if (c->http.received > 0) {
+        compshare__text_put(&t, ", after ");
+        compshare__text_int(&t, (int64_t)c->http.received);
+        compshare__text_put(&t, " bytes of it");
+    }
+    if (status != COMPSHARE_E_HTTP) compshare__drive_put_errno(c, &t);
+    return status;
+}
+
+/* Feeds one piece of plaintext to the parser and its body to the sink. */
+static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t len)
+{
+    size_t used = 0;
+    int r = COMPSHARE_OK;
+    while (used < len && r == COMPSHARE_OK && c->http.state < COMPSHARE__HTTP_DONE) {
+        compshare_view body;
+        used += compshare__http_feed(&c->http, src + used, len - used, &body);
+        if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
+        else if (body.len > 0) r = compshare__drive_body(c, body);
+    }
+    compshare__tls_consumed(&c->tls, used);
+    return r;
+}
+
+static int compshare__drive_receive_end(compshare *c, int r)
+{
+    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
+    compshare__http_end(&c->http, r == COMPSHARE__EOF && c->tls.orderly);
+    if (c->http.state == COMPSHARE__HTTP_DONE) return COMPSHARE_OK;
+    return compshare__fail_http(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO);
+}
+
+static int compshare__drive_receive(compshare *c)
+{
+    int reads;
+    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++) {
+        const unsigned char *src;
+        size_t len;
+        int r;
+        if (reads == COMPSHARE__STEP_READS) { c->more = true; return COMPSHARE_PENDING; }
+        r = compshare__tls_receive(&c->tls, &src, &len);
+        if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
+        if (r != COMPSHARE_OK) return compshare__drive_receive_end(c, r);
+        c->replied = true;
+        if ((r = compshare__drive_feed(c, src, len)) != COMPSHARE_OK) return r;
+    }
+    return COMPSHARE_OK;
+}
+
+/* ---- judgement ---- */
+
+/* RetCodes that mean "later", facts of the API. */
+static bool compshare__judge_transient(int code)
+{
+    static const int codes[] = {
+        110, 120, 130, 150, 153, 8357, 8433, 8434, 8438, 8441, 8498, 8510, 8520, 8580, 8903, 226604, 226609, 226619, 226622
+    };
+    size_t i;
+    for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i] == code) return true;
+    return false;
+}
+
+/* RetCodes of a gateway that gave up waiting: the action may have run. */
+static bool compshare__judge_timeout_code(int code)
+{
+    return code == 110 || code == 8438;
+}
+
+/* RetCode: exactly one, a 32-bit integer or a string that is one. NULL, or why
+   not. */
+static const char *compshare__judge_ret_code(const compshare__tree *tree, int *code)
+{
+    uint32_t at;
+    int64_t value;
+    size_t hits = compshare__json_find(tree, 0, "RetCode", &at);
+    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
+    if (hits == 0) return "the reply holds no RetCode";
+    if (hits > 1) return "the reply holds RetCode more than once";
+    if (!compshare__json_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX) return "RetCode is not a 32-bit integer";
+    *code = (int)value;
+    return NULL;
+}
+
+static void compshare__judge_message(compshare *c)
+{
+    uint32_t at;
+    if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
+    (void)compshare__json_copy(compshare__json_raw(&c->tree, at), c->error.message, sizeof c->error.message, true);
+}
+
+/* Validates and tokenizes the body, or what the splitter kept of it. */
+static int compshare__judge_parse(compshare *c)
+{
+    compshare__json *json = &c->split.json;
+    const char *reason;
+    size_t end;
+    if (c->request.array != NULL && compshare__drive_is_2xx(c)) {
+        end = c->split.kept;
+    } else {
+        end = c->body_len;
+        c->body_at = compshare__json_bom(c->area, c->body_len);
+        compshare__json_init(json);
+        compshare__json_feed(json, c->area + c->body_at, end - c->body_at);
+    }
+    reason = compshare__json_finish(json);
+    if (reason != NULL) return compshare__fail_json(c, reason, json->at);
+    if (compshare__json_tokenize(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end)) return COMPSHARE_OK;
+    return compshare__fail_too_large(c, "the reply with its values");
+}
+
+/* A status outside 2xx is an error whatever the body says; what the body says is
+   kept where it is an envelope. */
+static int compshare__judge_status(compshare *c)
+{
+    int status = c->http.status, code = 0;
+    compshare__text t;
+    if (!c->body_cut && c->body_len > 0 && compshare__judge_parse(c) == COMPSHARE_OK
+        && compshare__judge_ret_code(&c->tree, &code) == NULL) {
+        c->definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
+        c->error.ret_code = code;
+    }
+    if (c->tree.count > 0) compshare__judge_message(c);
+    c->error.retryable = status == 429 || status >= 500;
+    t = compshare__fail_text(c, COMPSHARE_E_STATUS);
+    compshare__text_put(&t, "HTTP status ");
+    compshare__text_int(&t, status);
+    if (status >= 300 && status < 400) compshare__text_put(&t, ": a redirect, which is never followed, because it would hand the signed request on");
+    return COMPSHARE_E_STATUS;
+}
+
+/* Whether an action that answers with CSV has done so. */
+static bool compshare__judge_is_csv(const compshare *c)
+{
+    static const char *const types[] = { "text/csv", "application/csv", "application/octet-stream", "application/vnd.ms-excel", "text/plain" };
+    size_t i;
+    if (!c->request.csv || c->body_len == 0 || c->area[0] == '{') return false;
+    for (i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (compshare__bytes_equal(c->http.content_type, types[i])) return true;
+    return false;
+}
+
+/* The reply is complete: is it a success? Law 1 is kept here and nowhere else. */
+static int compshare__judge(compshare *c)
+{
+    const char *reason;
+    int code = 0, r;
+    c->error.http_status = c->http.status;
+    memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
+    if (c->http.date > 0) {
+        c->server_date = c->http.date;
+        c->server_date_at = compshare__drive_now(c);
+    }
+    if (c->http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
+    if (!compshare__drive_is_2xx(c)) return compshare__judge_status(c);
+    if (compshare__judge_is_csv(c)) { c->definite = true; return COMPSHARE_OK; }
+    if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
+    if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, reason);
+    c->definite = !compshare__judge_timeout_code(code);
+    if (code != 0) {
+        c->error.ret_code = code;
+        c->error.retryable = compshare__judge_transient(code);
+        compshare__judge_message(c);
+        return compshare__fail(c, COMPSHARE_E_API, "the API refused");
+    }
+    if (c->request.array != NULL && (c->split.twice || c->split.not_array))
+        return compshare__fail(c, COMPSHARE_E_REPLY, c->split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
+    return COMPSHARE_OK;
+}
+
+/* ---- the machine ---- */
+
+/* A kept connection may have died unnoticed. Nothing sent: open another. Sent,
+   and no reply: only what may be repeated is sent once more. */
+static bool compshare__drive_may_reconnect(const compshare *c, int r)
+{
+    if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
+    if (c->phase != COMPSHARE__PHASE_SEND && c->phase != COMPSHARE__PHASE_RECEIVE) return false;
+    return !c->tls.sent || c->request.repeatable;
+}
+
+/* Enters the phase after the one that is complete. */
+static int compshare__drive_next(compshare *c)
+{
+    int r;
+    switch (c->phase) {
+    case COMPSHARE__PHASE_BEGIN:
+        return compshare__drive_begin(c);
+    case COMPSHARE__PHASE_CONNECT:
+        return compshare__drive_handshake_begin(c);
+    case COMPSHARE__PHASE_HANDSHAKE:
+        c->phase = COMPSHARE__PHASE_SEND;
+        return COMPSHARE_OK;
+    case COMPSHARE__PHASE_SEND:
+        c->phase = COMPSHARE__PHASE_RECEIVE;
+        compshare__trace(c, "sent ", c->error.action, 0);
+        return COMPSHARE_OK;
+    default:
+        r = compshare__judge(c);
+        compshare__trace(c, "HTTP status", "", c->http.status);
+        return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
+    }
+}
+
+static int compshare__drive_work(compshare *c)
+{
+    switch (c->phase) {
+    case COMPSHARE__PHASE_BEGIN: return COMPSHARE_OK;
+    case COMPSHARE__PHASE_CONNECT: return compshare__drive_connect(c);
+    case COMPSHARE__PHASE_HANDSHAKE: return compshare__drive_handshake(c);
+    case COMPSHARE__PHASE_SEND: return compshare__drive_send(c);
+    default: return compshare__drive_receive(c);
+    }
+}
+
+static bool compshare__drive_is_late(const compshare *c)
+{
+    bool connecting = c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE;
+    return compshare__drive_now(c) >= (connecting ? c->connect_deadline : c->deadline);
+}
+
+/* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
+static int compshare__drive_advance(compshare *c)
+{
+    for (;;) {
+        int r = compshare__drive_is_late(c) ? compshare__fail_timeout(c) : compshare__drive_work(c);
+        if (r == COMPSHARE_PENDING) return r;
+        if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) {
+            c->wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
+            if (c->phase == COMPSHARE__PHASE_SEND) c->wants |= COMPSHARE_READ;
+            return COMPSHARE_PENDING;
+        }
+        if (r == COMPSHARE_OK) r = compshare__drive_next(c);
+        if (r == COMPSHARE_OK) continue;
+        if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
+        if (!compshare__drive_may_reconnect(c, r)) return r;
+        compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
+        c->sent = c->sent || c->tls.sent;
+        c->resent = true;
+        c->error.status = COMPSHARE_OK;
+        c->error.detail[0] = '\0';
+        compshare__drive_disconnect(c);
+        c->phase = COMPSHARE__PHASE_BEGIN;
+    }
+}
+
+/* The exchange is over: keep the connection only if it is certainly clean. */
+static void compshare__drive_finish(compshare *c, int status)
+{
+    bool complete = c->http.state == COMPSHARE__HTTP_DONE;
+    c->sent = c->sent || c->tls.sent;
+    c->error.outcome_unknown = status != COMPSHARE_OK && c->sent && !c->definite;
+    if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
+        || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
+    if (c->phase != COMPSHARE__PHASE_BEGIN
+        && (!complete || !c->http.keep_alive || c->stopped_sending || !compshare__tls_quiet(&c->tls))) compshare__drive_disconnect(c);
+    if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__drive_forget_values(c);
+    compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
+    c->phase = COMPSHARE__PHASE_IDLE;
+    c->wants = 0;
+}
+
+/* Begins the exchange that the current step describes. */
+static int compshare__drive_request(compshare *c)
+{
+    int r;
+    memset(&c->error, 0, sizeof c->error);
+    memset(&c->request, 0, sizeof c->request);
+    compshare__drive_forget_values(c);
+    c->http.state = COMPSHARE__HTTP_VERSION;
+    c->sent = c->tls.sent = c->definite = c->replied = c->resent = c->more = false;
+    c->phase = COMPSHARE__PHASE_BEGIN;
+    r = c->task.step->begin(c);
+    return r == COMPSHARE_OK ? compshare__drive_sign(c) : r;
+}
+
+/* ---- tasks: tables of steps ---- */
+
+static int compshare__task_end(compshare *c, int status)
+{
+    c->task.step = NULL;
+    c->phase = COMPSHARE__PHASE_IDLE;
+    c->wants = 0;
+    c->more = false;
+    compshare__bytes_wipe_stack();
+    return status;
+}
+
+/* Takes the client for a new task: its fields are then the caller's to fill in. */
+static int compshare__task_claim(compshare *c)
+{
+    if (c == NULL) return COMPSHARE_E_CONFIG;
+    if (c->entered || c->task.step != NULL) return COMPSHARE_E_BUSY;
+    memset(&c->task, 0, sizeof c->task);
+    return COMPSHARE_OK;
+}
+
+static int compshare__task_start(compshare *c, const compshare__step *steps)
+{
+    int r;
+    c->task.step = steps;
+    c->deadline = compshare__drive_now(c) + c->config.timeout_ms;
+    r = compshare__drive_request(c);
+    return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
+}
+
+/* A claimed client, and an argument that cannot be used. */
+static int compshare__task_refuse(compshare *c, const char *why)
+{
+    memset(&c->error, 0, sizeof c->error);
+    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM, why));
+}
+
+/* Runs steps until one waits or the table is done. */
+static int compshare__task_work(compshare *c)
+{
+    c->more = false;
+    for (;;) {
+        int r = compshare__drive_advance(c);
+        if (r == COMPSHARE_PENDING) return r;
+        compshare__drive_finish(c, r);
+        if (c->task.step->end != NULL) r = c->task.step->end(c, r);
+        if (r == COMPSHARE__NEXT) c->task.step++;
+        if (r != COMPSHARE__NEXT && r != COMPSHARE__AGAIN) return compshare__task_end(c, r);
+        if ((r = compshare__drive_request(c)) != COMPSHARE_OK) return compshare__task_end(c, r);
+    }
+}
+
+static int compshare__task_step(compshare *c)
+{
+    int r;
+    if (c->entered) return COMPSHARE_E_BUSY;
+    if (c->task.step == NULL) return COMPSHARE_E_IDLE;
+    c->entered = true;
+    r = compshare__task_work(c);
+    c->entered = false;
+    return r;
+}
+
+static int compshare__task_abort(compshare *c, int status, const char *why)
+{
+    (void)compshare__fail(c, status, why);
+    c->http.state = COMPSHARE__HTTP_FAILED;
+    compshare__drive_finish(c, status);
+    return compshare__task_end(c, status);
+}
+
+/* Milliseconds until the next step is due although nothing became ready. */
+static uint32_t compshare__task_timeout_ms(const compshare *c)
+{
+    bool connecting = c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE;
+    uint64_t now = compshare__drive_now(c), due = connecting ? c->connect_deadline : c->deadline;
+    if (c->more || c->wants == 0) return 0;
+#ifndef COMPSHARE_NO_SOCKETS
+    if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due) due = c->posix.share;
+#endif
+    if (due <= now) return 0;
+    return due - now < UINT32_MAX ? (uint32_t)(due - now) : UINT32_MAX;
+}
+
+/* The blocking form of every call: steps, and waiting in between. */
+static int compshare__task_run(compshare *c)
+{
+    for (;;) {
+        int r = compshare__task_step(c);
+        uint32_t timeout;
+        if (r != COMPSHARE_PENDING) return r;
+        if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
+        if (c->io.wait == NULL) return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
+        c->entered = true;
+        r = c->io.wait(c->io.user, c->wants, timeout);
+        c->entered = false;
+        if (r < 0 && r != COMPSHARE_WANT_READ && r != COMPSHARE_WANT_WRITE) return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
+    }
+}
+
+/* ---- configuration ---- */
+
+static int compshare__config_fail(compshare__text *why, const char *field, const char *reason)
+{
+    compshare__text_put(why, field);
+    compshare__text_put(why, ": ");
+    compshare__text_put(why, reason);
+    return COMPSHARE_E_CONFIG;
+}
+
+/* Printable without spaces, so that nothing can end a header line or hide at the
+   end of a key; bytes of UTF-8 pass. */
+static bool compshare__config_solid(const char *s)
+{
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s <= 0x20 || *s == 0x7F) return false;
+    return true;
+}
+
+/* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
+   with dNSName entries only, so an address could not be verified. */
+static const char *compshare__config_host(const char *host, size_t len)
+{
+    size_t i, label = 0, start = 0;
+    if (len == 0) return "it has no host name";
+    if (host[0] == '[') return "an IP address cannot be verified: use a host name";
+    if (len > 253) return "the host name is longer than 253 bytes";
+    for (i = 0; i < len; i++) {
+        if (host[i] == '.') {
+            if (label == 0) return "the host name has an empty label";
+            label = 0;
+            start = i + 1;
+            continue;
+        }
+        if (!compshare__bytes_word(host + i, 1, "-_")) return "the host name holds a character that is not allowed";
+        if (++label > 63) return "a label of the host name is longer than 63 bytes";
+    }
+    if (label == 0) return "the host name has an empty label";
+    if (compshare__bytes_digit(host[start])) {
+        for (i = start; i < len && compshare__bytes_hex((unsigned char)host[i]) >= 0; i++) {}
+        if (i == len || (host[start] == '0' && compshare__bytes_lower(host[start + 1]) == 'x'))
+            return "an IP address cannot be verified: use a host name";
+    }
+    return NULL;
+}
+
+static bool compshare__config_port(const char *s, size_t len, uint16_t *port)
+{
+    size_t i;
+    uint32_t value = 0;
+    if (len == 0 || len > 5) return false;
+    for (i = 0; i < len; i++) {
+        if (!compshare__bytes_digit(s[i])) return false;
+        value = value * 10 + (uint32_t)(s[i] - '0');
+    }
+    *port = (uint16_t)value;
+    return value > 0 && value <= 65535;
+}
+
+/* scheme://host[:port][/path]. NULL, or why it is refused. */
+static const char *compshare__config_url(const char *s, compshare__url *url)
+{
+    size_t len = 0, host_len;
+    const char *reason;
+    memset(url, 0, sizeof *url);
+    if (!compshare__config_solid(s)) return "it holds a space or a control character";
+    if (strlen(s) >= 7 && memcmp(s, "http://", 7) == 0) {
+#ifndef COMPSHARE_PLAINTEXT
+        return "http:// would send the signed request in the open: use https://";
+#else
+        url->plain = true;
+#endif
+        s += 7;
+    } else if (strlen(s) >= 8 && memcmp(s, "https://", 8) == 0) {
+        s += 8;
+    } else {
+        return "it does not begin with https://";
+    }
+    while (s[len] != '\0' && s[len] != ':' && s[len] != '/' && s[len] != '?' && s[len] != '#' && s[len] != '@') len++;
+    host_len = len > 0 && s[len - 1] == '.' ? len - 1 : len;
+    reason = compshare__config_host(s, host_len);
+    if (reason != NULL) return reason;
+    memcpy(url->host, s, host_len);
+    s += len;
+    url->port = url->plain ? 80 : 443;
+    if (*s == ':') {
+        for (len = 1; s[len] != '\0' && s[len] != '/'; len++) {}
+        if (!compshare__config_port(s + 1, len - 1, &url->port)) return "its port is not a number from 1 to 65535";
+        url->port_shown = url->port != (url->plain ? 80 : 443);
+        s += len;
+    }
+    url->path.ptr = *s == '\0' ? "/" : s;
+    url->path.len = strlen(url->path.ptr);
+    if (*url->path.ptr != '/') return "nothing but a port and a path may follow its host name";
+    if (url->path.len > COMPSHARE__PATH_MAX) return "its path is longer than 255 bytes";
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s >= 0x80 || *s == '?' || *s == '#') return "its path holds a character that is not allowed";
+    return NULL;
+}
+
+/* Credentials and the identifiers sent with every call. */
+static int compshare__config_check_identity(const compshare_config *f, compshare__text *why)
+{
+    const char *const names[] = { "public_key", "private_key", "security_token", "region", "zone", "project_id" };
+    const char *const values[] = { f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id };
+    size_t i;
+    for (i = 0; i < 6; i++) {
+        if (values[i] == NULL && i < 2) return compshare__config_fail(why, names[i], "it is missing");
+        if (values[i] == NULL) continue;
+        if (i < 3 && values[i][0] == '\0') return compshare__config_fail(why, names[i], "it is empty");
+        if (!compshare__config_solid(values[i])) return compshare__config_fail(why, names[i], "it holds a space, a line end or a control character");
+        if (i >= 3 && !compshare__bytes_word(values[i], strlen(values[i]), "._-"))
+            return compshare__config_fail(why, names[i], "only A-Z a-z 0-9 . _ - are allowed in it");
+    }
+    return COMPSHARE_OK;
+}
+
+/* What this version or this build does not have is refused, never ignored. */
+static int compshare__config_check_parts(const compshare_config *f, compshare__text *why)
+{
+    const compshare_transport *io = f->transport;
+    if (f->proxy != NULL) return compshare__config_fail(why, "proxy", "this version has no proxy support");
+    if (f->session != NULL) return compshare__config_fail(why, "session", "this version has no session resumption");
+    if (f->max_retries != 0) return compshare__config_fail(why, "max_retries", "this version does not retry");
+    if (f->flags & ~COMPSHARE_SMALL_RECORDS) return compshare__config_fail(why, "flags", "it has an unknown bit");
+    if (f->ca_file != NULL && f->ca_pem != NULL) return compshare__config_fail(why, "ca_pem", "ca_file is given as well: give one of them");
+    if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
+        return compshare__config_fail(why, "transport", "open, send, recv and close are all needed");
+#ifdef COMPSHARE_NO_SOCKETS
+    if (io == NULL) return compshare__config_fail(why, "transport", "it is needed: this build has no sockets");
+    if (f->unix_time == NULL) return compshare__config_fail(why, "unix_time", "it is needed: this build has no clock");
+    if (f->monotonic_ms == NULL) return compshare__config_fail(why, "monotonic_ms", "it is needed: this build has no clock");
+    if (f->entropy == NULL) return compshare__config_fail(why, "entropy", "it is needed: this build has no entropy");
+    if (f->ca_file != NULL) return compshare__config_fail(why, "ca_file", "this build reads no files: use ca_pem");
+    if (f->ca_pem == NULL) return compshare__config_fail(why, "ca_pem", "it is needed: this build reads no files");
+#endif
+    return COMPSHARE_OK;
+}
+
+static size_t compshare__config_memory(const compshare_config *f)
+{
+    bool small = f != NULL && (f->flags & COMPSHARE_SMALL_RECORDS);
+    return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + (small ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL);
+}
+
+static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__text *why)
+{
+    const char *reason;
+    int r;
+    if (f == NULL) return compshare__config_fail(why, "config", "it is NULL");
+    if ((r = compshare__config_check_identity(f, why)) != COMPSHARE_OK) return r;
+    if ((r = compshare__config_check_parts(f, why)) != COMPSHARE_OK) return r;
+    reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url);
+    if (reason != NULL) return compshare__config_fail(why, "base_url", reason);
+    if (f->user_agent != NULL) {
+        const char *s = f->user_agent;
+        if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX) return compshare__config_fail(why, "user_agent", "1 to 255 bytes are needed");
+        for (; *s != '\0'; s++)
+            if ((unsigned char)*s < 0x20 || *s == 0x7F) return compshare__config_fail(why, "user_agent", "it holds a control character");
+    }
+    if (f->memory == NULL) return compshare__config_fail(why, "memory", "it is NULL");
+    if (f->memory_size < compshare__config_memory(f)) {
+        compshare__text_put(why, "memory_size: ");
+        compshare__text_int(why, (int64_t)f->memory_size);
+        compshare__text_put(why, " bytes given, at least ");
+        compshare__text_int(why, (int64_t)compshare__config_memory(f));
+        compshare__text_put(why, " needed");
+        return COMPSHARE_E_MEMORY;
+    }
+    return COMPSHARE_OK;
+}
+
+static void compshare__config_defaults(compshare_config *f)
+{
+    if (f->user_agent == NULL) f->user_agent = COMPSHARE__USER_AGENT;
+    if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
+    if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
+    if (f->ca_pem != NULL && f->ca_pem_len == 0) f->ca_pem_len = strlen(f->ca_pem);
+#ifndef COMPSHARE_NO_SOCKETS
+    if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
+    if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
+    if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
+#endif
+}
+
+/* >> actions
+   The table of the API's actions, and the typed calls: each fills parameters,
+   reads the reply into a struct, and refuses what does not fit. Touches the task
+   and the caller's results. Must never take the first entry of a list for the
+   one that was asked for, nor leave a result half filled. */
+
+/* ---- table ---- */
+
+/* Group (a account, i instance, m image, d data, t team, u ulhost, o other,
+   x telemetry), r read or w write, retry class (a always, v verify, n never),
+   cost (+ may cost, - saves, x destroys), and a mark: s secrets inside, c CSV
+   reply, p partial failure, j JSON body only. */
+static const char compshare__actions[] =
+#ifndef COMPSHARE_NO_ACTION_TABLE
+    "ara.-GetProjectList\0"
+    "ira.-CheckCompShareNetOptimizer\0"
+    "ira.-CheckCompShareResourceCapacity\0"
+    "iwn+-CreateCompShareInstance\0"
+    "iwa+-DeleteCompShareStopScheduler\0"
+    "ira.-DescribeAvailableCompShareInstanceTypes\0"
+    "ira.sDescribeCompShareInstance\0"
+    "ira.-DescribeCompShareGpuInventory\0"
+    "ira.-DescribeCompShareMachineTypeFamilies\0"
+    "ira.-DescribeCompShareSoftwarePort\0"
+    "ira.-DescribeCompShareSupportZone\0"
+    "ira.-DescribeModelRepositoryModels\0"
+    "ira.-DescribeModelRepositoryTags\0"
+    "ira.jGetCompShareInstanceMonitor\0"
+    "ira.-GetCompShareInstancePrice\0"
+    "ira.-GetCompShareInstanceUpgradePrice\0"
+    "ira.-GetCompShareInstanceUserPrice\0"
+    "ira.-GetCompShareRefundPrice\0"
+    "ira.sGetSoftwareURL\0"
+    "iwa.-ModifyCompShareInstanceName\0"
+    "iwn.-RebootCompShareInstance\0"
+    "iwnx-ReinstallCompShareInstance\0"
+    "iwv.sResetCompShareInstancePassword\0"
+    "iwn+-ResizeCompShareInstance\0"
+    "iwv+-StartCompShareInstance\0"
+    "iwv--StopCompShareInstance\0"
+    "iwn+-SwitchChargeType\0"
+    "iwvx-TerminateCompShareInstance\0"
+    "iwa.-UpdateCompShareInstancePorts\0"
+    "iwa--UpdateCompShareStopScheduler\0"
+    "mwa.-AddFavoriteImage\0"
+    "mwa.-RemoveFavoriteImage\0"
+    "mra.-DescribeFavoriteImages\0"
+    "mwa.-CreateCompShareImageFavorite\0"
+    "mwa.-DeleteCompShareImageFavorite\0"
+    "mwn+-CreateCompShareCustomImage\0"
+    "mwn+-CopyCompShareCustomImage\0"
+    "mra.-DescribeCommunityImages\0"
+    "mra.-DescribeCompShareCustomImages\0"
+    "mra.-DescribeCompShareImages\0"
+    "mra.-DescribeCompShareImageShareAccounts\0"
+    "mra.-DescribeCompShareImageTags\0"
+    "mra.-DescribeCompShareSharingImages\0"
+    "mra.-DescribeSelfCommunityImages\0"
+    "mra.-DescribeUserCommunityImages\0"
+    "mra.-GetCompShareImageCreateProgress\0"
+    "mwa.-ModifyCompShareImageShareAccount\0"
+    "mwn.-PublishCompShareImage\0"
+    "mwvx-TerminateCompShareCustomImage\0"
+    "mwa.-UpdateCompShareImage\0"
+    "dwv.-AttachCompshareDisk\0"
+    "dwv.-DetachCompshareDisk\0"
+    "dwn+-CreateAndAttachCompshareDisk\0"
+    "dwax-DeleteCompshareDisk\0"
+    "dra.-DescribeCompshareDisk\0"
+    "dra.-GetCompShareAttachedDiskUpgradePrice\0"
+    "dwv+-ResizeCompShareDisk\0"
+    "dwv.-AttachUS3\0"
+    "twn.-CreateCompShareTeam\0"
+    "twn.pCreateCompShareTeamRelation\0"
+    "twvx-DeleteCompShareTeam\0"
+    "tra.-DescribeTeamMemberOrder\0"
+    "tra.-DescribeTeamMemberOrderCount\0"
+    "tra.-DescribeTeamMemberUnpaidOrder\0"
+    "tra.-DescribeTeamMemberUnpaidOrderCount\0"
+    "tra.cDownloadTeamOrder\0"
+    "tra.-GetCompShareTeamInfo\0"
+    "tra.-ListCompShareTeam\0"
+    "tra.-ListCompShareTeamInvite\0"
+    "tra.-ListCompShareTeamJoined\0"
+    "tra.-ListCompShareTeamOperateLog\0"
+    "tra.-ListMemberProductType\0"
+    "twn+pSetCompShareTeamAmount\0"
+    "twa.-SetCompShareTeamRelation\0"
+    "twa.-UpdateCompShareTeam\0"
+    "ura.-CheckULHostResourceCapacity\0"
+    "uwn+-CreateULHostInstance\0"
+    "ura.-DescribeULHostBundles\0"
+    "ura.-DescribeULHostImage\0"
+    "ura.-DescribeULHostInstance\0"
+    "ura.-GetULHostInstancePrice\0"
+    "ura.-GetULHostRenewPrice\0"
+    "uwa.-ModifyULHostAttribute\0"
+    "uwvx-PoweroffULHostInstance\0"
+    "uwn.-RebootULHostInstance\0"
+    "uwnx-ReinstallULHostInstance\0"
+    "uwv.sResetULHostInstancePassword\0"
+    "uwv+-StartULHostInstance\0"
+    "uwv--StopULHostInstance\0"
+    "uwvx-TerminateULHostInstance\0"
+    "ora.-GetOpenClawModelList\0"
+    "xwn.-CreateCSCLIEvent\0"
+    "xwn.-CreateCSCLIFeedback\0"
+#endif
+    "";
+
+#define COMPSHARE__ACTION_MARKS 5
+
+static compshare_action compshare__action_row(const char *row)
+{
+    static const char *const groups[] = { "account", "instance", "image", "data", "team", "ulhost", "other", "telemetry" };
+    static const char letters[] = "aimdtuox";
+    compshare_action a;
+    size_t i;
+    memset(&a, 0, sizeof a);
+    a.cost = '.';
+    a.group = "";
+    if (row == NULL || row[0] == '\0') return a;
+    for (i = 0; i < 8; i++)
+        if (row[0] == letters[i]) a.group = groups[i];
+    a.name = row + COMPSHARE__ACTION_MARKS;
+    a.mutating = row[1] == 'w';
+    a.retry = row[2] == 'a' ? COMPSHARE_RETRY_ALWAYS : row[2] == 'v' ? COMPSHARE_RETRY_VERIFY : COMPSHARE_RETRY_NEVER;
+    a.cost = row[3];
+    a.secret = row[4] == 's';
+    a.csv = row[4] == 'c';
+    a.partial = row[4] == 'p';
+    a.json_only = row[4] == 'j';
+    return a;
+}
+
+static compshare_action compshare__action_find(const char *name)
+{
+    const char *row = compshare__actions;
+    while (row[0] != '\0' && !compshare__bytes_equal(row + COMPSHARE__ACTION_MARKS, name)) row += strlen(row) + 1;
+    return compshare__action_row(row);
+}
+
+/* ---- generic call ---- */
+
+static int compshare__call_begin(compshare *c)
+{
+    c->request = c->task.call;
+    return COMPSHARE_OK;
+}
+
+static const compshare__step compshare__call_steps[] = { { compshare__call_begin, NULL } };
+
+/* ---- parameters of typed calls ---- */
+
+/* What every typed call sets; none of them takes the configuration's defaults
+   blindly, because each knows which it needs. */
+static void compshare__typed_request(compshare *c, const char *action, bool repeatable)
+{
+    c->request.action = action;
+    c->request.repeatable = repeatable;
+    c->request.params = c->task.params;
+}
+
+static void compshare__typed_put(compshare *c, compshare_param param)
+{
+    c->task.params[c->request.count++] = param;
+}
+
+/* Adds an identifier; required ones must be there. */
+static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
+{
+    compshare__text t;
+    if (value != NULL && value[0] != '\0') {
+        compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
+        return COMPSHARE_OK;
+    }
+    if (!required) return COMPSHARE_OK;
+    t = compshare__fail_text(c, COMPSHARE_E_PARAM);
+    compshare__text_put(&t, key);
+    compshare__text_put(&t, ": it is needed, and neither the target nor the configuration has it");
+    return COMPSHARE_E_PARAM;
+}
+
+/* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
+static void compshare__zone_region(const char *zone, char *region, size_t cap)
+{
+    size_t len = strlen(zone);
+    compshare__text t = compshare__text_into(region, cap);
+    while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
+    if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
+    compshare__text_bytes(&t, zone, len - 1);
+}
+
+static const char *compshare__first_of(const char *a, const char *b)
+{
+    return a != NULL && a[0] != '\0' ? a : b;
+}
+
+/* Region, Zone, ProjectId and UHostId of an action that changes one instance. */
+static int compshare__typed_target(compshare *c, bool zone_required)
+{
+    const compshare_target *t = &c->task.target;
+    const char *zone = compshare__first_of(t->zone, c->config.zone), *region = compshare__first_of(t->region, c->config.region);
+    int r;
+    if (region == NULL && zone != NULL) {
+        compshare__zone_region(zone, c->task.region, sizeof c->task.region);
+        region = c->task.region;
+    }
+    if ((r = compshare__typed_id(c, "UHostId", t->uhost_id, true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
+    return compshare__typed_id(c, "ProjectId", compshare__first_of(t->project_id, c->config.project_id), true);
+}
+
+/* ---- reading typed values ---- */
+
+/* A member of an element: absent and null are the same; twice is malformed. */
+static bool compshare__read_member(const compshare__tree *tree, const char *key, uint32_t *at)
+{
+    size_t hits = compshare__json_find(tree, 0, key, at);
+    if (hits == 1 && compshare__json_type(tree, *at) == COMPSHARE_NULL) *at = COMPSHARE__NO_TOKEN;
+    return hits <= 1;
+}
+
+/* Text that is compared or sent on: whole, without control characters. */
+static bool compshare__read_exact(const compshare__tree *tree, const char *key, char *buf, size_t cap)
+{
+    uint32_t at;
+    size_t len, i;
+    buf[0] = '\0';
+    if (!compshare__read_member(tree, key, &at)) return false;
+    if (at == COMPSHARE__NO_TOKEN) return true;
+    if (compshare__json_type(tree, at) != COMPSHARE_STRING) return false;
+    len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
+    for (i = 0; i < len && i < cap; i++)
+        if ((unsigned char)buf[i] < 0x20 || buf[i] == 0x7F) break;
+    if (i == len && len < cap) return true;
+    buf[0] = '\0';
+    return false;
+}
+
+/* Text for people: cut to fit, made safe for a terminal. */
+static bool compshare__read_shown(const compshare__tree *tree, const char *key, char *buf, size_t cap)
+{
+    uint32_t at;
+    buf[0] = '\0';
+    if (!compshare__read_member(tree, key, &at)) return false;
+    if (at != COMPSHARE__NO_TOKEN && compshare__json_type(tree, at) == COMPSHARE_STRING)
+        (void)compshare__json_copy(compshare__json_raw(tree, at), buf, cap, true);
+    return true;
+}
+
+/* A non-negative integer, as number or string; absent, null and "" are 0. */
+static bool compshare__read_count(const compshare__tree *tree, const char *key, int64_t *out)
+{
+    uint32_t at;
+    *out = 0;
+    if (!compshare__read_member(tree, key, &at)) return false;
+    if (at == COMPSHARE__NO_TOKEN) return true;
+    if (compshare__json_type(tree, at) == COMPSHARE_STRING && compshare__json_raw(tree, at).len == 0) return true;
+    if (compshare__json_int(tree, at, out) && *out >= 0) return true;
+    *out = 0;
+    return false;
+}
+
+static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool *out)
+{
+    compshare_view v = compshare__json_raw(tree, at);
+    int type = compshare__json_type(tree, at);
+    bool yes;
+    if (type != COMPSHARE_BOOL && type != COMPSHARE_STRING) return false;
+    yes = compshare__json_equals(v, "true") || (type == COMPSHARE_STRING && compshare__json_equals(v, "True"));
+    if (!yes && !compshare__json_equals(v, "false") && !(type == COMPSHARE_STRING && compshare__json_equals(v, "False"))) return false;
+    *out = yes;
+    return true;
+}
+
+/* NULL, or which field of an instance cannot be read. */
+static const char *compshare__read_instance(const compshare__tree *tree, compshare_instance *i)
+{
+    int64_t later;
+    memset(i, 0, sizeof *i);
+    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "UHostSet holds something other than objects";
+    if (!compshare__read_exact(tree, "UHostId", i->uhost_id, sizeof i->uhost_id) || i->uhost_id[0] == '\0') return "UHostId of an instance cannot be read";
+    if (!compshare__read_shown(tree, "Name", i->name, sizeof i->name)) return "Name of an instance is given twice";
+    if (!compshare__read_exact(tree, "State", i->state, sizeof i->state)) return "State of an instance cannot be read";
+    if (!compshare__read_exact(tree, "ChargeType", i->charge_type, sizeof i->charge_type)) return "ChargeType of an instance cannot be read";
+    if (!compshare__read_exact(tree, "Zone", i->zone, sizeof i->zone)) return "Zone of an instance cannot be read";
+    if (!compshare__read_exact(tree, "Region", i->region, sizeof i->region)) return "Region of an instance cannot be read";
+    if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
+    if (!compshare__read_shown(tree, "GpuType", i->gpu_type, sizeof i->gpu_type)) return "GpuType of an instance is given twice";
+    if (!compshare__read_count(tree, "GPU", &i->gpu)) return "GPU of an instance cannot be read";
+    if (!compshare__read_count(tree, "CreateTime", &i->create_time)) return "CreateTime of an instance cannot be read";
+    if (!compshare__read_count(tree, "ExpireTime", &i->expire_time)) return "ExpireTime of an instance cannot be read";
+    if (!compshare__read_count(tree, "SchedulerStopTime", &i->stop_time)) return "SchedulerStopTime of an instance cannot be read";
+    if (!compshare__read_count(tree, "StopSchedulerTime", &later)) return "StopSchedulerTime of an instance cannot be read";
+    if (i->stop_time == 0) i->stop_time = later;    /* StopTime is something else */
+    return NULL;
+}
+
+/* An element callback met a malformed element: the task ends with E_REPLY. */
+static int compshare__typed_malformed(compshare *c, const char *reason)
+{
+    c->task.malformed = reason;
+    return 1;
+}
+
+static int compshare__typed_status(compshare *c, int status)
+{
+    if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
+    return compshare__fail_late(c, COMPSHARE_E_REPLY, c->task.malformed);
+}
+
+/* ---- GetProjectList ---- */
+
+static int compshare__projects_element(void *user, compshare_value element)
+{
+    compshare *c = (compshare *)user;
+    compshare__task *t = &c->task;
+    compshare_project p, *chosen = (compshare_project *)t->out;
+    uint32_t at;
+    bool wanted;
+    (void)element;
+    memset(&p, 0, sizeof p);
+    if (compshare__json_type(&c->tree, 0) != COMPSHARE_OBJECT
+        || !compshare__read_exact(&c->tree, "ProjectId", p.project_id, sizeof p.project_id) || p.project_id[0] == '\0'
+        || !compshare__read_shown(&c->tree, "ProjectName", p.project_name, sizeof p.project_name)
+        || !compshare__read_member(&c->tree, "IsDefault", &at)
+        || (at != COMPSHARE__NO_TOKEN && !compshare__read_bool(&c->tree, at, &p.is_default)))
+        return compshare__typed_malformed(c, "ProjectSet holds a project whose ProjectId, ProjectName or IsDefault cannot be read");
+    wanted = c->config.project_id != NULL ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
+    if (wanted) t->found++;
+    if (t->names.len > 0) compshare__text_put(&t->names, ", ");
+    compshare__text_put(&t->names, p.project_id);
+    if (chosen != NULL && (wanted || (t->seen == 0 && c->config.project_id == NULL))) *chosen = p;
+    t->seen++;
+    return t->on_project != NULL ? t->on_project(t->user, &p) : 0;
+}
+
+static int compshare__projects_begin(compshare *c)
+{
+    compshare__typed_request(c, "GetProjectList", true);
+    c->request.array = "ProjectSet";
+    c->request.each = compshare__projects_element;
+    c->request.user = c;
+    c->task.seen = 0;
+    c->task.found = 0;
+    c->task.names = compshare__text_into(c->task.name_list, sizeof c->task.name_list);
+    return COMPSHARE_OK;
+}
+
+static int compshare__projects_end(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    compshare__text text;
+    status = compshare__typed_status(c, status);
+    if (status == COMPSHARE_OK && (t->found == 1 || (t->found == 0 && t->seen == 1 && c->config.project_id == NULL))) return status;
+    if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
+    if (status != COMPSHARE_OK || t->out == NULL) return status;
+    text = compshare__fail_late_text(c, COMPSHARE_E_PROJECT);
+    if (t->seen == 0) compshare__text_put(&text, "the account has no project");
+    else {
+        compshare__text_put(&text, c->config.project_id != NULL ? "project_id is not among the account's projects: "
+            : t->found > 1 ? "several projects are the default; set project_id: " : "no project is the default; set project_id: ");
+        compshare__text_put(&text, t->name_list);
+    }
+    return COMPSHARE_E_PROJECT;
+}
+
+static const compshare__step compshare__projects_steps[] = { { compshare__projects_begin, compshare__projects_end } };
+
+/* ---- DescribeCompShareInstance ---- */
+
+/* Region, ProjectId and what `describe` and `each` have in common. */
+static void compshare__describe_request(compshare *c, compshare_each_fn each)
+{
+    const compshare_target *t = &c->task.target;
+    compshare__typed_request(c, "DescribeCompShareInstance", true);
+    (void)compshare__typed_id(c, "Region", compshare__first_of(t->region, c->config.region), false);
+    (void)compshare__typed_id(c, "ProjectId", compshare__first_of(t->project_id, c->config.project_id), false);
+    c->request.array = "UHostSet";
+    c->request.each = each;
+    c->request.user = c;
+}
+
+static int compshare__describe_element(void *user, compshare_value element)
+{
+    compshare *c = (compshare *)user;
+    compshare_instance instance;
+    const char *reason = compshare__read_instance(&c->tree, &instance);
+    (void)element;
+    if (reason != NULL) return compshare__typed_malformed(c, reason);
+    if (!compshare__bytes_equal(instance.uhost_id, c->task.target.uhost_id)) return 0;
+    if (c->task.found++ > 0) return compshare__typed_malformed(c, "UHostSet holds the instance twice");
+    *(compshare_instance *)c->task.out = instance;
+    return 0;
+}
+
+static int compshare__describe_begin(compshare *c)
+{
+    compshare__describe_request(c, compshare__describe_element);
+    c->task.found = 0;
+    return compshare__typed_id(c, "UHostIds.0", c->task.target.uhost_id, true);
+}
+
+static int compshare__describe_end(compshare *c, int status)
+{
+    compshare__text t;
+    status = compshare__typed_status(c, status);
+    if (status == COMPSHARE_OK && c->task.found == 1) return status;
+    memset(c->task.out, 0, sizeof(compshare_instance));
+    if (status != COMPSHARE_OK) return status;
+    t = compshare__fail_late_text(c, COMPSHARE_E_NOT_FOUND);
+    compshare__text_put(&t, "no instance ");
+    compshare__text_put(&t, c->task.target.uhost_id);
+    compshare__text_put(&t, " in this account, region and project");
+    return COMPSHARE_E_NOT_FOUND;
+}
+
+static const compshare__step compshare__describe_steps[] = { { compshare__describe_begin, compshare__describe_end } };
+
+static int compshare__each_element(void *user, compshare_value element)
+{
+    compshare *c = (compshare *)user;
+    compshare_instance instance;
+    const char *reason = compshare__read_instance(&c->tree, &instance);
+    if (reason != NULL) return compshare__typed_malformed(c, reason);
+    c->task.seen++;
+    return c->task.on_instance(c->task.user, &instance, element);
+}
+
+#define COMPSHARE__PAGE 100     /* the API's most */
+
+static int compshare__each_begin(compshare *c)
+{
+    compshare__describe_request(c, compshare__each_element);
+    (void)compshare__typed_id(c, "Zone", compshare__first_of(c->task.target.zone, NULL), false);
+    compshare__typed_put(c, compshare__param("Offset", NULL, c->task.offset, COMPSHARE__INT));
+    compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
+    c->task.seen = 0;
+    return COMPSHARE_OK;
+}
+
+/* Another page, unless this one was the last: by TotalCount, which some replies
+   call Total, else by a page that is not full. */
+static int compshare__each_end(compshare *c, int status)
+{
+    int64_t total;
+    uint32_t at;
+    status = compshare__typed_status(c, status);
+    if (status != COMPSHARE_OK || c->task.seen == 0) return status;
+    c->task.offset += c->task.seen;
+    if (compshare__json_find(&c->tree, 0, "TotalCount", &at) != 1 && compshare__json_find(&c->tree, 0, "Total", &at) != 1)
+        return c->task.seen < COMPSHARE__PAGE ? status : COMPSHARE__AGAIN;
+    if (!compshare__json_int(&c->tree, at, &total)) return compshare__fail_late(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
+    return c->task.offset < total ? COMPSHARE__AGAIN : status;
+}
+
+static const compshare__step compshare__each_steps[] = { { compshare__each_begin, compshare__each_end } };
+
+/* ---- UpdateCompShareStopScheduler, DeleteCompShareStopScheduler ---- */
+
+static int compshare__update_begin(compshare *c)
+{
+    int r;
+    compshare__typed_request(c, "UpdateCompShareStopScheduler", true);
+    if (c->task.stop_time <= 0) return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed");
+    if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
+    c->request.stop_time = c->task.stop_time;
+    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, c->task.stop_time, COMPSHARE__INT));
+    return COMPSHARE_OK;
+}
+
+static int compshare__delete_begin(compshare *c)
+{
+    compshare__typed_request(c, "DeleteCompShareStopScheduler", true);
+    return compshare__typed_target(c, false);
+}
+
+/* Some replies repeat UHostId: it must then be ours. */
+static int compshare__change_end(compshare *c, int status)
+{
+    uint32_t at;
+    size_t hits;
+    if (status != COMPSHARE_OK) return status;
+    hits = compshare__json_find(&c->tree, 0, "UHostId", &at);
+    if (hits == 0 || (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_STRING
+        && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.target.uhost_id))) return status;
+    c->error.outcome_unknown = true;
+    return compshare__fail_late(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
+}
+
+static const compshare__step compshare__update_steps[] = { { compshare__update_begin, compshare__change_end } };
+static const compshare__step compshare__delete_steps[] = { { compshare__delete_begin, compshare__change_end } };
+
+/* >> public
+   The functions of the public half that are not elsewhere. Thin: each checks its
+   arguments and calls one room. Must never hold logic that a room should. */
+
+/* ---- life ---- */
+
+COMPSHARE__DEF size_t compshare_memory_needed(const compshare_config *config)
+{
+    return compshare__config_memory(config);
+}
+
+COMPSHARE__DEF const char *compshare_version(void)
+{
+    return COMPSHARE_VERSION;
+}
+
+COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, char *buf, size_t cap)
+{
+    compshare__url url;
+    compshare__text why = compshare__text_into(buf, cap);
+    if (compshare__config_check(config, &url, &why) == COMPSHARE_OK) compshare__text_put(&why, "done");
+    return buf;
+}
+
+COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
+{
+    char unused[1];
+    compshare__text why = compshare__text_into(unused, sizeof unused);
+    compshare__url url;
+    compshare *c;
+    char *base;
+    size_t skew;
+    int r;
+    if (client == NULL) return COMPSHARE_E_CONFIG;
+    *client = NULL;
+    if ((r = compshare__config_check(config, &url, &why)) != COMPSHARE_OK) return r;
+    skew = (0 - (size_t)(uintptr_t)config->memory) % COMPSHARE__ALIGN;
+    base = (char *)config->memory + skew;
+    c = (compshare *)(void *)base;
+    memset(c, 0, sizeof *c);
+    c->config = *config;
+    compshare__config_defaults(&c->config);
+    c->url = url;
+#ifndef COMPSHARE_NO_SOCKETS
+    compshare__posix_init(&c->posix, &c->io);
+    c->posix.monotonic_ms = c->config.monotonic_ms;
+    c->posix.user = c->config.user;
+#endif
+    if (config->transport != NULL) c->io = *config->transport;
+    /* the reply area first: it must be aligned for BearSSL's contexts */
+    c->tls.record_len = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
+    c->area = base + sizeof *c;
+    c->area_cap = config->memory_size - skew - sizeof *c - c->tls.record_len;
+    c->tls.record = (unsigned char *)c->area + c->area_cap;
+    c->tls.io = &c->io;
+#ifdef COMPSHARE_PLAINTEXT
+    c->tls.plain = url.plain;
+#endif
+    *client = c;
+    return COMPSHARE_OK;
+}
+
+COMPSHARE__DEF void compshare_close(compshare *client)
+{
+    void *memory;
+    size_t size;
+    if (client == NULL) return;
+    compshare__drive_disconnect(client);
+    memory = client->config.memory;
+    size = client->config.memory_size;
+    compshare__bytes_wipe(memory, size);
+    compshare__bytes_wipe_stack();
+}
+
+/* ---- parameters ---- */
+
+COMPSHARE__DEF compshare_param compshare_text(const char *key, const char *value)
+{
+    return compshare__param(key, value, 0, COMPSHARE__TEXT);
+}
+
+COMPSHARE__DEF compshare_param compshare_int(const char *key, int64_t value)
+{
+    return compshare__param(key, NULL, value, COMPSHARE__INT);
+}
+
+COMPSHARE__DEF compshare_param compshare_bool(const char *key, bool value)
+{
+    return compshare__param(key, value ? "true" : "false", 0, COMPSHARE__TEXT);
+}
+
+COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *value)
+{
+    return compshare__param(key, value, 0, COMPSHARE__DECIMAL);
+}
+
+/* ---- calls ---- */
+
+COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
+    const char *array, compshare_each_fn each, void *user)
+{
+    compshare_action info = compshare__action_find(action != NULL ? action : "");
+    int r = compshare__task_claim(client);
+    compshare__request *call;
+    if (r != COMPSHARE_OK) return r;
+    call = &client->task.call;
+    call->action = action;
+    call->params = params;
+    call->count = count;
+    call->defaults = info.group[0] != 'a';
+    call->csv = info.csv;
+    call->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    call->array = array;
+    call->each = each;
+    call->user = user;
+    return compshare__task_start(client, compshare__call_steps);
+}
+
+COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count)
+{
+    return compshare_call_each_start(client, action, params, count, NULL, NULL, NULL);
+}
+
+COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action, const compshare_param *params, size_t count,
+    const char *array, compshare_each_fn each, void *user)
+{
+    int r = compshare_call_each_start(client, action, params, count, array, each, user);
+    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+}
+
+COMPSHARE__DEF int compshare_call(compshare *client, const char *action, const compshare_param *params, size_t count)
+{
+    return compshare_call_each(client, action, params, count, NULL, NULL, NULL);
+}
+
+COMPSHARE__DEF int compshare_step(compshare *client)
+{
+    return client != NULL ? compshare__task_step(client) : COMPSHARE_E_CONFIG;
+}
+
+COMPSHARE__DEF int compshare_abort(compshare *client)
+{
+    if (client == NULL) return COMPSHARE_E_CONFIG;
+    if (client->entered) return COMPSHARE_E_BUSY;
+    if (client->task.step == NULL) return COMPSHARE_E_IDLE;
+    return compshare__task_abort(client, COMPSHARE_E_ABORTED, "the call was aborted");
+}
+
+COMPSHARE__DEF int compshare_fd(compshare *client)
+{
+    return client != NULL && client->io.fd != NULL ? client->io.fd(client->io.user) : -1;
+}
+
+COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
+{
+    return client != NULL ? client->wants : 0;
+}
+
+COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
+{
+    return client != NULL && client->task.step != NULL ? compshare__task_timeout_ms(client) : 0;
+}
+
+/* ---- errors ---- */
+
+COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *client)
+{
+    static const compshare_error none = { COMPSHARE_E_CONFIG, COMPSHARE_STAGE_NONE, false, false, 0, 0, 0, 0, "", "", "", "there is no client" };
+    return client != NULL ? &client->error : &none;
+}
+
+COMPSHARE__DEF const char *compshare_status_name(int status)
+{
+#define COMPSHARE__STATUS_NAME(name, value, text) case value: return "COMPSHARE_" #name;
+    switch (status) {
+    COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_NAME)
+    default: return "COMPSHARE_E_?";
+    }
+#undef COMPSHARE__STATUS_NAME
+}
+
+static const char *compshare__status_text(int status)
+{
+#define COMPSHARE__STATUS_TEXT(name, value, text) case value: return text;
+    switch (status) {
+    COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_TEXT)
+    default: return "unknown status";
+    }
+#undef COMPSHARE__STATUS_TEXT
+}
+
+COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
+{
+    const compshare_error *e = compshare_last_error(client);
+    compshare__text t = compshare__text_into(buf, cap);
+    if (e->action[0] != '\0') {
+        compshare__text_put(&t, e->action);
+        compshare__text_put(&t, ": ");
+    }
+    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__status_text(e->status));
+    if (e->ret_code != 0) {
+        compshare__text_put(&t, ": RetCode ");
+        compshare__text_int(&t, e->ret_code);
+    }
+    if (e->message[0] != '\0') {
+        compshare__text_put(&t, ": ");
+        compshare__text_put(&t, e->message);
+    }
+    if (e->request_id[0] != '\0') {
+        compshare__text_put(&t, " (request ");
+        compshare__text_put(&t, e->request_id);
+        compshare__text_put(&t, ")");
+    }
+    if (e->outcome_unknown) compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
+    return buf;
+}
+
+/* ---- replies ---- */
+
+static compshare_value compshare__value(const compshare *c, uint32_t token)
+{
+    compshare_value v;
+    v.client = token != COMPSHARE__NO_TOKEN ? c : NULL;
+    v.token = token;
+    v.generation = c != NULL ? c->generation : 0;
+    return v;
+}
+
+/* The tree that a value points into; NULL if it is none, or stale. */
+static const compshare__tree *compshare__value_tree(compshare_value v)
+{
+    if (v.client == NULL || v.generation != v.client->generation || v.token >= v.client->tree.count) return NULL;
+    return &v.client->tree;
+}
+
+COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
+{
+    return compshare__value(client, client != NULL && client->tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
+{
+    compshare_view v;
+    v.ptr = client != NULL ? client->area : "";
+    v.len = client != NULL ? client->body_len : 0;
+    return v;
+}
+
+COMPSHARE__DEF int compshare_type(compshare_value value)
+{
+    const compshare__tree *tree = compshare__value_tree(value);
+    return tree != NULL ? compshare__json_type(tree, value.token) : COMPSHARE_NONE;
+}
+
+COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
+{
+    const compshare__tree *tree = compshare__value_tree(object);
+    uint32_t at = COMPSHARE__NO_TOKEN;
+    if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
+    return compshare__value(object.client, at);
+}
+
+COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
+{
+    const compshare__tree *tree = compshare__value_tree(container);
+    return compshare__value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
+{
+    const compshare__tree *tree = compshare__value_tree(element);
+    return compshare__value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF size_t compshare_count(compshare_value container)
+{
+    const compshare__tree *tree = compshare__value_tree(container);
+    int type = compshare_type(container);
+    return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT ? (size_t)tree->token[container.token].size : 0;
+}
+
+COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
+{
+    const compshare__tree *tree = compshare__value_tree(value);
+    return tree != NULL && compshare__json_int(tree, value.token, out);
+}
+
+COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
+{
+    const compshare__tree *tree = compshare__value_tree(value);
+    return tree != NULL && compshare__read_bool(tree, value.token, out);
+}
+
+COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
+{
+    const compshare__tree *tree = compshare__value_tree(value);
+    int type = compshare_type(value);
+    compshare_view v = { "", 0 };
+    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__json_raw(tree, value.token) : v;
+}
+
+static ptrdiff_t compshare__copy_token(const compshare__tree *tree, uint32_t at, char *buf, size_t cap)
+{
+    size_t len;
+    if (cap > 0) buf[0] = '\0';
+    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__json_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
+    len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
+    if (len < cap) return (ptrdiff_t)len;
+    if (cap > 0) buf[0] = '\0';
+    return COMPSHARE_E_TOO_LARGE;
+}
+
+COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap)
+{
+    return compshare__copy_token(compshare__value_tree(value), value.token, buf, cap);
+}
+
+COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
+{
+    const compshare__tree *tree = compshare__value_tree(member);
+    return compshare__copy_token(tree, tree != NULL ? compshare__json_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
+}
+
+/* ---- typed calls ---- */
+
+/* Takes the client for a typed call. target may be NULL only where none is needed. */
+static int compshare__typed_claim(compshare *c, const compshare_target *target)
+{
+    int r = compshare__task_claim(c);
+    if (r == COMPSHARE_OK && target != NULL) c->task.target = *target;
+    return r;
+}
+
+COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user)
+{
+    int r = compshare__typed_claim(client, NULL);
+    if (r != COMPSHARE_OK) return r;
+    client->task.out = chosen;
+    client->task.on_project = each;
+    client->task.user = user;
+    return compshare__task_start(client, compshare__projects_steps);
+}
+
+COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target, compshare_instance *instance)
+{
+    int r = compshare__typed_claim(client, target);
+    if (r != COMPSHARE_OK) return r;
+    if (instance == NULL) return compshare__task_refuse(client, "instance is NULL");
+    client->task.out = instance;
+    return compshare__task_start(client, compshare__describe_steps);
+}
+
+COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user)
+{
+    int r = compshare__typed_claim(client, filter);
+    if (r != COMPSHARE_OK) return r;
+    if (each == NULL) return compshare__task_refuse(client, "each is NULL");
+    client->task.on_instance = each;
+    client->task.user = user;
+    return compshare__task_start(client, compshare__each_steps);
+}
+
+COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time)
+{
+    int r = compshare__typed_claim(client, target);
+    if (r != COMPSHARE_OK) return r;
+    client->task.stop_time = stop_time;
+    return compshare__task_start(client, compshare__update_steps);
+}
+
+COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target)
+{
+    int r = compshare__typed_claim(client, target);
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__delete_steps) : r;
+}
+
+COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user)
+{
+    int r = compshare_get_project_list_start(client, chosen, each, user);
+    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+}
+
+COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance)
+{
+    int r = compshare_describe_instance_start(client, target, instance);
+    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+}
+
+COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user)
+{
+    int r = compshare_each_instance_start(client, filter, each, user);
+    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+}
+
+COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time)
+{
+    int r = compshare_update_stop_scheduler_start(client, target, stop_time);
+    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+}
+
+COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target)
+{
+    int r = compshare_delete_stop_scheduler_start(client, target);
+    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+}
+
+COMPSHARE__DEF int64_t compshare_server_time(const compshare *client)
+{
+    return client != NULL ? compshare__drive_server_time(client) : 0;
+}
+
+/* ---- actions ---- */
+
+COMPSHARE__DEF compshare_action compshare_action_info(const char *name)
+{
+    return compshare__action_find(name != NULL ? name : "");
+}
+
+COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
+{
+    const char *row = compshare__actions;
+    while (row[0] != '\0' && i-- > 0) row += strlen(row) + 1;
+    return compshare__action_row(row);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#undef COMPSHARE__DEF
+#undef COMPSHARE__PLAIN
+
+#endif /* COMPSHARE_IMPLEMENTATION */
+
+/* >> licence: MIT
+
+   Copyright (c) 2026 the compshare.h authors
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy
+   of this software and associated documentation files (the "Software"), to deal
+   in the Software without restriction, including without limitation the rights
+   to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+   copies of the Software, and to permit persons to whom the Software is
+   furnished to do so, subject to the following conditions:
+
+   The above copyright notice and this permission notice shall be included in all
+   copies or substantial portions of the Software.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+   IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+   FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+   AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+   LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+   SOFTWARE. */

@@ -1,0 +1,354 @@
+#!/bin/sh
+# Makes the certificates that the tests need:   certs.sh OUTDIR
+#
+# Needs a POSIX shell and the openssl command (3.0 or later). Does nothing if
+# OUTDIR/stamp is newer than this script and younger than 20 hours; otherwise
+# remakes everything. Says nothing on success; on failure prints what openssl
+# said and exits 1.
+#
+# NAME-chain.pem is what a server sends, NAME-key.pem its private key. All leaf
+# certificates are for the DNS name "localhost" unless said, all good ones are
+# valid for 30 days. All RSA leaves share one key, so that only the certificate
+# differs, except: selfsigned, unknown and rsa1024 have keys of their own.
+#
+#   rsa          RSA leaf, RSA intermediate; root-rsa.pem (not in the chain)
+#   ec           P-256 leaf, P-256 intermediate; root-ec.pem is P-384
+#   wronghost    DNS name other.example
+#   wildcard     DNS name *.example.test
+#   expired      was valid in 2020          notyet       valid from 2040
+#   selfsigned   self-signed, CA:FALSE      unknown      under unknown-root.pem
+#   leafonly     the RSA leaf without its intermediate
+#   rsa1024      leaf key of 1024 bits      sha1         leaf signed with SHA-1
+#   pss          leaf signed with RSA-PSS   critext      unknown critical extension
+#   ip           CN=127.0.0.1, no SAN       ipsan        SAN IP:127.0.0.1, other CN
+#   notca        intermediate says CA:FALSE reversed     leaf, root, intermediate
+#   clientauth   extended key usage clientAuth only
+#
+# Also: selfsigned.pem, leafonly.pem, roots.pem (both roots), and bundles:
+#
+#   bundle-empty      0 bytes               bundle-noise     200 KB noise, root-rsa
+#   bundle-crlf       CRLF line ends        bundle-text      "x509 -text" preambles
+#   bundle-norsaroot  root-ec only          bundle-rootless  text, no PEM block
+#   bundle-keyonly    one PRIVATE KEY       bundle-truncated root-rsa cut in half
+#   bundle-samename   other key under the DN of root-rsa, then root-rsa
+#   bundle-wrongkey   other key under the DN of root-rsa, only
+#   bundle-three      two other keys under the DN of root-rsa, then root-rsa
+#   bundle-big        the system's roots (or 40 made ones), root-rsa, root-ec
+
+set -eu
+
+if [ $# -ne 1 ] || [ -z "$1" ]; then
+	echo "usage: certs.sh OUTDIR" >&2
+	exit 2
+fi
+case $1 in
+	/*) out=$1 ;;
+	*) out=$PWD/$1 ;;
+esac
+self=$0
+
+fresh() {
+	[ -f "$out/stamp" ] &&
+		[ -n "$(find "$out/stamp" -newer "$self" -mmin -1200 2>/dev/null)" ]
+}
+
+if fresh; then
+	exit 0
+fi
+
+# One maker at a time: parallel tests may all ask for the same directory.
+
+mkdir -p "$out"
+lock=$out/lock
+work=$out/work
+tries=0
+until mkdir "$lock" 2>/dev/null; do
+	tries=$((tries + 1))
+	if [ -n "$(find "$lock" -prune -mmin +3 2>/dev/null)" ]; then
+		rmdir "$lock" 2>/dev/null || :	# left behind by a killed run
+	elif [ "$tries" -gt 100 ]; then
+		echo "certs.sh: $lock is still there after $tries s" >&2
+		exit 1
+	else
+		sleep 1
+	fi
+done
+
+finish() {
+	status=$?
+	trap - EXIT
+	if [ "$status" -ne 0 ]; then
+		echo "certs.sh: FAILED (status $status) at: $step" >&2
+		[ ! -f "$work/log" ] || cat "$work/log" >&2
+	fi
+	rm -rf "$work"
+	rmdir "$lock" 2>/dev/null || :
+	exit "$status"
+}
+step=start
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if fresh; then		# somebody else made them while this run waited
+	exit 0
+fi
+
+rm -rf "$work"
+mkdir "$work"
+rm -f "$out"/stamp "$out"/*.pem
+cd "$work"
+
+cat >openssl.cnf <<'END'
+[req]
+distinguished_name = dn
+prompt = no
+string_mask = utf8only
+[dn]
+CN = unused
+[root]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+[inter]
+basicConstraints = critical,CA:TRUE,pathlen:0
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[notca]
+basicConstraints = critical,CA:FALSE
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[leaf]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost
+[wronghost]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:other.example
+[wildcard]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:*.example.test
+[nosan]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = serverAuth
+[ipsan]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = serverAuth
+subjectAltName = IP:127.0.0.1
+[clientauth]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = clientAuth
+subjectAltName = DNS:localhost
+[critext]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost
+2.999.1 = critical,ASN1:UTF8String:nobody knows this
+[ca]
+default_ca = dated
+[dated]
+database = index
+new_certs_dir = .
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+END
+: >index
+OPENSSL_CONF=$work/openssl.cnf
+export OPENSSL_CONF
+
+# ssl ARGS...: runs openssl, keeping what it says for the case of failure.
+ssl() {
+	step="openssl $*"
+	openssl "$@" >>log 2>&1
+}
+
+# rsa_key FILE BITS, ec_key FILE CURVE
+rsa_key() {
+	ssl genpkey -algorithm RSA -pkeyopt "rsa_keygen_bits:$2" -out "$1"
+}
+ec_key() {
+	ssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:$2" \
+		-pkeyopt ec_param_enc:named_curve -out "$1"
+}
+
+# selfsign CERT KEY SUBJECT EXTENSIONS
+selfsign() {
+	ssl req -x509 -new -sha256 -days 30 -key "$2" -subj "$3" \
+		-extensions "$4" -out "$1"
+}
+
+# issue CERT KEY SUBJECT EXTENSIONS ISSUER [OPTION...]: ISSUER.pem and
+# ISSUER.key sign; the options go to "openssl x509".
+issue() {
+	i_cert=$1 i_key=$2 i_subj=$3 i_ext=$4 i_ca=$5
+	shift 5
+	[ $# -gt 0 ] || set -- -sha256
+	ssl req -new -sha256 -key "$i_key" -subj "$i_subj" -out csr
+	ssl x509 -req -in csr -days 30 -CA "$i_ca.pem" -CAkey "$i_ca.key" \
+		-set_serial "0x$(openssl rand -hex 12 | sed 's/^./4/')" \
+		-extfile openssl.cnf -extensions "$i_ext" -out "$i_cert" "$@"
+}
+
+# issue_dated CERT KEY SUBJECT EXTENSIONS ISSUER FROM TO
+issue_dated() {
+	ssl req -new -sha256 -key "$2" -subj "$3" -out csr
+	ssl ca -batch -notext -in csr -cert "$5.pem" -keyfile "$5.key" \
+		-extensions "$4" -startdate "$6" -enddate "$7" -out "$1"
+}
+
+# emit NAME KEY CERT...: NAME-chain.pem and NAME-key.pem
+emit() {
+	step="emit $1"
+	e_name=$1 e_key=$2
+	shift 2
+	cat "$@" >"$out/$e_name-chain.pem"
+	cat "$e_key" >"$out/$e_name-key.pem"
+}
+
+# rsa_leaf NAME SUBJECT EXTENSIONS [OPTION...]: a leaf with the common RSA key
+# under the RSA intermediate, and its chain
+rsa_leaf() {
+	l_name=$1 l_subj=$2 l_ext=$3
+	shift 3
+	issue "$l_name.pem" leaf.key "$l_subj" "$l_ext" inter-rsa "$@"
+	emit "$l_name" leaf.key "$l_name.pem" inter-rsa.pem
+}
+
+# keys and authorities
+
+rsa_root_dn='/C=XX/O=Certificate Tests/CN=Test RSA Root'
+rsa_key root-rsa.key 2048
+rsa_key inter-rsa.key 2048
+rsa_key leaf.key 2048
+rsa_key other.key 2048
+rsa_key twin1.key 2048
+rsa_key twin2.key 2048
+rsa_key small.key 1024
+ec_key root-ec.key P-384
+ec_key inter-ec.key P-256
+ec_key leaf-ec.key P-256
+
+selfsign root-rsa.pem root-rsa.key "$rsa_root_dn" root
+selfsign twin1.pem twin1.key "$rsa_root_dn" root
+selfsign twin2.pem twin2.key "$rsa_root_dn" root
+selfsign root-ec.pem root-ec.key '/C=XX/O=Certificate Tests/CN=Test EC Root' root
+selfsign unknown-root.pem twin1.key '/C=XX/O=Certificate Tests/CN=Unknown Root' root
+cp twin1.key unknown-root.key
+issue inter-rsa.pem inter-rsa.key '/C=XX/O=Certificate Tests/CN=Test RSA Intermediate' \
+	inter root-rsa
+issue inter-ec.pem inter-ec.key '/C=XX/O=Certificate Tests/CN=Test EC Intermediate' \
+	inter root-ec -sha384
+issue notca-inter.pem inter-rsa.key '/C=XX/O=Certificate Tests/CN=Test No Authority' \
+	notca root-rsa
+cp inter-rsa.key notca-inter.key
+
+# chains
+
+rsa_leaf rsa /CN=localhost leaf
+rsa_leaf wronghost /CN=other.example wronghost
+rsa_leaf wildcard '/CN=*.example.test' wildcard
+rsa_leaf sha1 /CN=localhost leaf -sha1
+rsa_leaf pss /CN=localhost leaf -sha256 -sigopt rsa_padding_mode:pss \
+	-sigopt rsa_pss_saltlen:-1
+rsa_leaf ip /CN=127.0.0.1 nosan
+rsa_leaf ipsan '/CN=address only' ipsan
+rsa_leaf critext /CN=localhost critext
+rsa_leaf clientauth /CN=localhost clientauth
+
+issue_dated expired.pem leaf.key /CN=localhost leaf inter-rsa \
+	20200101000000Z 20201231235959Z
+emit expired leaf.key expired.pem inter-rsa.pem
+issue_dated notyet.pem leaf.key /CN=localhost leaf inter-rsa \
+	20400101000000Z 20401231235959Z
+emit notyet leaf.key notyet.pem inter-rsa.pem
+
+issue ec.pem leaf-ec.key /CN=localhost leaf inter-ec
+emit ec leaf-ec.key ec.pem inter-ec.pem
+issue rsa1024.pem small.key /CN=localhost leaf inter-rsa
+emit rsa1024 small.key rsa1024.pem inter-rsa.pem
+issue notca.pem leaf.key /CN=localhost leaf notca-inter
+emit notca leaf.key notca.pem notca-inter.pem
+issue unknown.pem other.key /CN=localhost leaf unknown-root
+emit unknown other.key unknown.pem
+selfsign selfsigned.pem other.key /CN=localhost leaf
+emit selfsigned other.key selfsigned.pem
+emit leafonly leaf.key rsa.pem
+emit reversed leaf.key rsa.pem root-rsa.pem inter-rsa.pem
+
+step='copying'
+cp root-rsa.pem root-ec.pem unknown-root.pem selfsigned.pem "$out/"
+cp rsa.pem "$out/leafonly.pem"
+cat root-rsa.pem root-ec.pem >"$out/roots.pem"
+
+# bundles
+
+step='making bundles'
+: >"$out/bundle-empty.pem"
+{
+	# always the same noise: a keystream
+	dd if=/dev/zero bs=1024 count=200 2>>log | openssl enc -aes-128-ctr \
+		-K 000102030405060708090a0b0c0d0e0f -iv 00000000000000000000000000000000
+	echo
+	cat root-rsa.pem
+} >"$out/bundle-noise.pem"
+awk '{ printf "%s\r\n", $0 }' "$out/roots.pem" >"$out/bundle-crlf.pem"
+ssl x509 -in root-ec.pem -text -out text-ec
+ssl x509 -in root-rsa.pem -text -out text-rsa
+cat text-ec text-rsa >"$out/bundle-text.pem"
+cp root-ec.pem "$out/bundle-norsaroot.pem"
+i=0
+while [ $i -lt 200 ]; do
+	i=$((i + 1))
+	echo "$i: this file has lines, even ----- dashes -----, but no certificate."
+done >"$out/bundle-rootless.pem"
+cp leaf-ec.key "$out/bundle-keyonly.pem"
+cat twin1.pem root-rsa.pem >"$out/bundle-samename.pem"
+cp twin1.pem "$out/bundle-wrongkey.pem"
+cat twin1.pem twin2.pem root-rsa.pem >"$out/bundle-three.pem"
+half=$(($(wc -c <root-rsa.pem) / 2))
+dd if=root-rsa.pem of="$out/bundle-truncated.pem" bs=$half count=1 2>>log
+if [ -s /etc/ssl/certs/ca-certificates.crt ]; then
+	cat /etc/ssl/certs/ca-certificates.crt >big
+else
+	: >big
+	i=0
+	while [ $i -lt 40 ]; do
+		i=$((i + 1))
+		ec_key big.key P-256
+		selfsign big.pem big.key "/C=XX/O=Certificate Tests/CN=Filler Root $i" root
+		cat big.pem >>big
+	done
+fi
+cat big root-rsa.pem root-ec.pem >"$out/bundle-big.pem"
+
+# The good chains must be good, and the wrong ones wrong.
+
+ssl verify -CAfile "$out/roots.pem" -untrusted "$out/rsa-chain.pem" \
+	-verify_hostname localhost "$out/rsa-chain.pem"
+ssl verify -CAfile "$out/roots.pem" -untrusted "$out/ec-chain.pem" \
+	-verify_hostname localhost "$out/ec-chain.pem"
+for i in wronghost wildcard expired notyet selfsigned unknown critext notca clientauth; do
+	step="$i must not verify"
+	if openssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \
+		-purpose sslserver -verify_hostname localhost "$out/$i-chain.pem" >>log 2>&1; then
+		exit 1
+	fi
+done
+
+step='writing the stamp'
+: >"$out/stamp"

@@ -1,0 +1,80 @@
+#!/bin/sh
+# setup.sh demo|test|check: installs what is missing for `make demo`, `make test`
+# and the longer checks. Does nothing when all is there. With apt-get it installs
+# by itself (through sudo when not root); elsewhere it names the packages.
+set -eu
+level=${1:-test}
+CC=${CC:-cc}
+
+# level | how to see that it is there | Debian | Alpine | Fedora | Homebrew
+table='
+demo|cc|gcc libc6-dev|build-base|gcc|
+demo|header bearssl.h|libbearssl-dev|bearssl-dev|bearssl-devel|bearssl
+demo|header jsmn.h|libjsmn-dev|jsmn (from source)|jsmn-devel|jsmn
+demo|header microhttpd.h|libmicrohttpd-dev|libmicrohttpd-dev|libmicrohttpd-devel|libmicrohttpd
+demo|header gnutls/gnutls.h|libgnutls28-dev|gnutls-dev|gnutls-devel|gnutls
+demo|header jansson.h|libjansson-dev|jansson-dev|jansson-devel|jansson
+demo|command openssl|openssl|openssl|openssl|openssl
+test|header cmocka.h|libcmocka-dev|cmocka-dev|libcmocka-devel|cmocka
+test|header curl/curl.h|libcurl4-openssl-dev|curl-dev|libcurl-devel|curl
+test|header openssl/ssl.h|libssl-dev|openssl-dev|openssl-devel|openssl
+test|command g++|g++|g++|gcc-c++|
+check|command clang|clang|clang|clang|llvm
+check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
+check|command valgrind|valgrind|valgrind|valgrind|
+'
+
+present() {
+    case $1 in
+    cc) command -v "$CC" >/dev/null 2>&1 && echo 'int main(void){return 0;}' | "$CC" -x c -o /dev/null - 2>/dev/null ;;
+    header\ *) printf '#include <stdio.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <%s>\n' "${1#header }" | "$CC" -x c -fsyntax-only - 2>/dev/null ;;
+    command\ *) command -v "${1#command }" >/dev/null 2>&1 ;;
+    clang-runtime) echo 'int main(void){return 0;}' | clang -fsanitize=address -x c -o /dev/null - 2>/dev/null ;;
+    esac
+}
+
+wanted() {
+    case $level in
+    demo) [ "$1" = demo ] ;;
+    test) [ "$1" != check ] ;;
+    *) true ;;
+    esac
+}
+
+debian='' alpine='' fedora='' brew=''
+while IFS='|' read -r need how d a f b; do
+    [ -n "$need" ] || continue
+    wanted "$need" || continue
+    present "$how" && continue
+    debian="$debian $d" alpine="$alpine $a" fedora="$fedora $f" brew="$brew $b"
+done <<TABLE
+$table
+TABLE
+[ -n "$debian" ] || exit 0
+
+if command -v apt-get >/dev/null 2>&1; then
+    sudo=''
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    echo "installing:$debian"
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    if ! { $sudo apt-get update && $sudo apt-get install -y --no-install-recommends $debian; } >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        exit 1
+    fi
+    rm -f "$log"
+elif command -v apk >/dev/null 2>&1; then
+    echo "missing; install with: apk add$alpine" >&2
+    exit 1
+elif command -v dnf >/dev/null 2>&1; then
+    echo "missing; install with: dnf install$fedora" >&2
+    exit 1
+elif command -v brew >/dev/null 2>&1; then
+    echo "missing; install with: brew install$brew" >&2
+    exit 1
+else
+    echo "missing; in Debian's names:$debian" >&2
+    exit 1
+fi
