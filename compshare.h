@@ -314,7 +314,8 @@ typedef struct compshare_error {
 COMPSHARE_API int compshare_open(compshare **client, const compshare_config *config);
 
 /* Ends any call, closes the connection (without waiting for the peer) and
-   overwrites the whole memory block. NULL is allowed. */
+   overwrites the whole memory block. NULL is allowed. Does nothing when called
+   from one of the client's callbacks. */
 COMPSHARE_API void compshare_close(compshare *client);
 
 /* One line on why compshare_open refused config, or "done". Returns buf. */
@@ -1066,9 +1067,9 @@ static void compshare__sign(compshare__params *set, const char *private_key)
 static size_t compshare__encode_byte(unsigned char c, char out[3])
 {
     static const char digits[] = "0123456789ABCDEF";
-    char plain = (char)c;
-    if (compshare__bytes_word(&plain, 1, "-._~") || c == ' ') {
-        out[0] = c == ' ' ? '+' : plain;
+    char plain = c == ' ' ? '+' : (char)c;
+    if (c == ' ' || compshare__bytes_word(&plain, 1, "-._~")) {
+        out[0] = plain;
         return 1;
     }
     out[0] = '%';
@@ -1183,7 +1184,7 @@ typedef struct compshare__http {
     bool saw_close, saw_keep_alive;
     bool keep_alive;            /* the connection may carry another request */
     bool encoded;               /* Content-Encoding other than identity */
-    uint64_t length;            /* Content-Length, or size of the current chunk */
+    uint64_t length;            /* Content-Length, or size of the current chunk; first, the status code */
     uint64_t received;          /* body bytes so far */
     int64_t date;               /* Date, 0 if absent or unreadable */
     int64_t retry_after_s;      /* Retry-After in seconds, -1 if absent */
@@ -1430,8 +1431,6 @@ static void compshare__http_code_byte(compshare__http *h, unsigned char c)
         return;
     }
     if (h->digits == 3 && h->length >= 100 && h->length < 600 && (c == ' ' || c == '\r')) {
-        h->status = (int)h->length;
-        h->length = 0;
         h->state = c == ' ' ? COMPSHARE__HTTP_REASON : COMPSHARE__HTTP_LINE_LF;
         return;
     }
@@ -1500,8 +1499,12 @@ static void compshare__http_head_byte(compshare__http *h, unsigned char c)
     default:    /* after a CR */
         if (c != '\n') { compshare__http_fail(h, "a CR is not followed by LF"); return; }
         h->line_bytes = 0;
-        if (h->state == COMPSHARE__HTTP_HEAD_LF) compshare__http_framing(h);
-        else h->state = COMPSHARE__HTTP_LINE;
+        if (h->state == COMPSHARE__HTTP_HEAD_LF) { compshare__http_framing(h); return; }
+        if (h->status == 0) {       /* the status line is complete only now */
+            h->status = (int)h->length;
+            h->length = 0;
+        }
+        h->state = COMPSHARE__HTTP_LINE;
     }
 }
 
@@ -1771,10 +1774,15 @@ static bool compshare__json_number_complete(int state)
         || state == COMPSHARE__JSON_FRACTION || state == COMPSHARE__JSON_EXPONENT;
 }
 
+static bool compshare__json_is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* A byte between values. */
 static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char c)
 {
-    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') return 0;
+    if (compshare__json_is_space((char)c)) return 0;
     switch (j->state) {
     case COMPSHARE__JSON_FIRST_VALUE:
         if (c == ']') return compshare__json_close(j, false);
@@ -1967,6 +1975,8 @@ static bool compshare__json_tokenize(compshare__tree *tree, const char *text, si
     int made;
     memset(tree, 0, sizeof *tree);
     if (skew > room_len || len > (size_t)INT32_MAX) return false;
+    while (compshare__json_is_space(text[0])) { text++; len--; }
+    while (compshare__json_is_space(text[len - 1])) len--;
     fits = (room_len - skew) / sizeof *token;
     if (fits == 0) return false;
     if (fits > INT32_MAX) fits = INT32_MAX;
@@ -2382,7 +2392,7 @@ static void compshare__trust_scan(compshare__trust *t, const unsigned char *name
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
     else if (certificates == 0) t->trouble = t->pem.base + t->pem.len == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
-    if (t->trouble != COMPSHARE__TRUST_FINE && t->trouble != COMPSHARE__TRUST_NOT_CA) compshare__trust_empty_slots(t);
+    if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE) compshare__trust_empty_slots(t);
 }
 
 /* BearSSL has hashed the current certificate's issuer and is about to look for
@@ -2801,35 +2811,42 @@ static bool compshare__tls_is_certificate(int code)
     return code >= BR_ERR_X509_OK && code < 64;
 }
 
+typedef struct compshare__meaning {
+    int code;
+    const char *text;
+} compshare__meaning;
+
 /* What a BearSSL error code means to the person who has to mend it. */
 static const char *compshare__tls_meaning(int code)
 {
-    switch (code) {
-    case BR_ERR_BAD_PARAM: return "TLS parameters are wrong (host name too long or record buffer too small)";
-    case BR_ERR_UNSUPPORTED_VERSION: return "the peer does not speak TLS on this port";
-    case BR_ERR_TOO_LARGE: return "the server sent a TLS record larger than the record buffer: do not set COMPSHARE_SMALL_RECORDS for it";
-    case BR_ERR_BAD_MAC: return "a TLS record was corrupted on the way";
-    case BR_ERR_NO_RANDOM: return "no entropy for TLS";
-    case BR_ERR_INVALID_ALGORITHM: return "the server uses a curve, hash or signature that is not supported";
-    case BR_ERR_BAD_SIGNATURE: return "the server's key exchange signature is wrong";
-    case BR_ERR_WRONG_KEY_USAGE: return "the server's key may not be used for this";
-    case BR_ERR_RECV_FATAL_ALERT + 40: return "the server found no common cipher, curve or signature, or demands a client certificate";
-    case BR_ERR_RECV_FATAL_ALERT + 70: return "the server refuses TLS 1.2";
-    case BR_ERR_RECV_FATAL_ALERT + 112: return "the server does not know this host name";
-    case BR_ERR_RECV_FATAL_ALERT + 120: return "the server does not offer http/1.1";
-    case BR_ERR_X509_UNSUPPORTED: return "its certificate uses an algorithm that is not supported (RSA-PSS, SHA-1, Ed25519, an odd curve)";
-    case BR_ERR_X509_BAD_SIGNATURE: return "a signature in its certificate chain is wrong";
-    case BR_ERR_X509_TIME_UNKNOWN: return "its certificate cannot be checked without a clock";
-    case BR_ERR_X509_EXPIRED: return "its certificate is expired or not yet valid";
-    case BR_ERR_X509_DN_MISMATCH: return "its certificate chain is out of order";
-    case BR_ERR_X509_BAD_SERVER_NAME: return "its certificate is for another host";
-    case BR_ERR_X509_CRITICAL_EXTENSION: return "its certificate has a critical extension that is not supported";
-    case BR_ERR_X509_NOT_CA: return "a certificate in its chain was signed by one that is not a CA";
-    case BR_ERR_X509_FORBIDDEN_KEY_USAGE: return "a certificate in its chain may not be used for this";
-    case BR_ERR_X509_WEAK_PUBLIC_KEY: return "a key in its certificate chain is shorter than RSA 2048";
-    case BR_ERR_X509_NOT_TRUSTED: return "its certificate leads to no trusted root";
-    default: break;
-    }
+    static const compshare__meaning rows[] = {
+        { BR_ERR_BAD_PARAM, "TLS parameters are wrong (host name too long or record buffer too small)" },
+        { BR_ERR_UNSUPPORTED_VERSION, "the peer does not speak TLS on this port" },
+        { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: do not set COMPSHARE_SMALL_RECORDS for it" },
+        { BR_ERR_BAD_MAC, "a TLS record was corrupted on the way" },
+        { BR_ERR_NO_RANDOM, "no entropy for TLS" },
+        { BR_ERR_INVALID_ALGORITHM, "the server uses a curve, hash or signature that is not supported" },
+        { BR_ERR_BAD_SIGNATURE, "the server's key exchange signature is wrong" },
+        { BR_ERR_WRONG_KEY_USAGE, "the server's key may not be used for this" },
+        { BR_ERR_RECV_FATAL_ALERT + 40, "the server found no common cipher, curve or signature, or demands a client certificate" },
+        { BR_ERR_RECV_FATAL_ALERT + 70, "the server refuses TLS 1.2" },
+        { BR_ERR_RECV_FATAL_ALERT + 112, "the server does not know this host name" },
+        { BR_ERR_RECV_FATAL_ALERT + 120, "the server does not offer http/1.1" },
+        { BR_ERR_X509_UNSUPPORTED, "its certificate uses an algorithm that is not supported (RSA-PSS, SHA-1, Ed25519, an odd curve)" },
+        { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong" },
+        { BR_ERR_X509_TIME_UNKNOWN, "its certificate cannot be checked without a clock" },
+        { BR_ERR_X509_EXPIRED, "its certificate is expired or not yet valid" },
+        { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
+        { BR_ERR_X509_BAD_SERVER_NAME, "its certificate is for another host" },
+        { BR_ERR_X509_CRITICAL_EXTENSION, "its certificate has a critical extension that is not supported" },
+        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA" },
+        { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "a certificate in its chain may not be used for this" },
+        { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
+        { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" }
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].code == code) return rows[i].text;
     if (compshare__tls_is_certificate(code)) return "its certificate is malformed or too large";
     if (code >= BR_ERR_SEND_FATAL_ALERT) return "TLS was ended by this client";
     if (code >= BR_ERR_RECV_FATAL_ALERT) return "the server ended TLS with an alert";
@@ -3770,7 +3787,6 @@ static int compshare__drive_body(compshare *c, compshare_view body)
 static int compshare__fail_http(compshare *c, int status)
 {
     compshare__text t = compshare__fail_text(c, status);
-    c->error.http_status = c->http.status;
     compshare__drive_put_host(c, &t);
     compshare__text_put(&t, ": ");
     compshare__text_put(&t, c->http.reason);
@@ -3909,8 +3925,9 @@ static int compshare__judge_status(compshare *c)
 static bool compshare__judge_is_csv(const compshare *c)
 {
     static const char *const types[] = { "text/csv", "application/csv", "application/octet-stream", "application/vnd.ms-excel", "text/plain" };
-    size_t i;
-    if (!c->request.csv || c->body_len == 0 || c->area[0] == '{') return false;
+    size_t i = compshare__json_bom(c->area, c->body_len);
+    while (i < c->body_len && compshare__json_is_space(c->area[i])) i++;
+    if (!c->request.csv || i == c->body_len || c->area[i] == '{') return false;
     for (i = 0; i < sizeof types / sizeof types[0]; i++)
         if (compshare__bytes_equal(c->http.content_type, types[i])) return true;
     return false;
@@ -3921,8 +3938,6 @@ static int compshare__judge(compshare *c)
 {
     const char *reason;
     int code = 0, r;
-    c->error.http_status = c->http.status;
-    memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
     if (c->http.date > 0) {
         c->server_date = c->http.date;
         c->server_date_at = compshare__drive_now(c);
@@ -4026,6 +4041,8 @@ static void compshare__drive_finish(compshare *c, int status)
     bool complete = c->http.state == COMPSHARE__HTTP_DONE;
     c->sent = c->sent || c->tls.sent;
     c->error.outcome_unknown = status != COMPSHARE_OK && c->sent && !c->definite;
+    c->error.http_status = c->http.status;
+    memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
     if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
         || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
     if (c->phase != COMPSHARE__PHASE_BEGIN
@@ -4043,7 +4060,7 @@ static int compshare__drive_request(compshare *c)
     memset(&c->error, 0, sizeof c->error);
     memset(&c->request, 0, sizeof c->request);
     compshare__drive_forget_values(c);
-    c->http.state = COMPSHARE__HTTP_VERSION;
+    compshare__http_init(&c->http);
     c->sent = c->tls.sent = c->definite = c->replied = c->resent = c->more = false;
     c->phase = COMPSHARE__PHASE_BEGIN;
     r = c->task.step->begin(c);
@@ -4171,7 +4188,7 @@ static bool compshare__config_solid(const char *s)
 
 /* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
    with dNSName entries only, so an address could not be verified. */
-static const char *compshare__config_host(const char *host, size_t len)
+static const char *compshare__config_host(const char *host, size_t len, bool plain)
 {
     size_t i, label = 0, start = 0;
     if (len == 0) return "it has no host name";
@@ -4188,7 +4205,7 @@ static const char *compshare__config_host(const char *host, size_t len)
         if (++label > 63) return "a label of the host name is longer than 63 bytes";
     }
     if (label == 0) return "the host name has an empty label";
-    if (compshare__bytes_digit(host[start])) {
+    if (!plain && compshare__bytes_digit(host[start])) {
         for (i = start; i < len && compshare__bytes_hex((unsigned char)host[i]) >= 0; i++) {}
         if (i == len || (host[start] == '0' && compshare__bytes_lower(host[start + 1]) == 'x'))
             return "an IP address cannot be verified: use a host name";
@@ -4230,7 +4247,7 @@ static const char *compshare__config_url(const char *s, compshare__url *url)
     }
     while (s[len] != '\0' && s[len] != ':' && s[len] != '/' && s[len] != '?' && s[len] != '#' && s[len] != '@') len++;
     host_len = len > 0 && s[len - 1] == '.' ? len - 1 : len;
-    reason = compshare__config_host(s, host_len);
+    reason = compshare__config_host(s, host_len, url->plain);
     if (reason != NULL) return reason;
     memcpy(url->host, s, host_len);
     s += len;
@@ -4896,7 +4913,7 @@ COMPSHARE__DEF void compshare_close(compshare *client)
 {
     void *memory;
     size_t size;
-    if (client == NULL) return;
+    if (client == NULL || client->entered) return;
     compshare__drive_disconnect(client);
     memory = client->config.memory;
     size = client->config.memory_size;
@@ -5001,24 +5018,27 @@ COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *clie
     return client != NULL ? &client->error : &none;
 }
 
-COMPSHARE__DEF const char *compshare_status_name(int status)
+typedef struct compshare__status {
+    int value;
+    const char *name, *text;
+} compshare__status;
+
+static const compshare__status *compshare__status_find(int status)
 {
-#define COMPSHARE__STATUS_NAME(name, value, text) case value: return "COMPSHARE_" #name;
-    switch (status) {
-    COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_NAME)
-    default: return "COMPSHARE_E_?";
-    }
-#undef COMPSHARE__STATUS_NAME
+#define COMPSHARE__STATUS_ROW(name, value, text) { value, "COMPSHARE_" #name, text },
+    static const compshare__status rows[] = {
+        COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_ROW)
+        { 0, "COMPSHARE_E_?", "unknown status" }
+    };
+#undef COMPSHARE__STATUS_ROW
+    size_t i, last = sizeof rows / sizeof rows[0] - 1;
+    for (i = 0; i < last && rows[i].value != status; i++) {}
+    return &rows[i];
 }
 
-static const char *compshare__status_text(int status)
+COMPSHARE__DEF const char *compshare_status_name(int status)
 {
-#define COMPSHARE__STATUS_TEXT(name, value, text) case value: return text;
-    switch (status) {
-    COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_TEXT)
-    default: return "unknown status";
-    }
-#undef COMPSHARE__STATUS_TEXT
+    return compshare__status_find(status)->name;
 }
 
 COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
@@ -5029,7 +5049,7 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
         compshare__text_put(&t, e->action);
         compshare__text_put(&t, ": ");
     }
-    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__status_text(e->status));
+    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__status_find(e->status)->text);
     if (e->ret_code != 0) {
         compshare__text_put(&t, ": RetCode ");
         compshare__text_int(&t, e->ret_code);

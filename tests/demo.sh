@@ -25,7 +25,8 @@ else
         [ $tries -lt 100 ] || { echo 'the gateway did not start' >&2; exit 1; }
         sleep 0.1
     done
-    export COMPSHARE_BASE_URL="https://localhost:$(sed -n 's/^port=//p' "$ports")"
+    COMPSHARE_BASE_URL="https://localhost:$(sed -n 's/^port=//p' "$ports")"
+    export COMPSHARE_BASE_URL
     export COMPSHARE_CA_FILE="$build/tests/certs/root-rsa.pem"
     export COMPSHARE_PUBLIC_KEY=ucloudsomeone@example.com1296235120854146120
     export COMPSHARE_PRIVATE_KEY=46f09bb9fab4f12dfc160dae12273d5332b5debe

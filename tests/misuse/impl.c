@@ -1,0 +1,3 @@
+/* The implementation and nothing else. */
+#define COMPSHARE_IMPLEMENTATION
+#include "compshare.h"

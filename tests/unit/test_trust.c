@@ -1,0 +1,503 @@
+/* Room trust: the PEM reader and the DER walk on their own. OpenSSL is the
+   oracle. COMPSHARE_TEST_CERTS names the directory of test certificates, default
+   build/tests/certs; tests/certs.sh makes what is missing. */
+
+#define COMPSHARE_IMPLEMENTATION
+#define COMPSHARE_PLAINTEXT
+#include "compshare.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include "support.h"
+
+static char directory[512];
+static guard text_guard, buffer_guard, der_guard;
+
+static const char *path_of(const char *name)
+{
+    static char path[640];
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+static int prepare(void **state)
+{
+    const char *chosen = getenv("COMPSHARE_TEST_CERTS");
+    char command[640];
+    (void)state;
+    (void)snprintf(directory, sizeof directory, "%s", chosen != NULL && chosen[0] != '\0' ? chosen : "build/tests/certs");
+    if (access(path_of("stamp"), R_OK) != 0) {
+        (void)snprintf(command, sizeof command, "sh tests/certs.sh '%s'", directory);
+        if (system(command) != 0) return -1;
+    }
+    text_guard = guard_open(8u << 20);
+    buffer_guard = guard_open(8192);
+    der_guard = guard_open(65536);
+    return 0;
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    guard_close(&text_guard);
+    guard_close(&buffer_guard);
+    guard_close(&der_guard);
+    return 0;
+}
+
+/* ---- a reader that may be cut short, give little, or fail ---- */
+
+typedef struct source {
+    const unsigned char *ptr;
+    size_t len, most;           /* most: bytes of one answer, 0: as many as asked for */
+    size_t calls, fail_at;      /* fail_at: the call that fails, 0: none */
+    ptrdiff_t failure;
+} source;
+
+static ptrdiff_t read_source(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    source *s = (source *)ctx;
+    size_t n = offset < s->len ? s->len - (size_t)offset : 0;
+    if (++s->calls == s->fail_at) return s->failure;
+    if (n > cap) n = cap;
+    if (s->most != 0 && n > s->most) n = s->most;
+    if (n > 0) memcpy(dst, s->ptr + offset, n);
+    return (ptrdiff_t)n;
+}
+
+static void pem_open(compshare__pem *p, source *s, size_t cap)
+{
+    memset(p, 0, sizeof *p);
+    p->read = read_source;
+    p->ctx = s;
+    p->buf = guard_tail(&buffer_guard, cap);
+    p->cap = cap;
+    compshare__pem_seek(p, 0);
+}
+
+static source source_of(const void *ptr, size_t len)
+{
+    source s;
+    memset(&s, 0, sizeof s);
+    s.ptr = (const unsigned char *)ptr;
+    s.len = len;
+    return s;
+}
+
+/* ---- certificates against OpenSSL ---- */
+
+static const size_t sizes[] = { 1, 7, 64, 4096 };
+
+/* Every certificate of one PEM file: its bytes and its subject. */
+static size_t compare_file(const char *path, size_t buffers)
+{
+    bytes file = support_file(path);
+    size_t found = 0, k;
+    CHECK(file.ptr != NULL);
+    for (k = 0; k < buffers; k++) {
+        BIO *bio = BIO_new_mem_buf(file.ptr, (int)file.len);
+        source s = source_of(file.ptr, file.len);
+        compshare__pem p;
+        X509 *cert;
+        found = 0;
+        pem_open(&p, &s, sizes[COUNT_OF(sizes) - 1 - k]);
+        while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+            unsigned char *der = NULL, *name = NULL, *got;
+            int len = i2d_X509(cert, &der), name_len = i2d_X509_NAME(X509_get_subject_name(cert), &name);
+            size_t start = 0, end = 0, n;
+            uint64_t offset;
+            found++;
+            support_case("%s, certificate %u, buffer of %u", path, (unsigned)found, (unsigned)p.cap);
+            CHECK(len > 0 && name_len > 0);
+            CHECK(compshare__pem_find(&p));
+            offset = p.base + p.at;
+            CHECK(offset >= 27 && memcmp(file.ptr + offset - 27, "-----BEGIN CERTIFICATE-----", 27) == 0);
+            p.bit_count = 0;
+            got = guard_tail(&der_guard, (size_t)len);
+            n = compshare__pem_decode(&p, got, (size_t)len);
+            CHECK_NUMBER(n, len);
+            CHECK(memcmp(got, der, n) == 0);
+            CHECK(compshare__pem_decode(&p, guard_tail(&der_guard, 1), 1) == 0);
+            got = guard_copy(&der_guard, der, (size_t)len);
+            CHECK(compshare__der_subject(got, (size_t)len, &start, &end));
+            CHECK_NUMBER(end - start, name_len);
+            CHECK(memcmp(got + start, name, (size_t)name_len) == 0);
+            CHECK(end <= COMPSHARE__DER_PREFIX);
+            if (n > COMPSHARE__DER_PREFIX) n = COMPSHARE__DER_PREFIX;   /* what a scan looks at is enough */
+            got = guard_copy(&der_guard, der, n);
+            CHECK(compshare__der_subject(got, n, &start, &end) && end - start == (size_t)name_len);
+            compshare__pem_seek(&p, offset);        /* and once more, from its offset, in pieces */
+            for (n = 0; n < (size_t)len;) {
+                size_t want = 1 + support_random(500), put;
+                if (want > (size_t)len - n) want = (size_t)len - n;
+                got = guard_tail(&der_guard, want);
+                put = compshare__pem_decode(&p, got, want);
+                CHECK(put == want && memcmp(got, der + n, put) == 0);
+                n += put;
+            }
+            OPENSSL_free(der);
+            OPENSSL_free(name);
+            X509_free(cert);
+        }
+        support_case("%s, behind the last certificate", path);
+        CHECK(!compshare__pem_find(&p));
+        CHECK(!p.failed && !p.too_long);
+        BIO_free(bio);
+    }
+    free(file.ptr);
+    return found;
+}
+
+static void against_openssl(void **state)
+{
+    static const struct { const char *name; size_t certificates; } files[] = {
+        { "roots.pem", 2 }, { "root-rsa.pem", 1 }, { "root-ec.pem", 1 }, { "rsa-chain.pem", 2 }, { "ec-chain.pem", 2 }, { "pss-chain.pem", 2 },
+        { "rsa1024-chain.pem", 2 }, { "reversed-chain.pem", 3 }, { "selfsigned.pem", 1 }, { "unknown-root.pem", 1 }, { "wildcard-chain.pem", 2 },
+        { "bundle-noise.pem", 1 }, { "bundle-crlf.pem", 2 }, { "bundle-text.pem", 2 }, { "bundle-norsaroot.pem", 1 }, { "bundle-samename.pem", 2 },
+        { "bundle-wrongkey.pem", 1 }, { "bundle-three.pem", 3 }, { "bundle-rootless.pem", 0 }, { "bundle-keyonly.pem", 0 }, { "bundle-empty.pem", 0 }
+    };
+    static const char system_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
+    size_t i;
+    (void)state;
+    support_seed(10);
+    for (i = 0; i < COUNT_OF(files); i++) {
+        size_t n = compare_file(path_of(files[i].name), COUNT_OF(sizes));
+        support_case("%s", files[i].name);
+        CHECK_NUMBER(n, files[i].certificates);
+    }
+    CHECK(compare_file(path_of("bundle-big.pem"), 2) >= 42);
+    if (access(system_bundle, R_OK) == 0) CHECK(compare_file(system_bundle, 1) > 50);
+}
+
+/* The first certificate of a file as DER, in a malloc'd block. */
+static bytes first_der(const char *name)
+{
+    bytes file = support_file(path_of(name)), der = { NULL, 0 };
+    source s = source_of(file.ptr, file.len);
+    compshare__pem p;
+    CHECK(file.ptr != NULL);
+    pem_open(&p, &s, 4096);
+    CHECK(compshare__pem_find(&p));
+    der.ptr = (unsigned char *)malloc(8192);
+    if (der.ptr == NULL) exit(2);
+    der.len = compshare__pem_decode(&p, der.ptr, 8192);
+    CHECK(der.len > 200 && der.len < 8192);
+    free(file.ptr);
+    return der;
+}
+
+static void truncated_der(void **state)
+{
+    static const char *const names[] = { "root-rsa.pem", "root-ec.pem", "rsa-chain.pem", "selfsigned.pem" };
+    size_t i, len;
+    (void)state;
+    for (i = 0; i < COUNT_OF(names); i++) {
+        bytes der = first_der(names[i]);
+        size_t start, end, whole_start, whole_end;
+        CHECK(compshare__der_subject(der.ptr, der.len, &whole_start, &whole_end));
+        for (len = 0; len <= der.len; len++) {
+            const unsigned char *at = guard_copy(&der_guard, der.ptr, len);
+            support_case("%s, first %u bytes", names[i], (unsigned)len);
+            CHECK(compshare__der_subject(at, len, &start, &end) == (len >= whole_end));
+            if (len >= whole_end) CHECK(start == whole_start && end == whole_end);
+        }
+        free(der.ptr);
+    }
+}
+
+static void damaged_der(void **state)
+{
+    static const char *const names[] = { "root-rsa.pem", "root-ec.pem" };
+    size_t i, round, accepted = 0, refused = 0;
+    (void)state;
+    support_seed(11);
+    for (i = 0; i < COUNT_OF(names); i++) {
+        bytes der = first_der(names[i]);
+        for (round = 0; round < 20000; round++) {
+            size_t len = support_random(4) == 0 ? support_random(der.len + 1) : der.len, start = 0, end = 0, flips = 1 + support_random(4);
+            unsigned char *at = guard_copy(&der_guard, der.ptr, len);
+            while (flips-- > 0 && len > 0) at[support_random(len < 300 ? len : 300)] ^= (unsigned char)(1u << support_random(8));
+            support_case("%s, damage %u", names[i], (unsigned)round);
+            if (compshare__der_subject(at, len, &start, &end)) {
+                CHECK(start < end && end <= len && at[start] == 0x30);
+                accepted++;
+            } else {
+                refused++;
+            }
+        }
+        free(der.ptr);
+    }
+    support_case("both happened");
+    CHECK(accepted > 1000 && refused > 1000);
+}
+
+static void der_forms(void **state)
+{
+    static const struct { const char *der; size_t len; bool fine; } cases[] = {
+        { "\x30\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 14, true },               /* version 1: no [0] */
+        { "\x30\x11\x30\x0F\xA0\x03\x02\x01\x02\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 19, true },
+        { "\x30\x81\x0C\x30\x81\x0A\x02\x81\x00\x30\x00\x30\x00\x30\x00\x30\x00", 17, true },
+        { "\x30\x80\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },              /* indefinite length */
+        { "\x30\x0C\x30\x0A\x02\x80\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },
+        { "\x30\x84\x00\x00\x00\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 18, false },     /* four length octets */
+        { "\x30\xFF\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },
+        { "\x31\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },
+        { "\x30\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x31\x00", 14, false },
+        { "\x30\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x01", 14, false },              /* longer than what is there */
+        { "\x30\x0C\x30\x0A\x02\x83\xFF\xFF\xFF\x30\x00\x30\x00\x30\x00", 15, false },
+        { "\x30", 1, false }, { "", 0, false }, { "\x30\x83\x01", 3, false }
+    };
+    size_t i, start, end;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        support_case("DER form %u", (unsigned)i);
+        CHECK(compshare__der_subject(guard_copy(&der_guard, cases[i].der, cases[i].len), cases[i].len, &start, &end) == cases[i].fine);
+        if (cases[i].fine) CHECK(end == cases[i].len && end - start == 2);
+    }
+}
+
+/* ---- PEM forms ---- */
+
+static void decodes(const char *pem, const char *wanted, size_t len)
+{
+    size_t k, most;
+    for (k = 0; k < COUNT_OF(sizes); k++)
+        for (most = 0; most <= 3; most++) {
+            source s = source_of(guard_copy(&text_guard, pem, strlen(pem)), strlen(pem));
+            compshare__pem p;
+            unsigned char out[256];
+            s.most = most;
+            support_case("buffer of %u, answers of %u: %s", (unsigned)sizes[k], (unsigned)most, pem);
+            pem_open(&p, &s, sizes[k]);
+            CHECK(compshare__pem_find(&p));
+            CHECK_NUMBER(compshare__pem_decode(&p, out, sizeof out), len);
+            CHECK(memcmp(out, wanted, len) == 0);
+            CHECK(!p.failed);
+        }
+}
+
+static void pem_forms(void **state)
+{
+    static const char *const nothing[] = {
+        "", "-", "-----BEGIN CERTIFICATE----", "-----BEGIN CERTIFICAT-----", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n", "-----begin certificate-----\n", "----BEGIN CERTIFICATE-----",
+        "-----BEGIN  CERTIFICATE-----", "-----END CERTIFICATE-----\n"
+    };
+    size_t i, k;
+    (void)state;
+#define BEGIN "-----BEGIN CERTIFICATE-----"
+#define END "-----END CERTIFICATE-----\n"
+    decodes(BEGIN "\nQUJD\n" END, "ABC", 3);
+    decodes(BEGIN "\r\nQUJD\r\nREVG\r\n" END, "ABCDEF", 6);
+    decodes("text\n" BEGIN "\nQUI=\n" END, "AB", 2);
+    decodes(BEGIN "\nQQ==\n" END, "A", 1);
+    decodes(BEGIN "\n Q\tU J D \n" END, "ABC", 3);
+    decodes(BEGIN "\n+/+/\n" END, "\xFB\xFF\xBF", 3);
+    decodes(BEGIN "QUJD" END, "ABC", 3);
+    decodes(BEGIN "\nQUJD!REVG\n" END, "ABC", 3);
+    decodes(BEGIN "\nQUJD", "ABC", 3);
+    decodes(BEGIN, "", 0);
+    decodes("---------" BEGIN "\nQUJD\n", "ABC", 3);
+    decodes("-" BEGIN "\nQUJD\n", "ABC", 3);
+    decodes("-----BEGIN CERT-----BEGIN CERTIFICATE-----\nQUJD\n", "ABC", 3);
+    decodes("-----BEGIN CERTIFICATE----\n" BEGIN "\nQUJD\n", "ABC", 3);
+    decodes("\xEF\xBB\xBF" BEGIN "\nQUJD\n", "ABC", 3);
+    for (i = 0; i < COUNT_OF(nothing); i++)
+        for (k = 0; k < COUNT_OF(sizes); k++) {
+            source s = source_of(nothing[i], strlen(nothing[i]));
+            compshare__pem p;
+            support_case("nothing in %s", nothing[i]);
+            pem_open(&p, &s, sizes[k]);
+            CHECK(!compshare__pem_find(&p) && !p.failed && !p.too_long);
+            CHECK(!compshare__pem_find(&p));
+        }
+    {   /* half a certificate is found, and cannot be walked to its end */
+        bytes file = support_file(path_of("bundle-truncated.pem"));
+        source s = source_of(file.ptr, file.len);
+        compshare__pem p;
+        unsigned char out[8192];
+        bytes whole = first_der("root-rsa.pem");
+        size_t n;
+        support_case("truncated bundle");
+        pem_open(&p, &s, 64);
+        CHECK(compshare__pem_find(&p));
+        n = compshare__pem_decode(&p, out, sizeof out);
+        CHECK(n > 0 && n < whole.len && memcmp(out, whole.ptr, n) == 0);
+        CHECK(!compshare__pem_find(&p) && !p.failed);
+        free(whole.ptr);
+        free(file.ptr);
+    }
+    {   /* random noise that speaks PEM's alphabet */
+        static const char alphabet[] = "-----BEGIN CERTIFICATE-----\n=+/Aa0 ";
+        size_t round;
+        support_seed(12);
+        for (round = 0; round < 2000; round++) {
+            char noise[400];
+            unsigned char out[300];
+            source s;
+            compshare__pem p;
+            size_t len = support_random(sizeof noise), at, found = 0, wanted = 0;
+            for (at = 0; at < len; at++) noise[at] = alphabet[support_random(sizeof alphabet - 1)];
+            if (len > 60) memcpy(noise + support_random(len - 30), BEGIN, 27);
+            support_case("noise %u", (unsigned)round);
+            for (at = 0; at + 27 <= len; at++)
+                if (memcmp(noise + at, BEGIN, 27) == 0) wanted++;
+            s = source_of(guard_copy(&text_guard, noise, len), len);
+            s.most = support_random(5);
+            pem_open(&p, &s, sizes[round % COUNT_OF(sizes)]);
+            while (compshare__pem_find(&p)) found++;
+            CHECK_NUMBER(found, wanted);
+            compshare__pem_seek(&p, 0);
+            while (compshare__pem_find(&p)) (void)compshare__pem_decode(&p, out, sizeof out);
+        }
+    }
+}
+
+static void failing_reader(void **state)
+{
+    static const ptrdiff_t failures[] = { -1, -23, PTRDIFF_MIN, 65, 4097, PTRDIFF_MAX };      /* more than asked for is a failure, too */
+    bytes file = support_file(path_of("roots.pem"));
+    size_t total, k, f;
+    source s = source_of(file.ptr, file.len);
+    compshare__pem p;
+    (void)state;
+    CHECK(file.ptr != NULL);
+    pem_open(&p, &s, 64);
+    while (compshare__pem_find(&p)) {}
+    total = s.calls;
+    CHECK(total > 20);
+    for (f = 0; f < COUNT_OF(failures); f++)
+        for (k = 1; k <= total; k++) {
+            unsigned char out[4096];
+            size_t calls;
+            s = source_of(file.ptr, file.len);
+            s.fail_at = k;
+            s.failure = failures[f];
+            support_case("reader fails with %ld at call %u", (long)failures[f], (unsigned)k);
+            pem_open(&p, &s, 64);
+            while (compshare__pem_find(&p)) (void)compshare__pem_decode(&p, out, sizeof out);
+            CHECK(p.failed);
+            calls = s.calls;
+            CHECK(!compshare__pem_find(&p) && compshare__pem_decode(&p, out, 1) == 0);
+            CHECK_NUMBER(s.calls, calls);       /* a failure is final: it is not asked again */
+        }
+    free(file.ptr);
+}
+
+/* An endless text: given up at 8 MiB, not searched for ever. */
+static ptrdiff_t read_endless(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    *(uint64_t *)ctx = offset + cap;
+    memset(dst, 'x', cap);
+    return (ptrdiff_t)cap;
+}
+
+static void endless_reader(void **state)
+{
+    uint64_t most = 0;
+    compshare__pem p;
+    (void)state;
+    support_case("endless text");
+    memset(&p, 0, sizeof p);
+    p.read = read_endless;
+    p.ctx = &most;
+    p.buf = guard_tail(&buffer_guard, 4096);
+    p.cap = 4096;
+    CHECK(!compshare__pem_find(&p));
+    CHECK(p.too_long && !p.failed);
+    CHECK_NUMBER(most, 8 << 20);
+}
+
+/* ---- one scan: which slots a name fills, and what trouble there is ---- */
+
+static compshare__trust *scan(const char *bundle, const bytes *der, source *s, bytes *file, unsigned char *memory, size_t size)
+{
+    compshare__trust *t;
+    unsigned char hash[32];
+    br_sha256_context sha256;
+    size_t start, end;
+    *file = support_file(path_of(bundle));
+    CHECK(file->ptr != NULL);
+    *s = source_of(file->ptr, file->len);
+    t = compshare__trust_init(memory, size, read_source, s, 1795442700);
+    CHECK(compshare__der_subject(der->ptr, der->len, &start, &end));
+    br_sha256_init(&sha256);
+    br_sha256_update(&sha256, der->ptr + start, end - start);
+    br_sha256_out(&sha256, hash);
+    compshare__trust_scan(t, hash);
+    return t;
+}
+
+static void scans(void **state)
+{
+    static const struct { const char *bundle; size_t filled; int trouble; } cases[] = {
+        { "root-rsa.pem", 1, COMPSHARE__TRUST_FINE }, { "roots.pem", 1, COMPSHARE__TRUST_FINE }, { "bundle-crlf.pem", 1, COMPSHARE__TRUST_FINE },
+        { "bundle-noise.pem", 1, COMPSHARE__TRUST_FINE }, { "bundle-text.pem", 1, COMPSHARE__TRUST_FINE }, { "bundle-big.pem", 1, COMPSHARE__TRUST_FINE },
+        { "bundle-norsaroot.pem", 0, COMPSHARE__TRUST_FINE }, { "bundle-samename.pem", 2, COMPSHARE__TRUST_FINE }, { "bundle-wrongkey.pem", 1, COMPSHARE__TRUST_FINE },
+        { "bundle-three.pem", 0, COMPSHARE__TRUST_THREE }, { "bundle-empty.pem", 0, COMPSHARE__TRUST_EMPTY }, { "bundle-rootless.pem", 0, COMPSHARE__TRUST_ROOTLESS },
+        { "bundle-keyonly.pem", 0, COMPSHARE__TRUST_ROOTLESS }, { "bundle-truncated.pem", 0, COMPSHARE__TRUST_UNUSABLE }
+    };
+    static union { uint64_t align; unsigned char memory[sizeof(compshare__trust) + 1024]; } area;
+    bytes root = first_der("root-rsa.pem"), file, self = first_der("selfsigned.pem");
+    size_t i, k;
+    source s;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        compshare__trust *t = scan(cases[i].bundle, &root, &s, &file, area.memory, sizeof area.memory);
+        support_case("scan of %s", cases[i].bundle);
+        CHECK_NUMBER(t->filled, cases[i].filled);
+        CHECK_NUMBER(t->trouble, cases[i].trouble);
+        for (k = 0; k < 2; k++) {
+            CHECK((t->anchor[k].dn.len > 0) == (k < cases[i].filled));
+            CHECK(t->anchor[k].flags == BR_X509_TA_CA);
+            if (k < cases[i].filled) CHECK(t->anchor[k].pkey.key_type == BR_KEYTYPE_RSA && t->anchor[k].pkey.key.rsa.nlen >= 256);
+        }
+        free(file.ptr);
+    }
+    support_case("a certificate that is not a CA");
+    {
+        compshare__trust *t = scan("selfsigned.pem", &self, &s, &file, area.memory, sizeof area.memory);
+        CHECK(t->filled == 0 && t->trouble == COMPSHARE__TRUST_NOT_CA);
+        free(file.ptr);
+    }
+    support_case("a reader that fails in the middle leaves nothing to trust");
+    file = support_file(path_of("roots.pem"));
+    for (k = 1; k < 100; k++) {
+        compshare__trust *t;
+        size_t start, end, calls;
+        unsigned char hash[32];
+        br_sha256_context sha256;
+        s = source_of(file.ptr, file.len);
+        s.fail_at = k;
+        s.failure = -1;
+        t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
+        CHECK(compshare__der_subject(root.ptr, root.len, &start, &end));
+        br_sha256_init(&sha256);
+        br_sha256_update(&sha256, root.ptr + start, end - start);
+        br_sha256_out(&sha256, hash);
+        compshare__trust_scan(t, hash);
+        calls = s.calls;
+        if (calls < k) break;
+        CHECK(t->filled == 0 && t->anchor[0].dn.len == 0 && t->anchor[1].dn.len == 0);
+        CHECK_NUMBER(t->trouble, COMPSHARE__TRUST_UNREADABLE);
+    }
+    CHECK(k > 3 && k < 100);
+    free(file.ptr);
+    free(root.ptr);
+    free(self.ptr);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(against_openssl),
+        cmocka_unit_test(truncated_der),
+        cmocka_unit_test(damaged_der),
+        cmocka_unit_test(der_forms),
+        cmocka_unit_test(pem_forms),
+        cmocka_unit_test(failing_reader),
+        cmocka_unit_test(endless_reader),
+        cmocka_unit_test(scans)
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
