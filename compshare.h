@@ -406,7 +406,7 @@ enum compshare_value_type {
 };
 
 COMPSHARE_API compshare_value compshare_reply(const compshare *client);   /* the root object */
-COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; empty after a streamed call */
+COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; empty after a streamed success */
 COMPSHARE_API int compshare_type(compshare_value value);
 /* The member `key`. None if there is none, or more than one. */
 COMPSHARE_API compshare_value compshare_get(compshare_value object, const char *key);
@@ -929,8 +929,9 @@ static bool compshare__param_is_identifier(const char *key)
 static bool compshare__param_is_decimal(const char *s)
 {
     size_t whole = 0, fraction = 0;
-    if (*s == '-') s++;
-    if (s[0] == '0' && compshare__bytes_digit(s[1])) return false;
+    bool negative = *s == '-';
+    if (negative) s++;
+    if (s[0] == '0' && (compshare__bytes_digit(s[1]) || (negative && s[1] == '\0'))) return false;
     while (compshare__bytes_digit(s[whole])) whole++;
     s += whole;
     if (whole == 0 || *s == '\0') return whole > 0;
@@ -1211,24 +1212,6 @@ static void compshare__http_fail(compshare__http *h, const char *reason)
 
 /* ---- Date: the three forms of RFC 9110 5.6.7 ---- */
 
-static int64_t compshare__http_days(int64_t year, int64_t month, int64_t day)
-{
-    int64_t y = month <= 2 ? year - 1 : year, m = (month + 9) % 12, era = y / 400, of_era = y - era * 400;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + (m * 153 + 2) / 5 + day - 1 - 719468;
-}
-
-static bool compshare__http_number(compshare_view v, size_t at, size_t digits, int64_t *out)
-{
-    size_t i;
-    *out = 0;
-    for (i = 0; i < digits; i++) {
-        char c = v.ptr[at + i];
-        if (!compshare__bytes_digit(c) && !(c == ' ' && i == 0 && digits == 2)) return false;
-        *out = *out * 10 + (c == ' ' ? 0 : c - '0');
-    }
-    return true;
-}
-
 static int64_t compshare__http_month(const char *name)
 {
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -1238,30 +1221,52 @@ static int64_t compshare__http_month(const char *name)
     return 0;
 }
 
+/* Reads v by a form: 0 year, 1 month's name, 2 day, 3 hour, 4 minute, 5 second,
+   _ a day's first digit or a space, ? a letter; anything else stands for itself. */
+static bool compshare__http_date_form(compshare_view v, const char *form, int64_t field[6])
+{
+    size_t i;
+    if (v.len != strlen(form)) return false;
+    for (i = 0; i < v.len; i++) {
+        char f = form[i], c = v.ptr[i];
+        if (f == '_') { f = '2'; c = c == ' ' ? '0' : c; }
+        if (f == '1') {
+            if (field[1] == 0 && (field[1] = compshare__http_month(v.ptr + i)) == 0) return false;
+        } else if (compshare__bytes_digit(f)) {
+            if (!compshare__bytes_digit(c)) return false;
+            field[f - '0'] = field[f - '0'] * 10 + (c - '0');
+        } else if (f == '?' ? compshare__bytes_digit(c) || !compshare__bytes_word(&c, 1, "") : f != c) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Seconds since 1970 UTC, or 0. A two-digit year from 70 on is 19xx. */
 static int64_t compshare__http_date(compshare_view v)
 {
-    int64_t day, month, year, hour, minute, second;
-    size_t comma = 0, day_at, month_at, year_at, year_digits = 4, time_at;
+    static const unsigned char lengths[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    int64_t f[6] = { 0, 0, 0, 0, 0, 0 }, year, month, day;
+    size_t comma = 0;
+    bool leap;
     while (comma < v.len && v.ptr[comma] != ',') comma++;
-    if (v.len == 29 && comma == 3) {                            /* Sun, 06 Nov 1994 08:49:37 GMT */
-        day_at = 5; month_at = 8; year_at = 12; time_at = 17;
-    } else if (comma >= 6 && comma <= 9 && v.len == comma + 24) { /* Sunday, 06-Nov-94 08:49:37 GMT */
-        day_at = comma + 2; month_at = comma + 5; year_at = comma + 9; year_digits = 2; time_at = comma + 12;
-    } else if (v.len == 24 && comma == 24) {                    /* Sun Nov  6 08:49:37 1994 */
-        month_at = 4; day_at = 8; time_at = 11; year_at = 20;
-    } else {
+    if (comma >= 6 && comma <= 9) {     /* a whole weekday's name: RFC 850 */
+        v.ptr += comma;
+        v.len -= comma;
+        if (!compshare__http_date_form(v, ", 22-111-00 33:44:55 GMT", f)) return 0;
+        f[0] += f[0] < 70 ? 2000 : 1900;
+    } else if (!compshare__http_date_form(v, comma == 3 ? "???, 22 111 0000 33:44:55 GMT" : "??? 111 _2 33:44:55 0000", f)) {
         return 0;
     }
-    month = compshare__http_month(v.ptr + month_at);
-    if (month == 0 || v.ptr[time_at + 2] != ':' || v.ptr[time_at + 5] != ':'
-        || (comma < v.len && memcmp(v.ptr + v.len - 4, " GMT", 4) != 0)
-        || !compshare__http_number(v, day_at, 2, &day) || !compshare__http_number(v, year_at, year_digits, &year)
-        || !compshare__http_number(v, time_at, 2, &hour) || !compshare__http_number(v, time_at + 3, 2, &minute)
-        || !compshare__http_number(v, time_at + 6, 2, &second)
-        || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) return 0;
-    if (year_digits == 2) year += year < 70 ? 2000 : 1900;
-    return compshare__http_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    year = f[0];
+    leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (year < 1970 || f[2] < 1 || f[2] > lengths[f[1] - 1] || (f[1] == 2 && f[2] == 29 && !leap)
+        || f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
+    /* days from 1970 in years that begin in March */
+    month = (f[1] + 9) % 12;
+    year -= month / 10;
+    day = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + f[2] - 1 - 719468;
+    return ((day * 24 + f[3]) * 60 + f[4]) * 60 + f[5];
 }
 
 /* ---- header fields ---- */
@@ -1339,8 +1344,11 @@ static void compshare__http_connection(compshare__http *h, compshare_view v)
 
 static void compshare__http_retry_after(compshare__http *h, compshare_view v)
 {
-    int64_t seconds;
-    if (compshare__bytes_int(v, &seconds) && seconds >= 0) h->retry_after_s = seconds;
+    int64_t seconds = 0;
+    size_t i;
+    for (i = 0; i < v.len && compshare__bytes_digit(v.ptr[i]); i++)
+        if (seconds < INT32_MAX) seconds = seconds * 10 + (v.ptr[i] - '0');
+    if (i == v.len && i > 0) h->retry_after_s = seconds < INT32_MAX ? seconds : INT32_MAX;
     else h->retry_after_date = compshare__http_date(v);
 }
 
@@ -2504,6 +2512,7 @@ typedef struct compshare__tls {
     bool orderly;               /* the stream ended with close_notify */
     bool sent;                  /* a transport took bytes after tls_mark_request */
     bool request;               /* bytes sent from now on belong to a request */
+    bool mute;                  /* a record was cut short: nothing more may be sent */
     int64_t now;                /* the time that certificates are checked at */
     size_t tx_len, tx_at, rx_len, rx_at;
     unsigned char tx[COMPSHARE__TX], rx[COMPSHARE__RX];
@@ -2566,7 +2575,7 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
 /* A new connection: nothing buffered, nothing sent. */
 static void compshare__tls_clear(compshare__tls *t)
 {
-    t->established = t->orderly = t->sent = t->request = false;
+    t->established = t->orderly = t->sent = t->request = t->mute = false;
     t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
 }
 
@@ -2617,6 +2626,10 @@ static int compshare__tls_push(compshare__tls *t)
     const unsigned char *record = br_ssl_engine_sendrec_buf(&t->client.eng, &len);
     ptrdiff_t n;
     int r;
+    if (t->mute) {
+        br_ssl_engine_sendrec_ack(&t->client.eng, len);
+        return COMPSHARE_OK;
+    }
     if ((!t->established || t->tx_len > 0) && len <= sizeof t->tx - t->tx_len) {
         memcpy(t->tx + t->tx_len, record, len);
         t->tx_len += len;
@@ -2734,14 +2747,11 @@ static bool compshare__tls_peer_speaks(compshare__tls *t)
     return n > 0;
 }
 
-/* Gives up what has not been sent, so that the reply can be read. Nothing may be
-   sent on this connection afterwards: a record is missing in the middle. */
+/* Gives up what has not been sent, so that the reply can be read. */
 static void compshare__tls_stop_sending(compshare__tls *t)
 {
-    size_t len;
     t->tx_at = t->tx_len = 0;
-    if (COMPSHARE__PLAIN(t)) return;
-    while (br_ssl_engine_sendrec_buf(&t->client.eng, &len) != NULL) br_ssl_engine_sendrec_ack(&t->client.eng, len);
+    t->mute = true;
 }
 
 /* A piece of received plaintext, until compshare__tls_consumed. */
@@ -2797,7 +2807,7 @@ static bool compshare__tls_alive(compshare__tls *t)
 /* Says goodbye if that needs no waiting. */
 static void compshare__tls_close(compshare__tls *t)
 {
-    if (COMPSHARE__PLAIN(t) || !t->established || t->tx_len > 0) return;
+    if (COMPSHARE__PLAIN(t) || !t->established || t->mute || t->tx_len > 0) return;
     if (br_ssl_engine_current_state(&t->client.eng) & (BR_SSL_CLOSED | BR_SSL_SENDREC)) return;
     t->request = false;
     br_ssl_engine_close(&t->client.eng);
@@ -2820,7 +2830,6 @@ typedef struct compshare__meaning {
 static const char *compshare__tls_meaning(int code)
 {
     static const compshare__meaning rows[] = {
-        { BR_ERR_BAD_PARAM, "TLS parameters are wrong (host name too long or record buffer too small)" },
         { BR_ERR_UNSUPPORTED_VERSION, "the peer does not speak TLS on this port" },
         { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: do not set COMPSHARE_SMALL_RECORDS for it" },
         { BR_ERR_BAD_MAC, "a TLS record was corrupted on the way" },
@@ -3263,7 +3272,7 @@ struct compshare {
     bool connected;
     bool reused;                /* this exchange began on a kept connection */
     bool resent;                /* the one reconnection has been used up */
-    bool head_written, flushing, stopped_sending;
+    bool head_written, flushing;
     bool replied;               /* a byte of the reply has come */
     bool sent;                  /* bytes of the request have left, on any connection */
     bool definite;              /* a RetCode has settled what happened */
@@ -3590,7 +3599,7 @@ static int compshare__drive_check_floor(compshare *c)
 
 static void compshare__drive_default(compshare *c, int which, const char *key, const char *value)
 {
-    if (value != NULL && !compshare__params_has(&c->params, key)) compshare__params_own(&c->params, which, key, value);
+    if (value != NULL && value[0] != '\0' && !compshare__params_has(&c->params, key)) compshare__params_own(&c->params, which, key, value);
 }
 
 /* Collects, completes, sorts and signs the parameters. */
@@ -3626,7 +3635,7 @@ static int compshare__drive_begin(compshare *c)
     if (r != COMPSHARE_OK) return r;
     compshare__http_init(&c->http);
     memset(&c->encoder, 0, sizeof c->encoder);
-    c->head_written = c->flushing = c->stopped_sending = c->replied = c->body_cut = false;
+    c->head_written = c->flushing = c->replied = c->body_cut = false;
     c->body_at = c->body_len = 0;
     if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
     c->reused = c->connected && compshare__tls_alive(&c->tls);
@@ -3658,7 +3667,6 @@ static size_t compshare__drive_write_head(compshare *c, unsigned char *dst, size
 static int compshare__drive_stop_sending(compshare *c)
 {
     compshare__tls_stop_sending(&c->tls);
-    c->stopped_sending = true;
     return COMPSHARE_OK;
 }
 
@@ -3970,6 +3978,18 @@ static bool compshare__drive_may_reconnect(const compshare *c, int r)
     return !c->tls.sent || c->request.repeatable;
 }
 
+/* Begins the exchange once more; its first end leaves no trace in the error. */
+static void compshare__drive_reconnect(compshare *c)
+{
+    compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
+    c->sent = c->sent || c->tls.sent;
+    c->resent = true;
+    c->error.status = c->error.stage = c->error.sys_errno = c->error.tls_code = 0;
+    c->error.detail[0] = '\0';
+    compshare__drive_disconnect(c);
+    c->phase = COMPSHARE__PHASE_BEGIN;
+}
+
 /* Enters the phase after the one that is complete. */
 static int compshare__drive_next(compshare *c)
 {
@@ -3981,7 +4001,9 @@ static int compshare__drive_next(compshare *c)
         return compshare__drive_handshake_begin(c);
     case COMPSHARE__PHASE_HANDSHAKE:
         c->phase = COMPSHARE__PHASE_SEND;
-        return COMPSHARE_OK;
+        if (!compshare__drive_encrypted(c) || compshare__tls_alive(&c->tls)) return COMPSHARE_OK;
+        /* what comes before the request cannot be its reply */
+        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection, or spoke, before it was asked");
     case COMPSHARE__PHASE_SEND:
         c->phase = COMPSHARE__PHASE_RECEIVE;
         compshare__trace(c, "sent ", c->error.action, 0);
@@ -4025,13 +4047,7 @@ static int compshare__drive_advance(compshare *c)
         if (r == COMPSHARE_OK) continue;
         if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
         if (!compshare__drive_may_reconnect(c, r)) return r;
-        compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
-        c->sent = c->sent || c->tls.sent;
-        c->resent = true;
-        c->error.status = COMPSHARE_OK;
-        c->error.detail[0] = '\0';
-        compshare__drive_disconnect(c);
-        c->phase = COMPSHARE__PHASE_BEGIN;
+        compshare__drive_reconnect(c);
     }
 }
 
@@ -4046,7 +4062,7 @@ static void compshare__drive_finish(compshare *c, int status)
     if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
         || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
     if (c->phase != COMPSHARE__PHASE_BEGIN
-        && (!complete || !c->http.keep_alive || c->stopped_sending || !compshare__tls_quiet(&c->tls))) compshare__drive_disconnect(c);
+        && (!complete || !c->http.keep_alive || c->tls.mute || !compshare__tls_quiet(&c->tls))) compshare__drive_disconnect(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__drive_forget_values(c);
     compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
     c->phase = COMPSHARE__PHASE_IDLE;
@@ -4075,7 +4091,6 @@ static int compshare__task_end(compshare *c, int status)
     c->phase = COMPSHARE__PHASE_IDLE;
     c->wants = 0;
     c->more = false;
-    compshare__bytes_wipe_stack();
     return status;
 }
 
@@ -4094,6 +4109,7 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     c->task.step = steps;
     c->deadline = compshare__drive_now(c) + c->config.timeout_ms;
     r = compshare__drive_request(c);
+    compshare__bytes_wipe_stack();
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
 }
 
@@ -4127,6 +4143,7 @@ static int compshare__task_step(compshare *c)
     c->entered = true;
     r = compshare__task_work(c);
     c->entered = false;
+    compshare__bytes_wipe_stack();
     return r;
 }
 

@@ -104,14 +104,34 @@ static void server_stop(server *s)
     free(s);
 }
 
-/* After every test, failed ones included. */
+static int descriptors(void)
+{
+    int fd, n = 0;
+    for (fd = 0; fd < 1024; fd++) n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static int descriptors_before;
+
+static int count_descriptors(void **state)
+{
+    (void)state;
+    descriptors_before = descriptors();
+    return 0;
+}
+
+/* After every test, failed ones included. Whoever has closed its clients has no
+   more descriptors than before. */
 static int stop_all(void **state)
 {
     size_t i;
+    int after;
     (void)state;
     for (i = 0; i < COUNT(running); i++)
         if (running[i] != NULL) server_stop(running[i]);
-    return 0;
+    after = descriptors();
+    if (after > descriptors_before) fprintf(stderr, "%d descriptors are left open\n", after - descriptors_before);
+    return after > descriptors_before ? -1 : 0;
 }
 
 /* Appends the words of a string to a list of arguments. */
@@ -1257,26 +1277,26 @@ static void remove_directory(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_handshakes_refused, stop_all),
-        cmocka_unit_test_teardown(test_expired_shows_clock, stop_all),
-        cmocka_unit_test_teardown(test_babble, stop_all),
-        cmocka_unit_test_teardown(test_cut_handshakes, stop_all),
-        cmocka_unit_test_teardown(test_corrupted_handshakes, stop_all),
-        cmocka_unit_test_teardown(test_truncation_and_corruption, stop_all),
-        cmocka_unit_test_teardown(test_client_survives, stop_all),
-        cmocka_unit_test_teardown(test_good_servers, stop_all),
-        cmocka_unit_test_teardown(test_server_name, stop_all),
-        cmocka_unit_test_teardown(test_renegotiation, stop_all),
-        cmocka_unit_test_teardown(test_trust_sources, stop_all),
-        cmocka_unit_test_teardown(test_pem_with_nul, stop_all),
-        cmocka_unit_test_teardown(test_trust_oddities, stop_all),
-        cmocka_unit_test_teardown(test_trust_mended, stop_all),
-        cmocka_unit_test_teardown(test_default_bundle, stop_all),
-        cmocka_unit_test_teardown(test_clock, stop_all),
-        cmocka_unit_test_teardown(test_entropy, stop_all),
-        cmocka_unit_test_teardown(test_addresses_refused, stop_all),
-        cmocka_unit_test_teardown(test_small_records, stop_all),
-        cmocka_unit_test_teardown(test_small_records_ignored, stop_all),
+        cmocka_unit_test_setup_teardown(test_handshakes_refused, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_expired_shows_clock, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_babble, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_cut_handshakes, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_corrupted_handshakes, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_truncation_and_corruption, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_client_survives, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_good_servers, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_server_name, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_renegotiation, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_trust_sources, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_pem_with_nul, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_trust_oddities, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_trust_mended, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_default_bundle, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_clock, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_entropy, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_addresses_refused, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_small_records, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_small_records_ignored, count_descriptors, stop_all),
         cmocka_unit_test(test_sentences_differ),
     };
     int failures;

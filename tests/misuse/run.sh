@@ -36,7 +36,7 @@ check() {
 	else
 		failed=$((failed + 1))
 		echo "not ok $count - $name"
-		sed -e 's/^/# /' -e 15q "$log"
+		sed -e 's/^/# /' -e 8q "$log"
 	fi
 }
 
@@ -146,6 +146,12 @@ done
 # shellcheck disable=SC2086
 check 'optimized, all warnings' build optimized -std=c99 -O2 $warnings impl.c user.c
 
+cxx_over_c() {
+	object impl_c.o -std=c99 impl.c &&
+		(cd "$here" && $1 -I"$root" -std=c++11 -Wall -Wextra -x c++ user.c -x none "$out/impl_c.o" -o "$out/cxx_over_c" -lbearssl) &&
+		"$out/cxx_over_c"
+}
+
 compilers=$CXX
 if command -v clang++ >/dev/null 2>&1 && [ "$CXX" != clang++ ]; then
 	compilers="$CXX clang++"
@@ -164,12 +170,6 @@ for compiler in $compilers; do
 	# shellcheck disable=SC2086
 	check "$compiler uses an implementation compiled as C" cxx_over_c "$compiler"
 done
-
-cxx_over_c() {
-	object impl_c.o -std=c99 impl.c &&
-		(cd "$here" && $1 -I"$root" -std=c++11 -Wall -Wextra -x c++ user.c -x none "$out/impl_c.o" -o "$out/cxx_over_c" -lbearssl) &&
-		"$out/cxx_over_c"
-}
 
 # ---- symbols ----
 
@@ -241,8 +241,11 @@ for implementation in '' -DCOMPSHARE_IMPLEMENTATION; do
 				for table in '' -DCOMPSHARE_NO_ACTION_TABLE; do
 					for params in '' -DCOMPSHARE_MAX_PARAMS=16; do
 						switches=$(echo $implementation $static $sockets $plaintext $table $params)
+						# static functions without bodies: gcc says so, whatever the header does
+						quiet=''
+						[ -n "$implementation" ] || [ -z "$static" ] || quiet=-Wno-unused-function
 						# shellcheck disable=SC2086
-						check "switches: $(echo "${switches:-none}" | sed 's/-DCOMPSHARE_//g')" object switches.o -std=c99 $warnings $switches "$out/include.c"
+						check "switches: $(echo "${switches:-none}" | sed 's/-DCOMPSHARE_//g')" object switches.o -std=c99 $warnings $quiet $switches "$out/include.c"
 					done
 				done
 			done

@@ -552,6 +552,14 @@ static void dates(void **state)
     date_is("Sunday, 31-Dec-69 23:59:59 GMT", INT64_C(3155759999));
     for (i = 0; i < COUNT_OF(malformed); i++) date_is(malformed[i], 0);
     CHECK(COUNT_OF(malformed) >= 20);
+    date_is("Sat, 31 Feb 2026 08:49:37 GMT", 0);
+    date_is("Sun, 29 Feb 2026 08:49:37 GMT", 0);
+    date_is("Thu, 29 Feb 2100 08:49:37 GMT", 0);
+    date_is("Thu, 31 Apr 2026 08:49:37 GMT", 0);
+    date_is("Sun,X06XNovX1994X08:49:37 GMT", 0);
+    date_is("Wed, 31 Dec 1969 23:59:59 GMT", 0);
+    date_is("1un, 06 Nov 1994 08:49:37 GMT", 0);
+    date_is("Sun, \x20""6 Nov 1994 08:49:37 GMT", 0);
     for (cut = 0; cut < 29; cut++) {
         (void)snprintf(text, sizeof text, "%.*s", (int)cut, "Sun, 06 Nov 1994 08:49:37 GMT");
         date_is(text, 0);
@@ -574,9 +582,9 @@ static void dates(void **state)
 static void retry_after(void **state)
 {
     static const struct { const char *value; int64_t seconds, date; } cases[] = {
-        { "0", 0, 0 }, { "120", 120, 0 }, { "9223372036854775807", INT64_MAX, 0 }, { "Sun, 06 Nov 1994 08:49:37 GMT", -1, 784111777 },
+        { "0", 0, 0 }, { "120", 120, 0 }, { "9223372036854775807", INT32_MAX, 0 }, { "007", 7, 0 }, { "2147483646", 2147483646, 0 }, { "Sun, 06 Nov 1994 08:49:37 GMT", -1, 784111777 },
         { "Sunday, 06-Nov-94 08:49:37 GMT", -1, 784111777 }, { "-1", -1, 0 }, { "1.5", -1, 0 }, { "soon", -1, 0 }, { "", -1, 0 }, { "+5", -1, 0 },
-        { "5 s", -1, 0 }, { "9223372036854775808", -1, 0 }
+        { "5 s", -1, 0 }, { "99999999999999999999999", INT32_MAX, 0 }
     };
     char message[256];
     size_t i;
