@@ -34,15 +34,13 @@
        }
        target.uhost_id = "uhost-xxxx";
        target.zone = "cn-wlcb-01";
-       if (compshare_get_project_list(client, &project, NULL, NULL) == COMPSHARE_OK) {
-           target.project_id = project.project_id;
-           compshare_update_stop_scheduler(client, &target, time(NULL) + 3600);
-           compshare_describe_instance(client, &target, &instance);
-       }
-       if (compshare_last_error(client)->status != COMPSHARE_OK)
-           puts(compshare_error_text(client, text, sizeof text));
-       else
+       target.project_id = project.project_id;
+       if (compshare_get_project_list(client, &project, NULL, NULL) == COMPSHARE_OK
+           && compshare_update_stop_scheduler(client, &target, time(NULL) + 3600) == COMPSHARE_OK
+           && compshare_describe_instance(client, &target, &instance) == COMPSHARE_OK)
            printf("off at %lld\n", (long long)instance.stop_time);
+       else
+           puts(compshare_error_text(client, text, sizeof text));
        compshare_close(client);
 
    Any other action:
@@ -62,10 +60,12 @@
                                   only: the signed request travels in the open)
        COMPSHARE_MAX_PARAMS       most parameters of one call, default 128
        COMPSHARE_NO_ACTION_TABLE  drop the table of actions (3 KB): no action is
-                                  then ever sent a second time
+                                  then ever sent a second time, CSV is no success,
+                                  and Region, Zone and ProjectId go with every
+                                  generic call
 
-   COMPSHARE_STATIC, COMPSHARE_PLAINTEXT and COMPSHARE_MAX_PARAMS must be the
-   same in every file of a program that defines them.
+   COMPSHARE_STATIC belongs beside COMPSHARE_IMPLEMENTATION, in each file that
+   uses the client.
 
    CONVENTIONS
 
@@ -112,7 +112,8 @@
        /opt/homebrew/etc/ca-certificates/cert.pem           macOS, Homebrew on ARM
        /usr/local/etc/ca-certificates/cert.pem              macOS, Homebrew on Intel
 
-   BearSSL checks no revocation and no extended key usage.
+   BearSSL checks no revocation, no extended key usage, no path length and no
+   expiry of a root.
 
    READING ON
 
@@ -225,9 +226,9 @@ typedef struct { const char *ptr; size_t len; } compshare_view;
 
 /* How bytes travel. Replaces POSIX sockets, name resolution included.
    open   COMPSHARE_OK when connected; COMPSHARE_WANT_READ or COMPSHARE_WANT_WRITE:
-          called again, with the same arguments, once the transport is ready or
-          a while has passed; or a negative COMPSHARE_E_*. After a failure, and
-          when a call gives up, close is called.
+          called again, with the same arguments, once the transport is ready; or
+          a negative COMPSHARE_E_*. After a failure, and when a call gives up,
+          close is called.
    send   bytes taken (1 to len), a WANT, or COMPSHARE_E_IO. Never blocks.
    recv   bytes put (1 to cap), 0 at an orderly end of stream, a WANT, or
           COMPSHARE_E_IO. Never blocks.
@@ -289,7 +290,7 @@ typedef struct compshare_config {
     void *user;
 } compshare_config;
 
-/* The last failure of a client. Remote text in it is free of control and
+/* How the last call ended. Remote text in it is free of control and
    bidirectional-override characters, so that it may go to a terminal. */
 typedef struct compshare_error {
     int status;             /* COMPSHARE_OK or COMPSHARE_E_* */
@@ -388,10 +389,11 @@ COMPSHARE_API uint32_t compshare_timeout_ms(const compshare *client);  /* 0: ste
 
 /* ---- errors ------------------------------------------------------------- */
 
-/* Never NULL; valid until the next call on the client. */
+/* Of the last call: a later one that succeeds clears it. Never NULL; valid until
+   the client is closed. */
 COMPSHARE_API const compshare_error *compshare_last_error(const compshare *client);
 /* One line for a person: what failed, why, RetCode, request id, and whether the
-   outcome is unknown. Returns buf. */
+   outcome of an action that changes something is unknown. Returns buf. */
 COMPSHARE_API const char *compshare_error_text(const compshare *client, char *buf, size_t cap);
 /* "COMPSHARE_E_TIMEOUT"; for an unknown status "COMPSHARE_E_?". */
 COMPSHARE_API const char *compshare_status_name(int status);
@@ -450,8 +452,9 @@ typedef struct compshare_instance {
     int64_t stop_time;          /* when it will be stopped; 0: no timed shutdown */
 } compshare_instance;
 
-/* Which instance a typed call is about. region, zone and project_id may be NULL:
-   the configuration's are used; then, for region, zone without its -NN. */
+/* Which instance a typed call is about. NULL or "": the configuration's is used.
+   Where neither has a region, a call that needs one takes the zone without its
+   -NN. */
 typedef struct compshare_target {
     const char *uhost_id, *region, *zone, *project_id;
 } compshare_target;
@@ -546,7 +549,9 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#ifndef __OpenBSD__
 #include <sys/random.h>
+#endif
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -665,6 +670,7 @@ extern "C" {
 
 /* Trust. A peer chooses its chain before it is trusted: bound the work. */
 #define COMPSHARE__CHAIN_MAX 8              /* certificates looked up in one chain */
+#define COMPSHARE__RSA_MIN 256              /* bytes of a modulus: 2,048 bits */
 #define COMPSHARE__BUNDLE_MAX (8u << 20)    /* bytes of a bundle */
 #define COMPSHARE__DN_MAX 512               /* bytes of a root's name; 213 in Debian's bundle */
 #define COMPSHARE__DER_PREFIX 1280          /* enough DER to reach the subject */
@@ -677,11 +683,11 @@ extern "C" {
 
 #define COMPSHARE__REPLY_MIN 12288u         /* smallest reply area: the widest instance takes 7.1 KB */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
-#define COMPSHARE__STEP_READS 32            /* reads in one compshare_step before it returns */
+#define COMPSHARE__STEP_READS 64            /* reads or writes before the deadline is looked at */
 
-/* Bytes of stack overwritten after a call: what BearSSL's handshake and SHA-1
-   use below compshare_step (5.8 KB measured on x86-64, under 4 KB on ARM). */
-#define COMPSHARE__STACK (sizeof(void *) > 4 ? 5632 : 3584)
+/* Bytes of stack overwritten before a call returns: what an optimised BearSSL
+   handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. */
+#define COMPSHARE__STACK (sizeof(void *) > 4 ? 6144 : 4096)
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
 
@@ -708,11 +714,12 @@ static compshare__text compshare__text_into(char *buf, size_t cap)
     return t;
 }
 
-/* Appends what fits; the text stays NUL-terminated. */
+/* Appends what fits, in whole UTF-8 characters; the text stays NUL-terminated. */
 static void compshare__text_bytes(compshare__text *t, const char *src, size_t len)
 {
     size_t room = t->cap > 0 ? t->cap - 1 - t->len : 0;
-    if (len > room) len = room;
+    if (len > room)
+        for (len = room; len > 0 && ((unsigned char)src[len] & 0xC0) == 0x80; len--) {}
     if (len == 0) return;
     memcpy(t->ptr + t->len, src, len);
     t->len += len;
@@ -1054,6 +1061,7 @@ static void compshare__sign(compshare__params *set, const char *private_key)
     }
     set->signature[40] = '\0';
     compshare__bytes_wipe(&sha1, sizeof sha1);
+    compshare__bytes_wipe(hash, sizeof hash);
     compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, "Signature", set->signature);
 }
 
@@ -1356,7 +1364,7 @@ static void compshare__http_content_type(compshare__http *h, compshare_view v)
 {
     size_t i;
     for (i = 0; i < v.len && i + 1 < sizeof h->content_type && v.ptr[i] != ';' && v.ptr[i] != ' ' && v.ptr[i] != '\t'; i++)
-        h->content_type[i] = compshare__bytes_lower(v.ptr[i]);
+        h->content_type[i] = v.ptr[i] > 0x20 && v.ptr[i] < 0x7F ? compshare__bytes_lower(v.ptr[i]) : '?';
     h->content_type[i] = '\0';
 }
 
@@ -2330,6 +2338,7 @@ static bool compshare__trust_key(compshare__trust *t, br_x509_pkey *to)
     if (pkey == NULL) return false;
     *to = *pkey;
     if (pkey->key_type == BR_KEYTYPE_RSA) {
+        if (pkey->key.rsa.nlen < COMPSHARE__RSA_MIN) return false;
         if (pkey->key.rsa.nlen + pkey->key.rsa.elen > sizeof t->key[0]) return false;
         memcpy(key, pkey->key.rsa.n, pkey->key.rsa.nlen);
         memcpy(key + pkey->key.rsa.nlen, pkey->key.rsa.e, pkey->key.rsa.elen);
@@ -2343,19 +2352,30 @@ static bool compshare__trust_key(compshare__trust *t, br_x509_pkey *to)
     return true;
 }
 
-/* The certificate at `offset` bears the name looked for: decode it into a slot. */
+static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
+{
+    br_sha256_update((br_sha256_context *)sha256, buf, len);
+}
+
+/* The certificate at `offset` bears the name looked for: decode it into a slot.
+   Its name is hashed once more, in case the file changed in between. */
 static void compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn, size_t dn_len)
 {
     br_x509_trust_anchor *anchor = &t->anchor[t->filled];
+    unsigned char hash[br_sha256_SIZE];
+    br_sha256_context sha256;
     size_t n;
     if (t->filled == 2) { t->trouble = COMPSHARE__TRUST_THREE; return; }
     if (dn_len > COMPSHARE__DN_MAX) { t->trouble = COMPSHARE__TRUST_UNUSABLE; return; }
     memcpy(t->dn[t->filled], t->der + dn, dn_len);
-    br_x509_decoder_init(&t->decoder, 0, NULL);
+    br_sha256_init(&sha256);
+    br_x509_decoder_init(&t->decoder, compshare__trust_hash, &sha256);
     compshare__pem_seek(&t->pem, offset);
     while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0)
         br_x509_decoder_push(&t->decoder, t->der, n);
-    if (br_x509_decoder_last_error(&t->decoder) != 0 || !compshare__trust_key(t, &anchor->pkey)) {
+    br_sha256_out(&sha256, hash);
+    if (br_x509_decoder_last_error(&t->decoder) != 0 || memcmp(hash, t->looked_up, sizeof hash) != 0
+        || !compshare__trust_key(t, &anchor->pkey)) {
         t->trouble = COMPSHARE__TRUST_UNUSABLE;
         return;
     }
@@ -2378,11 +2398,12 @@ static void compshare__trust_empty_slots(compshare__trust *t)
     t->filled = 0;
 }
 
-/* Fills the slots with the roots whose subject hashes to `name`. */
-static void compshare__trust_scan(compshare__trust *t, const unsigned char *name)
+/* Fills the slots with the roots whose subject hashes to `looked_up`. */
+static void compshare__trust_scan(compshare__trust *t)
 {
     size_t certificates = 0, start, end, len;
     compshare__trust_empty_slots(t);
+    t->trouble = COMPSHARE__TRUST_FINE;
     compshare__pem_seek(&t->pem, 0);
     while (compshare__pem_find(&t->pem)) {
         uint64_t offset = t->pem.base + t->pem.at;
@@ -2395,7 +2416,7 @@ static void compshare__trust_scan(compshare__trust *t, const unsigned char *name
         br_sha256_init(&sha256);
         br_sha256_update(&sha256, t->der + start, end - start);
         br_sha256_out(&sha256, hash);
-        if (memcmp(hash, name, sizeof hash) == 0) compshare__trust_take(t, offset, start, end - start);
+        if (memcmp(hash, t->looked_up, sizeof hash) == 0) compshare__trust_take(t, offset, start, end - start);
     }
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
@@ -2411,7 +2432,7 @@ static void compshare__trust_look_up(compshare__trust *t)
     if (t->lookups > 0 && memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
     if (t->lookups++ >= COMPSHARE__CHAIN_MAX) { compshare__trust_empty_slots(t); return; }
     memcpy(t->looked_up, name, sizeof t->looked_up);
-    compshare__trust_scan(t, name);
+    compshare__trust_scan(t);
 }
 
 /* ---- br_x509_class: everything is br_x509_minimal's, but for the last byte ---- */
@@ -2482,7 +2503,7 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     br_x509_minimal_set_hash(&t->minimal, br_sha256_ID, &br_sha256_vtable);
     br_x509_minimal_set_hash(&t->minimal, br_sha384_ID, &br_sha384_vtable);
     br_x509_minimal_set_hash(&t->minimal, br_sha512_ID, &br_sha512_vtable);
-    br_x509_minimal_set_minrsa(&t->minimal, 256);
+    br_x509_minimal_set_minrsa(&t->minimal, COMPSHARE__RSA_MIN);
     /* days since year 0; BearSSL's own clock would be 32 bits wide on some systems */
     br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + 719528), (uint32_t)(now % 86400));
     t->pem.read = read;
@@ -2649,6 +2670,7 @@ static int compshare__tls_pull(compshare__tls *t)
     size_t want, have = t->rx_len - t->rx_at;
     unsigned char *dst = br_ssl_engine_recvrec_buf(&t->client.eng, &want);
     ptrdiff_t n;
+    if (dst == NULL) return COMPSHARE_E_TLS;    /* it waits for room that a shared buffer never gets */
     if (have == 0) {
         bool direct = want >= sizeof t->rx;
         n = compshare__tls_recv(t, direct ? dst : t->rx, direct ? want : sizeof t->rx);
@@ -2668,10 +2690,12 @@ static int compshare__tls_pull(compshare__tls *t)
 }
 
 /* Runs the engine until application data can be sent or read, as `target`
-   (BR_SSL_SENDAPP or BR_SSL_RECVAPP) says. */
+   (BR_SSL_SENDAPP or BR_SSL_RECVAPP) says; COMPSHARE_PENDING when a peer keeps it
+   busy without that, so that the deadline is looked at. */
 static int compshare__tls_pump(compshare__tls *t, unsigned target)
 {
-    for (;;) {
+    int turns;
+    for (turns = 0; turns < COMPSHARE__STEP_READS; turns++) {
         unsigned state = br_ssl_engine_current_state(&t->client.eng);
         int r;
         if (state & BR_SSL_CLOSED) {
@@ -2684,6 +2708,7 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t);
         if (r != COMPSHARE_OK) return r;
     }
+    return COMPSHARE_PENDING;
 }
 
 /* ---- the channel: what `drive` uses, encrypted or not ---- */
@@ -2735,8 +2760,8 @@ static int compshare__tls_flush(compshare__tls *t)
     return r == COMPSHARE_OK ? compshare__tls_drain(t) : r;
 }
 
-/* Whether the peer has begun to send: looked for only while sending is stuck or
-   a request needs more than one record. */
+/* Whether the peer has begun to send, or ended: looked for only while sending is
+   stuck or a request needs more than one record. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
     ptrdiff_t n;
@@ -2744,7 +2769,7 @@ static bool compshare__tls_peer_speaks(compshare__tls *t)
     n = compshare__tls_recv(t, t->rx, sizeof t->rx);
     t->rx_at = 0;
     t->rx_len = n > 0 ? (size_t)n : 0;
-    return n > 0;
+    return n != COMPSHARE_WANT_READ && n != COMPSHARE_WANT_WRITE;
 }
 
 /* Gives up what has not been sent, so that the reply can be read. */
@@ -2830,7 +2855,7 @@ typedef struct compshare__meaning {
 static const char *compshare__tls_meaning(int code)
 {
     static const compshare__meaning rows[] = {
-        { BR_ERR_UNSUPPORTED_VERSION, "the peer does not speak TLS on this port" },
+        { BR_ERR_UNSUPPORTED_VERSION, "the peer does not speak TLS on this port, or only a version older than 1.2" },
         { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: do not set COMPSHARE_SMALL_RECORDS for it" },
         { BR_ERR_BAD_MAC, "a TLS record was corrupted on the way" },
         { BR_ERR_NO_RANDOM, "no entropy for TLS" },
@@ -2922,11 +2947,11 @@ static int64_t compshare__posix_unix_time(void *user)
 static int compshare__posix_entropy(void *user, void *dst, size_t len)
 {
     (void)user;
-#ifdef __APPLE__
+#if defined(__APPLE__) || defined(__OpenBSD__)
     return getentropy(dst, len);
 #else
-    for (;;) {
-        ssize_t n = getrandom(dst, len, 0);
+    for (;;) {                  /* an unseeded machine is an error, not a wait */
+        ssize_t n = getrandom(dst, len, GRND_NONBLOCK);
         if (n == (ssize_t)len) return 0;
         if (n >= 0 || errno != EINTR) return -1;
     }
@@ -3272,9 +3297,9 @@ struct compshare {
     bool connected;
     bool reused;                /* this exchange began on a kept connection */
     bool resent;                /* the one reconnection has been used up */
-    bool head_written, flushing;
+    bool head_written, flushing, send_failed;
     bool replied;               /* a byte of the reply has come */
-    bool sent;                  /* bytes of the request have left, on any connection */
+    bool lost;                  /* an earlier sending of this request got no answer */
     bool definite;              /* a RetCode has settled what happened */
     bool body_cut;              /* an error body was too long to keep */
     bool more;                  /* a step stopped although it could go on */
@@ -3294,11 +3319,11 @@ static uint64_t compshare__drive_now(const compshare *c)
     return c->config.monotonic_ms(c->config.user);
 }
 
-/* Seconds since 1970, kept within what sums and BearSSL's day count can take. */
+/* Seconds since 1970; what sums and BearSSL's day count cannot take becomes 0. */
 static int64_t compshare__drive_unix_time(const compshare *c)
 {
-    int64_t now = c->config.unix_time(c->config.user), latest = (int64_t)INT32_MAX * 86400;
-    return now < 0 ? 0 : now > latest ? latest : now;
+    int64_t now = c->config.unix_time(c->config.user);
+    return now > 0 && now / 86400 < INT32_MAX ? now : 0;
 }
 
 /* The server's clock, carried on by the monotonic one; 0 if not known. */
@@ -3327,11 +3352,16 @@ static int compshare__drive_stage(const compshare *c)
 }
 
 /* Sets status and stage; the caller writes the sentence into what it returns. */
-static compshare__text compshare__fail_text(compshare *c, int status)
+static compshare__text compshare__fail_at(compshare *c, int status, int stage)
 {
     c->error.status = status;
-    c->error.stage = compshare__drive_stage(c);
+    c->error.stage = stage;
     return compshare__text_into(c->error.detail, sizeof c->error.detail);
+}
+
+static compshare__text compshare__fail_text(compshare *c, int status)
+{
+    return compshare__fail_at(c, status, compshare__drive_stage(c));
 }
 
 static int compshare__fail(compshare *c, int status, const char *sentence)
@@ -3341,17 +3371,10 @@ static int compshare__fail(compshare *c, int status, const char *sentence)
     return status;
 }
 
-/* The same for a reply that was good HTTP and JSON, and is refused by its reader. */
-static compshare__text compshare__fail_late_text(compshare *c, int status)
-{
-    c->error.status = status;
-    c->error.stage = COMPSHARE_STAGE_JUDGE;
-    return compshare__text_into(c->error.detail, sizeof c->error.detail);
-}
-
+/* A reply that was good HTTP and JSON, refused by its reader. */
 static int compshare__fail_late(compshare *c, int status, const char *sentence)
 {
-    compshare__text t = compshare__fail_late_text(c, status);
+    compshare__text t = compshare__fail_at(c, status, COMPSHARE_STAGE_JUDGE);
     compshare__text_put(&t, sentence);
     return status;
 }
@@ -3475,6 +3498,7 @@ static void compshare__drive_disconnect(compshare *c)
     c->io.close(c->io.user);
     compshare__drive_close_bundle(c);
     compshare__tls_clear(&c->tls);
+    compshare__bytes_wipe(&c->tls.client, sizeof c->tls.client);
     c->connected = false;
 }
 
@@ -3495,7 +3519,7 @@ static int compshare__drive_prepare_trust(compshare *c)
     if (c->tls.now < COMPSHARE__EARLIEST_TIME) {
         t = compshare__fail_text(c, COMPSHARE_E_CLOCK);
         compshare__text_put(&t, "this machine's clock reads ");
-        compshare__text_time(&t, c->tls.now);
+        compshare__text_time(&t, c->config.unix_time(c->config.user));
         compshare__text_put(&t, ", which cannot be: no certificate can be checked by it");
         return COMPSHARE_E_CLOCK;
     }
@@ -3635,7 +3659,7 @@ static int compshare__drive_begin(compshare *c)
     if (r != COMPSHARE_OK) return r;
     compshare__http_init(&c->http);
     memset(&c->encoder, 0, sizeof c->encoder);
-    c->head_written = c->flushing = c->replied = c->body_cut = false;
+    c->head_written = c->flushing = c->send_failed = c->replied = c->body_cut = false;
     c->body_at = c->body_len = 0;
     if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
     c->reused = c->connected && compshare__tls_alive(&c->tls);
@@ -3676,9 +3700,11 @@ static int compshare__drive_send_trouble(compshare *c, int r)
         return compshare__drive_stop_sending(c);
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection while the request was sent");
-    if (r == COMPSHARE_E_IO && c->tls.sent) return compshare__drive_stop_sending(c);
-    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "sending to ", " failed");
-    return r;
+    if (r != COMPSHARE_E_IO) return r;
+    (void)compshare__fail_host(c, r, "sending to ", " failed");
+    if (!c->tls.sent) return r;
+    c->send_failed = true;      /* what the peer has said already may tell why */
+    return compshare__drive_stop_sending(c);
 }
 
 /* The head and as much of the body as fits make one record; then the next. */
@@ -3837,9 +3863,10 @@ static int compshare__drive_receive(compshare *c)
         const unsigned char *src;
         size_t len;
         int r;
-        if (reads == COMPSHARE__STEP_READS) { c->more = true; return COMPSHARE_PENDING; }
+        if (reads == COMPSHARE__STEP_READS) return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->tls, &src, &len);
-        if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
+        if (r == COMPSHARE_WANT_READ && c->send_failed) return COMPSHARE_E_IO;
+        if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
         if (r != COMPSHARE_OK) return compshare__drive_receive_end(c, r);
         c->replied = true;
         if ((r = compshare__drive_feed(c, src, len)) != COMPSHARE_OK) return r;
@@ -3853,7 +3880,7 @@ static int compshare__drive_receive(compshare *c)
 static bool compshare__judge_transient(int code)
 {
     static const int codes[] = {
-        110, 120, 130, 150, 153, 8357, 8433, 8434, 8438, 8441, 8498, 8510, 8520, 8580, 8903, 226604, 226609, 226619, 226622
+        110, 120, 130, 150, 153, 8357, 8433, 8434, 8438, 8441, 8498, 8510, 8520, 8580, 8903, 8964, 226604, 226609, 226619, 226622
     };
     size_t i;
     for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
@@ -3932,7 +3959,7 @@ static int compshare__judge_status(compshare *c)
 /* Whether an action that answers with CSV has done so. */
 static bool compshare__judge_is_csv(const compshare *c)
 {
-    static const char *const types[] = { "text/csv", "application/csv", "application/octet-stream", "application/vnd.ms-excel", "text/plain" };
+    static const char *const types[] = { "text/csv", "application/csv", "application/octet-stream", "application/vnd.ms-excel" };
     size_t i = compshare__json_bom(c->area, c->body_len);
     while (i < c->body_len && compshare__json_is_space(c->area[i])) i++;
     if (!c->request.csv || i == c->body_len || c->area[i] == '{') return false;
@@ -3952,9 +3979,11 @@ static int compshare__judge(compshare *c)
     }
     if (c->http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
     if (!compshare__drive_is_2xx(c)) return compshare__judge_status(c);
-    if (compshare__judge_is_csv(c)) { c->definite = true; return COMPSHARE_OK; }
-    if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
-    if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, reason);
+    if (!compshare__judge_is_csv(c)) {
+        if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
+        if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, reason);
+    }
+    if (code == 0 && c->tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
     c->definite = !compshare__judge_timeout_code(code);
     if (code != 0) {
         c->error.ret_code = code;
@@ -3982,7 +4011,7 @@ static bool compshare__drive_may_reconnect(const compshare *c, int r)
 static void compshare__drive_reconnect(compshare *c)
 {
     compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
-    c->sent = c->sent || c->tls.sent;
+    c->lost = c->tls.sent;
     c->resent = true;
     c->error.status = c->error.stage = c->error.sys_errno = c->error.tls_code = 0;
     c->error.detail[0] = '\0';
@@ -4026,18 +4055,21 @@ static int compshare__drive_work(compshare *c)
     }
 }
 
-static bool compshare__drive_is_late(const compshare *c)
+/* When the current phase must be over. */
+static uint64_t compshare__drive_due(const compshare *c)
 {
-    bool connecting = c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE;
-    return compshare__drive_now(c) >= (connecting ? c->connect_deadline : c->deadline);
+    return c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE ? c->connect_deadline : c->deadline;
 }
 
 /* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
 static int compshare__drive_advance(compshare *c)
 {
     for (;;) {
-        int r = compshare__drive_is_late(c) ? compshare__fail_timeout(c) : compshare__drive_work(c);
-        if (r == COMPSHARE_PENDING) return r;
+        int r = compshare__drive_now(c) >= compshare__drive_due(c) ? compshare__fail_timeout(c) : compshare__drive_work(c);
+        if (r == COMPSHARE_PENDING) {
+            c->more = true;
+            return r;
+        }
         if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) {
             c->wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
             if (c->phase == COMPSHARE__PHASE_SEND) c->wants |= COMPSHARE_READ;
@@ -4055,8 +4087,7 @@ static int compshare__drive_advance(compshare *c)
 static void compshare__drive_finish(compshare *c, int status)
 {
     bool complete = c->http.state == COMPSHARE__HTTP_DONE;
-    c->sent = c->sent || c->tls.sent;
-    c->error.outcome_unknown = status != COMPSHARE_OK && c->sent && !c->definite;
+    c->error.outcome_unknown = status != COMPSHARE_OK && (c->lost || (c->tls.sent && !c->definite));
     c->error.http_status = c->http.status;
     memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
     if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
@@ -4077,7 +4108,8 @@ static int compshare__drive_request(compshare *c)
     memset(&c->request, 0, sizeof c->request);
     compshare__drive_forget_values(c);
     compshare__http_init(&c->http);
-    c->sent = c->tls.sent = c->definite = c->replied = c->resent = c->more = false;
+    c->body_at = c->body_len = 0;
+    c->lost = c->tls.sent = c->definite = c->replied = c->resent = c->more = false;
     c->phase = COMPSHARE__PHASE_BEGIN;
     r = c->task.step->begin(c);
     return r == COMPSHARE_OK ? compshare__drive_sign(c) : r;
@@ -4152,14 +4184,15 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     (void)compshare__fail(c, status, why);
     c->http.state = COMPSHARE__HTTP_FAILED;
     compshare__drive_finish(c, status);
+    if (c->task.step->end != NULL) (void)c->task.step->end(c, status);    /* empties half-filled results */
+    compshare__bytes_wipe_stack();
     return compshare__task_end(c, status);
 }
 
 /* Milliseconds until the next step is due although nothing became ready. */
 static uint32_t compshare__task_timeout_ms(const compshare *c)
 {
-    bool connecting = c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE;
-    uint64_t now = compshare__drive_now(c), due = connecting ? c->connect_deadline : c->deadline;
+    uint64_t now = compshare__drive_now(c), due = compshare__drive_due(c);
     if (c->more || c->wants == 0) return 0;
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due) due = c->posix.share;
@@ -4511,6 +4544,13 @@ static compshare_action compshare__action_find(const char *name)
     return compshare__action_row(row);
 }
 
+/* An action that is not in the table may do anything. */
+static bool compshare__action_may_change(const char *name)
+{
+    compshare_action a = compshare__action_find(name);
+    return a.name == NULL || a.mutating;
+}
+
 /* ---- generic call ---- */
 
 static int compshare__call_begin(compshare *c)
@@ -4525,10 +4565,10 @@ static const compshare__step compshare__call_steps[] = { { compshare__call_begin
 
 /* What every typed call sets; none of them takes the configuration's defaults
    blindly, because each knows which it needs. */
-static void compshare__typed_request(compshare *c, const char *action, bool repeatable)
+static void compshare__typed_request(compshare *c, const char *action)
 {
     c->request.action = action;
-    c->request.repeatable = repeatable;
+    c->request.repeatable = compshare__action_find(action).retry == COMPSHARE_RETRY_ALWAYS;
     c->request.params = c->task.params;
 }
 
@@ -4541,7 +4581,7 @@ static void compshare__typed_put(compshare *c, compshare_param param)
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
     compshare__text t;
-    if (value != NULL && value[0] != '\0') {
+    if (value != NULL) {
         compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
         return COMPSHARE_OK;
     }
@@ -4562,9 +4602,11 @@ static void compshare__zone_region(const char *zone, char *region, size_t cap)
     compshare__text_bytes(&t, zone, len - 1);
 }
 
+/* The first that is given: "" counts as not given. */
 static const char *compshare__first_of(const char *a, const char *b)
 {
-    return a != NULL && a[0] != '\0' ? a : b;
+    if (a != NULL && a[0] != '\0') return a;
+    return b != NULL && b[0] != '\0' ? b : NULL;
 }
 
 /* Region, Zone, ProjectId and UHostId of an action that changes one instance. */
@@ -4575,9 +4617,9 @@ static int compshare__typed_target(compshare *c, bool zone_required)
     int r;
     if (region == NULL && zone != NULL) {
         compshare__zone_region(zone, c->task.region, sizeof c->task.region);
-        region = c->task.region;
+        region = compshare__first_of(c->task.region, NULL);
     }
-    if ((r = compshare__typed_id(c, "UHostId", t->uhost_id, true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "UHostId", compshare__first_of(t->uhost_id, NULL), true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
     return compshare__typed_id(c, "ProjectId", compshare__first_of(t->project_id, c->config.project_id), true);
@@ -4593,19 +4635,20 @@ static bool compshare__read_member(const compshare__tree *tree, const char *key,
     return hits <= 1;
 }
 
-/* Text that is compared or sent on: whole, without control characters. */
+/* Text that is compared or sent on: whole, and nothing unsafe in it. */
 static bool compshare__read_exact(const compshare__tree *tree, const char *key, char *buf, size_t cap)
 {
     uint32_t at;
-    size_t len, i;
+    compshare_view raw, rest;
+    unsigned char c[4];
+    bool safe = true;
     buf[0] = '\0';
     if (!compshare__read_member(tree, key, &at)) return false;
     if (at == COMPSHARE__NO_TOKEN) return true;
     if (compshare__json_type(tree, at) != COMPSHARE_STRING) return false;
-    len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
-    for (i = 0; i < len && i < cap; i++)
-        if ((unsigned char)buf[i] < 0x20 || buf[i] == 0x7F) break;
-    if (i == len && len < cap) return true;
+    raw = rest = compshare__json_raw(tree, at);
+    while (safe && rest.len > 0) safe = !compshare__bytes_unsafe(c, compshare__json_char(&rest, c));
+    if (safe && compshare__json_copy(raw, buf, cap, false) < cap) return true;
     buf[0] = '\0';
     return false;
 }
@@ -4710,7 +4753,7 @@ static int compshare__projects_element(void *user, compshare_value element)
 
 static int compshare__projects_begin(compshare *c)
 {
-    compshare__typed_request(c, "GetProjectList", true);
+    compshare__typed_request(c, "GetProjectList");
     c->request.array = "ProjectSet";
     c->request.each = compshare__projects_element;
     c->request.user = c;
@@ -4728,7 +4771,7 @@ static int compshare__projects_end(compshare *c, int status)
     if (status == COMPSHARE_OK && (t->found == 1 || (t->found == 0 && t->seen == 1 && c->config.project_id == NULL))) return status;
     if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
     if (status != COMPSHARE_OK || t->out == NULL) return status;
-    text = compshare__fail_late_text(c, COMPSHARE_E_PROJECT);
+    text = compshare__fail_at(c, COMPSHARE_E_PROJECT, COMPSHARE_STAGE_JUDGE);
     if (t->seen == 0) compshare__text_put(&text, "the account has no project");
     else {
         compshare__text_put(&text, c->config.project_id != NULL ? "project_id is not among the account's projects: "
@@ -4746,7 +4789,7 @@ static const compshare__step compshare__projects_steps[] = { { compshare__projec
 static void compshare__describe_request(compshare *c, compshare_each_fn each)
 {
     const compshare_target *t = &c->task.target;
-    compshare__typed_request(c, "DescribeCompShareInstance", true);
+    compshare__typed_request(c, "DescribeCompShareInstance");
     (void)compshare__typed_id(c, "Region", compshare__first_of(t->region, c->config.region), false);
     (void)compshare__typed_id(c, "ProjectId", compshare__first_of(t->project_id, c->config.project_id), false);
     c->request.array = "UHostSet";
@@ -4771,7 +4814,7 @@ static int compshare__describe_begin(compshare *c)
 {
     compshare__describe_request(c, compshare__describe_element);
     c->task.found = 0;
-    return compshare__typed_id(c, "UHostIds.0", c->task.target.uhost_id, true);
+    return compshare__typed_id(c, "UHostIds.0", compshare__first_of(c->task.target.uhost_id, NULL), true);
 }
 
 static int compshare__describe_end(compshare *c, int status)
@@ -4781,7 +4824,7 @@ static int compshare__describe_end(compshare *c, int status)
     if (status == COMPSHARE_OK && c->task.found == 1) return status;
     memset(c->task.out, 0, sizeof(compshare_instance));
     if (status != COMPSHARE_OK) return status;
-    t = compshare__fail_late_text(c, COMPSHARE_E_NOT_FOUND);
+    t = compshare__fail_at(c, COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE);
     compshare__text_put(&t, "no instance ");
     compshare__text_put(&t, c->task.target.uhost_id);
     compshare__text_put(&t, " in this account, region and project");
@@ -4813,18 +4856,21 @@ static int compshare__each_begin(compshare *c)
 }
 
 /* Another page, unless this one was the last: by TotalCount, which some replies
-   call Total, else by a page that is not full. */
+   call Total; where neither is given, by a page that is not full. */
 static int compshare__each_end(compshare *c, int status)
 {
-    int64_t total;
+    int64_t total = 0;
     uint32_t at;
+    size_t hits;
     status = compshare__typed_status(c, status);
-    if (status != COMPSHARE_OK || c->task.seen == 0) return status;
+    if (status != COMPSHARE_OK) return status;
     c->task.offset += c->task.seen;
-    if (compshare__json_find(&c->tree, 0, "TotalCount", &at) != 1 && compshare__json_find(&c->tree, 0, "Total", &at) != 1)
-        return c->task.seen < COMPSHARE__PAGE ? status : COMPSHARE__AGAIN;
-    if (!compshare__json_int(&c->tree, at, &total)) return compshare__fail_late(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
-    return c->task.offset < total ? COMPSHARE__AGAIN : status;
+    hits = compshare__json_find(&c->tree, 0, "TotalCount", &at);
+    if (hits == 0) hits = compshare__json_find(&c->tree, 0, "Total", &at);
+    if (hits == 0) return c->task.seen < COMPSHARE__PAGE ? status : COMPSHARE__AGAIN;
+    if (hits > 1 || !compshare__json_int(&c->tree, at, &total)) return compshare__fail_late(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
+    if (c->task.offset >= total) return status;
+    return c->task.seen > 0 ? COMPSHARE__AGAIN : compshare__fail_late(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
 }
 
 static const compshare__step compshare__each_steps[] = { { compshare__each_begin, compshare__each_end } };
@@ -4834,7 +4880,7 @@ static const compshare__step compshare__each_steps[] = { { compshare__each_begin
 static int compshare__update_begin(compshare *c)
 {
     int r;
-    compshare__typed_request(c, "UpdateCompShareStopScheduler", true);
+    compshare__typed_request(c, "UpdateCompShareStopScheduler");
     if (c->task.stop_time <= 0) return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->request.stop_time = c->task.stop_time;
@@ -4844,7 +4890,7 @@ static int compshare__update_begin(compshare *c)
 
 static int compshare__delete_begin(compshare *c)
 {
-    compshare__typed_request(c, "DeleteCompShareStopScheduler", true);
+    compshare__typed_request(c, "DeleteCompShareStopScheduler");
     return compshare__typed_target(c, false);
 }
 
@@ -5080,7 +5126,7 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
         compshare__text_put(&t, e->request_id);
         compshare__text_put(&t, ")");
     }
-    if (e->outcome_unknown) compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
+    if (e->outcome_unknown && compshare__action_may_change(e->action)) compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
     return buf;
 }
 

@@ -228,8 +228,8 @@ static void resent_and_refused(void **state)
     harness_expect(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_OK);
     expect_executed(&gateway, DELETE, 2);
     harness_set(&gateway, "drop_after=1&drop_action=" UPDATE);      /* a refusal that is lost, and told the second time */
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, (int64_t)time(NULL) + 3600), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
-    assert_int_equal(last(&h)->ret_code, 8905);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, (int64_t)time(NULL) + 3600), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, true);
+    assert_int_equal(last(&h)->ret_code, 8905);     /* of the second sending: what became of the first, nobody said */
 }
 
 /* The kept connection dies after sending, and no server is there any more: the
@@ -337,25 +337,32 @@ static void steps_equal_calls(void **state)
 }
 
 /* Gives the call up after each number of steps that it takes, with a reply that
-   comes late so that every phase is met. */
+   comes late; again, until every phase has been met: how many steps a handshake
+   takes depends on how its bytes arrive. */
 static void abort_everywhere(void **state)
 {
-    int steps, k, stages[8] = { 0 };
+    int steps = 0, rounds = 0, k, stages[8] = { 0 };
     bool ended = false;
     (void)state;
     harness_set(&gateway, "delay_ms=10");
-    for (steps = 0; !ended && steps < 200; steps++) {
+    while (rounds < 20) {
         compshare_param p = compshare_text("UHostId", "uhost-0001");
         bool was_sent;
         reopen();
         harness_expect(&h, compshare_call_start(h.client, REBOOT, &p, 1), COMPSHARE_OK);
-        for (k = 0; k < steps && !ended; k++) {
+        for (ended = false, k = 0; k < steps && !ended; k++) {
             int r = compshare_step(h.client);
             ended = r != COMPSHARE_PENDING;
             if (!ended) step_wait(h.client);
             else harness_expect(&h, r, COMPSHARE_OK);
         }
-        if (ended) break;
+        steps++;
+        if (ended) {
+            rounds++;
+            steps = 0;
+            if (stages[COMPSHARE_STAGE_CONNECT] + stages[COMPSHARE_STAGE_HANDSHAKE] > 0 && stages[COMPSHARE_STAGE_RECEIVE] > 0) break;
+            continue;
+        }
         was_sent = h.client->tls.sent;
         assert_int_equal(compshare_abort(h.client), COMPSHARE_E_ABORTED);
         assert_int_equal(last(&h)->status, COMPSHARE_E_ABORTED);

@@ -330,8 +330,9 @@ static void test_no_allocation(void **state)
 
 typedef struct secrets {
     char signature[48];
-    unsigned char master[48];
-    bool has_master;
+    unsigned char master[48], keys[40];     /* keys: of both directions, or their beginning */
+    bool has_master, sha384;
+    unsigned char randoms[64];
 } secrets;
 
 /* Whether `size` bytes in a row of a secret are in memory. */
@@ -378,6 +379,7 @@ static const char *leak(const unsigned char *memory, size_t len, const secrets *
         if (holds_turned(memory, len, digest, 20)) return "the hash state of the signature";
     }
     if (s->has_master && holds_piece(memory, len, s->master, 48, 16)) return "the TLS master secret";
+    if (s->has_master && holds_piece(memory, len, s->keys, sizeof s->keys, 16)) return "TLS keys";
     return NULL;
 }
 
@@ -391,6 +393,12 @@ static void take_signature(const harness_process *gateway, secrets *s)
     json_decref(stats);
 }
 
+static bool session_is_sha384(const compshare *client)
+{
+    int suite = client->tls.client.eng.session.cipher_suite;
+    return suite == BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 || suite == BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
+}
+
 static void take_master(const compshare *client, secrets *s)
 {
     br_ssl_session_parameters session;
@@ -398,6 +406,18 @@ static void take_master(const compshare *client, secrets *s)
     memcpy(s->master, session.master_secret, sizeof s->master);
     s->has_master = true;
     compshare__bytes_wipe(&session, sizeof session);
+    memcpy(s->randoms, client->tls.client.eng.server_random, 32);
+    memcpy(s->randoms + 32, client->tls.client.eng.client_random, 32);
+    s->sha384 = session_is_sha384(client);
+}
+
+/* The keys of the connection, RFC 5246 6.3; away from the stack that is searched. */
+static void derive_keys(secrets *s)
+{
+    br_tls_prf_seed_chunk seed;
+    seed.data = s->randoms;
+    seed.len = sizeof s->randoms;
+    (s->sha384 ? br_tls12_sha384_prf : br_tls12_sha256_prf)(s->keys, sizeof s->keys, s->master, sizeof s->master, "key expansion", 1, &seed);
 }
 
 /* ---- (b) stack ---- */
@@ -532,6 +552,7 @@ static size_t measure_stack(const char *chain)
         for (i = 0; i < 5; i++)
             if (j.status[i] != COMPSHARE_OK) fail_msg("%s: step %u: %s", chain, (unsigned)i, compshare_status_name(j.status[i]));
         take_signature(gateway, &j.found);
+        derive_keys(&j.found);
         what = leak(stack, STACK_SIZE, &j.found);
         if (what != NULL) fail_msg("%s: after compshare_close the stack holds %s", chain, what);
         if (stack_has_hex(stack)) fail_msg("%s: after compshare_close the stack holds what looks like a signature", chain);
@@ -573,6 +594,7 @@ static void test_stack_deep_call(void **state)
         assert_int_equal(j.status[0], COMPSHARE_OK);
         assert_int_equal(j.status[1], COMPSHARE_OK);
         take_signature(gateway, &j.found);
+        derive_keys(&j.found);
         what = leak(stack, STACK_SIZE, &j.found);
         if (what != NULL) fail_msg("called %d KB down: the stack holds %s", levels, what);
         if (stack_has_hex(stack)) fail_msg("called %d KB down: the stack holds what looks like a signature", levels);
@@ -602,6 +624,7 @@ static void test_stack_deep_start(void **state)
         assert_int_equal(j.status[1], COMPSHARE_OK);
         assert_int_equal(j.status[2], COMPSHARE_OK);
         take_signature(gateway, &j.found);
+        derive_keys(&j.found);
         what = leak(stack, STACK_SIZE, &j.found);
         if (what != NULL) fail_msg("started %d KB down: the stack holds %s after compshare_close", levels, what);
     }
@@ -619,6 +642,7 @@ static void test_search_works(void **state)
     memset(&s, 0, sizeof s);
     memcpy(s.signature, hex, sizeof hex);
     for (i = 0; i < 48; i++) s.master[i] = (unsigned char)(200 - i);
+    for (i = 0; i < 40; i++) s.keys[i] = (unsigned char)(100 + i);
     s.has_master = true;
     memset(memory, 0, sizeof memory);
     assert_null(leak(memory, sizeof memory, &s));
@@ -642,6 +666,9 @@ static void test_search_works(void **state)
     memset(memory, 0, sizeof memory);
     memcpy(memory + 50, s.master + 20, 16);
     assert_string_equal(leak(memory, sizeof memory, &s), "the TLS master secret");
+    memset(memory, 0, sizeof memory);
+    memcpy(memory + 51, s.keys + 5, 16);
+    assert_string_equal(leak(memory, sizeof memory, &s), "TLS keys");
 }
 
 /* ---- (c) memory ---- */
@@ -747,6 +774,7 @@ static void check_wiped(harness_client *h, const harness_process *gateway, const
     memset(&s, 0, sizeof s);
     if (h->client->connected) take_master(h->client, &s);
     take_signature(gateway, &s);
+    if (s.has_master) derive_keys(&s);
     assert_true(!s.has_master || leak(h->memory, sizeof h->memory, &s) != NULL);    /* it is there while it is open */
     compshare_close(h->client);
     h->client = NULL;

@@ -511,12 +511,12 @@ static void test_cut_handshakes(void **state)
     server *s = serve_raw("rsa", "", scripts);
     (void)state;
 
-    /* with nothing cut off the handshake succeeds, and then the end is unclear */
+    /* with nothing cut off the handshake succeeds, and then the end comes too early */
     harness_configure(&h, s->process.port);
     harness_open(&h);
-    assert_int_equal(call(&h), COMPSHARE_E_CLOSED);
+    total = (unsigned)call(&h);
+    assert_true((int)total == COMPSHARE_E_CLOSED || (int)total == COMPSHARE_E_IO);
     assert_true(compshare_last_error(h.client)->stage > COMPSHARE_STAGE_HANDSHAKE);
-    assert_true(compshare_last_error(h.client)->outcome_unknown);
     harness_close(&h);
     (void)server_requests(s, 1);
     log = slurp(s->log, NULL);
@@ -686,14 +686,14 @@ static void test_truncation_and_corruption(void **state)
         NULL
     };
     static const struct { const char *name; int status, tls_code; const char *words; } expected[] = {
-        { "body until the end, no close_notify", COMPSHARE_E_CLOSED, 0, "OUTCOME UNKNOWN" },
+        { "body until the end, no close_notify", COMPSHARE_E_CLOSED, 0, "" },
         { "body until close_notify", COMPSHARE_OK, 0, "done" },
-        { "body too short", COMPSHARE_E_CLOSED, 0, "OUTCOME UNKNOWN" },
-        { "body cut off", COMPSHARE_E_CLOSED, 0, "OUTCOME UNKNOWN" },
-        { "corrupted record", COMPSHARE_E_TLS, 7, "corrupted|OUTCOME UNKNOWN" },
-        { "oversized record", COMPSHARE_E_TLS, 5, "broke the TLS protocol|OUTCOME UNKNOWN" },
-        { "plain text inside TLS", COMPSHARE_E_TLS, -1, "OUTCOME UNKNOWN" },
-        { "no reply", COMPSHARE_E_CLOSED, 0, "OUTCOME UNKNOWN" },
+        { "body too short", COMPSHARE_E_CLOSED, 0, "" },
+        { "body cut off", COMPSHARE_E_CLOSED, 0, "" },
+        { "corrupted record", COMPSHARE_E_TLS, 7, "corrupted" },
+        { "oversized record", COMPSHARE_E_TLS, 5, "broke the TLS protocol" },
+        { "plain text inside TLS", COMPSHARE_E_TLS, -1, "" },
+        { "no reply", COMPSHARE_E_CLOSED, 0, "" },
         { "whole body, no close_notify", COMPSHARE_OK, 0, "done" },
     };
     static harness_client h;
@@ -1080,7 +1080,7 @@ static void test_clock(void **state)
         { "2079", INT64_C(3439756800), COMPSHARE_E_CERTIFICATE, "expired|clock, 2079-01-01 00:00:00 UTC" },
         { "9999", INT64_C(253402300799), COMPSHARE_E_CERTIFICATE, "expired|clock, 9999-12-31 23:59:59 UTC" },
         { "after 9999", INT64_C(253402300800), COMPSHARE_E_CERTIFICATE, "expired|clock, 253402300800" },
-        { "huge", INT64_MAX, COMPSHARE_E_CERTIFICATE, "expired|clock, " },
+        { "huge", INT64_MAX, COMPSHARE_E_CLOCK, "clock reads 9223372036854775807|cannot be" },
     };
     static harness_client h;
     server *s = serve_raw("rsa", "", scripts);
@@ -1242,7 +1242,7 @@ static void test_small_records_ignored(void **state)
     assert_int_equal(e->tls_code, 6);
     assert_int_equal(e->stage, COMPSHARE_STAGE_RECEIVE);
     assert_true(e->outcome_unknown);
-    has_words("small records ignored", compshare_error_text(h.client, text, sizeof text), "larger than the record buffer|COMPSHARE_SMALL_RECORDS|OUTCOME UNKNOWN");
+    has_words("small records ignored", compshare_error_text(h.client, text, sizeof text), "larger than the record buffer|COMPSHARE_SMALL_RECORDS");
     harness_close(&h);
 
     harness_configure(&h, s->process.port);     /* the same server, full records */

@@ -511,8 +511,9 @@ static void error_lines(void **state)
     text_is(wanted);
     support_case("JSON");
     (void)call("{\"RetCode\":0");
-    (void)snprintf(wanted, sizeof wanted, "DescribeCompShareInstance: the reply is not valid JSON: it ends too early at byte 12 (content type application/json) (request req-1); %s", unknown);
-    text_is(wanted);
+    (void)snprintf(wanted, sizeof wanted, "DescribeCompShareInstance: the reply is not valid JSON: it ends too early at byte 12 (content type application/json) (request req-1)");
+    text_is(wanted);    /* reading changes nothing, so there is no warning */
+    CHECK(compshare_last_error(client)->outcome_unknown);
     support_case("parameter");
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", &bad, 1), COMPSHARE_E_PARAM);
     text_is("StopCompShareInstance: parameter Region: only A-Z a-z 0-9 . _ - are allowed in it");
@@ -716,7 +717,7 @@ static int raw(const char *action, const char *type, const char *body)
 
 static void csv(void **state)
 {
-    static const char *const types[] = { "text/csv", "Text/CSV; charset=utf-8", "application/csv", "application/octet-stream", "application/vnd.ms-excel", "text/plain" };
+    static const char *const types[] = { "text/csv", "Text/CSV; charset=utf-8", "application/csv", "application/octet-stream", "application/vnd.ms-excel" };
     static const char body[] = "\xEF\xBB\xBF" "order,amount\r\n\"a,b\",1.5\r\n";
     size_t i;
     (void)state;

@@ -1,0 +1,316 @@
+/* Room drive against peers that keep it busy, stop in the middle, or answer too
+   early: over a transport in memory, on an injected clock. */
+
+#define COMPSHARE_IMPLEMENTATION
+#define COMPSHARE_PLAINTEXT
+#include "compshare.h"
+
+#include "support.h"
+
+/* ---- a transport that follows a plan ---- */
+
+static struct plan {
+    const char *reply;          /* handed out by recv */
+    size_t len, at, piece;
+    bool repeat;                /* begin the reply again for ever */
+    int after;                  /* what recv answers when it is used up */
+    size_t send_room;           /* bytes that send takes before it answers send_after */
+    int send_after;
+    size_t sent;
+    char request[16384];
+    unsigned opened, waits;
+    uint64_t now, per_recv;     /* milliseconds that every recv takes */
+} plan;
+
+static int plan_open(void *user, const char *host, uint16_t port)
+{
+    (void)user; (void)host; (void)port;
+    plan.opened++;
+    return COMPSHARE_OK;
+}
+
+static ptrdiff_t plan_send(void *user, const void *src, size_t len)
+{
+    (void)user;
+    if (plan.send_room == 0) return plan.send_after;
+    if (len > plan.send_room) len = plan.send_room;
+    if (plan.sent + len < sizeof plan.request) memcpy(plan.request + plan.sent, src, len);
+    plan.sent += len;
+    plan.request[plan.sent < sizeof plan.request ? plan.sent : sizeof plan.request - 1] = '\0';
+    plan.send_room -= len;
+    return (ptrdiff_t)len;
+}
+
+static ptrdiff_t plan_recv(void *user, void *dst, size_t cap)
+{
+    size_t n = plan.piece != 0 && plan.piece < cap ? plan.piece : cap;
+    (void)user;
+    plan.now += plan.per_recv;
+    if (plan.at == plan.len && plan.repeat) plan.at = 0;
+    if (plan.at == plan.len) return plan.after;
+    if (n > plan.len - plan.at) n = plan.len - plan.at;
+    memcpy(dst, plan.reply + plan.at, n);
+    plan.at += n;
+    return (ptrdiff_t)n;
+}
+
+static int plan_wait(void *user, unsigned want, uint32_t timeout_ms)
+{
+    (void)user; (void)want;
+    plan.now += timeout_ms;
+    plan.waits++;
+    CHECK(plan.waits < 100);
+    return COMPSHARE_OK;
+}
+
+static void plan_close(void *user) { (void)user; }
+static uint64_t plan_monotonic(void *user) { (void)user; return plan.now; }
+static int64_t plan_unix_time(void *user) { (void)user; return 1795442700; }
+static int plan_entropy(void *user, void *dst, size_t len) { (void)user; memset(dst, 7, len); return 0; }
+
+static const compshare_transport transport = { NULL, plan_open, plan_send, plan_recv, plan_wait, plan_close, NULL };
+static unsigned char block[COMPSHARE_MEMORY];
+static compshare *client;
+static compshare_config config;
+
+static void open_at(const char *base_url)
+{
+    memset(&plan, 0, sizeof plan);
+    plan.send_room = SIZE_MAX;
+    plan.now = 1000;
+    memset(&config, 0, sizeof config);
+    config.memory = block;
+    config.memory_size = sizeof block;
+    config.public_key = "public";
+    config.private_key = "private";
+    config.region = "cn-wlcb";
+    config.base_url = base_url;
+    config.ca_pem = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+    config.transport = &transport;
+    config.unix_time = plan_unix_time;
+    config.monotonic_ms = plan_monotonic;
+    config.entropy = plan_entropy;
+    CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+}
+
+static int close_it(void **state)
+{
+    (void)state;
+    compshare_close(client);
+    client = NULL;
+    return 0;
+}
+
+static void reply_is(const char *reply, size_t len)
+{
+    plan.reply = reply;
+    plan.len = len;
+    plan.at = 0;
+}
+
+static void reply_text(const char *text) { reply_is(text, strlen(text)); }
+
+#define OK_REPLY(length, body) "HTTP/1.1 200 OK\r\nContent-Length: " #length "\r\n\r\n" body
+
+static const compshare_error *last(void) { return compshare_last_error(client); }
+
+/* ---- a TLS engine that a peer keeps busy or stuck ---- */
+
+/* A close_notify inside a longer clear record: BearSSL's engine then wants nothing
+   and gives nothing. */
+static void engine_stuck(void **state)
+{
+    (void)state;
+    open_at("https://localhost");
+    reply_is("\x15\x03\x03\x00\x64\x01\x00z", 8);
+    plan.piece = 1;
+    CHECK_NUMBER(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_E_TLS);
+    CHECK_NUMBER(last()->stage, COMPSHARE_STAGE_HANDSHAKE);
+    CHECK(!last()->outcome_unknown);
+}
+
+/* Records without content, for ever: the deadline must still be met. */
+static void engine_flooded(void **state)
+{
+    static const struct { const char *bytes; size_t len; } floods[] = {
+        { "\x16\x03\x03\x00\x00", 5 },                  /* an empty handshake record */
+        { "\x15\x03\x03\x00\x02\x01\x5a", 7 }           /* a warning: user_canceled */
+    };
+    size_t i, k;
+    (void)state;
+    for (i = 0; i < COUNT_OF(floods); i++)
+        for (k = 0; k < 2; k++) {
+            open_at("https://localhost");
+            reply_is(floods[i].bytes, floods[i].len);
+            plan.repeat = true;
+            plan.per_recv = 3;
+            plan.piece = k == 0 ? 1 : 0;
+            support_case("flood %u, pieces of %u", (unsigned)i, (unsigned)plan.piece);
+            CHECK_NUMBER(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_E_TIMEOUT);
+            CHECK(plan.now >= 1000 + 5000 && plan.now < 1000 + 6000);
+            (void)close_it(state);
+        }
+    open_at("https://localhost");
+}
+
+/* In steps, a flood must not hold the caller's loop. */
+static void engine_flooded_in_steps(void **state)
+{
+    (void)state;
+    open_at("https://localhost");
+    reply_is("\x16\x03\x03\x00\x00", 5);
+    plan.repeat = true;
+    CHECK_NUMBER(compshare_call_start(client, "GetProjectList", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    CHECK_NUMBER(compshare_timeout_ms(client), 0);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    CHECK_NUMBER(compshare_abort(client), COMPSHARE_E_ABORTED);
+}
+
+/* ---- requests that break off ---- */
+
+/* Only a part of the request left, and yet there is a success: it belongs to
+   something else. A refusal, on the other hand, is believed. */
+static void success_before_the_request(void **state)
+{
+    (void)state;
+    open_at("http://localhost");
+    plan.send_room = 100;
+    plan.send_after = COMPSHARE_E_IO;
+    reply_text(OK_REPLY(13, "{\"RetCode\":0}"));
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_REPLY);
+    CHECK(last()->outcome_unknown);
+    plan.send_room = 100;
+    reply_text(OK_REPLY(15, "{\"RetCode\":171}"));
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_API);
+    CHECK(!last()->outcome_unknown);
+    CHECK_NUMBER(last()->ret_code, 171);
+    CHECK_NUMBER(plan.opened, 2);
+}
+
+/* Sending fails and nothing is there to read: that is the error, at once. */
+static void sending_fails(void **state)
+{
+    (void)state;
+    open_at("http://localhost");
+    plan.send_room = 100;
+    plan.send_after = COMPSHARE_E_IO;
+    plan.after = COMPSHARE_WANT_READ;
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_IO);
+    CHECK(last()->outcome_unknown);
+    CHECK_NUMBER(plan.waits, 0);
+    plan.send_room = 0;
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_IO);
+    CHECK(!last()->outcome_unknown);
+}
+
+/* The peer has ended its side while sending is stuck: no hot loop. */
+static void stuck_at_the_end(void **state)
+{
+    (void)state;
+    open_at("http://localhost");
+    plan.send_room = 100;
+    plan.send_after = COMPSHARE_WANT_WRITE;
+    plan.after = 0;
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_CLOSED);
+    CHECK(last()->outcome_unknown);
+    CHECK_NUMBER(plan.waits, 0);
+}
+
+/* The first sending got no answer, the second a refusal: the first may have run. */
+static void lost_then_refused(void **state)
+{
+    (void)state;
+    open_at("http://localhost");
+    reply_text(OK_REPLY(13, "{\"RetCode\":0}"));
+    plan.after = COMPSHARE_WANT_READ;
+    CHECK_NUMBER(compshare_call(client, "DeleteCompShareStopScheduler", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_call_start(client, "DeleteCompShareStopScheduler", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);    /* sent on the kept connection */
+    CHECK_NUMBER(plan.opened, 1);
+    plan.after = 0;                                             /* which now turns out to be dead */
+    plan.piece = 1;
+    do {
+        if (plan.opened == 2 && plan.at == plan.len) reply_text(OK_REPLY(15, "{\"RetCode\":153}"));
+    } while (compshare_step(client) == COMPSHARE_PENDING);
+    CHECK_NUMBER(plan.opened, 2);
+    CHECK(last()->status == COMPSHARE_E_API || last()->status == COMPSHARE_E_CLOSED);
+    CHECK(last()->outcome_unknown);
+}
+
+/* ---- results and texts ---- */
+
+static void nothing_half_filled(void **state)
+{
+    static const char half[] = OK_REPLY(500, "{\"UHostSet\":[{\"UHostId\":\"uhost-1\",\"SchedulerStopTime\":1900000000}],");
+    compshare_instance instance;
+    compshare_target target = { "uhost-1", NULL, NULL, NULL };
+    (void)state;
+    open_at("http://localhost");
+    reply_text(half);
+    plan.after = COMPSHARE_WANT_READ;
+    CHECK_NUMBER(compshare_describe_instance_start(client, &target, &instance), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    CHECK_TEXT(instance.uhost_id, "uhost-1");                   /* provisional */
+    CHECK_NUMBER(compshare_abort(client), COMPSHARE_E_ABORTED);
+    CHECK_TEXT(instance.uhost_id, "");
+    CHECK_NUMBER(instance.stop_time, 0);
+    CHECK_NUMBER(last()->status, COMPSHARE_E_ABORTED);
+}
+
+static void remote_text_is_clean(void **state)
+{
+    const unsigned char *c;
+    compshare_project project;
+    char text[1024];
+    (void)state;
+    open_at("http://localhost");
+    reply_text("HTTP/1.1 200 OK\r\nContent-Type: \x1b]0;pwn\x07\x1b[2J\x9b\r\nContent-Length: 1\r\n\r\nx");
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_JSON);
+    for (c = (const unsigned char *)compshare_error_text(client, text, sizeof text); *c != '\0'; c++) CHECK(*c >= 0x20 && *c < 0x7F);
+    reply_text(OK_REPLY(72, "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org\\u009b31m\"},{\"ProjectId\":\"b\"}]}"));
+    plan.after = 0;
+    CHECK(compshare_get_project_list(client, &project, NULL, NULL) != COMPSHARE_OK);
+    reply_text(OK_REPLY(73, "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org\\u202e31m\"},{\"ProjectId\":\"b\"}]} "));
+    CHECK_NUMBER(compshare_get_project_list(client, &project, NULL, NULL), COMPSHARE_E_REPLY);
+    CHECK_TEXT(project.project_id, "");
+}
+
+static void nothing_left_of_the_last_reply(void **state)
+{
+    compshare_param bad = compshare_text("Signature", "x");
+    (void)state;
+    open_at("http://localhost");
+    reply_text(OK_REPLY(13, "{\"RetCode\":0}"));
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_body(client).len, 13);
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", &bad, 1), COMPSHARE_E_PARAM);
+    CHECK_NUMBER(compshare_body(client).len, 0);
+    CHECK_NUMBER(compshare_type(compshare_reply(client)), COMPSHARE_NONE);
+}
+
+/* An empty setting, as from an empty environment variable, is none. */
+static void empty_defaults(void **state)
+{
+    (void)state;
+    open_at("http://localhost");
+    (void)close_it(state);
+    config.region = config.zone = config.project_id = "";
+    CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+    reply_text(OK_REPLY(13, "{\"RetCode\":0}"));
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
+    CHECK(strstr(plan.request, "Region") == NULL && strstr(plan.request, "Zone") == NULL && strstr(plan.request, "ProjectId") == NULL);
+    CHECK(strstr(plan.request, "Action=StopCompShareInstance&") != NULL);
+}
+
+#define T(name) cmocka_unit_test_teardown(name, close_it)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(engine_stuck), T(engine_flooded), T(engine_flooded_in_steps), T(success_before_the_request), T(sending_fails),
+        T(stuck_at_the_end), T(lost_then_refused), T(nothing_half_filled), T(remote_text_is_clean),
+        T(nothing_left_of_the_last_reply), T(empty_defaults)
+    };
+    return cmocka_run_group_tests_name("drive", tests, NULL, NULL);
+}
