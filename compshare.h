@@ -465,7 +465,8 @@ typedef int (*compshare_instance_fn)(void *user, const compshare_instance *insta
 /* GetProjectList. *chosen becomes the default project (IsDefault), else the only
    one; otherwise COMPSHARE_E_PROJECT lists them. each (may be NULL) sees all of
    them; chosen may be NULL too. */
-COMPSHARE_API int compshare_get_project_list(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user);
+COMPSHARE_API int compshare_get_project_list(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user);
 
 /* DescribeCompShareInstance for exactly target->uhost_id (compared whole, never
    "the first one"). COMPSHARE_E_NOT_FOUND if the reply lacks it. target->zone is
@@ -476,7 +477,8 @@ COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare
    memory at a time. element is the whole JSON object of the instance. filter
    (may be NULL) narrows by region, zone and project_id. An instance that moves
    across a page border while the list is read may be seen twice. */
-COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user);
+COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user);
 
 /* UpdateCompShareStopScheduler: stop the instance at stop_time; replaces an
    earlier plan. A stop_time under 300 s ahead is refused before anything is sent
@@ -491,9 +493,12 @@ COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const comps
 
 /* The same in steps: finish with compshare_step. Everything that target points
    to is borrowed until then, and so are the results. */
-COMPSHARE_API int compshare_get_project_list_start(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user);
-COMPSHARE_API int compshare_describe_instance_start(compshare *client, const compshare_target *target, compshare_instance *instance);
-COMPSHARE_API int compshare_each_instance_start(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user);
+COMPSHARE_API int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user);
+COMPSHARE_API int compshare_describe_instance_start(compshare *client, const compshare_target *target,
+    compshare_instance *instance);
+COMPSHARE_API int compshare_each_instance_start(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user);
 COMPSHARE_API int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time);
 COMPSHARE_API int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target);
 
@@ -556,7 +561,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <time.h>
 #include <unistd.h>
 #ifndef AI_PASSIVE
-#error "compshare.h: a system header hid POSIX. Include compshare.h with COMPSHARE_IMPLEMENTATION before every system header, or compile that file with -D_POSIX_C_SOURCE=200809L."
+#error "compshare.h: a system header hid POSIX: include compshare.h first, or compile with -D_POSIX_C_SOURCE=200809L"
 #endif
 #endif /* COMPSHARE_NO_SOCKETS */
 
@@ -754,30 +759,30 @@ static void compshare__text_int(compshare__text *t, int64_t number)
     compshare__text_bytes(t, v.ptr, v.len);
 }
 
-/* "2026-11-23 14:05:00 UTC" (Gregorian calendar). */
+/* Days of a month (1 to 12) of the Gregorian calendar; month 0: of the year. */
+static int64_t compshare__bytes_days(int64_t year, int64_t month)
+{
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (month == 0) return leap ? 366 : 365;
+    if (month == 2) return leap ? 29 : 28;
+    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+}
+
+/* "2026-11-23 14:05:00 UTC"; the bare number outside the years 1970 to 9999. */
 static void compshare__text_time(compshare__text *t, int64_t unix_time)
 {
-    const int64_t first = INT64_C(-62135596800), last = INT64_C(253402300799);     /* years 1 and 9999 */
-    int64_t days, second, shifted, era, of_era, year, of_year, month, part[6];
+    int64_t part[6] = { 1970, 1, 0, 0, 0, 0 }, days = unix_time / 86400, n;
     int i;
-    if (unix_time < first || unix_time > last) {
+    if (unix_time < 0 || unix_time > INT64_C(253402300799)) {
         compshare__text_int(t, unix_time);
         return;
     }
-    days = (unix_time >= 0 ? unix_time : unix_time - 86399) / 86400;
-    second = unix_time - days * 86400;
-    shifted = days + 719468;
-    era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-    of_era = shifted - era * 146097;
-    year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    of_year = of_era - (365 * year + year / 4 - year / 100);
-    month = (5 * of_year + 2) / 153;
-    part[2] = of_year - (153 * month + 2) / 5 + 1;
-    part[1] = month < 10 ? month + 3 : month - 9;
-    part[0] = year + era * 400 + (part[1] <= 2 ? 1 : 0);
-    part[3] = second / 3600;
-    part[4] = second / 60 % 60;
-    part[5] = second % 60;
+    for (; days >= (n = compshare__bytes_days(part[0], 0)); part[0]++) days -= n;
+    for (; days >= (n = compshare__bytes_days(part[0], part[1])); part[1]++) days -= n;
+    part[2] = days + 1;
+    part[3] = unix_time % 86400 / 3600;
+    part[4] = unix_time % 3600 / 60;
+    part[5] = unix_time % 60;
     for (i = 0; i < 6; i++) {
         if (i > 0) compshare__text_put(t, i < 3 ? "-" : i == 3 ? " " : ":");
         if (i > 0 && part[i] < 10) compshare__text_put(t, "0");
@@ -959,7 +964,8 @@ static const char *compshare__param_refusal(const compshare_param *p)
         if (compshare__bytes_equal(p->key, reserved[i])) return "the client itself adds it";
     if (p->kind == COMPSHARE__DECIMAL && !compshare__param_is_decimal(p->text))
         return "a decimal is digits, a point and digits that do not end in 0; no exponent";
-    if (p->kind != COMPSHARE__INT && compshare__param_is_identifier(p->key) && !compshare__bytes_word(p->text, strlen(p->text), "._-"))
+    if (p->kind != COMPSHARE__INT && compshare__param_is_identifier(p->key)
+        && !compshare__bytes_word(p->text, strlen(p->text), "._-"))
         return "only A-Z a-z 0-9 . _ - are allowed in it";
     return NULL;
 }
@@ -1253,10 +1259,8 @@ static bool compshare__http_date_form(compshare_view v, const char *form, int64_
 /* Seconds since 1970 UTC, or 0. A two-digit year from 70 on is 19xx. */
 static int64_t compshare__http_date(compshare_view v)
 {
-    static const unsigned char lengths[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    int64_t f[6] = { 0, 0, 0, 0, 0, 0 }, year, month, day;
+    int64_t f[6] = { 0, 0, 0, 0, 0, 0 }, days = -1, i;
     size_t comma = 0;
-    bool leap;
     while (comma < v.len && v.ptr[comma] != ',') comma++;
     if (comma >= 6 && comma <= 9) {     /* a whole weekday's name: RFC 850 */
         v.ptr += comma;
@@ -1266,15 +1270,10 @@ static int64_t compshare__http_date(compshare_view v)
     } else if (!compshare__http_date_form(v, comma == 3 ? "???, 22 111 0000 33:44:55 GMT" : "??? 111 _2 33:44:55 0000", f)) {
         return 0;
     }
-    year = f[0];
-    leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (year < 1970 || f[2] < 1 || f[2] > lengths[f[1] - 1] || (f[1] == 2 && f[2] == 29 && !leap)
-        || f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
-    /* days from 1970 in years that begin in March */
-    month = (f[1] + 9) % 12;
-    year -= month / 10;
-    day = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + f[2] - 1 - 719468;
-    return ((day * 24 + f[3]) * 60 + f[4]) * 60 + f[5];
+    if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1]) || f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
+    for (i = 1970; i < f[0]; i++) days += compshare__bytes_days(i, 0);
+    for (i = 1; i < f[1]; i++) days += compshare__bytes_days(f[0], i);
+    return (((days + f[2]) * 24 + f[3]) * 60 + f[4]) * 60 + f[5];
 }
 
 /* ---- header fields ---- */
@@ -1391,7 +1390,8 @@ static void compshare__http_field(compshare__http *h)
     if (framing && h->value_overflow) compshare__http_fail(h, "a Content-Length or Transfer-Encoding header is too long");
     else if (compshare__http_name_is(h, "content-length")) compshare__http_content_length(h, v);
     else if (compshare__http_name_is(h, "transfer-encoding")) {
-        if (h->has_coding || !compshare__http_is(v, "chunked")) compshare__http_fail(h, "Transfer-Encoding is not exactly \"chunked\"");
+        if (h->has_coding || !compshare__http_is(v, "chunked"))
+            compshare__http_fail(h, "Transfer-Encoding is not exactly \"chunked\"");
         h->has_coding = true;
     }
     else if (compshare__http_name_is(h, "connection")) compshare__http_connection(h, v);
@@ -1481,7 +1481,8 @@ static void compshare__http_line_byte(compshare__http *h, unsigned char c)
 static void compshare__http_name_byte(compshare__http *h, unsigned char c)
 {
     if (c == ':') h->state = COMPSHARE__HTTP_VALUE;
-    else if (!compshare__http_is_tchar(c)) compshare__http_fail(h, "a header name holds a character that is not allowed, or has no colon");
+    else if (!compshare__http_is_tchar(c))
+        compshare__http_fail(h, "a header name holds a character that is not allowed, or has no colon");
     else if (h->name_len < sizeof h->name) h->name[h->name_len++] = compshare__bytes_lower((char)c);
     else h->name[0] = '\0';         /* longer than any name that matters: match none */
 }
@@ -1503,8 +1504,14 @@ static void compshare__http_reason_byte(compshare__http *h, unsigned char c)
 
 static void compshare__http_head_byte(compshare__http *h, unsigned char c)
 {
-    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) { compshare__http_fail(h, "the head or trailer is longer than 32,768 bytes"); return; }
-    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) { compshare__http_fail(h, "a line of the head is longer than 8,192 bytes"); return; }
+    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) {
+        compshare__http_fail(h, "the head or trailer is longer than 32,768 bytes");
+        return;
+    }
+    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) {
+        compshare__http_fail(h, "a line of the head is longer than 8,192 bytes");
+        return;
+    }
     switch (h->state) {
     case COMPSHARE__HTTP_VERSION: compshare__http_version_byte(h, c); break;
     case COMPSHARE__HTTP_CODE: compshare__http_code_byte(h, c); break;
@@ -1611,11 +1618,15 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
 static void compshare__http_end(compshare__http *h, bool orderly)
 {
     if (h->state >= COMPSHARE__HTTP_DONE) return;
-    if (h->state == COMPSHARE__HTTP_TO_CLOSE && orderly) h->state = COMPSHARE__HTTP_DONE;
-    else if (h->state == COMPSHARE__HTTP_TO_CLOSE) compshare__http_fail(h, "the connection was cut: no length was given and no close_notify came");
-    else if (h->state == COMPSHARE__HTTP_VERSION && h->digits == 0) compshare__http_fail(h, "the connection was closed without a reply");
-    else if (h->state < COMPSHARE__HTTP_FIXED && !h->trailer) compshare__http_fail(h, "the connection was closed in the middle of the reply's head");
-    else compshare__http_fail(h, "the connection was closed in the middle of the reply's body");
+    if (h->state == COMPSHARE__HTTP_TO_CLOSE && orderly) {
+        h->state = COMPSHARE__HTTP_DONE;
+        return;
+    }
+    compshare__http_fail(h,
+        h->state == COMPSHARE__HTTP_TO_CLOSE ? "the connection was cut: no length was given and no close_notify came"
+        : h->state == COMPSHARE__HTTP_VERSION && h->digits == 0 ? "the connection was closed without a reply"
+        : h->state < COMPSHARE__HTTP_FIXED && !h->trailer ? "the connection was closed in the middle of the reply's head"
+        : "the connection was closed in the middle of the reply's body");
 }
 
 /* >> json
@@ -2318,7 +2329,8 @@ static bool compshare__der_skip(const unsigned char *der, size_t len, size_t *at
 static bool compshare__der_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
 {
     size_t at = 0, content;
-    if (!compshare__der_header(der, len, &at, 0x30, &content) || !compshare__der_header(der, len, &at, 0x30, &content)) return false;
+    if (!compshare__der_header(der, len, &at, 0x30, &content)   /* Certificate */
+        || !compshare__der_header(der, len, &at, 0x30, &content)) return false; /* tbsCertificate */
     if (at < len && der[at] == 0xA0 && !compshare__der_skip(der, len, &at, 0xA0)) return false;
     if (!compshare__der_skip(der, len, &at, 0x02)               /* serialNumber */
         || !compshare__der_skip(der, len, &at, 0x30)            /* signature */
@@ -3270,7 +3282,7 @@ typedef struct compshare__task {
     compshare__request call;            /* of a generic call */
     int64_t offset, seen, stop_time;
     size_t found;
-    const char *malformed;              /* what an element callback refused */
+    const char *malformed;              /* field that an element callback refused */
     compshare__text names;              /* projects seen, into name_list */
     char name_list[160];
 } compshare__task;
@@ -3623,7 +3635,8 @@ static int compshare__drive_check_floor(compshare *c)
 
 static void compshare__drive_default(compshare *c, int which, const char *key, const char *value)
 {
-    if (value != NULL && value[0] != '\0' && !compshare__params_has(&c->params, key)) compshare__params_own(&c->params, which, key, value);
+    if (value == NULL || value[0] == '\0' || compshare__params_has(&c->params, key)) return;
+    compshare__params_own(&c->params, which, key, value);
 }
 
 /* Collects, completes, sorts and signs the parameters. */
@@ -3632,7 +3645,8 @@ static int compshare__drive_sign(compshare *c)
     compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
     const compshare_config *f = &c->config;
     const char *action = c->request.action;
-    if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action || !compshare__bytes_word(action, strlen(action), "._-"))
+    if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
+        || !compshare__bytes_word(action, strlen(action), "._-"))
         return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
     memcpy(c->error.action, action, strlen(action) + 1);
     if (!compshare__params_collect(&c->params, c->request.params, c->request.count, &why)) {
@@ -3904,7 +3918,8 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
     if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
     if (hits == 0) return "the reply holds no RetCode";
     if (hits > 1) return "the reply holds RetCode more than once";
-    if (!compshare__json_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX) return "RetCode is not a 32-bit integer";
+    if (!compshare__json_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
+        return "RetCode is not a 32-bit integer";
     *code = (int)value;
     return NULL;
 }
@@ -3932,8 +3947,9 @@ static int compshare__judge_parse(compshare *c)
     }
     reason = compshare__json_finish(json);
     if (reason != NULL) return compshare__fail_json(c, reason, json->at);
-    if (compshare__json_tokenize(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end)) return COMPSHARE_OK;
-    return compshare__fail_too_large(c, "the reply with its values");
+    if (!compshare__json_tokenize(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end))
+        return compshare__fail_too_large(c, "the reply with its values");
+    return COMPSHARE_OK;
 }
 
 /* A status outside 2xx is an error whatever the body says; what the body says is
@@ -3952,7 +3968,8 @@ static int compshare__judge_status(compshare *c)
     t = compshare__fail_text(c, COMPSHARE_E_STATUS);
     compshare__text_put(&t, "HTTP status ");
     compshare__text_int(&t, status);
-    if (status >= 300 && status < 400) compshare__text_put(&t, ": a redirect, which is never followed, because it would hand the signed request on");
+    if (status >= 300 && status < 400)
+        compshare__text_put(&t, ": a redirect, which is never followed, because it would hand the signed request on");
     return COMPSHARE_E_STATUS;
 }
 
@@ -3992,7 +4009,8 @@ static int compshare__judge(compshare *c)
         return compshare__fail(c, COMPSHARE_E_API, "the API refused");
     }
     if (c->request.array != NULL && (c->split.twice || c->split.not_array))
-        return compshare__fail(c, COMPSHARE_E_REPLY, c->split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
+        return compshare__fail(c, COMPSHARE_E_REPLY,
+            c->split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
     return COMPSHARE_OK;
 }
 
@@ -4195,7 +4213,8 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
     uint64_t now = compshare__drive_now(c), due = compshare__drive_due(c);
     if (c->more || c->wants == 0) return 0;
 #ifndef COMPSHARE_NO_SOCKETS
-    if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due) due = c->posix.share;
+    if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
+        due = c->posix.share;
 #endif
     if (due <= now) return 0;
     return due - now < UINT32_MAX ? (uint32_t)(due - now) : UINT32_MAX;
@@ -4209,11 +4228,13 @@ static int compshare__task_run(compshare *c)
         uint32_t timeout;
         if (r != COMPSHARE_PENDING) return r;
         if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
-        if (c->io.wait == NULL) return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
+        if (c->io.wait == NULL)
+            return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
         c->entered = true;
         r = c->io.wait(c->io.user, c->wants, timeout);
         c->entered = false;
-        if (r < 0 && r != COMPSHARE_WANT_READ && r != COMPSHARE_WANT_WRITE) return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
+        if (r < 0 && r != COMPSHARE_WANT_READ && r != COMPSHARE_WANT_WRITE)
+            return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
     }
 }
 
@@ -4327,7 +4348,8 @@ static int compshare__config_check_identity(const compshare_config *f, compshare
         if (values[i] == NULL && i < 2) return compshare__config_fail(why, names[i], "it is missing");
         if (values[i] == NULL) continue;
         if (i < 3 && values[i][0] == '\0') return compshare__config_fail(why, names[i], "it is empty");
-        if (!compshare__config_solid(values[i])) return compshare__config_fail(why, names[i], "it holds a space, a line end or a control character");
+        if (!compshare__config_solid(values[i]))
+            return compshare__config_fail(why, names[i], "it holds a space, a line end or a control character");
         if (i >= 3 && !compshare__bytes_word(values[i], strlen(values[i]), "._-"))
             return compshare__config_fail(why, names[i], "only A-Z a-z 0-9 . _ - are allowed in it");
     }
@@ -4342,7 +4364,8 @@ static int compshare__config_check_parts(const compshare_config *f, compshare__t
     if (f->session != NULL) return compshare__config_fail(why, "session", "this version has no session resumption");
     if (f->max_retries != 0) return compshare__config_fail(why, "max_retries", "this version does not retry");
     if (f->flags & ~COMPSHARE_SMALL_RECORDS) return compshare__config_fail(why, "flags", "it has an unknown bit");
-    if (f->ca_file != NULL && f->ca_pem != NULL) return compshare__config_fail(why, "ca_pem", "ca_file is given as well: give one of them");
+    if (f->ca_file != NULL && f->ca_pem != NULL)
+        return compshare__config_fail(why, "ca_pem", "ca_file is given as well: give one of them");
     if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
         return compshare__config_fail(why, "transport", "open, send, recv and close are all needed");
 #ifdef COMPSHARE_NO_SOCKETS
@@ -4359,7 +4382,8 @@ static int compshare__config_check_parts(const compshare_config *f, compshare__t
 static size_t compshare__config_memory(const compshare_config *f)
 {
     bool small = f != NULL && (f->flags & COMPSHARE_SMALL_RECORDS);
-    return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + (small ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL);
+    size_t record = small ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
+    return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + record;
 }
 
 static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__text *why)
@@ -4373,9 +4397,11 @@ static int compshare__config_check(const compshare_config *f, compshare__url *ur
     if (reason != NULL) return compshare__config_fail(why, "base_url", reason);
     if (f->user_agent != NULL) {
         const char *s = f->user_agent;
-        if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX) return compshare__config_fail(why, "user_agent", "1 to 255 bytes are needed");
+        if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX)
+            return compshare__config_fail(why, "user_agent", "1 to 255 bytes are needed");
         for (; *s != '\0'; s++)
-            if ((unsigned char)*s < 0x20 || *s == 0x7F) return compshare__config_fail(why, "user_agent", "it holds a control character");
+            if ((unsigned char)*s < 0x20 || *s == 0x7F)
+                return compshare__config_fail(why, "user_agent", "it holds a control character");
     }
     if (f->memory == NULL) return compshare__config_fail(why, "memory", "it is NULL");
     if (f->memory_size < compshare__config_memory(f)) {
@@ -4681,48 +4707,54 @@ static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool 
 {
     compshare_view v = compshare__json_raw(tree, at);
     int type = compshare__json_type(tree, at);
-    bool yes;
-    if (type != COMPSHARE_BOOL && type != COMPSHARE_STRING) return false;
-    yes = compshare__json_equals(v, "true") || (type == COMPSHARE_STRING && compshare__json_equals(v, "True"));
-    if (!yes && !compshare__json_equals(v, "false") && !(type == COMPSHARE_STRING && compshare__json_equals(v, "False"))) return false;
+    bool text = type == COMPSHARE_STRING;
+    bool yes = compshare__json_equals(v, "true") || (text && compshare__json_equals(v, "True"));
+    bool no = compshare__json_equals(v, "false") || (text && compshare__json_equals(v, "False"));
+    if ((type != COMPSHARE_BOOL && !text) || (!yes && !no)) return false;
     *out = yes;
     return true;
 }
 
-/* NULL, or which field of an instance cannot be read. */
+/* NULL, or the field of an instance that cannot be read. */
 static const char *compshare__read_instance(const compshare__tree *tree, compshare_instance *i)
 {
-    int64_t later;
+    int64_t other;
     memset(i, 0, sizeof *i);
-    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "UHostSet holds something other than objects";
-    if (!compshare__read_exact(tree, "UHostId", i->uhost_id, sizeof i->uhost_id) || i->uhost_id[0] == '\0') return "UHostId of an instance cannot be read";
-    if (!compshare__read_shown(tree, "Name", i->name, sizeof i->name)) return "Name of an instance is given twice";
-    if (!compshare__read_exact(tree, "State", i->state, sizeof i->state)) return "State of an instance cannot be read";
-    if (!compshare__read_exact(tree, "ChargeType", i->charge_type, sizeof i->charge_type)) return "ChargeType of an instance cannot be read";
-    if (!compshare__read_exact(tree, "Zone", i->zone, sizeof i->zone)) return "Zone of an instance cannot be read";
-    if (!compshare__read_exact(tree, "Region", i->region, sizeof i->region)) return "Region of an instance cannot be read";
+    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
+    if (!compshare__read_exact(tree, "UHostId", i->uhost_id, sizeof i->uhost_id) || i->uhost_id[0] == '\0') return "UHostId";
+    if (!compshare__read_shown(tree, "Name", i->name, sizeof i->name)) return "Name";
+    if (!compshare__read_exact(tree, "State", i->state, sizeof i->state)) return "State";
+    if (!compshare__read_exact(tree, "ChargeType", i->charge_type, sizeof i->charge_type)) return "ChargeType";
+    if (!compshare__read_exact(tree, "Zone", i->zone, sizeof i->zone)) return "Zone";
+    if (!compshare__read_exact(tree, "Region", i->region, sizeof i->region)) return "Region";
     if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
-    if (!compshare__read_shown(tree, "GpuType", i->gpu_type, sizeof i->gpu_type)) return "GpuType of an instance is given twice";
-    if (!compshare__read_count(tree, "GPU", &i->gpu)) return "GPU of an instance cannot be read";
-    if (!compshare__read_count(tree, "CreateTime", &i->create_time)) return "CreateTime of an instance cannot be read";
-    if (!compshare__read_count(tree, "ExpireTime", &i->expire_time)) return "ExpireTime of an instance cannot be read";
-    if (!compshare__read_count(tree, "SchedulerStopTime", &i->stop_time)) return "SchedulerStopTime of an instance cannot be read";
-    if (!compshare__read_count(tree, "StopSchedulerTime", &later)) return "StopSchedulerTime of an instance cannot be read";
-    if (i->stop_time == 0) i->stop_time = later;    /* StopTime is something else */
+    if (!compshare__read_shown(tree, "GpuType", i->gpu_type, sizeof i->gpu_type)) return "GpuType";
+    if (!compshare__read_count(tree, "GPU", &i->gpu)) return "GPU";
+    if (!compshare__read_count(tree, "CreateTime", &i->create_time)) return "CreateTime";
+    if (!compshare__read_count(tree, "ExpireTime", &i->expire_time)) return "ExpireTime";
+    if (!compshare__read_count(tree, "SchedulerStopTime", &i->stop_time)) return "SchedulerStopTime";
+    if (!compshare__read_count(tree, "StopSchedulerTime", &other)) return "StopSchedulerTime";
+    if (i->stop_time == 0) i->stop_time = other;    /* never StopTime, which is something else */
     return NULL;
 }
 
 /* An element callback met a malformed element: the task ends with E_REPLY. */
-static int compshare__typed_malformed(compshare *c, const char *reason)
+static int compshare__typed_malformed(compshare *c, const char *field)
 {
-    c->task.malformed = reason;
+    c->task.malformed = field;
     return 1;
 }
 
 static int compshare__typed_status(compshare *c, int status)
 {
+    compshare__text t;
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
-    return compshare__fail_late(c, COMPSHARE_E_REPLY, c->task.malformed);
+    t = compshare__fail_at(c, COMPSHARE_E_REPLY, COMPSHARE_STAGE_JUDGE);
+    compshare__text_put(&t, c->request.array);
+    compshare__text_put(&t, ": ");
+    compshare__text_put(&t, c->task.malformed);
+    compshare__text_put(&t, " cannot be read, or is there more than once");
+    return COMPSHARE_E_REPLY;
 }
 
 /* ---- GetProjectList ---- */
@@ -4741,7 +4773,7 @@ static int compshare__projects_element(void *user, compshare_value element)
         || !compshare__read_shown(&c->tree, "ProjectName", p.project_name, sizeof p.project_name)
         || !compshare__read_member(&c->tree, "IsDefault", &at)
         || (at != COMPSHARE__NO_TOKEN && !compshare__read_bool(&c->tree, at, &p.is_default)))
-        return compshare__typed_malformed(c, "ProjectSet holds a project whose ProjectId, ProjectName or IsDefault cannot be read");
+        return compshare__typed_malformed(c, "ProjectId, ProjectName or IsDefault");
     wanted = c->config.project_id != NULL ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
     if (wanted) t->found++;
     if (t->names.len > 0) compshare__text_put(&t->names, ", ");
@@ -4766,9 +4798,10 @@ static int compshare__projects_begin(compshare *c)
 static int compshare__projects_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
+    bool only = t->found == 0 && t->seen == 1 && c->config.project_id == NULL;
     compshare__text text;
     status = compshare__typed_status(c, status);
-    if (status == COMPSHARE_OK && (t->found == 1 || (t->found == 0 && t->seen == 1 && c->config.project_id == NULL))) return status;
+    if (status == COMPSHARE_OK && (t->found == 1 || only)) return status;
     if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
     if (status != COMPSHARE_OK || t->out == NULL) return status;
     text = compshare__fail_at(c, COMPSHARE_E_PROJECT, COMPSHARE_STAGE_JUDGE);
@@ -4805,7 +4838,7 @@ static int compshare__describe_element(void *user, compshare_value element)
     (void)element;
     if (reason != NULL) return compshare__typed_malformed(c, reason);
     if (!compshare__bytes_equal(instance.uhost_id, c->task.target.uhost_id)) return 0;
-    if (c->task.found++ > 0) return compshare__typed_malformed(c, "UHostSet holds the instance twice");
+    if (c->task.found++ > 0) return compshare__typed_malformed(c, "the instance");
     *(compshare_instance *)c->task.out = instance;
     return 0;
 }
@@ -4868,9 +4901,11 @@ static int compshare__each_end(compshare *c, int status)
     hits = compshare__json_find(&c->tree, 0, "TotalCount", &at);
     if (hits == 0) hits = compshare__json_find(&c->tree, 0, "Total", &at);
     if (hits == 0) return c->task.seen < COMPSHARE__PAGE ? status : COMPSHARE__AGAIN;
-    if (hits > 1 || !compshare__json_int(&c->tree, at, &total)) return compshare__fail_late(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
+    if (hits > 1 || !compshare__json_int(&c->tree, at, &total))
+        return compshare__fail_late(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
     if (c->task.offset >= total) return status;
-    return c->task.seen > 0 ? COMPSHARE__AGAIN : compshare__fail_late(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
+    if (c->task.seen > 0) return COMPSHARE__AGAIN;
+    return compshare__fail_late(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
 }
 
 static const compshare__step compshare__each_steps[] = { { compshare__each_begin, compshare__each_end } };
@@ -5077,7 +5112,9 @@ COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
 
 COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *client)
 {
-    static const compshare_error none = { COMPSHARE_E_CONFIG, COMPSHARE_STAGE_NONE, false, false, 0, 0, 0, 0, "", "", "", "there is no client" };
+    static const compshare_error none = {
+        COMPSHARE_E_CONFIG, COMPSHARE_STAGE_NONE, false, false, 0, 0, 0, 0, "", "", "", "there is no client"
+    };
     return client != NULL ? &client->error : &none;
 }
 
@@ -5126,7 +5163,8 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
         compshare__text_put(&t, e->request_id);
         compshare__text_put(&t, ")");
     }
-    if (e->outcome_unknown && compshare__action_may_change(e->action)) compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
+    if (e->outcome_unknown && compshare__action_may_change(e->action))
+        compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
     return buf;
 }
 
@@ -5246,7 +5284,8 @@ static int compshare__typed_claim(compshare *c, const compshare_target *target)
     return r;
 }
 
-COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user)
+COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user)
 {
     int r = compshare__typed_claim(client, NULL);
     if (r != COMPSHARE_OK) return r;
@@ -5256,7 +5295,8 @@ COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare
     return compshare__task_start(client, compshare__projects_steps);
 }
 
-COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target, compshare_instance *instance)
+COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target,
+    compshare_instance *instance)
 {
     int r = compshare__typed_claim(client, target);
     if (r != COMPSHARE_OK) return r;
@@ -5265,7 +5305,8 @@ COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const co
     return compshare__task_start(client, compshare__describe_steps);
 }
 
-COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user)
+COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user)
 {
     int r = compshare__typed_claim(client, filter);
     if (r != COMPSHARE_OK) return r;
@@ -5289,7 +5330,8 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, cons
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__delete_steps) : r;
 }
 
-COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen, compshare_project_fn each, void *user)
+COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user)
 {
     int r = compshare_get_project_list_start(client, chosen, each, user);
     return r == COMPSHARE_OK ? compshare__task_run(client) : r;
@@ -5301,7 +5343,8 @@ COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshar
     return r == COMPSHARE_OK ? compshare__task_run(client) : r;
 }
 
-COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter, compshare_instance_fn each, void *user)
+COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user)
 {
     int r = compshare_each_instance_start(client, filter, each, user);
     return r == COMPSHARE_OK ? compshare__task_run(client) : r;

@@ -568,7 +568,7 @@ static void test_stack(void **state)
 {
     size_t rsa = measure_stack("rsa"), ec = measure_stack("ec");
     (void)state;
-    printf("stack RSA %u bytes, EC %u bytes%s\n", (unsigned)rsa, (unsigned)ec, SANITIZED ? " (sanitized)" : "");
+    printf("# figure: stack RSA %u bytes, EC %u bytes%s\n", (unsigned)rsa, (unsigned)ec, SANITIZED ? " (sanitized)" : "");
     if (SANITIZED) return;      /* its red zones are not the client's */
     assert_true(rsa < 8192);
     assert_true(ec < 8192);
@@ -682,7 +682,7 @@ static void test_memory_figures(void **state)
     assert_int_equal(compshare_memory_needed(&small), full);
     small.flags = COMPSHARE_SMALL_RECORDS;
     less = compshare_memory_needed(&small);
-    printf("memory %u bytes, with small records %u bytes, client %u bytes\n", (unsigned)full, (unsigned)less, (unsigned)sizeof(compshare));
+    printf("# figure: memory %u bytes, with small records %u bytes, client %u bytes\n", (unsigned)full, (unsigned)less, (unsigned)sizeof(compshare));
     assert_true(full <= 40960);
     assert_true(less <= 28672);
     assert_true(full <= COMPSHARE_MEMORY);

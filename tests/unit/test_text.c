@@ -82,9 +82,10 @@ static void times(void **state)
     int i;
     (void)state;
     time_is(0, "1970-01-01 00:00:00 UTC");
-    time_is(-1, "1969-12-31 23:59:59 UTC");
-    time_is(-86400, "1969-12-31 00:00:00 UTC");
-    time_is(-86401, "1969-12-30 23:59:59 UTC");
+    time_is(-1, "-1");
+    time_is(59, "1970-01-01 00:00:59 UTC");
+    time_is(31535999, "1970-12-31 23:59:59 UTC");
+    time_is(31536000, "1971-01-01 00:00:00 UTC");
     time_is(86399, "1970-01-01 23:59:59 UTC");
     time_is(951782400, "2000-02-29 00:00:00 UTC");
     time_is(951868800, "2000-03-01 00:00:00 UTC");
@@ -93,20 +94,16 @@ static void times(void **state)
     time_is(1740787200, "2025-03-01 00:00:00 UTC");
     time_is(INT64_C(4107542399), "2100-02-28 23:59:59 UTC");
     time_is(INT64_C(4107542400), "2100-03-01 00:00:00 UTC");
-    time_is(-INT64_C(2203891200), "1900-03-01 00:00:00 UTC");
-    time_is(-INT64_C(2203891201), "1900-02-28 23:59:59 UTC");
     time_is(INT64_C(2147483648), "2038-01-19 03:14:08 UTC");
     time_is(1795442700, "2026-11-23 14:05:00 UTC");
     time_is(INT64_C(253402300799), "9999-12-31 23:59:59 UTC");
     time_is(INT64_C(253402300800), "253402300800");
-    time_is(-INT64_C(62135596800), "1-01-01 00:00:00 UTC");
-    time_is(-INT64_C(62135596801), "-62135596801");
     time_is(INT64_MAX, "9223372036854775807");
     time_is(INT64_MIN, "-9223372036854775808");
     support_seed(2);
     for (i = 0; i < 2000; i++) {
-        int64_t span = i % 2 == 0 ? INT64_C(253402300799) + INT64_C(62135596800) : INT64_C(6000000000);
-        int64_t seconds = (int64_t)(support_random64() % (uint64_t)span) - (i % 2 == 0 ? INT64_C(62135596800) : INT64_C(1000000000));
+        uint64_t span = i % 2 == 0 ? UINT64_C(253402300800) : UINT64_C(6000000000);
+        int64_t seconds = (int64_t)(support_random64() % span);
         time_t when = (time_t)seconds;
         struct tm tm;
         char wanted[96];
