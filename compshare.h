@@ -13,35 +13,43 @@
 
    A FIRST RESULT
 
+       #include <stdio.h>
+       #include <stdlib.h>
+       #include <time.h>
+
        static unsigned char memory[COMPSHARE_MEMORY];
 
-       compshare *client;
-       compshare_project project;
-       compshare_instance instance;
-       compshare_target target = {0};
-       char text[512];
+       int main(void)
+       {
+           compshare *client;
+           compshare_project project;
+           compshare_instance instance;
+           compshare_target target = { "uhost-xxxx", "cn-wlcb", "cn-wlcb-01", NULL };
+           char text[COMPSHARE_ERROR_TEXT];
 
-       compshare_config config = {0};
-       config.memory = memory;
-       config.memory_size = sizeof memory;
-       config.public_key = getenv("COMPSHARE_PUBLIC_KEY");
-       config.private_key = getenv("COMPSHARE_PRIVATE_KEY");
-       config.region = "cn-wlcb";
+           compshare_config config = { 0 };
+           config.memory = memory;
+           config.memory_size = sizeof memory;
+           config.public_key = getenv("COMPSHARE_PUBLIC_KEY");
+           config.private_key = getenv("COMPSHARE_PRIVATE_KEY");
 
-       if (compshare_open(&client, &config) != COMPSHARE_OK) {
-           puts(compshare_open_text(&config, text, sizeof text));
-           return 1;
+           if (compshare_open(&client, &config) != COMPSHARE_OK) {
+               puts(compshare_open_text(&config, text, sizeof text));
+               return 1;
+           }
+           target.project_id = project.project_id;     // filled by the first call
+           if (compshare_get_project_list(client, &project, NULL, NULL) == COMPSHARE_OK
+               && compshare_update_stop_scheduler(client, &target, time(NULL) + 3600) == COMPSHARE_OK
+               && compshare_describe_instance(client, &target, &instance) == COMPSHARE_OK)
+               printf("off at %lld\n", (long long)instance.stop_time);
+           else
+               puts(compshare_error_text(client, text, sizeof text));
+           compshare_close(client);
+           return 0;
        }
-       target.uhost_id = "uhost-xxxx";
-       target.zone = "cn-wlcb-01";
-       target.project_id = project.project_id;
-       if (compshare_get_project_list(client, &project, NULL, NULL) == COMPSHARE_OK
-           && compshare_update_stop_scheduler(client, &target, time(NULL) + 3600) == COMPSHARE_OK
-           && compshare_describe_instance(client, &target, &instance) == COMPSHARE_OK)
-           printf("off at %lld\n", (long long)instance.stop_time);
-       else
-           puts(compshare_error_text(client, text, sizeof text));
-       compshare_close(client);
+
+   A change may take a moment to show: compare instance.stop_time with what was
+   asked for, and read again where it differs (examples/stop_scheduler.c does).
 
    Any other action:
 
@@ -58,7 +66,8 @@
                                   become required, ca_file an error
        COMPSHARE_PLAINTEXT        accept http:// in base_url (tests and fuzzers
                                   only: the signed request travels in the open)
-       COMPSHARE_MAX_PARAMS       most parameters of one call, default 128
+       COMPSHARE_MAX_PARAMS       most parameters of one call, default 128; the
+                                  client grows by a pointer for each
        COMPSHARE_NO_ACTION_TABLE  drop the table of actions (3 KB): no action is
                                   then ever sent a second time, CSV is no success,
                                   and Region, Zone and ProjectId go with every
@@ -69,17 +78,22 @@
 
    CONVENTIONS
 
-   - Every function that can fail returns COMPSHARE_OK (0) or a negative
-     COMPSHARE_E_*. compshare_last_error() has the details of the last failure,
-     compshare_error_text() makes one line of them.
+   - A call returns COMPSHARE_OK (0) or a negative COMPSHARE_E_*. How it ended in
+     detail: compshare_last_error(); as one line: compshare_error_text().
+     COMPSHARE_E_BUSY and COMPSHARE_E_IDLE leave these as they were.
    - Success is a complete HTTP reply with status 2xx whose body is one JSON
      object with exactly one RetCode that is 0. Everything else is an error.
-   - outcome_unknown in compshare_error means: the request left, and no definite
-     RetCode came back. It may have been executed. Read back before repeating.
+   - outcome_unknown in compshare_error means: bytes of the request were sent, and
+     no definite RetCode came back. It may have been executed; read back before
+     repeating. HTTP 5xx, malformed replies and the RetCodes 110 and 8438 (a
+     gateway gave up waiting) are not definite.
    - Nothing is sent twice by itself, with one exception: when a kept-alive
      connection turns out to be dead after the request was written and not one
      byte came back, an action whose repetition changes nothing (retry class
      "always" in compshare_action_info) is sent once more on a new connection.
+   - After a failure compshare_reply and compshare_body still hold the reply where
+     it was complete: RetCode not 0, status not 2xx, or refused by a typed call.
+     Structs that a typed call fills are all zero after a failure.
    - Strings going in are NUL-terminated and borrowed: configuration until
      compshare_close, parameters until the call has ended. Strings coming out
      are copies in structs, or views whose lifetime stands beside the function.
@@ -93,8 +107,8 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  about 39 KB with full TLS records: enough for
-                                  a page of 100 instances, which is streamed
+       compshare_memory_needed()  40,180 with full TLS records: enough for a page
+                                  of 100 instances, which is streamed
        stack                      under 8 KiB
 
    TRUST
@@ -118,9 +132,9 @@
    READING ON
 
    The implementation follows the public half in the order in which data flows;
-   search for ">>":  config, bytes, params, sign, encode, http, json, trust,
-   tls, posix, drive, actions, public. A room calls only rooms above it.
-   Licence: end of file. */
+   search for "* >>":  api, config, bytes, params, sign, encode, http, json,
+   trust, tls, posix, client, settings, judge, drive, task, actions, public,
+   licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
@@ -154,8 +168,11 @@ extern "C" {
 
 #define COMPSHARE_VERSION "0.1.0"
 
-/* Bytes of a comfortable memory block (compshare_config.memory_size). */
+/* Bytes of a comfortable memory block (compshare_config.memory_size), and of the
+   longest line that compshare_error_text and compshare_open_text make. A whole
+   reply takes its body and 20 bytes for each JSON value and name in it. */
 #define COMPSHARE_MEMORY 65536
+#define COMPSHARE_ERROR_TEXT 1024
 
 #ifndef COMPSHARE_MAX_PARAMS
 #define COMPSHARE_MAX_PARAMS 128
@@ -196,7 +213,7 @@ extern "C" {
     X(E_TYPE, -60, "the value has another type")
 
 #define COMPSHARE__STATUS_ENUM(name, value, text) COMPSHARE_##name = value,
-enum compshare_status { COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_ENUM) COMPSHARE__STATUS_LAST = 2 };
+enum compshare_status { COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_ENUM) };
 #undef COMPSHARE__STATUS_ENUM
 
 /* Where a call was when it failed. */
@@ -230,12 +247,13 @@ typedef struct { const char *ptr; size_t len; } compshare_view;
           a negative COMPSHARE_E_*. After a failure, and when a call gives up,
           close is called.
    send   bytes taken (1 to len), a WANT, or COMPSHARE_E_IO. Never blocks.
-   recv   bytes put (1 to cap), 0 at an orderly end of stream, a WANT, or
-          COMPSHARE_E_IO. Never blocks.
+   recv   bytes put (1 to cap), 0 at an end of stream, a WANT, or COMPSHARE_E_IO.
+          Never blocks. Also called before and during sending, to see whether the
+          peer is there and silent.
    wait   returns COMPSHARE_OK once a wanted direction is ready, after timeout_ms
-          milliseconds, or early for any reason; want 0: just sleep. May be NULL
-          if only compshare_step is used.
-   close  gives the connection up; may be called when none is open.
+          milliseconds, or early for any reason; a negative status ends the call.
+          want 0: just sleep. May be NULL if only compshare_step is used.
+   close  gives the connection up; called before every open, too.
    fd     the descriptor to poll, or -1. May be NULL. */
 typedef struct compshare_transport {
     void *user;
@@ -253,24 +271,26 @@ typedef struct compshare_transport {
    public_key,         the account's keys, from
    private_key         https://console.compshare.cn/uaccount/api_manage
    security_token      for temporary keys; sent and signed as SecurityToken
-   region, zone,       sent with every call whose parameters lack Region, Zone or
-   project_id          ProjectId, except with actions of the group "account"
+   region, zone,       sent with every generic call whose parameters lack Region,
+   project_id          Zone or ProjectId, except with actions of the group
+                       "account"; typed calls: see compshare_target. "" is none
    base_url            default "https://api.compshare.cn"; a port may be given
    ca_file, ca_pem     root certificates as PEM (see TRUST above); ca_pem_len 0:
                        ca_pem is NUL-terminated
    proxy               must be NULL in this version
    user_agent          default "compshare.h/" COMPSHARE_VERSION
    connect_timeout_ms  for name resolution, TCP and TLS; default 5,000
-   timeout_ms          for a whole call; default 15,000. Name resolution blocks
-                       and is the one step that can overstay
+   timeout_ms          for a whole call, with all its pages; default 15,000. Name
+                       resolution blocks and is the one step that can overstay
    max_retries         must be 0 in this version
    flags               COMPSHARE_SMALL_RECORDS
    session             must be NULL in this version
-   transport           NULL: POSIX sockets
+   transport           NULL: POSIX sockets; the struct itself is copied
    unix_time           seconds since 1970 UTC, for certificates
    monotonic_ms        milliseconds of a clock that only moves forward
    entropy             fills dst with len random bytes; 0 = all bytes are good
-   trace               gets one line per stage; never keys, parameters, bodies
+   trace               gets one line per stage, without a line end; never keys,
+                       parameters or bodies
    user                first argument of the four callbacks above it */
 typedef struct compshare_config {
     void *memory; size_t memory_size;
@@ -325,6 +345,7 @@ COMPSHARE_API const char *compshare_open_text(const compshare_config *config, ch
 /* Bytes that config->memory must have at least. config may be NULL. */
 COMPSHARE_API size_t compshare_memory_needed(const compshare_config *config);
 
+/* COMPSHARE_VERSION of the implementation. */
 COMPSHARE_API const char *compshare_version(void);
 
 /* ---- parameters -------------------------------------------------------- */
@@ -381,7 +402,8 @@ COMPSHARE_API int compshare_call_start(compshare *client, const char *action, co
 COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user);
 COMPSHARE_API int compshare_step(compshare *client);
-/* Gives the call in progress up: its status is COMPSHARE_E_ABORTED. */
+/* Gives the call in progress up and closes its connection. Returns, and records,
+   COMPSHARE_E_ABORTED; outcome_unknown tells whether it may have been executed. */
 COMPSHARE_API int compshare_abort(compshare *client);
 COMPSHARE_API int compshare_fd(compshare *client);              /* -1: none */
 COMPSHARE_API unsigned compshare_wants(const compshare *client);       /* COMPSHARE_READ | COMPSHARE_WRITE */
@@ -421,7 +443,7 @@ COMPSHARE_API size_t compshare_count(compshare_value container);
 COMPSHARE_API bool compshare_as_int(compshare_value value, int64_t *out);
 /* true, false, or the strings "true", "True", "false", "False". */
 COMPSHARE_API bool compshare_as_bool(compshare_value value, bool *out);
-/* The text of a number as sent, or of a string before unescaping; a view. */
+/* The text of a number as the reply has it, or of a string before unescaping. */
 COMPSHARE_API compshare_view compshare_number_text(compshare_value value);
 /* Unescapes a string into buf, NUL-terminated. Returns its length in bytes
    without that NUL (the text itself may hold others), COMPSHARE_E_TYPE, or
@@ -452,9 +474,9 @@ typedef struct compshare_instance {
     int64_t stop_time;          /* when it will be stopped; 0: no timed shutdown */
 } compshare_instance;
 
-/* Which instance a typed call is about. NULL or "": the configuration's is used.
-   Where neither has a region, a call that needs one takes the zone without its
-   -NN. */
+/* Which instance a typed call is about. region, zone, project_id NULL or "": the
+   configuration's is used. Where neither has a region, a call that needs one takes
+   the zone without its -NN. */
 typedef struct compshare_target {
     const char *uhost_id, *region, *zone, *project_id;
 } compshare_target;
@@ -462,9 +484,9 @@ typedef struct compshare_target {
 typedef int (*compshare_project_fn)(void *user, const compshare_project *project);
 typedef int (*compshare_instance_fn)(void *user, const compshare_instance *instance, compshare_value element);
 
-/* GetProjectList. *chosen becomes the default project (IsDefault), else the only
-   one; otherwise COMPSHARE_E_PROJECT lists them. each (may be NULL) sees all of
-   them; chosen may be NULL too. */
+/* GetProjectList. *chosen becomes the one that the configuration names, else the
+   default one (IsDefault), else the only one; otherwise COMPSHARE_E_PROJECT lists
+   them. each (may be NULL) sees all of them; chosen may be NULL too. */
 COMPSHARE_API int compshare_get_project_list(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user);
 
@@ -475,14 +497,15 @@ COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare
 
 /* DescribeCompShareInstance for all instances, in pages of 100, one element in
    memory at a time. element is the whole JSON object of the instance. filter
-   (may be NULL) narrows by region, zone and project_id. An instance that moves
+   (may be NULL) narrows by region, zone and project_id; the configuration's zone
+   does not narrow. An instance that moves
    across a page border while the list is read may be seen twice. */
 COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user);
 
 /* UpdateCompShareStopScheduler: stop the instance at stop_time; replaces an
    earlier plan. A stop_time under 300 s ahead is refused before anything is sent
-   (COMPSHARE_E_TOO_SOON says by how much), on the server's clock where that is
+   (COMPSHARE_E_TOO_SOON, which says by how much), on the server's clock where that is
    known (compshare_server_time), else on the local one. COMPSHARE_OK means the
    API accepted it; compshare_describe_instance reads it back. */
 COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time);
@@ -526,6 +549,7 @@ typedef struct compshare_action {
     bool json_only;         /* known to work with a JSON body only, which this client does not send */
 } compshare_action;
 
+/* What is known of an action; its strings are constants. */
 COMPSHARE_API compshare_action compshare_action_info(const char *name);
 /* The i-th action of the table, for listings; name NULL after the last. */
 COMPSHARE_API compshare_action compshare_action_at(size_t i);
@@ -863,6 +887,13 @@ static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
     if (len != 3) return false;
     code = ((uint32_t)(c[0] & 0x0F) << 12) | ((uint32_t)(c[1] & 0x3F) << 6) | (c[2] & 0x3F);
     return code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* The first that is given: "" counts as not given. */
+static const char *compshare__bytes_first(const char *a, const char *b)
+{
+    if (a != NULL && a[0] != '\0') return a;
+    return b != NULL && b[0] != '\0' ? b : NULL;
 }
 
 /* Overwrites memory in a way that the compiler may not leave out. */
@@ -3224,12 +3255,9 @@ static const char *compshare__posix_resolve_meaning(int code)
 
 #endif /* COMPSHARE_NO_SOCKETS */
 
-/* >> drive
-   The one state machine: it joins the pure rooms to a transport, keeps the
-   connection, watches the deadline, and decides what is known when something
-   fails. Touches the client and, through it, everything. Must never send a
-   request twice unless nothing of it left or its action is repeatable, and never
-   report success before `judge` has seen the whole reply. */
+/* >> client
+   What a client is made of, its clocks, and its failures in sentences. Touches the
+   client alone. Must never put a key, a parameter or a body into an error. */
 
 enum {
     COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT, COMPSHARE__PHASE_HANDSHAKE,
@@ -3277,7 +3305,7 @@ typedef struct compshare__task {
     compshare_project_fn on_project;
     compshare_instance_fn on_instance;
     void *user;
-    compshare_param params[6];
+    compshare_param params[6];          /* no typed call has more than five */
     char region[32];                    /* derived from a zone */
     compshare__request call;            /* of a generic call */
     int64_t offset, seen, stop_time;
@@ -3326,33 +3354,48 @@ struct compshare {
 #endif
 };
 
-static uint64_t compshare__drive_now(const compshare *c)
+static uint64_t compshare__client_now(const compshare *c)
 {
     return c->config.monotonic_ms(c->config.user);
 }
 
 /* Seconds since 1970; what sums and BearSSL's day count cannot take becomes 0. */
-static int64_t compshare__drive_unix_time(const compshare *c)
+static int64_t compshare__client_unix_time(const compshare *c)
 {
     int64_t now = c->config.unix_time(c->config.user);
     return now > 0 && now / 86400 < INT32_MAX ? now : 0;
 }
 
 /* The server's clock, carried on by the monotonic one; 0 if not known. */
-static int64_t compshare__drive_server_time(const compshare *c)
+static int64_t compshare__client_server_time(const compshare *c)
 {
     if (c->server_date == 0) return 0;
-    return c->server_date + (int64_t)((compshare__drive_now(c) - c->server_date_at) / 1000);
+    return c->server_date + (int64_t)((compshare__client_now(c) - c->server_date_at) / 1000);
 }
 
-static bool compshare__drive_encrypted(const compshare *c)
+static bool compshare__client_encrypted(const compshare *c)
 {
     return !c->url.plain;
 }
 
+static compshare_value compshare__client_root(const compshare *c)
+{
+    compshare_value v;
+    v.client = c->tree.count > 0 ? c : NULL;
+    v.token = 0;
+    v.generation = c->generation;
+    return v;
+}
+
+static void compshare__client_forget_values(compshare *c)
+{
+    memset(&c->tree, 0, sizeof c->tree);
+    c->generation++;
+}
+
 /* ---- failures ---- */
 
-static int compshare__drive_stage(const compshare *c)
+static int compshare__fail_stage(const compshare *c)
 {
     switch (c->phase) {
     case COMPSHARE__PHASE_CONNECT: return COMPSHARE_STAGE_CONNECT;
@@ -3373,7 +3416,7 @@ static compshare__text compshare__fail_at(compshare *c, int status, int stage)
 
 static compshare__text compshare__fail_text(compshare *c, int status)
 {
-    return compshare__fail_at(c, status, compshare__drive_stage(c));
+    return compshare__fail_at(c, status, compshare__fail_stage(c));
 }
 
 static int compshare__fail(compshare *c, int status, const char *sentence)
@@ -3391,7 +3434,7 @@ static int compshare__fail_late(compshare *c, int status, const char *sentence)
     return status;
 }
 
-static void compshare__drive_put_host(const compshare *c, compshare__text *t)
+static void compshare__fail_put_host(const compshare *c, compshare__text *t)
 {
     compshare__text_put(t, c->url.host);
     compshare__text_put(t, ":");
@@ -3399,7 +3442,7 @@ static void compshare__drive_put_host(const compshare *c, compshare__text *t)
 }
 
 /* ": why", from the POSIX transport. */
-static void compshare__drive_put_errno(compshare *c, compshare__text *t)
+static void compshare__fail_put_errno(compshare *c, compshare__text *t)
 {
 #ifndef COMPSHARE_NO_SOCKETS
     int error = c->posix.last_errno;
@@ -3420,17 +3463,17 @@ static int compshare__fail_host(compshare *c, int status, const char *before, co
 {
     compshare__text t = compshare__fail_text(c, status);
     compshare__text_put(&t, before);
-    compshare__drive_put_host(c, &t);
+    compshare__fail_put_host(c, &t);
     compshare__text_put(&t, after);
-    compshare__drive_put_errno(c, &t);
+    compshare__fail_put_errno(c, &t);
     return status;
 }
 
 static int compshare__fail_timeout(compshare *c)
 {
     compshare__text t = compshare__fail_text(c, COMPSHARE_E_TIMEOUT);
-    uint32_t limit = compshare__drive_now(c) < c->deadline ? c->config.connect_timeout_ms : c->config.timeout_ms;
-    compshare__drive_put_host(c, &t);
+    uint32_t limit = compshare__client_now(c) < c->deadline ? c->config.connect_timeout_ms : c->config.timeout_ms;
+    compshare__fail_put_host(c, &t);
     compshare__text_put(&t, ": timed out after ");
     compshare__text_int(&t, limit);
     compshare__text_put(&t, c->phase == COMPSHARE__PHASE_CONNECT ? " ms while connecting"
@@ -3446,7 +3489,7 @@ static int compshare__fail_bundle(compshare *c, const char *what)
     compshare__text_put(&t, c->bundle);
     compshare__text_put(&t, " ");
     compshare__text_put(&t, what);
-    compshare__drive_put_errno(c, &t);  /* 0 unless opening or reading failed */
+    compshare__fail_put_errno(c, &t);  /* 0 unless opening or reading failed */
     return COMPSHARE_E_TRUST;
 }
 
@@ -3461,7 +3504,7 @@ static int compshare__fail_tls(compshare *c)
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
     t = compshare__fail_text(c, status);
-    compshare__drive_put_host(c, &t);
+    compshare__fail_put_host(c, &t);
     compshare__text_put(&t, ": ");
     compshare__text_put(&t, compshare__tls_meaning(code));
     if (code == BR_ERR_X509_EXPIRED) {
@@ -3477,278 +3520,6 @@ static int compshare__fail_tls(compshare *c)
     compshare__text_int(&t, code);
     compshare__text_put(&t, ")");
     return status;
-}
-
-static void compshare__trace(const compshare *c, const char *what, const char *which, int64_t number)
-{
-    char line[384];
-    compshare__text t;
-    if (c->config.trace == NULL) return;
-    t = compshare__text_into(line, sizeof line);
-    compshare__text_put(&t, what);
-    compshare__text_put(&t, which);
-    if (number != 0) {
-        compshare__text_put(&t, " ");
-        compshare__text_int(&t, number);
-    }
-    c->config.trace(c->config.user, line);
-}
-
-/* ---- connection ---- */
-
-static void compshare__drive_close_bundle(compshare *c)
-{
-#ifndef COMPSHARE_NO_SOCKETS
-    compshare__posix_close_fd(&c->posix.bundle);
-#endif
-    c->trust = NULL;
-}
-
-static void compshare__drive_disconnect(compshare *c)
-{
-    if (c->connected) compshare__tls_close(&c->tls);
-    c->io.close(c->io.user);
-    compshare__drive_close_bundle(c);
-    compshare__tls_clear(&c->tls);
-    compshare__bytes_wipe(&c->tls.client, sizeof c->tls.client);
-    c->connected = false;
-}
-
-static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
-{
-    const compshare *c = (const compshare *)ctx;
-    size_t left = offset < c->config.ca_pem_len ? c->config.ca_pem_len - (size_t)offset : 0;
-    if (cap > left) cap = left;
-    if (cap > 0) memcpy(dst, c->config.ca_pem + offset, cap);
-    return (ptrdiff_t)cap;
-}
-
-/* What TLS will need must be there before a byte is sent: time and roots. */
-static int compshare__drive_prepare_trust(compshare *c)
-{
-    compshare__text t;
-    c->tls.now = compshare__drive_unix_time(c);
-    if (c->tls.now < COMPSHARE__EARLIEST_TIME) {
-        t = compshare__fail_text(c, COMPSHARE_E_CLOCK);
-        compshare__text_put(&t, "this machine's clock reads ");
-        compshare__text_time(&t, c->config.unix_time(c->config.user));
-        compshare__text_put(&t, ", which cannot be: no certificate can be checked by it");
-        return COMPSHARE_E_CLOCK;
-    }
-    c->bundle = "ca_pem";
-    if (c->config.ca_pem != NULL) return COMPSHARE_OK;
-#ifndef COMPSHARE_NO_SOCKETS
-    c->posix.last_errno = 0;
-    c->bundle = compshare__posix_open_bundle(&c->posix, c->config.ca_file);
-    if (c->bundle != NULL) return COMPSHARE_OK;
-    c->bundle = c->config.ca_file != NULL ? c->config.ca_file : "every usual place of a bundle";
-#endif
-    return compshare__fail_bundle(c, "cannot be opened");
-}
-
-static int compshare__drive_connect_begin(compshare *c)
-{
-    uint64_t now = compshare__drive_now(c);
-    int r;
-    c->phase = COMPSHARE__PHASE_CONNECT;
-    compshare__tls_clear(&c->tls);
-    if (compshare__drive_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
-    c->connect_deadline = now + c->config.connect_timeout_ms;
-    if (c->connect_deadline > c->deadline) c->connect_deadline = c->deadline;
-#ifndef COMPSHARE_NO_SOCKETS
-    c->posix.deadline = c->connect_deadline;
-#endif
-    compshare__trace(c, "connect ", c->url.host, c->url.port);
-    return COMPSHARE_OK;
-}
-
-static int compshare__drive_connect(compshare *c)
-{
-    int r = c->io.open(c->io.user, c->url.host, c->url.port);
-    if (r == COMPSHARE_OK) c->connected = true;
-    if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix) {
-        compshare__text t = compshare__fail_text(c, r);
-        compshare__text_put(&t, c->url.host);
-        compshare__text_put(&t, ": ");
-        compshare__text_put(&t, compshare__posix_resolve_meaning(c->posix.last_eai));
-        return r;
-    }
-#endif
-    return compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection to ", "");
-}
-
-static int compshare__drive_handshake_begin(compshare *c)
-{
-    unsigned char entropy[32];
-    compshare__read_fn read = compshare__drive_read_pem;
-    void *ctx = c;
-    c->phase = COMPSHARE__PHASE_HANDSHAKE;
-    if (!compshare__drive_encrypted(c)) return COMPSHARE_OK;
-    if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
-        return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
-#endif
-    c->trust = compshare__trust_init(c->area, c->area_cap, read, ctx, c->tls.now);
-    if (!compshare__tls_start(&c->tls, c->trust, c->url.host, entropy)) return compshare__fail_tls(c);
-    return COMPSHARE_OK;
-}
-
-static int compshare__drive_handshake(compshare *c)
-{
-    int r = compshare__tls_handshake(&c->tls);
-    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
-    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection during the TLS handshake");
-    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "", " broke the connection off during the TLS handshake");
-    if (r != COMPSHARE_OK) return r;
-    compshare__drive_close_bundle(c);
-    if (compshare__drive_encrypted(c) && c->config.trace != NULL) {
-        br_ssl_session_parameters session;
-        br_ssl_engine_get_session_parameters(&c->tls.client.eng, &session);
-        compshare__trace(c, "TLS 1.2, cipher suite", "", session.cipher_suite);
-        compshare__bytes_wipe(&session, sizeof session);
-    }
-    return COMPSHARE_OK;
-}
-
-/* ---- request ---- */
-
-/* Whether a stop time is far enough ahead, on the best clock there is. */
-static int compshare__drive_check_floor(compshare *c)
-{
-    int64_t now = compshare__drive_server_time(c), ahead;
-    compshare__text t;
-    if (c->request.stop_time == 0) return COMPSHARE_OK;
-    if (now == 0) now = compshare__drive_unix_time(c);
-    ahead = c->request.stop_time - now;
-    if (ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
-    t = compshare__fail_text(c, COMPSHARE_E_TOO_SOON);
-    compshare__text_put(&t, "SchedulerStopTime ");
-    compshare__text_time(&t, c->request.stop_time);
-    compshare__text_put(&t, " must be at least 300 s ahead: it is ");
-    compshare__text_int(&t, COMPSHARE__STOP_FLOOR_S - ahead);
-    compshare__text_put(&t, " s short");
-    return COMPSHARE_E_TOO_SOON;
-}
-
-static void compshare__drive_default(compshare *c, int which, const char *key, const char *value)
-{
-    if (value == NULL || value[0] == '\0' || compshare__params_has(&c->params, key)) return;
-    compshare__params_own(&c->params, which, key, value);
-}
-
-/* Collects, completes, sorts and signs the parameters. */
-static int compshare__drive_sign(compshare *c)
-{
-    compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
-    const compshare_config *f = &c->config;
-    const char *action = c->request.action;
-    if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
-        || !compshare__bytes_word(action, strlen(action), "._-"))
-        return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
-    memcpy(c->error.action, action, strlen(action) + 1);
-    if (!compshare__params_collect(&c->params, c->request.params, c->request.count, &why)) {
-        c->error.status = COMPSHARE_E_PARAM;
-        c->error.stage = COMPSHARE_STAGE_PREPARE;
-        return COMPSHARE_E_PARAM;
-    }
-    compshare__params_own(&c->params, COMPSHARE__OWN_ACTION, "Action", action);
-    compshare__params_own(&c->params, COMPSHARE__OWN_PUBLIC_KEY, "PublicKey", f->public_key);
-    if (f->security_token != NULL) compshare__params_own(&c->params, COMPSHARE__OWN_TOKEN, "SecurityToken", f->security_token);
-    if (c->request.defaults) {
-        compshare__drive_default(c, COMPSHARE__OWN_REGION, "Region", f->region);
-        compshare__drive_default(c, COMPSHARE__OWN_ZONE, "Zone", f->zone);
-        compshare__drive_default(c, COMPSHARE__OWN_PROJECT, "ProjectId", f->project_id);
-    }
-    compshare__sign(&c->params, f->private_key);
-    return COMPSHARE_OK;
-}
-
-/* Puts the exchange at its beginning, on the connection there is or a new one. */
-static int compshare__drive_begin(compshare *c)
-{
-    int r = compshare__drive_check_floor(c);
-    if (r != COMPSHARE_OK) return r;
-    compshare__http_init(&c->http);
-    memset(&c->encoder, 0, sizeof c->encoder);
-    c->head_written = c->flushing = c->send_failed = c->replied = c->body_cut = false;
-    c->body_at = c->body_len = 0;
-    if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
-    c->reused = c->connected && compshare__tls_alive(&c->tls);
-    c->tls.sent = c->tls.request = false;
-    if (c->reused) {
-        c->phase = COMPSHARE__PHASE_SEND;
-        return COMPSHARE_OK;
-    }
-    compshare__drive_disconnect(c);
-    return compshare__drive_connect_begin(c);
-}
-
-static size_t compshare__drive_write_head(compshare *c, unsigned char *dst, size_t cap)
-{
-    compshare__head head;
-    head.host = c->url.host;
-    head.port = c->url.port_shown ? c->url.port : 0;
-    head.path = c->url.path;
-    head.user_agent = c->config.user_agent;
-    head.content_length = compshare__encode_length(&c->params);
-    head.timestamp_ms = compshare__drive_unix_time(c) * 1000;
-    head.csv = c->request.csv;
-    c->head_written = true;
-    return compshare__encode_head(&head, (char *)dst, cap);
-}
-
-/* Sending is stuck or over although the request is not complete: read what the
-   peer has to say, and send nothing more. */
-static int compshare__drive_stop_sending(compshare *c)
-{
-    compshare__tls_stop_sending(&c->tls);
-    return COMPSHARE_OK;
-}
-
-static int compshare__drive_send_trouble(compshare *c, int r)
-{
-    if (r == COMPSHARE__EARLY || (r == COMPSHARE_WANT_WRITE && compshare__tls_peer_speaks(&c->tls)))
-        return compshare__drive_stop_sending(c);
-    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
-    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection while the request was sent");
-    if (r != COMPSHARE_E_IO) return r;
-    (void)compshare__fail_host(c, r, "sending to ", " failed");
-    if (!c->tls.sent) return r;
-    c->send_failed = true;      /* what the peer has said already may tell why */
-    return compshare__drive_stop_sending(c);
-}
-
-/* The head and as much of the body as fits make one record; then the next. */
-static int compshare__drive_send(compshare *c)
-{
-    for (;;) {
-        unsigned char *dst;
-        size_t cap, n = 0;
-        int r;
-        if (c->flushing) {
-            r = compshare__tls_flush(&c->tls);
-            if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
-            c->flushing = false;
-            if (c->encoder.param >= c->params.count) return COMPSHARE_OK;
-            if (compshare__tls_peer_speaks(&c->tls)) return compshare__drive_stop_sending(c);
-        }
-        r = compshare__tls_room(&c->tls, &dst, &cap);
-        if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
-        if (!c->head_written) n = compshare__drive_write_head(c, dst, cap);
-        n += compshare__encode_body(&c->encoder, &c->params, dst + n, cap - n);
-        compshare__tls_commit(&c->tls, n);
-        c->flushing = true;
-    }
-}
-
-/* ---- reply ---- */
-
-static bool compshare__drive_is_2xx(const compshare *c)
-{
-    return c->http.status >= 200 && c->http.status < 300;
 }
 
 static int compshare__fail_too_large(compshare *c, const char *what)
@@ -3776,66 +3547,10 @@ static int compshare__fail_json(compshare *c, const char *reason, uint64_t at)
     return COMPSHARE_E_JSON;
 }
 
-static compshare_value compshare__drive_root(const compshare *c)
-{
-    compshare_value v;
-    v.client = c->tree.count > 0 ? c : NULL;
-    v.token = 0;
-    v.generation = c->generation;
-    return v;
-}
-
-static void compshare__drive_forget_values(compshare *c)
-{
-    memset(&c->tree, 0, sizeof c->tree);
-    c->generation++;
-}
-
-/* One element of the streamed array is complete in the area. */
-static int compshare__drive_element(compshare *c)
-{
-    compshare__splitter *s = &c->split;
-    int stop;
-    if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
-        return compshare__fail_too_large(c, "an element of the reply");
-    stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__drive_root(c)) : 0;
-    compshare__drive_forget_values(c);
-    return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
-}
-
-static int compshare__drive_split(compshare *c, compshare_view body)
-{
-    compshare__splitter *s = &c->split;
-    size_t i;
-    for (i = 0; i < body.len; i++) {
-        int r;
-        if (!compshare__split_byte(s, (unsigned char)body.ptr[i])) continue;
-        if ((r = compshare__drive_element(c)) != COMPSHARE_OK) return r;
-    }
-    if (s->json.state == COMPSHARE__JSON_FAILED) return compshare__fail_json(c, s->json.reason, s->json.at);
-    return s->full ? compshare__fail_too_large(c, "an element of the reply") : COMPSHARE_OK;
-}
-
-/* Where body bytes go: to the splitter, or whole into the area. The body of an
-   error status is kept as far as it fits: the status matters more. */
-static int compshare__drive_body(compshare *c, compshare_view body)
-{
-    size_t room = c->area_cap - c->body_len;
-    if (c->request.array != NULL && compshare__drive_is_2xx(c)) return compshare__drive_split(c, body);
-    if (body.len > room) {
-        if (compshare__drive_is_2xx(c)) return compshare__fail_too_large(c, "the reply");
-        c->body_cut = true;
-        body.len = room;
-    }
-    if (body.len > 0) memcpy(c->area + c->body_len, body.ptr, body.len);
-    c->body_len += body.len;
-    return COMPSHARE_OK;
-}
-
 static int compshare__fail_http(compshare *c, int status)
 {
     compshare__text t = compshare__fail_text(c, status);
-    compshare__drive_put_host(c, &t);
+    compshare__fail_put_host(c, &t);
     compshare__text_put(&t, ": ");
     compshare__text_put(&t, c->http.reason);
     if (c->http.received > 0) {
@@ -3843,402 +3558,29 @@ static int compshare__fail_http(compshare *c, int status)
         compshare__text_int(&t, (int64_t)c->http.received);
         compshare__text_put(&t, " bytes of it");
     }
-    if (status != COMPSHARE_E_HTTP) compshare__drive_put_errno(c, &t);
+    if (status != COMPSHARE_E_HTTP) compshare__fail_put_errno(c, &t);
     return status;
 }
 
-/* Feeds one piece of plaintext to the parser and its body to the sink. */
-static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t len)
+static void compshare__trace(const compshare *c, const char *what, const char *which, int64_t number)
 {
-    size_t used = 0;
-    int r = COMPSHARE_OK;
-    while (used < len && r == COMPSHARE_OK && c->http.state < COMPSHARE__HTTP_DONE) {
-        compshare_view body;
-        used += compshare__http_feed(&c->http, src + used, len - used, &body);
-        if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
-        else if (body.len > 0) r = compshare__drive_body(c, body);
-    }
-    compshare__tls_consumed(&c->tls, used);
-    return r;
-}
-
-static int compshare__drive_receive_end(compshare *c, int r)
-{
-    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
-    compshare__http_end(&c->http, r == COMPSHARE__EOF && c->tls.orderly);
-    if (c->http.state == COMPSHARE__HTTP_DONE) return COMPSHARE_OK;
-    return compshare__fail_http(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO);
-}
-
-static int compshare__drive_receive(compshare *c)
-{
-    int reads;
-    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++) {
-        const unsigned char *src;
-        size_t len;
-        int r;
-        if (reads == COMPSHARE__STEP_READS) return COMPSHARE_PENDING;
-        r = compshare__tls_receive(&c->tls, &src, &len);
-        if (r == COMPSHARE_WANT_READ && c->send_failed) return COMPSHARE_E_IO;
-        if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
-        if (r != COMPSHARE_OK) return compshare__drive_receive_end(c, r);
-        c->replied = true;
-        if ((r = compshare__drive_feed(c, src, len)) != COMPSHARE_OK) return r;
-    }
-    return COMPSHARE_OK;
-}
-
-/* ---- judgement ---- */
-
-/* RetCodes that mean "later", facts of the API. */
-static bool compshare__judge_transient(int code)
-{
-    static const int codes[] = {
-        110, 120, 130, 150, 153, 8357, 8433, 8434, 8438, 8441, 8498, 8510, 8520, 8580, 8903, 8964, 226604, 226609, 226619, 226622
-    };
-    size_t i;
-    for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (codes[i] == code) return true;
-    return false;
-}
-
-/* RetCodes of a gateway that gave up waiting: the action may have run. */
-static bool compshare__judge_timeout_code(int code)
-{
-    return code == 110 || code == 8438;
-}
-
-/* RetCode: exactly one, a 32-bit integer or a string that is one. NULL, or why
-   not. */
-static const char *compshare__judge_ret_code(const compshare__tree *tree, int *code)
-{
-    uint32_t at;
-    int64_t value;
-    size_t hits = compshare__json_find(tree, 0, "RetCode", &at);
-    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
-    if (hits == 0) return "the reply holds no RetCode";
-    if (hits > 1) return "the reply holds RetCode more than once";
-    if (!compshare__json_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
-        return "RetCode is not a 32-bit integer";
-    *code = (int)value;
-    return NULL;
-}
-
-static void compshare__judge_message(compshare *c)
-{
-    uint32_t at;
-    if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
-    (void)compshare__json_copy(compshare__json_raw(&c->tree, at), c->error.message, sizeof c->error.message, true);
-}
-
-/* Validates and tokenizes the body, or what the splitter kept of it. */
-static int compshare__judge_parse(compshare *c)
-{
-    compshare__json *json = &c->split.json;
-    const char *reason;
-    size_t end;
-    if (c->request.array != NULL && compshare__drive_is_2xx(c)) {
-        end = c->split.kept;
-    } else {
-        end = c->body_len;
-        c->body_at = compshare__json_bom(c->area, c->body_len);
-        compshare__json_init(json);
-        compshare__json_feed(json, c->area + c->body_at, end - c->body_at);
-    }
-    reason = compshare__json_finish(json);
-    if (reason != NULL) return compshare__fail_json(c, reason, json->at);
-    if (!compshare__json_tokenize(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end))
-        return compshare__fail_too_large(c, "the reply with its values");
-    return COMPSHARE_OK;
-}
-
-/* A status outside 2xx is an error whatever the body says; what the body says is
-   kept where it is an envelope. */
-static int compshare__judge_status(compshare *c)
-{
-    int status = c->http.status, code = 0;
+    char line[384];
     compshare__text t;
-    if (!c->body_cut && c->body_len > 0 && compshare__judge_parse(c) == COMPSHARE_OK
-        && compshare__judge_ret_code(&c->tree, &code) == NULL) {
-        c->definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
-        c->error.ret_code = code;
+    if (c->config.trace == NULL) return;
+    t = compshare__text_into(line, sizeof line);
+    compshare__text_put(&t, what);
+    compshare__text_put(&t, which);
+    if (number != 0) {
+        compshare__text_put(&t, " ");
+        compshare__text_int(&t, number);
     }
-    if (c->tree.count > 0) compshare__judge_message(c);
-    c->error.retryable = status == 429 || status >= 500;
-    t = compshare__fail_text(c, COMPSHARE_E_STATUS);
-    compshare__text_put(&t, "HTTP status ");
-    compshare__text_int(&t, status);
-    if (status >= 300 && status < 400)
-        compshare__text_put(&t, ": a redirect, which is never followed, because it would hand the signed request on");
-    return COMPSHARE_E_STATUS;
+    c->config.trace(c->config.user, line);
 }
 
-/* Whether an action that answers with CSV has done so. */
-static bool compshare__judge_is_csv(const compshare *c)
-{
-    static const char *const types[] = { "text/csv", "application/csv", "application/octet-stream", "application/vnd.ms-excel" };
-    size_t i = compshare__json_bom(c->area, c->body_len);
-    while (i < c->body_len && compshare__json_is_space(c->area[i])) i++;
-    if (!c->request.csv || i == c->body_len || c->area[i] == '{') return false;
-    for (i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (compshare__bytes_equal(c->http.content_type, types[i])) return true;
-    return false;
-}
-
-/* The reply is complete: is it a success? Law 1 is kept here and nowhere else. */
-static int compshare__judge(compshare *c)
-{
-    const char *reason;
-    int code = 0, r;
-    if (c->http.date > 0) {
-        c->server_date = c->http.date;
-        c->server_date_at = compshare__drive_now(c);
-    }
-    if (c->http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
-    if (!compshare__drive_is_2xx(c)) return compshare__judge_status(c);
-    if (!compshare__judge_is_csv(c)) {
-        if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
-        if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, reason);
-    }
-    if (code == 0 && c->tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
-    c->definite = !compshare__judge_timeout_code(code);
-    if (code != 0) {
-        c->error.ret_code = code;
-        c->error.retryable = compshare__judge_transient(code);
-        compshare__judge_message(c);
-        return compshare__fail(c, COMPSHARE_E_API, "the API refused");
-    }
-    if (c->request.array != NULL && (c->split.twice || c->split.not_array))
-        return compshare__fail(c, COMPSHARE_E_REPLY,
-            c->split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
-    return COMPSHARE_OK;
-}
-
-/* ---- the machine ---- */
-
-/* A kept connection may have died unnoticed. Nothing sent: open another. Sent,
-   and no reply: only what may be repeated is sent once more. */
-static bool compshare__drive_may_reconnect(const compshare *c, int r)
-{
-    if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
-    if (c->phase != COMPSHARE__PHASE_SEND && c->phase != COMPSHARE__PHASE_RECEIVE) return false;
-    return !c->tls.sent || c->request.repeatable;
-}
-
-/* Begins the exchange once more; its first end leaves no trace in the error. */
-static void compshare__drive_reconnect(compshare *c)
-{
-    compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
-    c->lost = c->tls.sent;
-    c->resent = true;
-    c->error.status = c->error.stage = c->error.sys_errno = c->error.tls_code = 0;
-    c->error.detail[0] = '\0';
-    compshare__drive_disconnect(c);
-    c->phase = COMPSHARE__PHASE_BEGIN;
-}
-
-/* Enters the phase after the one that is complete. */
-static int compshare__drive_next(compshare *c)
-{
-    int r;
-    switch (c->phase) {
-    case COMPSHARE__PHASE_BEGIN:
-        return compshare__drive_begin(c);
-    case COMPSHARE__PHASE_CONNECT:
-        return compshare__drive_handshake_begin(c);
-    case COMPSHARE__PHASE_HANDSHAKE:
-        c->phase = COMPSHARE__PHASE_SEND;
-        if (!compshare__drive_encrypted(c) || compshare__tls_alive(&c->tls)) return COMPSHARE_OK;
-        /* what comes before the request cannot be its reply */
-        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection, or spoke, before it was asked");
-    case COMPSHARE__PHASE_SEND:
-        c->phase = COMPSHARE__PHASE_RECEIVE;
-        compshare__trace(c, "sent ", c->error.action, 0);
-        return COMPSHARE_OK;
-    default:
-        r = compshare__judge(c);
-        compshare__trace(c, "HTTP status", "", c->http.status);
-        return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
-    }
-}
-
-static int compshare__drive_work(compshare *c)
-{
-    switch (c->phase) {
-    case COMPSHARE__PHASE_BEGIN: return COMPSHARE_OK;
-    case COMPSHARE__PHASE_CONNECT: return compshare__drive_connect(c);
-    case COMPSHARE__PHASE_HANDSHAKE: return compshare__drive_handshake(c);
-    case COMPSHARE__PHASE_SEND: return compshare__drive_send(c);
-    default: return compshare__drive_receive(c);
-    }
-}
-
-/* When the current phase must be over. */
-static uint64_t compshare__drive_due(const compshare *c)
-{
-    return c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE ? c->connect_deadline : c->deadline;
-}
-
-/* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
-static int compshare__drive_advance(compshare *c)
-{
-    for (;;) {
-        int r = compshare__drive_now(c) >= compshare__drive_due(c) ? compshare__fail_timeout(c) : compshare__drive_work(c);
-        if (r == COMPSHARE_PENDING) {
-            c->more = true;
-            return r;
-        }
-        if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) {
-            c->wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
-            if (c->phase == COMPSHARE__PHASE_SEND) c->wants |= COMPSHARE_READ;
-            return COMPSHARE_PENDING;
-        }
-        if (r == COMPSHARE_OK) r = compshare__drive_next(c);
-        if (r == COMPSHARE_OK) continue;
-        if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
-        if (!compshare__drive_may_reconnect(c, r)) return r;
-        compshare__drive_reconnect(c);
-    }
-}
-
-/* The exchange is over: keep the connection only if it is certainly clean. */
-static void compshare__drive_finish(compshare *c, int status)
-{
-    bool complete = c->http.state == COMPSHARE__HTTP_DONE;
-    c->error.outcome_unknown = status != COMPSHARE_OK && (c->lost || (c->tls.sent && !c->definite));
-    c->error.http_status = c->http.status;
-    memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
-    if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
-        || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
-    if (c->phase != COMPSHARE__PHASE_BEGIN
-        && (!complete || !c->http.keep_alive || c->tls.mute || !compshare__tls_quiet(&c->tls))) compshare__drive_disconnect(c);
-    if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__drive_forget_values(c);
-    compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
-    c->phase = COMPSHARE__PHASE_IDLE;
-    c->wants = 0;
-}
-
-/* Begins the exchange that the current step describes. */
-static int compshare__drive_request(compshare *c)
-{
-    int r;
-    memset(&c->error, 0, sizeof c->error);
-    memset(&c->request, 0, sizeof c->request);
-    compshare__drive_forget_values(c);
-    compshare__http_init(&c->http);
-    c->body_at = c->body_len = 0;
-    c->lost = c->tls.sent = c->definite = c->replied = c->resent = c->more = false;
-    c->phase = COMPSHARE__PHASE_BEGIN;
-    r = c->task.step->begin(c);
-    return r == COMPSHARE_OK ? compshare__drive_sign(c) : r;
-}
-
-/* ---- tasks: tables of steps ---- */
-
-static int compshare__task_end(compshare *c, int status)
-{
-    c->task.step = NULL;
-    c->phase = COMPSHARE__PHASE_IDLE;
-    c->wants = 0;
-    c->more = false;
-    return status;
-}
-
-/* Takes the client for a new task: its fields are then the caller's to fill in. */
-static int compshare__task_claim(compshare *c)
-{
-    if (c == NULL) return COMPSHARE_E_CONFIG;
-    if (c->entered || c->task.step != NULL) return COMPSHARE_E_BUSY;
-    memset(&c->task, 0, sizeof c->task);
-    return COMPSHARE_OK;
-}
-
-static int compshare__task_start(compshare *c, const compshare__step *steps)
-{
-    int r;
-    c->task.step = steps;
-    c->deadline = compshare__drive_now(c) + c->config.timeout_ms;
-    r = compshare__drive_request(c);
-    compshare__bytes_wipe_stack();
-    return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
-}
-
-/* A claimed client, and an argument that cannot be used. */
-static int compshare__task_refuse(compshare *c, const char *why)
-{
-    memset(&c->error, 0, sizeof c->error);
-    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM, why));
-}
-
-/* Runs steps until one waits or the table is done. */
-static int compshare__task_work(compshare *c)
-{
-    c->more = false;
-    for (;;) {
-        int r = compshare__drive_advance(c);
-        if (r == COMPSHARE_PENDING) return r;
-        compshare__drive_finish(c, r);
-        if (c->task.step->end != NULL) r = c->task.step->end(c, r);
-        if (r == COMPSHARE__NEXT) c->task.step++;
-        if (r != COMPSHARE__NEXT && r != COMPSHARE__AGAIN) return compshare__task_end(c, r);
-        if ((r = compshare__drive_request(c)) != COMPSHARE_OK) return compshare__task_end(c, r);
-    }
-}
-
-static int compshare__task_step(compshare *c)
-{
-    int r;
-    if (c->entered) return COMPSHARE_E_BUSY;
-    if (c->task.step == NULL) return COMPSHARE_E_IDLE;
-    c->entered = true;
-    r = compshare__task_work(c);
-    c->entered = false;
-    compshare__bytes_wipe_stack();
-    return r;
-}
-
-static int compshare__task_abort(compshare *c, int status, const char *why)
-{
-    (void)compshare__fail(c, status, why);
-    c->http.state = COMPSHARE__HTTP_FAILED;
-    compshare__drive_finish(c, status);
-    if (c->task.step->end != NULL) (void)c->task.step->end(c, status);    /* empties half-filled results */
-    compshare__bytes_wipe_stack();
-    return compshare__task_end(c, status);
-}
-
-/* Milliseconds until the next step is due although nothing became ready. */
-static uint32_t compshare__task_timeout_ms(const compshare *c)
-{
-    uint64_t now = compshare__drive_now(c), due = compshare__drive_due(c);
-    if (c->more || c->wants == 0) return 0;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
-        due = c->posix.share;
-#endif
-    if (due <= now) return 0;
-    return due - now < UINT32_MAX ? (uint32_t)(due - now) : UINT32_MAX;
-}
-
-/* The blocking form of every call: steps, and waiting in between. */
-static int compshare__task_run(compshare *c)
-{
-    for (;;) {
-        int r = compshare__task_step(c);
-        uint32_t timeout;
-        if (r != COMPSHARE_PENDING) return r;
-        if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
-        if (c->io.wait == NULL)
-            return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
-        c->entered = true;
-        r = c->io.wait(c->io.user, c->wants, timeout);
-        c->entered = false;
-        if (r < 0 && r != COMPSHARE_WANT_READ && r != COMPSHARE_WANT_WRITE)
-            return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
-    }
-}
-
-/* ---- configuration ---- */
+/* >> settings
+   Takes compshare_config apart and refuses what cannot work, naming the field and
+   the limit. Touches only its arguments. Must never ignore a setting that it does
+   not support. */
 
 static int compshare__config_fail(compshare__text *why, const char *field, const char *reason)
 {
@@ -4417,6 +3759,9 @@ static int compshare__config_check(const compshare_config *f, compshare__url *ur
 
 static void compshare__config_defaults(compshare_config *f)
 {
+    f->region = compshare__bytes_first(f->region, NULL);
+    f->zone = compshare__bytes_first(f->zone, NULL);
+    f->project_id = compshare__bytes_first(f->project_id, NULL);
     if (f->user_agent == NULL) f->user_agent = COMPSHARE__USER_AGENT;
     if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
     if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
@@ -4426,6 +3771,720 @@ static void compshare__config_defaults(compshare_config *f)
     if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
     if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
 #endif
+}
+
+/* >> judge
+   Decides what a complete reply means: law 1, success is complete HTTP framing,
+   status 2xx, one valid JSON object and exactly one RetCode that is 0. Touches the
+   client's error, values and server time. Must never call a reply a success for
+   any other reason; the `end` functions of `actions` may only refuse more. */
+
+static bool compshare__judge_is_2xx(const compshare *c)
+{
+    return c->http.status >= 200 && c->http.status < 300;
+}
+
+/* RetCodes that mean "later", facts of the API. */
+static bool compshare__judge_transient(int code)
+{
+    static const int codes[] = {
+        110, 120, 130, 150, 153, 8357, 8433, 8434, 8438, 8441, 8498, 8510, 8520, 8580, 8903, 8964, 226604, 226609, 226619, 226622
+    };
+    size_t i;
+    for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i] == code) return true;
+    return false;
+}
+
+/* RetCodes of a gateway that gave up waiting: the action may have run. */
+static bool compshare__judge_timeout_code(int code)
+{
+    return code == 110 || code == 8438;
+}
+
+/* RetCode: exactly one, a 32-bit integer or a string that is one. NULL, or why
+   not. */
+static const char *compshare__judge_ret_code(const compshare__tree *tree, int *code)
+{
+    uint32_t at;
+    int64_t value;
+    size_t hits = compshare__json_find(tree, 0, "RetCode", &at);
+    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
+    if (hits == 0) return "the reply holds no RetCode";
+    if (hits > 1) return "the reply holds RetCode more than once";
+    if (!compshare__json_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
+        return "RetCode is not a 32-bit integer";
+    *code = (int)value;
+    return NULL;
+}
+
+static void compshare__judge_message(compshare *c)
+{
+    uint32_t at;
+    if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
+    (void)compshare__json_copy(compshare__json_raw(&c->tree, at), c->error.message, sizeof c->error.message, true);
+}
+
+/* Validates and tokenizes the body, or what the splitter kept of it. */
+static int compshare__judge_parse(compshare *c)
+{
+    compshare__json *json = &c->split.json;
+    const char *reason;
+    size_t end;
+    if (c->request.array != NULL && compshare__judge_is_2xx(c)) {
+        end = c->split.kept;
+    } else {
+        end = c->body_len;
+        c->body_at = compshare__json_bom(c->area, c->body_len);
+        compshare__json_init(json);
+        compshare__json_feed(json, c->area + c->body_at, end - c->body_at);
+    }
+    reason = compshare__json_finish(json);
+    if (reason != NULL) return compshare__fail_json(c, reason, json->at);
+    if (!compshare__json_tokenize(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end))
+        return compshare__fail_too_large(c, "the reply with its values");
+    return COMPSHARE_OK;
+}
+
+/* A status outside 2xx is an error whatever the body says; what the body says is
+   kept where it is an envelope. */
+static int compshare__judge_status(compshare *c)
+{
+    int status = c->http.status, code = 0;
+    compshare__text t;
+    if (!c->body_cut && c->body_len > 0 && compshare__judge_parse(c) == COMPSHARE_OK
+        && compshare__judge_ret_code(&c->tree, &code) == NULL) {
+        c->definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
+        c->error.ret_code = code;
+    }
+    if (c->tree.count > 0) compshare__judge_message(c);
+    c->error.retryable = status == 429 || status >= 500;
+    t = compshare__fail_text(c, COMPSHARE_E_STATUS);
+    compshare__text_put(&t, "HTTP status ");
+    compshare__text_int(&t, status);
+    if (status >= 300 && status < 400)
+        compshare__text_put(&t, ": a redirect, which is never followed, because it would hand the signed request on");
+    return COMPSHARE_E_STATUS;
+}
+
+/* Whether an action that answers with CSV has done so. */
+static bool compshare__judge_is_csv(const compshare *c)
+{
+    static const char *const types[] = { "text/csv", "application/csv", "application/octet-stream", "application/vnd.ms-excel" };
+    size_t i = compshare__json_bom(c->area, c->body_len);
+    while (i < c->body_len && compshare__json_is_space(c->area[i])) i++;
+    if (!c->request.csv || i == c->body_len || c->area[i] == '{') return false;
+    for (i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (compshare__bytes_equal(c->http.content_type, types[i])) return true;
+    return false;
+}
+
+/* The reply is complete: is it a success? */
+static int compshare__judge(compshare *c)
+{
+    const char *reason;
+    int code = 0, r;
+    if (c->http.date > 0) {
+        c->server_date = c->http.date;
+        c->server_date_at = compshare__client_now(c);
+    }
+    if (c->http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
+    if (!compshare__judge_is_2xx(c)) return compshare__judge_status(c);
+    if (!compshare__judge_is_csv(c)) {
+        if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
+        if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, reason);
+    }
+    if (code == 0 && c->tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
+    c->definite = !compshare__judge_timeout_code(code);
+    if (code != 0) {
+        c->error.ret_code = code;
+        c->error.retryable = compshare__judge_transient(code);
+        compshare__judge_message(c);
+        return compshare__fail(c, COMPSHARE_E_API, "the API refused");
+    }
+    if (c->request.array != NULL && (c->split.twice || c->split.not_array))
+        return compshare__fail(c, COMPSHARE_E_REPLY,
+            c->split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
+    return COMPSHARE_OK;
+}
+
+/* >> drive
+   One exchange as a state machine: it joins the pure rooms to a transport, keeps
+   the connection, watches the deadline, and decides what is known when something
+   fails. Touches the client and, through it, everything. Must never send a request
+   twice unless nothing of it left or its action is repeatable. */
+
+/* ---- connection ---- */
+
+static void compshare__drive_close_bundle(compshare *c)
+{
+#ifndef COMPSHARE_NO_SOCKETS
+    compshare__posix_close_fd(&c->posix.bundle);
+#endif
+    c->trust = NULL;
+}
+
+static void compshare__drive_disconnect(compshare *c)
+{
+    if (c->connected) compshare__tls_close(&c->tls);
+    c->io.close(c->io.user);
+    compshare__drive_close_bundle(c);
+    compshare__tls_clear(&c->tls);
+    compshare__bytes_wipe(&c->tls.client, sizeof c->tls.client);
+    c->connected = false;
+}
+
+static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    const compshare *c = (const compshare *)ctx;
+    size_t left = offset < c->config.ca_pem_len ? c->config.ca_pem_len - (size_t)offset : 0;
+    if (cap > left) cap = left;
+    if (cap > 0) memcpy(dst, c->config.ca_pem + offset, cap);
+    return (ptrdiff_t)cap;
+}
+
+/* What TLS will need must be there before a byte is sent: time and roots. */
+static int compshare__drive_prepare_trust(compshare *c)
+{
+    compshare__text t;
+    c->tls.now = compshare__client_unix_time(c);
+    if (c->tls.now < COMPSHARE__EARLIEST_TIME) {
+        t = compshare__fail_text(c, COMPSHARE_E_CLOCK);
+        compshare__text_put(&t, "this machine's clock reads ");
+        compshare__text_time(&t, c->config.unix_time(c->config.user));
+        compshare__text_put(&t, ", which cannot be: no certificate can be checked by it");
+        return COMPSHARE_E_CLOCK;
+    }
+    c->bundle = "ca_pem";
+    if (c->config.ca_pem != NULL) return COMPSHARE_OK;
+#ifndef COMPSHARE_NO_SOCKETS
+    c->posix.last_errno = 0;
+    c->bundle = compshare__posix_open_bundle(&c->posix, c->config.ca_file);
+    if (c->bundle != NULL) return COMPSHARE_OK;
+    c->bundle = c->config.ca_file != NULL ? c->config.ca_file : "every usual place of a bundle";
+#endif
+    return compshare__fail_bundle(c, "cannot be opened");
+}
+
+static int compshare__drive_connect_begin(compshare *c)
+{
+    uint64_t now = compshare__client_now(c);
+    int r;
+    c->phase = COMPSHARE__PHASE_CONNECT;
+    compshare__tls_clear(&c->tls);
+    if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
+    c->connect_deadline = now + c->config.connect_timeout_ms;
+    if (c->connect_deadline > c->deadline) c->connect_deadline = c->deadline;
+#ifndef COMPSHARE_NO_SOCKETS
+    c->posix.deadline = c->connect_deadline;
+#endif
+    compshare__trace(c, "connect ", c->url.host, c->url.port);
+    return COMPSHARE_OK;
+}
+
+static int compshare__drive_connect(compshare *c)
+{
+    int r = c->io.open(c->io.user, c->url.host, c->url.port);
+    if (r == COMPSHARE_OK) c->connected = true;
+    if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
+#ifndef COMPSHARE_NO_SOCKETS
+    if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix) {
+        compshare__text t = compshare__fail_text(c, r);
+        compshare__text_put(&t, c->url.host);
+        compshare__text_put(&t, ": ");
+        compshare__text_put(&t, compshare__posix_resolve_meaning(c->posix.last_eai));
+        return r;
+    }
+#endif
+    return compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection to ", "");
+}
+
+static int compshare__drive_handshake_begin(compshare *c)
+{
+    unsigned char entropy[32];
+    compshare__read_fn read = compshare__drive_read_pem;
+    void *ctx = c;
+    c->phase = COMPSHARE__PHASE_HANDSHAKE;
+    if (!compshare__client_encrypted(c)) return COMPSHARE_OK;
+    if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
+        return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
+#ifndef COMPSHARE_NO_SOCKETS
+    if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
+#endif
+    c->trust = compshare__trust_init(c->area, c->area_cap, read, ctx, c->tls.now);
+    if (!compshare__tls_start(&c->tls, c->trust, c->url.host, entropy)) return compshare__fail_tls(c);
+    return COMPSHARE_OK;
+}
+
+static int compshare__drive_handshake(compshare *c)
+{
+    int r = compshare__tls_handshake(&c->tls);
+    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
+    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection during the TLS handshake");
+    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "", " broke the connection off during the TLS handshake");
+    if (r != COMPSHARE_OK) return r;
+    compshare__drive_close_bundle(c);
+    if (compshare__client_encrypted(c) && c->config.trace != NULL) {
+        br_ssl_session_parameters session;
+        br_ssl_engine_get_session_parameters(&c->tls.client.eng, &session);
+        compshare__trace(c, "TLS 1.2, cipher suite", "", session.cipher_suite);
+        compshare__bytes_wipe(&session, sizeof session);
+    }
+    return COMPSHARE_OK;
+}
+
+/* ---- request ---- */
+
+/* Whether a stop time is far enough ahead, on the best clock there is. */
+static int compshare__drive_check_floor(compshare *c)
+{
+    int64_t now = compshare__client_server_time(c), ahead;
+    compshare__text t;
+    if (c->request.stop_time == 0) return COMPSHARE_OK;
+    if (now == 0) now = compshare__client_unix_time(c);
+    ahead = c->request.stop_time - now;
+    if (ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
+    t = compshare__fail_text(c, COMPSHARE_E_TOO_SOON);
+    compshare__text_put(&t, "SchedulerStopTime ");
+    compshare__text_time(&t, c->request.stop_time);
+    compshare__text_put(&t, " must be at least 300 s ahead: it is ");
+    compshare__text_int(&t, COMPSHARE__STOP_FLOOR_S - ahead);
+    compshare__text_put(&t, " s short");
+    return COMPSHARE_E_TOO_SOON;
+}
+
+static void compshare__drive_default(compshare *c, int which, const char *key, const char *value)
+{
+    if (value == NULL || compshare__params_has(&c->params, key)) return;
+    compshare__params_own(&c->params, which, key, value);
+}
+
+/* Collects, completes, sorts and signs the parameters. */
+static int compshare__drive_sign(compshare *c)
+{
+    compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
+    const compshare_config *f = &c->config;
+    const char *action = c->request.action;
+    if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
+        || !compshare__bytes_word(action, strlen(action), "._-"))
+        return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
+    memcpy(c->error.action, action, strlen(action) + 1);
+    if (!compshare__params_collect(&c->params, c->request.params, c->request.count, &why)) {
+        c->error.status = COMPSHARE_E_PARAM;
+        c->error.stage = COMPSHARE_STAGE_PREPARE;
+        return COMPSHARE_E_PARAM;
+    }
+    compshare__params_own(&c->params, COMPSHARE__OWN_ACTION, "Action", action);
+    compshare__params_own(&c->params, COMPSHARE__OWN_PUBLIC_KEY, "PublicKey", f->public_key);
+    if (f->security_token != NULL) compshare__params_own(&c->params, COMPSHARE__OWN_TOKEN, "SecurityToken", f->security_token);
+    if (c->request.defaults) {
+        compshare__drive_default(c, COMPSHARE__OWN_REGION, "Region", f->region);
+        compshare__drive_default(c, COMPSHARE__OWN_ZONE, "Zone", f->zone);
+        compshare__drive_default(c, COMPSHARE__OWN_PROJECT, "ProjectId", f->project_id);
+    }
+    compshare__sign(&c->params, f->private_key);
+    return COMPSHARE_OK;
+}
+
+/* Puts the exchange at its beginning, on the connection there is or a new one. */
+static int compshare__drive_begin(compshare *c)
+{
+    int r = compshare__drive_check_floor(c);
+    if (r != COMPSHARE_OK) return r;
+    compshare__http_init(&c->http);
+    memset(&c->encoder, 0, sizeof c->encoder);
+    c->head_written = c->flushing = c->send_failed = c->replied = c->body_cut = false;
+    c->body_at = c->body_len = 0;
+    if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
+    c->reused = c->connected && compshare__tls_alive(&c->tls);
+    c->tls.sent = c->tls.request = false;
+    if (c->reused) {
+        c->phase = COMPSHARE__PHASE_SEND;
+        return COMPSHARE_OK;
+    }
+    compshare__drive_disconnect(c);
+    return compshare__drive_connect_begin(c);
+}
+
+static size_t compshare__drive_write_head(compshare *c, unsigned char *dst, size_t cap)
+{
+    compshare__head head;
+    head.host = c->url.host;
+    head.port = c->url.port_shown ? c->url.port : 0;
+    head.path = c->url.path;
+    head.user_agent = c->config.user_agent;
+    head.content_length = compshare__encode_length(&c->params);
+    head.timestamp_ms = compshare__client_unix_time(c) * 1000;
+    head.csv = c->request.csv;
+    c->head_written = true;
+    return compshare__encode_head(&head, (char *)dst, cap);
+}
+
+/* Sending is stuck or over although the request is not complete: read what the
+   peer has to say, and send nothing more. */
+static int compshare__drive_stop_sending(compshare *c)
+{
+    compshare__tls_stop_sending(&c->tls);
+    return COMPSHARE_OK;
+}
+
+static int compshare__drive_send_trouble(compshare *c, int r)
+{
+    switch (r) {
+    case COMPSHARE__EARLY:
+        return compshare__drive_stop_sending(c);
+    case COMPSHARE_WANT_WRITE:
+        return compshare__tls_peer_speaks(&c->tls) ? compshare__drive_stop_sending(c) : r;
+    case COMPSHARE_E_TLS:
+        return compshare__fail_tls(c);
+    case COMPSHARE__EOF:
+        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection while the request was sent");
+    case COMPSHARE_E_IO:
+        (void)compshare__fail_host(c, r, "sending to ", " failed");
+        if (!c->tls.sent) return r;
+        c->send_failed = true;      /* what the peer has said already may tell why */
+        return compshare__drive_stop_sending(c);
+    default:
+        return r;
+    }
+}
+
+/* The head and as much of the body as fits make one record; then the next. */
+static int compshare__drive_send(compshare *c)
+{
+    for (;;) {
+        unsigned char *dst;
+        size_t cap, n = 0;
+        int r;
+        if (c->flushing) {
+            r = compshare__tls_flush(&c->tls);
+            if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
+            c->flushing = false;
+            if (c->encoder.param >= c->params.count) return COMPSHARE_OK;
+            if (compshare__tls_peer_speaks(&c->tls)) return compshare__drive_stop_sending(c);
+        }
+        r = compshare__tls_room(&c->tls, &dst, &cap);
+        if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
+        if (!c->head_written) n = compshare__drive_write_head(c, dst, cap);
+        n += compshare__encode_body(&c->encoder, &c->params, dst + n, cap - n);
+        compshare__tls_commit(&c->tls, n);
+        c->flushing = true;
+    }
+}
+
+/* ---- reply ---- */
+
+/* One element of the streamed array is complete in the area. */
+static int compshare__drive_element(compshare *c)
+{
+    compshare__splitter *s = &c->split;
+    int stop;
+    if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
+        return compshare__fail_too_large(c, "an element of the reply");
+    stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__client_root(c)) : 0;
+    compshare__client_forget_values(c);
+    return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
+}
+
+static int compshare__drive_split(compshare *c, compshare_view body)
+{
+    compshare__splitter *s = &c->split;
+    size_t i;
+    for (i = 0; i < body.len; i++) {
+        int r;
+        if (!compshare__split_byte(s, (unsigned char)body.ptr[i])) continue;
+        if ((r = compshare__drive_element(c)) != COMPSHARE_OK) return r;
+    }
+    if (s->json.state == COMPSHARE__JSON_FAILED) return compshare__fail_json(c, s->json.reason, s->json.at);
+    return s->full ? compshare__fail_too_large(c, "an element of the reply") : COMPSHARE_OK;
+}
+
+/* Where body bytes go: to the splitter, or whole into the area. The body of an
+   error status is kept as far as it fits: the status matters more. */
+static int compshare__drive_body(compshare *c, compshare_view body)
+{
+    size_t room = c->area_cap - c->body_len;
+    if (c->request.array != NULL && compshare__judge_is_2xx(c)) return compshare__drive_split(c, body);
+    if (body.len > room) {
+        if (compshare__judge_is_2xx(c)) return compshare__fail_too_large(c, "the reply");
+        c->body_cut = true;
+        body.len = room;
+    }
+    if (body.len > 0) memcpy(c->area + c->body_len, body.ptr, body.len);
+    c->body_len += body.len;
+    return COMPSHARE_OK;
+}
+
+/* Feeds one piece of plaintext to the parser and its body to the sink. */
+static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t len)
+{
+    size_t used = 0;
+    int r = COMPSHARE_OK;
+    while (used < len && r == COMPSHARE_OK && c->http.state < COMPSHARE__HTTP_DONE) {
+        compshare_view body;
+        used += compshare__http_feed(&c->http, src + used, len - used, &body);
+        if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
+        else if (body.len > 0) r = compshare__drive_body(c, body);
+    }
+    compshare__tls_consumed(&c->tls, used);
+    return r;
+}
+
+static int compshare__drive_receive_end(compshare *c, int r)
+{
+    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
+    compshare__http_end(&c->http, r == COMPSHARE__EOF && c->tls.orderly);
+    if (c->http.state == COMPSHARE__HTTP_DONE) return COMPSHARE_OK;
+    return compshare__fail_http(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO);
+}
+
+static int compshare__drive_receive(compshare *c)
+{
+    int reads;
+    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++) {
+        const unsigned char *src;
+        size_t len;
+        int r;
+        if (reads == COMPSHARE__STEP_READS) return COMPSHARE_PENDING;
+        r = compshare__tls_receive(&c->tls, &src, &len);
+        if (r == COMPSHARE_WANT_READ && c->send_failed) return COMPSHARE_E_IO;
+        if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
+        if (r != COMPSHARE_OK) return compshare__drive_receive_end(c, r);
+        c->replied = true;
+        if ((r = compshare__drive_feed(c, src, len)) != COMPSHARE_OK) return r;
+    }
+    return COMPSHARE_OK;
+}
+
+/* ---- the machine ---- */
+
+/* A kept connection may have died unnoticed. Nothing sent: open another. Sent,
+   and no reply: only what may be repeated is sent once more. */
+static bool compshare__drive_may_reconnect(const compshare *c, int r)
+{
+    if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
+    if (c->phase != COMPSHARE__PHASE_SEND && c->phase != COMPSHARE__PHASE_RECEIVE) return false;
+    return !c->tls.sent || c->request.repeatable;
+}
+
+/* Begins the exchange once more; its first end leaves no trace in the error. */
+static void compshare__drive_reconnect(compshare *c)
+{
+    compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
+    c->lost = c->tls.sent;
+    c->resent = true;
+    c->error.status = c->error.stage = c->error.sys_errno = c->error.tls_code = 0;
+    c->error.detail[0] = '\0';
+    compshare__drive_disconnect(c);
+    c->phase = COMPSHARE__PHASE_BEGIN;
+}
+
+/* Enters the phase after the one that is complete. */
+static int compshare__drive_next(compshare *c)
+{
+    int r;
+    switch (c->phase) {
+    case COMPSHARE__PHASE_BEGIN:
+        return compshare__drive_begin(c);
+    case COMPSHARE__PHASE_CONNECT:
+        return compshare__drive_handshake_begin(c);
+    case COMPSHARE__PHASE_HANDSHAKE:
+        c->phase = COMPSHARE__PHASE_SEND;
+        if (!compshare__client_encrypted(c) || compshare__tls_alive(&c->tls)) return COMPSHARE_OK;
+        /* what comes before the request cannot be its reply */
+        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection, or spoke, before it was asked");
+    case COMPSHARE__PHASE_SEND:
+        c->phase = COMPSHARE__PHASE_RECEIVE;
+        compshare__trace(c, "sent ", c->error.action, 0);
+        return COMPSHARE_OK;
+    default:
+        r = compshare__judge(c);
+        compshare__trace(c, "HTTP status", "", c->http.status);
+        return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
+    }
+}
+
+static int compshare__drive_work(compshare *c)
+{
+    switch (c->phase) {
+    case COMPSHARE__PHASE_BEGIN: return COMPSHARE_OK;
+    case COMPSHARE__PHASE_CONNECT: return compshare__drive_connect(c);
+    case COMPSHARE__PHASE_HANDSHAKE: return compshare__drive_handshake(c);
+    case COMPSHARE__PHASE_SEND: return compshare__drive_send(c);
+    default: return compshare__drive_receive(c);
+    }
+}
+
+/* When the current phase must be over. */
+static uint64_t compshare__drive_due(const compshare *c)
+{
+    return c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE ? c->connect_deadline : c->deadline;
+}
+
+/* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
+static int compshare__drive_advance(compshare *c)
+{
+    for (;;) {
+        int r = compshare__client_now(c) >= compshare__drive_due(c) ? compshare__fail_timeout(c) : compshare__drive_work(c);
+        if (r == COMPSHARE_PENDING) {
+            c->more = true;
+            return r;
+        }
+        if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) {
+            c->wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
+            if (c->phase == COMPSHARE__PHASE_SEND) c->wants |= COMPSHARE_READ;
+            return COMPSHARE_PENDING;
+        }
+        if (r == COMPSHARE_OK) r = compshare__drive_next(c);
+        if (r == COMPSHARE_OK) continue;
+        if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
+        if (!compshare__drive_may_reconnect(c, r)) return r;
+        compshare__drive_reconnect(c);
+    }
+}
+
+/* The exchange is over: keep the connection only if it is certainly clean. */
+static void compshare__drive_finish(compshare *c, int status)
+{
+    bool complete = c->http.state == COMPSHARE__HTTP_DONE;
+    c->error.outcome_unknown = status != COMPSHARE_OK && (c->lost || (c->tls.sent && !c->definite));
+    c->error.http_status = c->http.status;
+    memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
+    if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
+        || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
+    if (c->phase != COMPSHARE__PHASE_BEGIN
+        && (!complete || !c->http.keep_alive || c->tls.mute || !compshare__tls_quiet(&c->tls))) compshare__drive_disconnect(c);
+    if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
+    compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
+    c->phase = COMPSHARE__PHASE_IDLE;
+    c->wants = 0;
+}
+
+/* Begins the exchange that the current step describes. */
+static int compshare__drive_request(compshare *c)
+{
+    int r;
+    memset(&c->error, 0, sizeof c->error);
+    memset(&c->request, 0, sizeof c->request);
+    compshare__client_forget_values(c);
+    compshare__http_init(&c->http);
+    c->body_at = c->body_len = 0;
+    c->lost = c->tls.sent = c->definite = c->replied = c->resent = c->more = false;
+    c->phase = COMPSHARE__PHASE_BEGIN;
+    r = c->task.step->begin(c);
+    return r == COMPSHARE_OK ? compshare__drive_sign(c) : r;
+}
+
+/* >> task
+   Tables of steps, each one exchange: every call is a task, every blocking call is
+   its start and a loop around its steps. Touches the client. Must never leave a
+   client busy after a task has ended, nor secrets on the stack when it returns. */
+
+static int compshare__task_end(compshare *c, int status)
+{
+    c->task.step = NULL;
+    c->phase = COMPSHARE__PHASE_IDLE;
+    c->wants = 0;
+    c->more = false;
+    return status;
+}
+
+/* Takes the client for a new task: its fields are then the caller's to fill in. */
+static int compshare__task_claim(compshare *c)
+{
+    if (c == NULL) return COMPSHARE_E_CONFIG;
+    if (c->entered || c->task.step != NULL) return COMPSHARE_E_BUSY;
+    memset(&c->task, 0, sizeof c->task);
+    return COMPSHARE_OK;
+}
+
+static int compshare__task_start(compshare *c, const compshare__step *steps)
+{
+    int r;
+    c->entered = true;
+    c->task.step = steps;
+    c->deadline = compshare__client_now(c) + c->config.timeout_ms;
+    r = compshare__drive_request(c);
+    c->entered = false;
+    compshare__bytes_wipe_stack();
+    return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
+}
+
+/* A claimed client, and an argument that cannot be used. */
+static int compshare__task_refuse(compshare *c, const char *why)
+{
+    memset(&c->error, 0, sizeof c->error);
+    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM, why));
+}
+
+/* Runs steps until one waits or the table is done. */
+static int compshare__task_work(compshare *c)
+{
+    c->more = false;
+    for (;;) {
+        int r = compshare__drive_advance(c);
+        if (r == COMPSHARE_PENDING) return r;
+        compshare__drive_finish(c, r);
+        if (c->task.step->end != NULL) r = c->task.step->end(c, r);
+        if (r == COMPSHARE__NEXT) c->task.step++;
+        if (r != COMPSHARE__NEXT && r != COMPSHARE__AGAIN) return compshare__task_end(c, r);
+        if ((r = compshare__drive_request(c)) != COMPSHARE_OK) return compshare__task_end(c, r);
+    }
+}
+
+static int compshare__task_step(compshare *c)
+{
+    int r;
+    if (c->entered) return COMPSHARE_E_BUSY;
+    if (c->task.step == NULL) return COMPSHARE_E_IDLE;
+    c->entered = true;
+    r = compshare__task_work(c);
+    c->entered = false;
+    compshare__bytes_wipe_stack();
+    return r;
+}
+
+static int compshare__task_abort(compshare *c, int status, const char *why)
+{
+    c->entered = true;
+    (void)compshare__fail(c, status, why);
+    c->http.state = COMPSHARE__HTTP_FAILED;
+    compshare__drive_finish(c, status);
+    if (c->task.step->end != NULL) (void)c->task.step->end(c, status);    /* empties half-filled results */
+    c->entered = false;
+    compshare__bytes_wipe_stack();
+    return compshare__task_end(c, status);
+}
+
+/* Milliseconds until the next step is due although nothing became ready. */
+static uint32_t compshare__task_timeout_ms(const compshare *c)
+{
+    uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
+    if (c->more || c->wants == 0) return 0;
+#ifndef COMPSHARE_NO_SOCKETS
+    if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
+        due = c->posix.share;
+#endif
+    if (due <= now) return 0;
+    return due - now < UINT32_MAX ? (uint32_t)(due - now) : UINT32_MAX;
+}
+
+/* The blocking form of every call: steps, and waiting in between. */
+static int compshare__task_run(compshare *c)
+{
+    for (;;) {
+        int r = compshare__task_step(c);
+        uint32_t timeout;
+        if (r != COMPSHARE_PENDING) return r;
+        if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
+        if (c->io.wait == NULL)
+            return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
+        c->entered = true;
+        r = c->io.wait(c->io.user, c->wants, timeout);
+        c->entered = false;
+        if (r < 0 && r != COMPSHARE_WANT_READ && r != COMPSHARE_WANT_WRITE)
+            return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
+    }
 }
 
 /* >> actions
@@ -4628,27 +4687,20 @@ static void compshare__zone_region(const char *zone, char *region, size_t cap)
     compshare__text_bytes(&t, zone, len - 1);
 }
 
-/* The first that is given: "" counts as not given. */
-static const char *compshare__first_of(const char *a, const char *b)
-{
-    if (a != NULL && a[0] != '\0') return a;
-    return b != NULL && b[0] != '\0' ? b : NULL;
-}
-
 /* Region, Zone, ProjectId and UHostId of an action that changes one instance. */
 static int compshare__typed_target(compshare *c, bool zone_required)
 {
     const compshare_target *t = &c->task.target;
-    const char *zone = compshare__first_of(t->zone, c->config.zone), *region = compshare__first_of(t->region, c->config.region);
+    const char *zone = compshare__bytes_first(t->zone, c->config.zone), *region = compshare__bytes_first(t->region, c->config.region);
     int r;
     if (region == NULL && zone != NULL) {
         compshare__zone_region(zone, c->task.region, sizeof c->task.region);
-        region = compshare__first_of(c->task.region, NULL);
+        region = compshare__bytes_first(c->task.region, NULL);
     }
-    if ((r = compshare__typed_id(c, "UHostId", compshare__first_of(t->uhost_id, NULL), true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(t->uhost_id, NULL), true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
-    return compshare__typed_id(c, "ProjectId", compshare__first_of(t->project_id, c->config.project_id), true);
+    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(t->project_id, c->config.project_id), true);
 }
 
 /* ---- reading typed values ---- */
@@ -4823,8 +4875,8 @@ static void compshare__describe_request(compshare *c, compshare_each_fn each)
 {
     const compshare_target *t = &c->task.target;
     compshare__typed_request(c, "DescribeCompShareInstance");
-    (void)compshare__typed_id(c, "Region", compshare__first_of(t->region, c->config.region), false);
-    (void)compshare__typed_id(c, "ProjectId", compshare__first_of(t->project_id, c->config.project_id), false);
+    (void)compshare__typed_id(c, "Region", compshare__bytes_first(t->region, c->config.region), false);
+    (void)compshare__typed_id(c, "ProjectId", compshare__bytes_first(t->project_id, c->config.project_id), false);
     c->request.array = "UHostSet";
     c->request.each = each;
     c->request.user = c;
@@ -4847,7 +4899,7 @@ static int compshare__describe_begin(compshare *c)
 {
     compshare__describe_request(c, compshare__describe_element);
     c->task.found = 0;
-    return compshare__typed_id(c, "UHostIds.0", compshare__first_of(c->task.target.uhost_id, NULL), true);
+    return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.target.uhost_id, NULL), true);
 }
 
 static int compshare__describe_end(compshare *c, int status)
@@ -4881,7 +4933,7 @@ static int compshare__each_element(void *user, compshare_value element)
 static int compshare__each_begin(compshare *c)
 {
     compshare__describe_request(c, compshare__each_element);
-    (void)compshare__typed_id(c, "Zone", compshare__first_of(c->task.target.zone, NULL), false);
+    (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.target.zone, NULL), false);
     compshare__typed_put(c, compshare__param("Offset", NULL, c->task.offset, COMPSHARE__INT));
     compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
     c->task.seen = 0;
@@ -5012,6 +5064,8 @@ COMPSHARE__DEF void compshare_close(compshare *client)
     void *memory;
     size_t size;
     if (client == NULL || client->entered) return;
+    if (client->task.step != NULL) (void)compshare__task_abort(client, COMPSHARE_E_ABORTED, "the client was closed");
+    client->entered = true;
     compshare__drive_disconnect(client);
     memory = client->config.memory;
     size = client->config.memory_size;
@@ -5289,6 +5343,7 @@ COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare
 {
     int r = compshare__typed_claim(client, NULL);
     if (r != COMPSHARE_OK) return r;
+    if (chosen != NULL) memset(chosen, 0, sizeof *chosen);
     client->task.out = chosen;
     client->task.on_project = each;
     client->task.user = user;
@@ -5301,6 +5356,7 @@ COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const co
     int r = compshare__typed_claim(client, target);
     if (r != COMPSHARE_OK) return r;
     if (instance == NULL) return compshare__task_refuse(client, "instance is NULL");
+    memset(instance, 0, sizeof *instance);
     client->task.out = instance;
     return compshare__task_start(client, compshare__describe_steps);
 }
@@ -5364,7 +5420,7 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const comp
 
 COMPSHARE__DEF int64_t compshare_server_time(const compshare *client)
 {
-    return client != NULL ? compshare__drive_server_time(client) : 0;
+    return client != NULL ? compshare__client_server_time(client) : 0;
 }
 
 /* ---- actions ---- */

@@ -264,9 +264,8 @@ done
 
 first_program() {
 	{
-		printf '#define COMPSHARE_IMPLEMENTATION\n#include "compshare.h"\n#include <stdio.h>\n#include <stdlib.h>\n#include <time.h>\n\nint main(void)\n{\n'
-		sed -n '/A FIRST RESULT/,/Any other action:/p' "$root/compshare.h" | sed -n 's/^       \([^ ].*\)$/    \1/p; s/^       \( .*\)$/    \1/p'
-		printf '    return 0;\n}\n'
+		printf '#define COMPSHARE_IMPLEMENTATION\n#include "compshare.h"\n'
+		sed -n '/A FIRST RESULT/,/A change may take a moment/p' "$root/compshare.h" | sed -n 's/^       //p'
 	} >"$out/prog.c"
 	grep -q 'compshare_open(&client, &config)' "$out/prog.c" && [ "$(wc -l <"$out/prog.c")" -gt 25 ]
 }
