@@ -27,7 +27,7 @@
            compshare_target target = { "uhost-xxxx", "cn-wlcb", "cn-wlcb-01", NULL };
            char text[COMPSHARE_ERROR_TEXT];
 
-           compshare_config config = { 0 };
+           compshare_config config = {0};              // C++: {}
            config.memory = memory;
            config.memory_size = sizeof memory;
            config.public_key = getenv("COMPSHARE_PUBLIC_KEY");

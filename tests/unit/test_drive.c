@@ -68,7 +68,13 @@ static int plan_wait(void *user, unsigned want, uint32_t timeout_ms)
     return COMPSHARE_OK;
 }
 
-static void plan_close(void *user) { (void)user; }
+static void (*on_close)(void);
+
+static void plan_close(void *user)
+{
+    (void)user;
+    if (on_close != NULL) on_close();
+}
 static uint64_t plan_monotonic(void *user) { (void)user; return plan.now; }
 static int64_t plan_unix_time(void *user) { (void)user; return 1795442700; }
 static int plan_entropy(void *user, void *dst, size_t len) { (void)user; memset(dst, 7, len); return 0; }
@@ -294,6 +300,63 @@ static void nothing_left_of_the_last_reply(void **state)
     CHECK_NUMBER(compshare_type(compshare_reply(client)), COMPSHARE_NONE);
 }
 
+/* A callback may not call back, whatever the client is doing. */
+static int refused;
+
+static void call_back(void)
+{
+    refused += compshare_abort(client) == COMPSHARE_E_BUSY;
+    refused += compshare_call(client, "GetProjectList", NULL, 0) == COMPSHARE_E_BUSY;
+    refused += compshare_step(client) == COMPSHARE_E_BUSY;
+    compshare_close(client);        /* does nothing */
+}
+
+static void callbacks_are_refused(void **state)
+{
+    (void)state;
+    open_at("http://localhost");
+    plan.after = COMPSHARE_WANT_READ;
+    CHECK_NUMBER(compshare_call_start(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    on_close = call_back;
+    refused = 0;
+    CHECK_NUMBER(compshare_abort(client), COMPSHARE_E_ABORTED);
+    CHECK_NUMBER(refused, 3);
+    CHECK_NUMBER(compshare_call_start(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    refused = 0;
+    compshare_close(client);
+    CHECK(refused >= 3);
+    on_close = NULL;
+    open_at("http://localhost");
+}
+
+/* Refused before anything was sent, closed in the middle: no result is left. */
+static void results_are_empty(void **state)
+{
+    compshare_instance instance;
+    compshare_project project;
+    compshare_target target = { "uhost 1", NULL, NULL, NULL };
+    (void)state;
+    open_at("http://localhost");
+    memset(&instance, 0x5A, sizeof instance);
+    CHECK_NUMBER(compshare_describe_instance(client, &target, &instance), COMPSHARE_E_PARAM);
+    CHECK_TEXT(instance.uhost_id, "");
+    target.uhost_id = "uhost-1";
+    reply_text(OK_REPLY(500, "{\"UHostSet\":[{\"UHostId\":\"uhost-1\"}],"));
+    plan.after = COMPSHARE_WANT_READ;
+    CHECK_NUMBER(compshare_describe_instance_start(client, &target, &instance), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    CHECK_TEXT(instance.uhost_id, "uhost-1");
+    compshare_close(client);
+    CHECK_TEXT(instance.uhost_id, "");
+    open_at("http://localhost");
+    memset(&project, 0x5A, sizeof project);
+    plan.after = 0;
+    CHECK_NUMBER(compshare_get_project_list(client, &project, NULL, NULL), COMPSHARE_E_CLOSED);
+    CHECK_TEXT(project.project_id, "");
+}
+
 /* An empty setting, as from an empty environment variable, is none. */
 static void empty_defaults(void **state)
 {
@@ -306,6 +369,12 @@ static void empty_defaults(void **state)
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
     CHECK(strstr(plan.request, "Region") == NULL && strstr(plan.request, "Zone") == NULL && strstr(plan.request, "ProjectId") == NULL);
     CHECK(strstr(plan.request, "Action=StopCompShareInstance&") != NULL);
+    plan.second = OK_REPLY(53, "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org-only\"}]}");
+    {
+        compshare_project project;
+        CHECK_NUMBER(compshare_get_project_list(client, &project, NULL, NULL), COMPSHARE_OK);
+        CHECK_TEXT(project.project_id, "org-only");
+    }
 }
 
 #define T(name) cmocka_unit_test_teardown(name, close_it)
@@ -315,7 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(engine_stuck), T(engine_flooded), T(engine_flooded_in_steps), T(success_before_the_request), T(sending_fails),
         T(stuck_at_the_end), T(lost_then_refused), T(nothing_half_filled), T(remote_text_is_clean),
-        T(nothing_left_of_the_last_reply), T(empty_defaults)
+        T(nothing_left_of_the_last_reply), T(callbacks_are_refused), T(results_are_empty), T(empty_defaults)
     };
     return cmocka_run_group_tests_name("drive", tests, NULL, NULL);
 }
