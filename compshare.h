@@ -789,7 +789,7 @@ static int64_t compshare__bytes_days(int64_t year, int64_t month)
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (month == 0) return leap ? 366 : 365;
     if (month == 2) return leap ? 29 : 28;
-    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+    return 30 + ((month + (month > 7)) & 1);
 }
 
 /* "2026-11-23 14:05:00 UTC"; the bare number outside the years 1970 to 9999. */
@@ -894,6 +894,20 @@ static const char *compshare__bytes_first(const char *a, const char *b)
 {
     if (a != NULL && a[0] != '\0') return a;
     return b != NULL && b[0] != '\0' ? b : NULL;
+}
+
+/* A code and what it means to the person who has to mend it. */
+typedef struct compshare__meaning {
+    int code;
+    const char *text;
+} compshare__meaning;
+
+/* The meaning of a code; that of the last row for all others. */
+static const char *compshare__bytes_meaning(const compshare__meaning *rows, size_t count, int code)
+{
+    size_t i;
+    for (i = 0; i + 1 < count && rows[i].code != code; i++) {}
+    return rows[i].text;
 }
 
 /* Overwrites memory in a way that the compiler may not leave out. */
@@ -1810,20 +1824,27 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
     }
 }
 
-/* Next state of a number, or -1 when c does not continue it. */
+/* Next state of a number, or 0 when c does not continue it. */
 static int compshare__json_number_next(int state, unsigned char c)
 {
-    bool digit = compshare__bytes_digit(c), e = c == 'e' || c == 'E';
-    switch (state) {
-    case COMPSHARE__JSON_MINUS: return c == '0' ? COMPSHARE__JSON_ZERO : digit ? COMPSHARE__JSON_INT : -1;
-    case COMPSHARE__JSON_ZERO: return c == '.' ? COMPSHARE__JSON_POINT : e ? COMPSHARE__JSON_E : -1;
-    case COMPSHARE__JSON_INT: return digit ? state : c == '.' ? COMPSHARE__JSON_POINT : e ? COMPSHARE__JSON_E : -1;
-    case COMPSHARE__JSON_POINT: return digit ? COMPSHARE__JSON_FRACTION : -1;
-    case COMPSHARE__JSON_FRACTION: return digit ? state : e ? COMPSHARE__JSON_E : -1;
-    case COMPSHARE__JSON_E: return digit ? COMPSHARE__JSON_EXPONENT : c == '+' || c == '-' ? COMPSHARE__JSON_E_SIGN : -1;
-    case COMPSHARE__JSON_E_SIGN: return digit ? COMPSHARE__JSON_EXPONENT : -1;
-    default: return digit ? state : -1;
-    }
+    enum {
+        zero = COMPSHARE__JSON_ZERO, digits = COMPSHARE__JSON_INT, point = COMPSHARE__JSON_POINT, fract = COMPSHARE__JSON_FRACTION,
+        expo = COMPSHARE__JSON_E, expo_s = COMPSHARE__JSON_E_SIGN, expo_d = COMPSHARE__JSON_EXPONENT
+    };
+    static const unsigned char next[8][5] = {
+        /* 0      1 to 9  .      e     + - */
+        { zero,   digits, 0,     0,    0 },         /* after a minus */
+        { 0,      0,      point, expo, 0 },         /* after a leading 0 */
+        { digits, digits, point, expo, 0 },
+        { fract,  fract,  0,     0,    0 },         /* after the point */
+        { fract,  fract,  0,     expo, 0 },
+        { expo_d, expo_d, 0,     0,    expo_s },    /* after the e */
+        { expo_d, expo_d, 0,     0,    0 },         /* after its sign */
+        { expo_d, expo_d, 0,     0,    0 }
+    };
+    const unsigned char *row = next[state - COMPSHARE__JSON_MINUS];
+    if (compshare__bytes_digit(c)) return row[c != '0'];
+    return c == '.' ? row[2] : (c | 0x20) == 'e' ? row[3] : c == '+' || c == '-' ? row[4] : 0;
 }
 
 static bool compshare__json_number_complete(int state)
@@ -1877,7 +1898,7 @@ static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
     j->at++;
     if (j->state >= COMPSHARE__JSON_MINUS) {
         int next = compshare__json_number_next(j->state, c);
-        if (next >= 0) { j->state = next; return 0; }
+        if (next != 0) { j->state = next; return 0; }
         if (!compshare__json_number_complete(j->state)) return compshare__json_fail(j, "a number is malformed");
         (void)compshare__json_end_value(j);
         ended = COMPSHARE__JSON_NUMBER_END;
@@ -2574,9 +2595,9 @@ typedef struct compshare__tls {
     size_t record_len;
     bool established;           /* the handshake is over */
     bool orderly;               /* the stream ended with close_notify */
-    bool sent;                  /* a transport took bytes after tls_mark_request */
+    bool sent;                  /* a transport took bytes after compshare__tls_commit */
     bool request;               /* bytes sent from now on belong to a request */
-    bool mute;                  /* a record was cut short: nothing more may be sent */
+    bool mute;                  /* the request was given up: nothing more may be sent */
     int64_t now;                /* the time that certificates are checked at */
     size_t tx_len, tx_at, rx_len, rx_at;
     unsigned char tx[COMPSHARE__TX], rx[COMPSHARE__RX];
@@ -2804,7 +2825,8 @@ static int compshare__tls_flush(compshare__tls *t)
 }
 
 /* Whether the peer has begun to send, or ended: looked for only while sending is
-   stuck or a request needs more than one record. */
+   stuck or a request needs more than one record. Whatever it says ends the
+   request: a 100 Continue was not asked for. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
     ptrdiff_t n;
@@ -2869,7 +2891,7 @@ static bool compshare__tls_alive(compshare__tls *t)
     ptrdiff_t n;
     if (!compshare__tls_quiet(t)) return false;
     n = compshare__tls_recv(t, t->rx, sizeof t->rx);
-    return n == COMPSHARE_WANT_READ;
+    return n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE;
 }
 
 /* Says goodbye if that needs no waiting. */
@@ -2888,11 +2910,6 @@ static bool compshare__tls_is_certificate(int code)
 {
     return code >= BR_ERR_X509_OK && code < 64;
 }
-
-typedef struct compshare__meaning {
-    int code;
-    const char *text;
-} compshare__meaning;
 
 /* What a BearSSL error code means to the person who has to mend it. */
 static const char *compshare__tls_meaning(int code)
@@ -2919,11 +2936,11 @@ static const char *compshare__tls_meaning(int code)
         { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA" },
         { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "a certificate in its chain may not be used for this" },
         { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
-        { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" }
+        { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" },
+        { 0, NULL }
     };
-    size_t i;
-    for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].code == code) return rows[i].text;
+    const char *text = compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
+    if (text != NULL) return text;
     if (compshare__tls_is_certificate(code)) return "its certificate is malformed or too large";
     if (code >= BR_ERR_SEND_FATAL_ALERT) return "TLS was ended by this client";
     if (code >= BR_ERR_RECV_FATAL_ALERT) return "the server ended TLS with an alert";
@@ -2932,15 +2949,16 @@ static const char *compshare__tls_meaning(int code)
 
 static const char *compshare__trust_meaning(int trouble)
 {
-    switch (trouble) {
-    case COMPSHARE__TRUST_UNREADABLE: return "could not be read";
-    case COMPSHARE__TRUST_TOO_LONG: return "is longer than 8 MiB";
-    case COMPSHARE__TRUST_EMPTY: return "is empty";
-    case COMPSHARE__TRUST_ROOTLESS: return "holds no certificate";
-    case COMPSHARE__TRUST_THREE: return "holds more than two CAs of the same name";
-    case COMPSHARE__TRUST_NOT_CA: return "has a certificate of the right name that is not a CA";
-    default: return "has a root of the right name that cannot be used";
-    }
+    static const compshare__meaning rows[] = {
+        { COMPSHARE__TRUST_UNREADABLE, "could not be read" },
+        { COMPSHARE__TRUST_TOO_LONG, "is longer than 8 MiB" },
+        { COMPSHARE__TRUST_EMPTY, "is empty" },
+        { COMPSHARE__TRUST_ROOTLESS, "holds no certificate" },
+        { COMPSHARE__TRUST_THREE, "holds more than two CAs of the same name" },
+        { COMPSHARE__TRUST_NOT_CA, "has a certificate of the right name that is not a CA" },
+        { 0, "has a root of the right name that cannot be used" }
+    };
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], trouble);
 }
 
 /* >> posix
@@ -3221,36 +3239,38 @@ static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *
 /* strerror may allocate and is not safe in threads. */
 static const char *compshare__posix_meaning(int error)
 {
-    switch (error) {
-    case ECONNREFUSED: return "connection refused";
-    case ECONNRESET: return "connection reset by the peer";
-    case EPIPE: return "connection closed by the peer";
-    case ETIMEDOUT: return "no answer in time";
-    case EHOSTUNREACH: return "host unreachable";
-    case ENETUNREACH: return "network unreachable";
-    case EADDRNOTAVAIL: return "no local address or port left";
-    case EACCES: return "permission denied";
-    case EPERM: return "not permitted";
-    case ENOENT: return "no such file";
-    case EISDIR: return "it is a directory";
-    case ESPIPE: return "it is not a regular file";
-    case EMFILE: return "too many open files in this process";
-    case ENFILE: return "too many open files in the system";
-    case EAFNOSUPPORT: return "address family not supported";
-    default: return "system error";
-    }
+    static const compshare__meaning rows[] = {
+        { ECONNREFUSED, "connection refused" },
+        { ECONNRESET, "connection reset by the peer" },
+        { EPIPE, "connection closed by the peer" },
+        { ETIMEDOUT, "no answer in time" },
+        { EHOSTUNREACH, "host unreachable" },
+        { ENETUNREACH, "network unreachable" },
+        { EADDRNOTAVAIL, "no local address or port left" },
+        { EACCES, "permission denied" },
+        { EPERM, "not permitted" },
+        { ENOENT, "no such file" },
+        { EISDIR, "it is a directory" },
+        { ESPIPE, "it is not a regular file" },
+        { EMFILE, "too many open files in this process" },
+        { ENFILE, "too many open files in the system" },
+        { EAFNOSUPPORT, "address family not supported" },
+        { 0, "system error" }
+    };
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], error);
 }
 
 static const char *compshare__posix_resolve_meaning(int code)
 {
-    switch (code) {
-    case 0: return "the name has no usable address";
-    case EAI_NONAME: return "no such name";
-    case EAI_AGAIN: return "the name servers do not answer";
-    case EAI_FAIL: return "the name servers failed";
-    case EAI_MEMORY: return "out of memory";
-    default: return "name resolution failed";
-    }
+    static const compshare__meaning rows[] = {
+        { 0, "the name has no usable address" },
+        { EAI_NONAME, "no such name" },
+        { EAI_AGAIN, "the name servers do not answer" },
+        { EAI_FAIL, "the name servers failed" },
+        { EAI_MEMORY, "out of memory" },
+        { 0, "name resolution failed" }
+    };
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
 }
 
 #endif /* COMPSHARE_NO_SOCKETS */
@@ -3480,6 +3500,16 @@ static int compshare__fail_timeout(compshare *c)
         : c->phase == COMPSHARE__PHASE_HANDSHAKE ? " ms during the TLS handshake"
         : c->phase == COMPSHARE__PHASE_SEND ? " ms while the request was sent" : " ms while the reply was awaited");
     return COMPSHARE_E_TIMEOUT;
+}
+
+static int compshare__fail_clock(compshare *c, const char *consequence)
+{
+    compshare__text t = compshare__fail_text(c, COMPSHARE_E_CLOCK);
+    compshare__text_put(&t, "this machine's clock reads ");
+    compshare__text_time(&t, c->config.unix_time(c->config.user));
+    compshare__text_put(&t, ", which cannot be: ");
+    compshare__text_put(&t, consequence);
+    return COMPSHARE_E_CLOCK;
 }
 
 static int compshare__fail_bundle(compshare *c, const char *what)
@@ -3946,15 +3976,8 @@ static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst
 /* What TLS will need must be there before a byte is sent: time and roots. */
 static int compshare__drive_prepare_trust(compshare *c)
 {
-    compshare__text t;
     c->tls.now = compshare__client_unix_time(c);
-    if (c->tls.now < COMPSHARE__EARLIEST_TIME) {
-        t = compshare__fail_text(c, COMPSHARE_E_CLOCK);
-        compshare__text_put(&t, "this machine's clock reads ");
-        compshare__text_time(&t, c->config.unix_time(c->config.user));
-        compshare__text_put(&t, ", which cannot be: no certificate can be checked by it");
-        return COMPSHARE_E_CLOCK;
-    }
+    if (c->tls.now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no certificate can be checked by it");
     c->bundle = "ca_pem";
     if (c->config.ca_pem != NULL) return COMPSHARE_OK;
 #ifndef COMPSHARE_NO_SOCKETS
@@ -4041,7 +4064,8 @@ static int compshare__drive_check_floor(compshare *c)
     int64_t now = compshare__client_server_time(c), ahead;
     compshare__text t;
     if (c->request.stop_time == 0) return COMPSHARE_OK;
-    if (now == 0) now = compshare__client_unix_time(c);
+    if (now == 0 && (now = compshare__client_unix_time(c)) < COMPSHARE__EARLIEST_TIME)
+        return compshare__fail_clock(c, "no stop time can be checked by it");
     ahead = c->request.stop_time - now;
     if (ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
     t = compshare__fail_text(c, COMPSHARE_E_TOO_SOON);
@@ -4951,6 +4975,7 @@ static int compshare__each_end(compshare *c, int status)
     if (status != COMPSHARE_OK) return status;
     c->task.offset += c->task.seen;
     hits = compshare__json_find(&c->tree, 0, "TotalCount", &at);
+    if (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_NULL) hits = 0;
     if (hits == 0) hits = compshare__json_find(&c->tree, 0, "Total", &at);
     if (hits == 0) return c->task.seen < COMPSHARE__PAGE ? status : COMPSHARE__AGAIN;
     if (hits > 1 || !compshare__json_int(&c->tree, at, &total))

@@ -357,6 +357,46 @@ static void results_are_empty(void **state)
     CHECK_TEXT(project.project_id, "");
 }
 
+/* No Date has come yet and the local clock is absurd: the 300 s floor cannot be
+   judged, so nothing is sent. */
+static int64_t absurd;
+static int64_t absurd_time(void *user) { (void)user; return absurd; }
+
+static void absurd_clocks(void **state)
+{
+    static const int64_t clocks[] = { INT64_MAX, (int64_t)INT32_MAX * 86400 + 5, 0, -5, INT64_MIN, 1, 1767225599 };
+    compshare_target target = { "uhost-1", "cn-wlcb", "cn-wlcb-01", "org-1" };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(clocks); i++) {
+        open_at("http://localhost");
+        (void)close_it(state);
+        config.unix_time = absurd_time;
+        absurd = clocks[i];
+        CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+        support_case("clock %lld", (long long)absurd);
+        CHECK_NUMBER(compshare_update_stop_scheduler(client, &target, 1900000000), COMPSHARE_E_CLOCK);
+        CHECK(plan.opened == 0 && !last()->outcome_unknown);
+        (void)close_it(state);
+    }
+    open_at("http://localhost");
+    reply_text(OK_REPLY(13, "{\"RetCode\":0}"));
+    CHECK_NUMBER(compshare_update_stop_scheduler(client, &target, 1900000000), COMPSHARE_OK);
+}
+
+/* An idle transport may answer either WANT: the connection is alive. */
+static void idle_either_way(void **state)
+{
+    (void)state;
+    open_at("http://localhost");
+    reply_text(OK_REPLY(13, "{\"RetCode\":0}"));
+    plan.after = COMPSHARE_WANT_WRITE;
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_call_start(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    CHECK_NUMBER(plan.opened, 1);
+}
+
 /* An empty setting, as from an empty environment variable, is none. */
 static void empty_defaults(void **state)
 {
@@ -384,7 +424,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(engine_stuck), T(engine_flooded), T(engine_flooded_in_steps), T(success_before_the_request), T(sending_fails),
         T(stuck_at_the_end), T(lost_then_refused), T(nothing_half_filled), T(remote_text_is_clean),
-        T(nothing_left_of_the_last_reply), T(callbacks_are_refused), T(results_are_empty), T(empty_defaults)
+        T(nothing_left_of_the_last_reply), T(callbacks_are_refused), T(results_are_empty), T(absurd_clocks), T(idle_either_way),
+        T(empty_defaults)
     };
     return cmocka_run_group_tests_name("drive", tests, NULL, NULL);
 }
