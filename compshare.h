@@ -1,6 +1,6 @@
 /* compshare.h - v0.1.0 - CompShare GPU cloud client in one header - MIT licence
 
-   Sets, reads back, extends and cancels the timed shutdown of a rented GPU on
+   Sets, reads back, moves and cancels the timed shutdown of a rented GPU on
    CompShare (https://www.compshare.cn), and calls every other action of its
    API. Needs libbearssl, jsmn's header and, by default, POSIX sockets.
 
@@ -82,7 +82,8 @@
      detail: compshare_last_error(); as one line: compshare_error_text().
      COMPSHARE_E_BUSY and COMPSHARE_E_IDLE leave these as they were.
    - Success is a complete HTTP reply with status 2xx whose body is one JSON
-     object with exactly one RetCode that is 0. Everything else is an error.
+     object with exactly one RetCode that is 0. Everything else is an error. (An
+     action that answers with CSV: status and content type decide.)
    - outcome_unknown in compshare_error means: bytes of the request were sent, and
      no definite RetCode came back. It may have been executed; read back before
      repeating. HTTP 5xx, malformed replies and the RetCodes 110 and 8438 (a
