@@ -403,8 +403,9 @@ COMPSHARE_API int compshare_call_start(compshare *client, const char *action, co
 COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user);
 COMPSHARE_API int compshare_step(compshare *client);
-/* Gives the call in progress up and closes its connection. Returns, and records,
-   COMPSHARE_E_ABORTED; outcome_unknown tells whether it may have been executed. */
+/* Gives the call in progress up, and its connection if it has begun to use one.
+   Returns, and records, COMPSHARE_E_ABORTED; outcome_unknown tells whether the
+   request may have been executed. */
 COMPSHARE_API int compshare_abort(compshare *client);
 COMPSHARE_API int compshare_fd(compshare *client);              /* -1: none */
 COMPSHARE_API unsigned compshare_wants(const compshare *client);       /* COMPSHARE_READ | COMPSHARE_WRITE */

@@ -59,6 +59,7 @@ static void ten_calls_one_connection(void **state)
     int i;
     (void)state;
     for (i = 0; i < 10; i++) expect_ok(i % 2 ? REBOOT : DELETE);
+    printf("# figure: 10 calls, connections %d, handshakes %d\n", (int)harness_count(&gateway, "connections"), (int)harness_count(&gateway, "handshakes_full"));
     expect_count(&gateway, "connections", 1);
     expect_count(&gateway, "handshakes_full", 1);
     expect_count(&gateway, "requests", 10);
