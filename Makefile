@@ -1,7 +1,7 @@
 # make            the examples
 # make demo       the main job against a loopback gateway (a real account only with DEMO_LIVE=1)
 # make test       everything that must hold, ends with "N passed, N failed"
-# make size       sizes of the object, of the client's memory and of its stack
+# make size       sizes of the object, here and for a Cortex-M4, and of the client's memory
 # make install    PREFIX=/usr/local DESTDIR=
 # Needs git, make and a C compiler; demo and test install what else they need.
 
@@ -82,7 +82,8 @@ test: setup-test
 	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/run.sh \
 		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
 		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
-		"examples=sh tests/examples.sh $(BUILD)"
+		"examples=sh tests/examples.sh $(BUILD)" \
+		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded"
 
 # ---- figures ----
 
@@ -96,7 +97,7 @@ install: all
 	mkdir -p $(DESTDIR)$(PREFIX)/include
 	cp compshare.h $(DESTDIR)$(PREFIX)/include/compshare.h
 	mkdir -p $(DESTDIR)$(PREFIX)/bin
-	cp $(EXAMPLES) $(DESTDIR)$(PREFIX)/bin/
+	cp $(filter-out %/event_loop %/transport_memory %/transport_fd %/transport_relay,$(EXAMPLES)) $(DESTDIR)$(PREFIX)/bin/
 
 clean:
 	rm -rf $(BUILD)

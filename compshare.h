@@ -1,6 +1,6 @@
 /* compshare.h - v0.1.0 - CompShare GPU cloud client in one header - MIT licence
 
-   Sets, reads back, moves and cancels the timed shutdown of a rented GPU on
+   Sets, reads back, extends and cancels the timed shutdown of a rented GPU on
    CompShare (https://www.compshare.cn), and calls every other action of its
    API. Needs libbearssl, jsmn's header and, by default, POSIX sockets.
 
@@ -15,19 +15,17 @@
 
        #include <stdio.h>
        #include <stdlib.h>
-       #include <time.h>
 
        static unsigned char memory[COMPSHARE_MEMORY];
 
        int main(void)
        {
            compshare *client;
-           compshare_project project;
-           compshare_instance instance;
-           compshare_target target = { "uhost-xxxx", "cn-wlcb", "cn-wlcb-01", NULL };
+           compshare_plan plan = {0};                  // C++: {}
+           compshare_schedule schedule;
            char text[COMPSHARE_ERROR_TEXT];
 
-           compshare_config config = {0};              // C++: {}
+           compshare_config config = {0};
            config.memory = memory;
            config.memory_size = sizeof memory;
            config.public_key = getenv("COMPSHARE_PUBLIC_KEY");
@@ -37,19 +35,17 @@
                puts(compshare_open_text(&config, text, sizeof text));
                return 1;
            }
-           target.project_id = project.project_id;     // filled by the first call
-           if (compshare_get_project_list(client, &project, NULL, NULL) == COMPSHARE_OK
-               && compshare_update_stop_scheduler(client, &target, time(NULL) + 3600) == COMPSHARE_OK
-               && compshare_describe_instance(client, &target, &instance) == COMPSHARE_OK)
-               printf("off at %lld\n", (long long)instance.stop_time);
+           plan.uhost_id = "uhost-xxxx";
+           plan.in_seconds = 3600;                     // on the server's clock
+           if (compshare_schedule_set(client, &plan, &schedule) == COMPSHARE_OK)
+               printf("off at %lld, in %lld s\n", (long long)schedule.stop_time, (long long)schedule.seconds_left);
            else
                puts(compshare_error_text(client, text, sizeof text));
            compshare_close(client);
            return 0;
        }
 
-   A change may take a moment to show: compare instance.stop_time with what was
-   asked for, and read again where it differs (examples/stop_scheduler.c does).
+   COMPSHARE_OK means more than that the API accepted it: the time was read back.
 
    Any other action:
 
@@ -67,7 +63,7 @@
        COMPSHARE_PLAINTEXT        accept http:// in base_url (tests and fuzzers
                                   only: the signed request travels in the open)
        COMPSHARE_MAX_PARAMS       most parameters of one call, default 128; the
-                                  client grows by a pointer for each
+                                  client grows by two bytes for each
        COMPSHARE_NO_ACTION_TABLE  drop the table of actions (3 KB): no action is
                                   then ever sent a second time, CSV is no success,
                                   and Region, Zone and ProjectId go with every
@@ -92,6 +88,7 @@
      connection turns out to be dead after the request was written and not one
      byte came back, an action whose repetition changes nothing (retry class
      "always" in compshare_action_info) is sent once more on a new connection.
+     Everything else that is sent again is asked for: see RETRIES.
    - After a failure compshare_reply and compshare_body still hold the reply where
      it was complete: RetCode not 0, status not 2xx, or refused by a typed call.
      Structs that a typed call fills are all zero after a failure.
@@ -105,11 +102,25 @@
      frees on its own), no globals that change, no output, no environment, no
      signals (writes use MSG_NOSIGNAL or SO_NOSIGPIPE).
 
+   RETRIES
+
+   compshare_config.max_retries is 0 unless set. Where it is not, a request that
+   failed is sent again if two things hold. It is safe: the action's retry class is
+   "always", or not a byte of the request was sent. And it may help: no connection, a
+   connection that broke, HTTP 429 or 5xx, or a RetCode that means "later" (153 rate
+   limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of each by chance;
+   Retry-After is kept; a pause that would pass timeout_ms is not begun. The 300 s
+   floor of a stop time is checked again before each sending. A list that has been
+   handed out in part is not begun again. Actions of class "verify" (stop, start) are
+   sent again only by compshare_stop_instance and compshare_start_instance, after
+   readings have shown for 30 s that nothing happened.
+
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  40,180 with full TLS records: enough for a page
+       compshare_memory_needed()  36,700 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
+       COMPSHARE_SMALL_RECORDS    24,412 with records of 4 KB
        stack                      under 8 KiB
 
    TRUST
@@ -134,8 +145,8 @@
 
    The implementation follows the public half in the order in which data flows;
    search for "* >>":  api, config, bytes, params, sign, encode, http, json,
-   trust, tls, posix, client, settings, judge, drive, task, actions, public,
-   licence. A room calls only rooms above it. */
+   trust, tls, posix, client, settings, judge, session, drive, task, actions, power,
+   schedule, public, licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
@@ -197,6 +208,7 @@ extern "C" {
     X(E_TIMEOUT, -22, "the time allowed is over") \
     X(E_IO, -23, "sending or receiving failed") \
     X(E_CLOSED, -24, "the peer closed the connection too early") \
+    X(E_PROXY, -25, "the proxy refused") \
     X(E_TRUST, -30, "no usable root certificates") \
     X(E_CLOCK, -31, "the clock cannot be right") \
     X(E_ENTROPY, -32, "no random bytes") \
@@ -211,6 +223,10 @@ extern "C" {
     X(E_STOPPED, -46, "a callback stopped the call") \
     X(E_NOT_FOUND, -50, "no such instance") \
     X(E_PROJECT, -51, "which project to use is not clear") \
+    X(E_STATE, -52, "the instance's state does not allow it") \
+    X(E_SPOT, -53, "a Spot instance cannot have a timed shutdown") \
+    X(E_NO_PLAN, -54, "there is no timed shutdown to extend") \
+    X(E_UNCONFIRMED, -55, "reading back did not confirm it") \
     X(E_TYPE, -60, "the value has another type")
 
 #define COMPSHARE__STATUS_ENUM(name, value, text) COMPSHARE_##name = value,
@@ -221,7 +237,7 @@ enum compshare_status { COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_ENUM) };
 enum compshare_stage {
     COMPSHARE_STAGE_NONE,
     COMPSHARE_STAGE_PREPARE,   /* parameters, signature: nothing has been sent */
-    COMPSHARE_STAGE_CONNECT,   /* name resolution and TCP */
+    COMPSHARE_STAGE_CONNECT,   /* name resolution, TCP, and the proxy's tunnel */
     COMPSHARE_STAGE_HANDSHAKE, /* TLS */
     COMPSHARE_STAGE_SEND,      /* request on its way */
     COMPSHARE_STAGE_RECEIVE,   /* waiting for the reply, or reading it */
@@ -234,7 +250,8 @@ enum compshare_stage {
 
 /* compshare_config.flags: negotiate TLS records of 4,096 bytes (RFC 6066
    maximum fragment length), which saves 12 KB of memory. Works only with a
-   server that honours the extension; others end in COMPSHARE_E_TLS. */
+   server that honours the extension (OpenSSL and nginx do); one that does not ends
+   in COMPSHARE_E_TLS with the first record that is larger. */
 #define COMPSHARE_SMALL_RECORDS 1u
 
 typedef struct compshare compshare;
@@ -278,14 +295,18 @@ typedef struct compshare_transport {
    base_url            default "https://api.compshare.cn"; a port may be given
    ca_file, ca_pem     root certificates as PEM (see TRUST above); ca_pem_len 0:
                        ca_pem is NUL-terminated
-   proxy               must be NULL in this version
+   proxy               "http://[user:password@]host[:port]": all traffic goes through
+                       a tunnel that this proxy opens (CONNECT, RFC 9110 9.3.6); the
+                       host may be an IP address, the port defaults to 80, user and
+                       password may be percent-encoded. TLS stays end to end
    user_agent          default "compshare.h/" COMPSHARE_VERSION
-   connect_timeout_ms  for name resolution, TCP and TLS; default 5,000
-   timeout_ms          for a whole call, with all its pages; default 15,000. Name
-                       resolution blocks and is the one step that can overstay
-   max_retries         must be 0 in this version
+   connect_timeout_ms  for name resolution, TCP, proxy and TLS; default 5,000
+   timeout_ms          for a whole call or workflow, with all its pages, pauses and
+                       retries; default 15,000. Name resolution blocks and is the one
+                       step that can overstay
+   max_retries         how often one request may be sent again; default 0. See RETRIES
    flags               COMPSHARE_SMALL_RECORDS
-   session             must be NULL in this version
+   session             NULL, or a session to resume; see compshare_session
    transport           NULL: POSIX sockets; the struct itself is copied
    unix_time           seconds since 1970 UTC, for certificates
    monotonic_ms        milliseconds of a clock that only moves forward
@@ -311,12 +332,24 @@ typedef struct compshare_config {
     void *user;
 } compshare_config;
 
+/* A TLS session, RFC 5246 7.3, for compshare_config.session: later handshakes with
+   the same host, port and root certificates take one round trip and no public-key
+   operation, where the server still knows the session. Set it to all zero before
+   its first use. It may serve any number of clients, one after the other or side by
+   side in one thread, and outlives them. It holds a secret that lets its reader
+   impersonate the server: keep it in memory only, and end with
+   compshare_session_forget. A session is used for a day at the most, and dropped
+   when a handshake with it fails. */
+typedef struct compshare_session {
+    uint64_t opaque[20];
+} compshare_session;
+
 /* How the last call ended. Remote text in it is free of control and
    bidirectional-override characters, so that it may go to a terminal. */
 typedef struct compshare_error {
     int status;             /* COMPSHARE_OK or COMPSHARE_E_* */
     int stage;              /* enum compshare_stage */
-    bool outcome_unknown;   /* the request may have been executed */
+    bool outcome_unknown;   /* the request (of a workflow: its change) may have been executed */
     bool retryable;         /* trying later may help; says nothing about safety */
     int http_status;        /* 0: no status line came */
     int ret_code;           /* the API's RetCode; 0: none came, or success */
@@ -345,6 +378,9 @@ COMPSHARE_API const char *compshare_open_text(const compshare_config *config, ch
 
 /* Bytes that config->memory must have at least. config may be NULL. */
 COMPSHARE_API size_t compshare_memory_needed(const compshare_config *config);
+
+/* Overwrites a session. NULL is allowed. */
+COMPSHARE_API void compshare_session_forget(compshare_session *session);
 
 /* COMPSHARE_VERSION of the implementation. */
 COMPSHARE_API const char *compshare_version(void);
@@ -397,8 +433,10 @@ COMPSHARE_API int compshare_call_each(compshare *client, const char *action, con
    before anything was sent. Then call compshare_step until it returns something
    other than COMPSHARE_PENDING: the final status. Between steps wait until
    compshare_fd is ready for compshare_wants, but not longer than
-   compshare_timeout_ms. The descriptor may change at every step. A callback
-   that calls back into its client gets COMPSHARE_E_BUSY. */
+   compshare_timeout_ms; where compshare_wants is 0, only for that long. The
+   descriptor may change at every step. A callback that calls back into its client
+   gets COMPSHARE_E_BUSY. The longest step is one that checks a chain of
+   certificates; `make test` prints how long that takes. */
 COMPSHARE_API int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count);
 COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user);
@@ -407,7 +445,7 @@ COMPSHARE_API int compshare_step(compshare *client);
    Returns, and records, COMPSHARE_E_ABORTED; outcome_unknown tells whether the
    request may have been executed. */
 COMPSHARE_API int compshare_abort(compshare *client);
-COMPSHARE_API int compshare_fd(compshare *client);              /* -1: none */
+COMPSHARE_API int compshare_fd(compshare *client);              /* -1: nothing to wait for but time */
 COMPSHARE_API unsigned compshare_wants(const compshare *client);       /* COMPSHARE_READ | COMPSHARE_WRITE */
 COMPSHARE_API uint32_t compshare_timeout_ms(const compshare *client);  /* 0: step now */
 
@@ -500,8 +538,8 @@ COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare
 /* DescribeCompShareInstance for all instances, in pages of 100, one element in
    memory at a time. element is the whole JSON object of the instance. filter
    (may be NULL) narrows by region, zone and project_id; the configuration's zone
-   does not narrow. An instance that moves
-   across a page border while the list is read may be seen twice. */
+   does not narrow. While the list is read, instances may come and go: one that is
+   there all the time is never missed, but may be seen twice. */
 COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user);
 
@@ -516,8 +554,27 @@ COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const comps
    running and is billed. Succeeds as well when there was none. */
 COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target);
 
-/* The same in steps: finish with compshare_step. Everything that target points
-   to is borrowed until then, and so are the results. */
+/* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance.
+   COMPSHARE_OK: the API accepted it; the state then changes in its own time, see
+   compshare_wait_state. Where no definite answer comes, the instance is looked at,
+   within timeout_ms, for up to 30 s: if its state shows that the request was
+   executed, the call succeeds (a reboot shows only while it lasts). Otherwise it
+   ends with COMPSHARE_E_UNCONFIRMED, outcome_unknown set. */
+COMPSHARE_API int compshare_stop_instance(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_start_instance(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_target *target);
+
+/* Reads an instance's state, with growing pauses, until it is `state` ("Running",
+   "Stopped", ...). timeout_ms is for the whole wait; 0: the configuration's.
+   *instance (may be NULL) is the instance as it was last read, also after
+   COMPSHARE_E_TIMEOUT (the state did not come in time) and COMPSHARE_E_STATE (it
+   ended in another one: "Install Fail"). COMPSHARE_E_NOT_FOUND: three readings in a
+   row did not list it. A reading that fails and may succeed later is no end. */
+COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
+    compshare_instance *instance);
+
+/* The same in steps: finish with compshare_step. Everything that the arguments
+   point to is borrowed until then, and so are the results. */
 COMPSHARE_API int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user);
 COMPSHARE_API int compshare_describe_instance_start(compshare *client, const compshare_target *target,
@@ -526,10 +583,82 @@ COMPSHARE_API int compshare_each_instance_start(compshare *client, const compsha
     compshare_instance_fn each, void *user);
 COMPSHARE_API int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time);
 COMPSHARE_API int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_stop_instance_start(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_start_instance_start(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_reboot_instance_start(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
+    compshare_instance *instance);
 
 /* The server's time now: its last Date header, received over verified TLS, plus
    what the monotonic clock says has passed since. 0: none received yet. */
 COMPSHARE_API int64_t compshare_server_time(const compshare *client);
+
+/* ---- schedule: the timed shutdown, confirmed ------------------------------- */
+
+/* What to set. Give one of at and in_seconds; both count on the server's clock,
+   which the first reply of the workflow tells (the local clock where it does not),
+   and must be at least 300 s ahead (COMPSHARE_E_TOO_SOON). */
+typedef struct compshare_plan {
+    const char *uhost_id;
+    int64_t at;             /* seconds since 1970 UTC */
+    int64_t in_seconds;     /* from now */
+    unsigned mode;          /* 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN */
+} compshare_plan;
+
+/* Leave a plan as it is that is later already, or earlier already. Where there is no
+   plan, both set one. The API has no compare-and-swap: who changes the plan between
+   the reading and the setting is overwritten. */
+#define COMPSHARE_ONLY_EXTEND 1u
+#define COMPSHARE_ONLY_SHORTEN 2u
+
+/* What stopping will not save; disks over 100 GB and images stay billed as well. */
+#define COMPSHARE_KEEPS_BILLING 1u      /* prepaid (Day, Month, Year): billed on while stopped */
+#define COMPSHARE_GETS_RELEASED 2u      /* after 7 days stopped, with its data */
+
+/* A timed shutdown as the API showed it. All zero after a failure, except what had
+   been read of the instance by then. */
+typedef struct compshare_schedule {
+    int64_t stop_time;      /* confirmed, seconds since 1970 UTC; 0: none */
+    int64_t previous;       /* what it was before; 0: none */
+    int64_t seconds_left;   /* from the server's now to stop_time; 0: none, or over */
+    bool changed;           /* a change was sent; false: the mode left the plan as it was */
+    unsigned caveats;       /* COMPSHARE_KEEPS_BILLING, COMPSHARE_GETS_RELEASED */
+    char uhost_id[64];
+    char state[32], charge_type[32], zone[32];
+} compshare_schedule;
+
+/* Each is a workflow: it finds the account's project (the configuration's, else as
+   compshare_get_project_list chooses; remembered by the client) and the instance by
+   its exact id, with region, zone, state, ChargeType and current plan; acts; and reads
+   back, with growing pauses, for up to 30 s within timeout_ms. COMPSHARE_OK means that
+   the API showed the result. *schedule may be NULL.
+
+   Refused before anything is changed: COMPSHARE_E_NOT_FOUND, COMPSHARE_E_PROJECT, and
+   by _set and _extend COMPSHARE_E_STATE (not Running), COMPSHARE_E_SPOT,
+   COMPSHARE_E_TOO_SOON.
+
+   A reply that is lost is read back, too, before anything is reported (for that, the
+   change itself may take half of the time left). COMPSHARE_E_UNCONFIRMED: the change
+   was sent, and until the end the API showed something else or nothing;
+   outcome_unknown is then set, as it is when a workflow is aborted after its change
+   was sent and before it was confirmed. */
+COMPSHARE_API int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
+/* Only reads, in any state; sends ProjectId only where the configuration has it. */
+COMPSHARE_API int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+/* From the current plan on, by_seconds later. COMPSHARE_E_NO_PLAN where there is none,
+   or it has expired. */
+COMPSHARE_API int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
+    compshare_schedule *schedule);
+/* In any state. The instance then runs, and is billed, until somebody stops it. */
+COMPSHARE_API int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+
+/* The same in steps: finish with compshare_step. uhost_id is borrowed until then, and
+   so is *schedule; *plan itself is copied. */
+COMPSHARE_API int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
+    compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule);
 
 /* ---- actions -------------------------------------------------------------- */
 
@@ -584,6 +713,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <sys/random.h>
 #endif
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #ifndef AI_PASSIVE
@@ -591,6 +721,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #endif
 #endif /* COMPSHARE_NO_SOCKETS */
 
+#include <stdarg.h>
 #include <string.h>
 #include <bearssl.h>
 
@@ -684,12 +815,21 @@ extern "C" {
 #define COMPSHARE__HOST_MAX 255     /* RFC 1035 2.3.4; br_ssl_engine_context.server_name */
 #define COMPSHARE__PATH_MAX 255
 #define COMPSHARE__USER_AGENT_MAX 255
+#define COMPSHARE__CREDENTIALS_MAX 255  /* "user:password" of a proxy */
 
 /* A clock before this (2026-01-01) is wrong: this file did not exist then. */
 #define COMPSHARE__EARLIEST_TIME INT64_C(1767225600)
 
 /* The API's floor for a stop time, seconds ahead. */
 #define COMPSHARE__STOP_FLOOR_S 300
+#define COMPSHARE__LATEST_TIME INT64_C(253402300799)    /* the end of the year 9999 */
+
+/* Pauses, in milliseconds: doubled from the first to the most. */
+#define COMPSHARE__RETRY_FIRST_MS 500u
+#define COMPSHARE__RETRY_MOST_MS 8000u
+#define COMPSHARE__POLL_FIRST_MS 250u
+#define COMPSHARE__POLL_MOST_MS 5000u
+#define COMPSHARE__CONFIRM_MS 30000u        /* how long a change is read back */
 
 /* HTTP: RFC 9112 sets no limits and asks recipients to have some. */
 #define COMPSHARE__HTTP_HEAD_MAX 32768u     /* one head, its status line included */
@@ -703,8 +843,8 @@ extern "C" {
 #define COMPSHARE__CHAIN_MAX 8              /* certificates looked up in one chain */
 #define COMPSHARE__RSA_MIN 256              /* bytes of a modulus: 2,048 bits */
 #define COMPSHARE__BUNDLE_MAX (8u << 20)    /* bytes of a bundle */
-#define COMPSHARE__DN_MAX 512               /* bytes of a root's name; 213 in Debian's bundle */
-#define COMPSHARE__DER_PREFIX 1280          /* enough DER to reach the subject */
+#define COMPSHARE__DN_MAX 384               /* bytes of a root's name; 213 in Debian's bundle */
+#define COMPSHARE__DER_PREFIX 1024          /* enough DER to reach the subject behind an issuer of that length */
 
 /* TLS record buffers: BR_SSL_BUFSIZE_MONO, and 4,096 + 325 with small records. */
 #define COMPSHARE__RECORD_FULL 16709u
@@ -712,7 +852,12 @@ extern "C" {
 #define COMPSHARE__TX 1024u                 /* outgoing records waiting for one send */
 #define COMPSHARE__RX 2048u                 /* incoming bytes waiting for the engine */
 
-#define COMPSHARE__REPLY_MIN 12288u         /* smallest reply area: the widest instance takes 7.1 KB */
+#define COMPSHARE__MARKS 4                  /* elements by which the place in a changing list is found again */
+#define COMPSHARE__RESTARTS 16u             /* and how often, where none is left, it is read anew */
+
+#define COMPSHARE__REPLY_MIN 9472u          /* smallest reply area: the widest instance takes 7.1 KB */
+#define COMPSHARE__DRAIN 65536u             /* rest of a too large reply that is read to keep the connection */
+#define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
 #define COMPSHARE__STEP_READS 64            /* reads or writes before the deadline is looked at */
 
@@ -799,7 +944,7 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
 {
     int64_t part[6] = { 1970, 1, 0, 0, 0, 0 }, days = unix_time / 86400, n;
     int i;
-    if (unix_time < 0 || unix_time > INT64_C(253402300799)) {
+    if (unix_time < 0 || unix_time > COMPSHARE__LATEST_TIME) {
         compshare__text_int(t, unix_time);
         return;
     }
@@ -815,6 +960,33 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
         compshare__text_int(t, part[i]);
     }
     compshare__text_put(t, " UTC");
+}
+
+/* Appends `form`, in which %s stands for a string, %d for an int, %l for an
+   int64_t and %t for an int64_t shown as a time. */
+static void compshare__text_list(compshare__text *t, const char *form, va_list args)
+{
+    const char *from = form;
+    for (; *form != '\0'; form++) {
+        if (*form != '%') continue;
+        compshare__text_bytes(t, from, (size_t)(form - from));
+        switch (*++form) {
+        case 's': compshare__text_put(t, va_arg(args, const char *)); break;
+        case 'd': compshare__text_int(t, va_arg(args, int)); break;
+        case 'l': compshare__text_int(t, va_arg(args, int64_t)); break;
+        default: compshare__text_time(t, va_arg(args, int64_t)); break;
+        }
+        from = form + 1;
+    }
+    compshare__text_bytes(t, from, (size_t)(form - from));
+}
+
+static void compshare__text_form(compshare__text *t, const char *form, ...)
+{
+    va_list args;
+    va_start(args, form);
+    compshare__text_list(t, form, args);
+    va_end(args);
 }
 
 /* -?(0|[1-9][0-9]*) within int64_t; "-0" is not canonical. */
@@ -948,11 +1120,20 @@ enum {
 };
 
 typedef struct compshare__params {
-    const compshare_param *sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];
-    size_t count;
+    const compshare_param *given;       /* the caller's */
     compshare_param own[COMPSHARE__OWN];
+    uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];     /* index into given, or behind its most, into own */
+    size_t count;
     char signature[41];
 } compshare__params;
+typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN <= 65535 ? 1 : -1];
+
+/* The i-th in order of names. */
+static const compshare_param *compshare__params_at(const compshare__params *set, size_t i)
+{
+    size_t index = set->sorted[i];
+    return index < COMPSHARE_MAX_PARAMS ? &set->given[index] : &set->own[index - COMPSHARE_MAX_PARAMS];
+}
 
 static compshare_param compshare__param(const char *key, const char *text, int64_t number, unsigned kind)
 {
@@ -1017,30 +1198,25 @@ static const char *compshare__param_refusal(const compshare_param *p)
     return NULL;
 }
 
-static void compshare__params_refuse(compshare__text *why, const char *key, size_t index, const char *reason)
+static bool compshare__params_refuse(compshare__text *why, const char *key, size_t index, const char *reason)
 {
-    compshare__text_put(why, "parameter ");
-    if (key != NULL && key[0] != '\0') compshare__text_put(why, key);
-    else compshare__text_int(why, (int64_t)index);
-    compshare__text_put(why, ": ");
-    compshare__text_put(why, reason);
+    if (key != NULL && key[0] != '\0') compshare__text_form(why, "parameter %s: %s", key, reason);
+    else compshare__text_form(why, "parameter %l: %s", (int64_t)index, reason);
+    return false;
 }
 
 /* Insertion sort: few parameters, mostly in order, no recursion. */
-static bool compshare__params_insert(compshare__params *set, const compshare_param *p, compshare__text *why)
+static bool compshare__params_insert(compshare__params *set, size_t index, const compshare_param *p, compshare__text *why)
 {
     size_t at = set->count;
     while (at > 0) {
-        int order = compshare__bytes_compare(set->sorted[at - 1]->key, p->key);
-        if (order == 0) {
-            compshare__params_refuse(why, p->key, 0, "it is given twice");
-            return false;
-        }
+        int order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key);
+        if (order == 0) return compshare__params_refuse(why, p->key, 0, "it is given twice");
         if (order < 0) break;
         set->sorted[at] = set->sorted[at - 1];
         at--;
     }
-    set->sorted[at] = p;
+    set->sorted[at] = (uint16_t)index;
     set->count++;
     return true;
 }
@@ -1049,11 +1225,10 @@ static bool compshare__params_insert(compshare__params *set, const compshare_par
 static bool compshare__params_collect(compshare__params *set, const compshare_param *params, size_t count, compshare__text *why)
 {
     size_t i;
+    set->given = params;
     set->count = 0;
     if (count > COMPSHARE_MAX_PARAMS) {
-        compshare__text_int(why, (int64_t)count);
-        compshare__text_put(why, " parameters given, COMPSHARE_MAX_PARAMS is ");
-        compshare__text_int(why, COMPSHARE_MAX_PARAMS);
+        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d", (int64_t)count, COMPSHARE_MAX_PARAMS);
         return false;
     }
     if (count > 0 && params == NULL) {
@@ -1062,29 +1237,26 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
     }
     for (i = 0; i < count; i++) {
         const char *reason = compshare__param_refusal(&params[i]);
-        if (reason != NULL) {
-            compshare__params_refuse(why, params[i].key, i, reason);
-            return false;
-        }
-        if (!compshare__params_insert(set, &params[i], why)) return false;
+        if (reason != NULL) return compshare__params_refuse(why, params[i].key, i, reason);
+        if (!compshare__params_insert(set, i, &params[i], why)) return false;
     }
     return true;
 }
 
 /* Adds one of the client's own parameters. */
-static void compshare__params_own(compshare__params *set, int which, const char *key, const char *value)
+static void compshare__params_own(compshare__params *set, size_t which, const char *key, const char *value)
 {
     char unused[1];
     compshare__text nowhere = compshare__text_into(unused, sizeof unused);
     set->own[which] = compshare__param(key, value, 0, COMPSHARE__TEXT);
-    (void)compshare__params_insert(set, &set->own[which], &nowhere);
+    (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, &set->own[which], &nowhere);
 }
 
 static bool compshare__params_has(const compshare__params *set, const char *key)
 {
     size_t i;
     for (i = 0; i < set->count; i++)
-        if (compshare__bytes_equal(set->sorted[i]->key, key)) return true;
+        if (compshare__bytes_equal(compshare__params_at(set, i)->key, key)) return true;
     return false;
 }
 
@@ -1102,8 +1274,9 @@ static void compshare__sign(compshare__params *set, const char *private_key)
     size_t i;
     br_sha1_init(&sha1);
     for (i = 0; i < set->count; i++) {
-        compshare_view value = compshare__param_value(set->sorted[i], scratch);
-        br_sha1_update(&sha1, set->sorted[i]->key, strlen(set->sorted[i]->key));
+        const compshare_param *p = compshare__params_at(set, i);
+        compshare_view value = compshare__param_value(p, scratch);
+        br_sha1_update(&sha1, p->key, strlen(p->key));
         br_sha1_update(&sha1, value.ptr, value.len);
     }
     br_sha1_update(&sha1, private_key, strlen(private_key));
@@ -1145,8 +1318,9 @@ static size_t compshare__encode_length(const compshare__params *set)
     char scratch[24], out[3];
     size_t i, k, total = 0;
     for (i = 0; i < set->count; i++) {
-        const char *key = set->sorted[i]->key;
-        compshare_view value = compshare__param_value(set->sorted[i], scratch);
+        const compshare_param *p = compshare__params_at(set, i);
+        const char *key = p->key;
+        compshare_view value = compshare__param_value(p, scratch);
         for (k = 0; key[k] != '\0'; k++) total += compshare__encode_byte((unsigned char)key[k], out);
         for (k = 0; k < value.len; k++) total += compshare__encode_byte((unsigned char)value.ptr[k], out);
         total += i == 0 ? 1 : 2;    /* '=' and '&' */
@@ -1166,7 +1340,7 @@ static size_t compshare__encode_body(compshare__encoder *e, const compshare__par
 {
     size_t n = 0;
     while (e->param < set->count && cap - n >= 3) {
-        const compshare_param *p = set->sorted[e->param];
+        const compshare_param *p = compshare__params_at(set, e->param);
         char scratch[24];
         compshare_view part;
         if (e->in_value) part = compshare__param_value(p, scratch);
@@ -1198,23 +1372,53 @@ static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t
     compshare__text t = compshare__text_into(dst, cap);
     compshare__text_put(&t, "POST ");
     compshare__text_bytes(&t, h->path.ptr, h->path.len);
-    compshare__text_put(&t, " HTTP/1.1\r\nHost: ");
-    compshare__text_put(&t, h->host);
-    if (h->port != 0) {
-        compshare__text_put(&t, ":");
-        compshare__text_int(&t, h->port);
-    }
-    compshare__text_put(&t, "\r\nUser-Agent: ");
-    compshare__text_put(&t, h->user_agent);
-    compshare__text_put(&t, "\r\nAccept: application/json");
-    if (h->csv) compshare__text_put(&t, ", text/csv");
-    compshare__text_put(&t, "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ");
-    compshare__text_int(&t, (int64_t)h->content_length);
-    compshare__text_put(&t, "\r\nU-Timestamp-Ms: ");
-    compshare__text_int(&t, h->timestamp_ms);
-    compshare__text_put(&t, "\r\n\r\n");
+    compshare__text_form(&t, " HTTP/1.1\r\nHost: %s", h->host);
+    if (h->port != 0) compshare__text_form(&t, ":%d", h->port);
+    compshare__text_form(&t, "\r\nUser-Agent: %s\r\nAccept: application/json%s\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %l\r\nU-Timestamp-Ms: %l\r\n\r\n",
+        h->user_agent, h->csv ? ", text/csv" : "", (int64_t)h->content_length, h->timestamp_ms);
     return t.len;
 }
+/* base64 of credentials whose percent-escapes are good, RFC 7617 2: "user" alone has
+   an empty password. */
+static void compshare__encode_basic(compshare__text *t, compshare_view credentials)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t bits = 0;
+    unsigned have = 0;
+    size_t i = 0, start = t->len;
+    bool colon = false;
+    while (i < credentials.len || !colon) {
+        char c = ':';
+        if (i < credentials.len) c = credentials.ptr[i++];
+        colon = colon || c == ':';
+        if (c == '%') {
+            const unsigned char *hex = (const unsigned char *)credentials.ptr + i;
+            c = (char)(compshare__bytes_hex(hex[0]) << 4 | compshare__bytes_hex(hex[1]));
+            i += 2;
+        }
+        bits = bits << 8 | (unsigned char)c;
+        for (have += 8; have >= 6; have -= 6) compshare__text_bytes(t, &digits[bits >> (have - 6) & 63], 1);
+    }
+    if (have > 0) compshare__text_bytes(t, &digits[bits << (6 - have) & 63], 1);
+    while ((t->len - start) % 4 != 0) compshare__text_put(t, "=");
+}
+
+/* RFC 9110 9.3.6: asks a proxy for a tunnel. */
+static size_t compshare__encode_connect(const char *host, uint16_t port, compshare_view credentials, char *dst, size_t cap)
+{
+    compshare__text t = compshare__text_into(dst, cap);
+    compshare__text_form(&t, "CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n", host, port, host, port);
+    if (credentials.len > 0) {
+        compshare__text_put(&t, "Proxy-Authorization: Basic ");
+        compshare__encode_basic(&t, credentials);
+        compshare__text_put(&t, "\r\n");
+    }
+    compshare__text_put(&t, "\r\n");
+    return t.len;
+}
+typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
+
 /* The longest head that the limits allow; it must fit one small record. */
 typedef char compshare__assert_head[COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320 < 4096 ? 1 : -1];
 
@@ -1241,6 +1445,7 @@ typedef struct compshare__http {
     size_t digits;              /* of the part being read */
     size_t head_bytes, line_bytes, ext_bytes;
     unsigned interim;           /* 1xx responses skipped */
+    bool tunnel;                /* the reply to a CONNECT: its head is all there is */
     bool trailer;               /* header lines now belong to the trailer section */
     bool has_length, chunked, has_coding;
     bool saw_close, saw_keep_alive;
@@ -1259,10 +1464,11 @@ typedef struct compshare__http {
     char name[32], value[160];
 } compshare__http;
 
-static void compshare__http_init(compshare__http *h)
+static void compshare__http_init(compshare__http *h, bool tunnel)
 {
     memset(h, 0, sizeof *h);
     h->retry_after_s = -1;
+    h->tunnel = tunnel;
 }
 
 static void compshare__http_fail(compshare__http *h, const char *reason)
@@ -1459,13 +1665,13 @@ static void compshare__http_framing(compshare__http *h)
     if (h->status < 200) {
         unsigned interim = h->interim + 1;
         if (h->status == 101) { h->status = 0; compshare__http_fail(h, "101 Switching Protocols was not asked for"); return; }
-        compshare__http_init(h);
+        compshare__http_init(h, h->tunnel);
         h->interim = interim;
         if (interim > COMPSHARE__HTTP_INTERIM_MAX) compshare__http_fail(h, "too many 1xx responses");
         return;
     }
     h->keep_alive = !h->saw_close && (h->minor >= 1 || h->saw_keep_alive);
-    if (h->status == 204 || h->status == 304) h->state = COMPSHARE__HTTP_DONE;
+    if (h->tunnel || h->status == 204 || h->status == 304) h->state = COMPSHARE__HTTP_DONE;
     else if (h->has_coding && h->has_length) compshare__http_fail(h, "both Transfer-Encoding and Content-Length are present");
     else if (h->has_coding && h->minor == 0) compshare__http_fail(h, "Transfer-Encoding in an HTTP/1.0 response");
     else if (h->has_coding) { h->chunked = true; h->digits = 0; h->length = 0; h->state = COMPSHARE__HTTP_SIZE; }
@@ -2593,16 +2799,19 @@ typedef char compshare__assert_trust[sizeof(compshare__trust) + 1024 <= COMPSHAR
 typedef struct compshare__tls {
     br_ssl_client_context client;
     const compshare_transport *io;
+    const char *alpn[1];
     unsigned char *record;
     size_t record_len;
+    unsigned char *tx;          /* COMPSHARE__TX bytes, lent until the first request has left */
     bool established;           /* the handshake is over */
     bool orderly;               /* the stream ended with close_notify */
     bool sent;                  /* a transport took bytes after compshare__tls_commit */
     bool request;               /* bytes sent from now on belong to a request */
     bool mute;                  /* the request was given up: nothing more may be sent */
+    bool eager;                 /* the last reading filled rx: more is waiting */
     int64_t now;                /* the time that certificates are checked at */
     size_t tx_len, tx_at, rx_len, rx_at;
-    unsigned char tx[COMPSHARE__TX], rx[COMPSHARE__RX];
+    unsigned char rx[COMPSHARE__RX];
 #ifdef COMPSHARE_PLAINTEXT
     bool plain;
 #endif
@@ -2633,10 +2842,11 @@ static void compshare__tls_suites(br_ssl_engine_context *engine)
     br_ssl_engine_set_default_chapol(engine);
 }
 
-/* Prepares a handshake; nothing is sent yet. False: see br_ssl_engine_last_error. */
-static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host, unsigned char entropy[32])
+/* Prepares a handshake, which offers `session` unless that is NULL; nothing is sent
+   yet. False: see br_ssl_engine_last_error. */
+static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host, unsigned char entropy[32],
+    const br_ssl_session_parameters *session)
 {
-    static const char *alpn[] = { "http/1.1" };
     br_ssl_engine_context *engine = &t->client.eng;
     br_ssl_client_zero(&t->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
@@ -2648,7 +2858,8 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
     br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
     br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
-    br_ssl_engine_set_protocol_names(engine, alpn, 1);
+    t->alpn[0] = "http/1.1";
+    br_ssl_engine_set_protocol_names(engine, t->alpn, 1);
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
     br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
     br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine), br_ssl_engine_get_ecdsa(engine));
@@ -2656,13 +2867,14 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     br_ssl_engine_set_buffer(engine, t->record, t->record_len, 0);
     br_ssl_engine_inject_entropy(engine, entropy, 32);
     compshare__bytes_wipe(entropy, 32);
-    return br_ssl_client_reset(&t->client, host, 0) != 0;
+    if (session != NULL) br_ssl_engine_set_session_parameters(engine, session);
+    return br_ssl_client_reset(&t->client, host, session != NULL) != 0;
 }
 
 /* A new connection: nothing buffered, nothing sent. */
 static void compshare__tls_clear(compshare__tls *t)
 {
-    t->established = t->orderly = t->sent = t->request = t->mute = false;
+    t->established = t->orderly = t->sent = t->request = t->mute = t->eager = false;
     t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
 }
 
@@ -2717,7 +2929,7 @@ static int compshare__tls_push(compshare__tls *t)
         br_ssl_engine_sendrec_ack(&t->client.eng, len);
         return COMPSHARE_OK;
     }
-    if ((!t->established || t->tx_len > 0) && len <= sizeof t->tx - t->tx_len) {
+    if ((!t->established || t->tx_len > 0) && len <= COMPSHARE__TX - t->tx_len) {
         memcpy(t->tx + t->tx_len, record, len);
         t->tx_len += len;
         br_ssl_engine_sendrec_ack(&t->client.eng, len);
@@ -2730,39 +2942,57 @@ static int compshare__tls_push(compshare__tls *t)
     return COMPSHARE_OK;
 }
 
-/* Gives the engine what it asks for, read ahead into rx unless it wants much. */
-static int compshare__tls_pull(compshare__tls *t)
+/* Reads ahead into rx until it holds `need` bytes. */
+static int compshare__tls_fill(compshare__tls *t, size_t need)
 {
-    size_t want, have = t->rx_len - t->rx_at;
-    unsigned char *dst = br_ssl_engine_recvrec_buf(&t->client.eng, &want);
-    ptrdiff_t n;
-    if (dst == NULL) return COMPSHARE_E_TLS;    /* it waits for room that a shared buffer never gets */
-    if (have == 0) {
-        bool direct = want >= sizeof t->rx;
-        n = compshare__tls_recv(t, direct ? dst : t->rx, direct ? want : sizeof t->rx);
+    if (t->rx_at > 0) memmove(t->rx, t->rx + t->rx_at, t->rx_len - t->rx_at);
+    t->rx_len -= t->rx_at;
+    t->rx_at = 0;
+    while (t->rx_len < need) {
+        ptrdiff_t n = compshare__tls_recv(t, t->rx + t->rx_len, sizeof t->rx - t->rx_len);
         if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
-        if (direct) {
-            br_ssl_engine_recvrec_ack(&t->client.eng, (size_t)n);
-            return COMPSHARE_OK;
-        }
-        t->rx_at = 0;
-        t->rx_len = have = (size_t)n;
+        t->rx_len += (size_t)n;
     }
-    if (want > have) want = have;
-    memcpy(dst, t->rx + t->rx_at, want);
-    t->rx_at += want;
-    br_ssl_engine_recvrec_ack(&t->client.eng, want);
+    t->eager = t->rx_len == sizeof t->rx;
+    return COMPSHARE_OK;
+}
+
+/* Gives the engine all that it asks for at once, or a whole rx: single bytes would
+   cost it a fifth more instructions. Straight into its buffer only what a fast
+   transport has ready. *record: a record is complete. */
+static int compshare__tls_pull(compshare__tls *t, bool *record)
+{
+    size_t want, have = t->rx_len - t->rx_at, need;
+    unsigned char *dst = br_ssl_engine_recvrec_buf(&t->client.eng, &want);
+    int r;
+    *record = false;
+    if (dst == NULL) return COMPSHARE_E_TLS;    /* it waits for room that a shared buffer never gets */
+    if (have == 0 && t->eager && want >= sizeof t->rx) {
+        ptrdiff_t n = compshare__tls_recv(t, dst, want);
+        if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
+        t->eager = (size_t)n == want;
+        br_ssl_engine_recvrec_ack(&t->client.eng, (size_t)n);
+        return COMPSHARE_OK;
+    }
+    need = want < sizeof t->rx ? want : sizeof t->rx;
+    if (have < need && (r = compshare__tls_fill(t, need)) != COMPSHARE_OK) return r;
+    *record = need == want && want > 5;         /* 5 bytes are a record's header */
+    memcpy(dst, t->rx + t->rx_at, need);
+    t->rx_at += need;
+    br_ssl_engine_recvrec_ack(&t->client.eng, need);
     return COMPSHARE_OK;
 }
 
 /* Runs the engine until application data can be sent or read, as `target`
    (BR_SSL_SENDAPP or BR_SSL_RECVAPP) says; COMPSHARE_PENDING when a peer keeps it
-   busy without that, so that the deadline is looked at. */
+   busy without that, so that the deadline is looked at, and after every record of a
+   handshake, so that no step does more than one of them. */
 static int compshare__tls_pump(compshare__tls *t, unsigned target)
 {
     int turns;
     for (turns = 0; turns < COMPSHARE__STEP_READS; turns++) {
         unsigned state = br_ssl_engine_current_state(&t->client.eng);
+        bool record = false;
         int r;
         if (state & BR_SSL_CLOSED) {
             t->orderly = br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
@@ -2771,8 +3001,9 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
         else if (state & target) return COMPSHARE_OK;
         else if (state & BR_SSL_RECVAPP) return COMPSHARE__EARLY;
-        else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t);
+        else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t, &record);
         if (r != COMPSHARE_OK) return r;
+        if (record && !t->established) return COMPSHARE_PENDING;
     }
     return COMPSHARE_PENDING;
 }
@@ -3227,6 +3458,18 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
     return NULL;
 }
 
+/* What tells the open bundle from any other, and from itself before a change. */
+static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identity[4])
+{
+    struct stat s;
+    if (fstat(p->bundle, &s) != 0) return false;
+    identity[0] = (int64_t)s.st_dev;
+    identity[1] = (int64_t)s.st_ino;
+    identity[2] = (int64_t)s.st_size;
+    identity[3] = (int64_t)s.st_mtime;
+    return true;
+}
+
 static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
 {
     compshare__posix *p = (compshare__posix *)ctx;
@@ -3282,20 +3525,21 @@ static const char *compshare__posix_resolve_meaning(int code)
    client alone. Must never put a key, a parameter or a body into an error. */
 
 enum {
-    COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT, COMPSHARE__PHASE_HANDSHAKE,
-    COMPSHARE__PHASE_SEND, COMPSHARE__PHASE_RECEIVE
+    COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_PAUSE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
+    COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE, COMPSHARE__PHASE_SEND, COMPSHARE__PHASE_RECEIVE
 };
 
-/* What a step's `end` may ask for instead of ending the task. */
-#define COMPSHARE__AGAIN 4      /* run the same step once more */
-#define COMPSHARE__NEXT 5       /* run the next step of the table */
+/* What a step may ask for instead of ending the task with a status. */
+#define COMPSHARE__AGAIN 4      /* its `end`: run the same step once more, after task.pause_ms */
+#define COMPSHARE__NEXT 5       /* run the next step of the table; its `begin`: instead of this one */
+#define COMPSHARE__FINISHED 6   /* its `begin`: nothing is left to do */
 
-/* base_url taken apart. */
+/* base_url or proxy taken apart. */
 typedef struct compshare__url {
     char host[COMPSHARE__HOST_MAX + 1];
-    uint16_t port;
+    uint16_t port;              /* 0: there is no proxy */
     bool plain, port_shown;
-    compshare_view path;
+    compshare_view path;        /* of a proxy: user and password */
 } compshare__url;
 
 /* One HTTP exchange. */
@@ -3306,6 +3550,7 @@ typedef struct compshare__request {
     bool defaults;              /* add Region, Zone and ProjectId from the configuration */
     bool csv;                   /* a CSV reply is a success */
     bool repeatable;            /* retry class "always" */
+    bool half;                  /* it may take half of the time left: more must come */
     int64_t stop_time;          /* not 0: must be 300 s ahead at every sending */
     const char *array;          /* not NULL: stream this array */
     compshare_each_fn each;
@@ -3313,7 +3558,7 @@ typedef struct compshare__request {
 } compshare__request;
 
 /* A step of a task: `begin` fills client->request; `end` sees the exchange's
-   status and returns the task's, or COMPSHARE__AGAIN, or COMPSHARE__NEXT. */
+   status and returns the task's. See COMPSHARE__AGAIN for what else they return. */
 typedef struct compshare__step {
     int (*begin)(compshare *c);
     int (*end)(compshare *c, int status);
@@ -3322,26 +3567,49 @@ typedef struct compshare__step {
 /* What a task works on: arguments and results of typed calls, and its progress. */
 typedef struct compshare__task {
     const compshare__step *step;        /* NULL: no task */
+    uint32_t timeout_ms, pause_ms;
+    bool aborted;                       /* `end` is called only to tidy up */
     compshare_target target;
-    void *out;
+    void *out;                          /* what the current step fills in */
     compshare_project_fn on_project;
     compshare_instance_fn on_instance;
     void *user;
     compshare_param params[6];          /* no typed call has more than five */
     char region[32];                    /* derived from a zone */
     compshare__request call;            /* of a generic call */
-    int64_t offset, seen, stop_time;
+    int64_t stop_time;
     size_t found;
     const char *malformed;              /* field that an element callback refused */
     compshare__text names;              /* projects seen, into name_list */
     char name_list[160];
+    /* lists in pages */
+    int64_t offset, seen;               /* where the page begins, and its elements so far */
+    bool fresh;                         /* the page has brought something new */
+    int64_t overlap;                    /* elements of the page before, besides the last, to begin with */
+    uint64_t mark[COMPSHARE__MARKS];    /* the last elements handed out, newest first */
+    unsigned restarts;                  /* how often the place was not found again */
+    bool searching, anew;               /* for one of them; not for them in the next page */
+    /* workflows */
+    union { compshare_project project; compshare_instance instance; } read;
+    compshare_plan plan;
+    int64_t by_seconds;
+    compshare_schedule schedule;        /* becomes *result */
+    compshare_schedule *result;
+    compshare_instance *instance;       /* the caller's */
+    const char *change;                 /* the action that acts */
+    bool unsettled;                     /* it was sent, and is not confirmed */
+    int change_status, change_http, change_code;    /* how it ended */
+    const char *state;                  /* waited for */
+    unsigned polls, missing, sendings;
+    uint64_t poll_until;
 } compshare__task;
 
 struct compshare {
     compshare_config config;    /* defaults filled in */
     compshare_transport io;
-    compshare__url url;
-    char *area;                 /* the reply area: X.509 check, then body and tokens */
+    compshare__url url, proxy;
+    char project[64];           /* that workflows have found; "": not yet */
+    char *area;                 /* the reply area: handshake, then body and tokens */
     size_t area_cap;
     compshare_error error;
     compshare__task task;
@@ -3365,7 +3633,14 @@ struct compshare {
     bool definite;              /* a RetCode has settled what happened */
     bool body_cut;              /* an error body was too long to keep */
     bool more;                  /* a step stopped although it could go on */
-    uint64_t deadline, connect_deadline;
+    bool resuming;              /* the handshake offers a session */
+    bool handed;                /* an element went to the callback */
+    bool draining;              /* the reply was too large, and its rest is read */
+    size_t drained;
+    unsigned retries;           /* left for this request */
+    uint64_t deadline;          /* of the task */
+    uint64_t request_deadline, connect_deadline, pause_until;
+    uint32_t request_ms;        /* what request_deadline gave */
     int64_t server_date;
     uint64_t server_date_at;
     size_t body_at, body_len;   /* in the reply area; body_at skips a byte order mark */
@@ -3395,9 +3670,22 @@ static int64_t compshare__client_server_time(const compshare *c)
     return c->server_date + (int64_t)((compshare__client_now(c) - c->server_date_at) / 1000);
 }
 
+/* The same, or the local clock where the server's is not known. */
+static int64_t compshare__client_best_time(const compshare *c)
+{
+    int64_t now = compshare__client_server_time(c);
+    return now != 0 ? now : compshare__client_unix_time(c);
+}
+
 static bool compshare__client_encrypted(const compshare *c)
 {
     return !c->url.plain;
+}
+
+/* Whom the client talks to now: the proxy, until that has opened the tunnel. */
+static const compshare__url *compshare__client_peer(const compshare *c)
+{
+    return c->proxy.port != 0 && c->phase <= COMPSHARE__PHASE_PROXY ? &c->proxy : &c->url;
 }
 
 static compshare_value compshare__client_root(const compshare *c)
@@ -3420,109 +3708,85 @@ static void compshare__client_forget_values(compshare *c)
 static int compshare__fail_stage(const compshare *c)
 {
     switch (c->phase) {
-    case COMPSHARE__PHASE_CONNECT: return COMPSHARE_STAGE_CONNECT;
+    case COMPSHARE__PHASE_CONNECT:
+    case COMPSHARE__PHASE_PROXY: return COMPSHARE_STAGE_CONNECT;
     case COMPSHARE__PHASE_HANDSHAKE: return COMPSHARE_STAGE_HANDSHAKE;
     case COMPSHARE__PHASE_SEND: return COMPSHARE_STAGE_SEND;
     case COMPSHARE__PHASE_RECEIVE: return c->http.state == COMPSHARE__HTTP_DONE ? COMPSHARE_STAGE_JUDGE : COMPSHARE_STAGE_RECEIVE;
-    default: return COMPSHARE_STAGE_PREPARE;
+    default: return c->phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL ? COMPSHARE_STAGE_JUDGE : COMPSHARE_STAGE_PREPARE;
     }
 }
 
-/* Sets status and stage; the caller writes the sentence into what it returns. */
-static compshare__text compshare__fail_at(compshare *c, int status, int stage)
+/* Records a failure: its status, the stage, and a sentence as of
+   compshare__text_form. Returns the status. While the rest of a refused reply is
+   read, its refusal stands. */
+static int compshare__fail(compshare *c, int status, const char *form, ...)
 {
+    compshare__text t;
+    va_list args;
+    if (c->draining) return c->error.status;
+    t = compshare__text_into(c->error.detail, sizeof c->error.detail);
+    va_start(args, form);
+    compshare__text_list(&t, form, args);
+    va_end(args);
     c->error.status = status;
-    c->error.stage = stage;
-    return compshare__text_into(c->error.detail, sizeof c->error.detail);
-}
-
-static compshare__text compshare__fail_text(compshare *c, int status)
-{
-    return compshare__fail_at(c, status, compshare__fail_stage(c));
-}
-
-static int compshare__fail(compshare *c, int status, const char *sentence)
-{
-    compshare__text t = compshare__fail_text(c, status);
-    compshare__text_put(&t, sentence);
+    c->error.stage = compshare__fail_stage(c);
     return status;
 }
 
-/* A reply that was good HTTP and JSON, refused by its reader. */
-static int compshare__fail_late(compshare *c, int status, const char *sentence)
+/* Goes on with the sentence of the failure. */
+static compshare__text compshare__fail_more(compshare *c)
 {
-    compshare__text t = compshare__fail_at(c, status, COMPSHARE_STAGE_JUDGE);
-    compshare__text_put(&t, sentence);
-    return status;
-}
-
-static void compshare__fail_put_host(const compshare *c, compshare__text *t)
-{
-    compshare__text_put(t, c->url.host);
-    compshare__text_put(t, ":");
-    compshare__text_int(t, c->url.port);
+    compshare__text t;
+    t.ptr = c->error.detail;
+    t.cap = sizeof c->error.detail;
+    t.len = strlen(t.ptr);
+    return t;
 }
 
 /* ": why", from the POSIX transport. */
-static void compshare__fail_put_errno(compshare *c, compshare__text *t)
+static int compshare__fail_errno(compshare *c)
 {
 #ifndef COMPSHARE_NO_SOCKETS
     int error = c->posix.last_errno;
-    if (c->io.user != (void *)&c->posix || error == 0) return;
-    c->error.sys_errno = error;
-    compshare__text_put(t, ": ");
-    compshare__text_put(t, compshare__posix_meaning(error));
-    compshare__text_put(t, " (errno ");
-    compshare__text_int(t, error);
-    compshare__text_put(t, ")");
-#else
-    (void)c;
-    (void)t;
+    if (c->io.user == (void *)&c->posix && error != 0) {
+        compshare__text t = compshare__fail_more(c);
+        compshare__text_form(&t, ": %s (errno %d)", compshare__posix_meaning(error), error);
+        c->error.sys_errno = error;
+    }
 #endif
+    return c->error.status;
 }
 
-static int compshare__fail_host(compshare *c, int status, const char *before, const char *after)
+/* What the peer, or the way to it, did. */
+static int compshare__fail_host(compshare *c, int status, const char *what)
 {
-    compshare__text t = compshare__fail_text(c, status);
-    compshare__text_put(&t, before);
-    compshare__fail_put_host(c, &t);
-    compshare__text_put(&t, after);
-    compshare__fail_put_errno(c, &t);
-    return status;
+    const compshare__url *peer = compshare__client_peer(c);
+    (void)compshare__fail(c, status, "%s:%d: %s", peer->host, peer->port, what);
+    return compshare__fail_errno(c);
 }
 
 static int compshare__fail_timeout(compshare *c)
 {
-    compshare__text t = compshare__fail_text(c, COMPSHARE_E_TIMEOUT);
-    uint32_t limit = compshare__client_now(c) < c->deadline ? c->config.connect_timeout_ms : c->config.timeout_ms;
-    compshare__fail_put_host(c, &t);
-    compshare__text_put(&t, ": timed out after ");
-    compshare__text_int(&t, limit);
-    compshare__text_put(&t, c->phase == COMPSHARE__PHASE_CONNECT ? " ms while connecting"
-        : c->phase == COMPSHARE__PHASE_HANDSHAKE ? " ms during the TLS handshake"
-        : c->phase == COMPSHARE__PHASE_SEND ? " ms while the request was sent" : " ms while the reply was awaited");
-    return COMPSHARE_E_TIMEOUT;
+    const compshare__url *peer = compshare__client_peer(c);
+    bool connecting = compshare__client_now(c) < c->request_deadline;
+    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
+        (int64_t)(connecting ? c->config.connect_timeout_ms : c->request_ms),
+        c->phase == COMPSHARE__PHASE_HANDSHAKE ? "during the TLS handshake"
+        : c->phase == COMPSHARE__PHASE_SEND ? "while the request was sent"
+        : c->phase == COMPSHARE__PHASE_RECEIVE ? "while the reply was awaited" : "while connecting");
 }
 
 static int compshare__fail_clock(compshare *c, const char *consequence)
 {
-    compshare__text t = compshare__fail_text(c, COMPSHARE_E_CLOCK);
-    compshare__text_put(&t, "this machine's clock reads ");
-    compshare__text_time(&t, c->config.unix_time(c->config.user));
-    compshare__text_put(&t, ", which cannot be: ");
-    compshare__text_put(&t, consequence);
-    return COMPSHARE_E_CLOCK;
+    return compshare__fail(c, COMPSHARE_E_CLOCK, "this machine's clock reads %t, which cannot be: %s",
+        c->config.unix_time(c->config.user), consequence);
 }
 
 static int compshare__fail_bundle(compshare *c, const char *what)
 {
-    compshare__text t = compshare__fail_text(c, COMPSHARE_E_TRUST);
-    compshare__text_put(&t, "root certificates: ");
-    compshare__text_put(&t, c->bundle);
-    compshare__text_put(&t, " ");
-    compshare__text_put(&t, what);
-    compshare__fail_put_errno(c, &t);  /* 0 unless opening or reading failed */
-    return COMPSHARE_E_TRUST;
+    (void)compshare__fail(c, COMPSHARE_E_TRUST, "root certificates: %s %s", c->bundle, what);
+    return compshare__fail_errno(c);    /* none unless opening or reading failed */
 }
 
 /* TLS failed: BearSSL's code, or the bundle, in a sentence. */
@@ -3530,82 +3794,54 @@ static int compshare__fail_tls(compshare *c)
 {
     int code = br_ssl_engine_last_error(&c->tls.client.eng);
     int trouble = c->trust != NULL ? c->trust->trouble : COMPSHARE__TRUST_FINE;
-    int status = compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS;
     compshare__text t;
     c->error.tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
-    t = compshare__fail_text(c, status);
-    compshare__fail_put_host(c, &t);
-    compshare__text_put(&t, ": ");
-    compshare__text_put(&t, compshare__tls_meaning(code));
-    if (code == BR_ERR_X509_EXPIRED) {
-        compshare__text_put(&t, " by this machine's clock, ");
-        compshare__text_time(&t, c->tls.now);
-    }
-    if (code == BR_ERR_X509_NOT_TRUSTED) {
-        compshare__text_put(&t, " in ");
-        compshare__text_put(&t, c->bundle);
-        compshare__text_put(&t, ", or an intermediate certificate is missing");
-    }
-    compshare__text_put(&t, " (BearSSL ");
-    compshare__text_int(&t, code);
-    compshare__text_put(&t, ")");
-    return status;
+    (void)compshare__fail(c, compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
+        c->url.host, c->url.port, compshare__tls_meaning(code));
+    t = compshare__fail_more(c);
+    if (code == BR_ERR_X509_EXPIRED) compshare__text_form(&t, " by this machine's clock, %t", c->tls.now);
+    if (code == BR_ERR_X509_NOT_TRUSTED)
+        compshare__text_form(&t, " in %s, or an intermediate certificate is missing", c->bundle);
+    compshare__text_form(&t, " (BearSSL %d)", code);
+    return c->error.status;
 }
 
 static int compshare__fail_too_large(compshare *c, const char *what)
 {
-    compshare__text t = compshare__fail_text(c, COMPSHARE_E_TOO_LARGE);
-    compshare__text_put(&t, what);
-    compshare__text_put(&t, " does not fit the reply area of ");
-    compshare__text_int(&t, (int64_t)c->area_cap);
-    compshare__text_put(&t, " bytes: enlarge memory_size, or stream it with compshare_call_each");
-    return COMPSHARE_E_TOO_LARGE;
+    return compshare__fail(c, COMPSHARE_E_TOO_LARGE, "%s does not fit the reply area of %l bytes: enlarge memory_size, "
+        "or stream it with compshare_call_each", what, (int64_t)c->area_cap);
 }
 
 static int compshare__fail_json(compshare *c, const char *reason, uint64_t at)
 {
-    compshare__text t = compshare__fail_text(c, COMPSHARE_E_JSON);
-    compshare__text_put(&t, "the reply is not valid JSON: ");
-    compshare__text_put(&t, reason);
-    compshare__text_put(&t, " at byte ");
-    compshare__text_int(&t, (int64_t)at);
-    if (c->http.content_type[0] != '\0') {
-        compshare__text_put(&t, " (content type ");
-        compshare__text_put(&t, c->http.content_type);
-        compshare__text_put(&t, ")");
-    }
-    return COMPSHARE_E_JSON;
+    bool typed = c->http.content_type[0] != '\0';
+    return compshare__fail(c, COMPSHARE_E_JSON, "the reply is not valid JSON: %s at byte %l%s%s%s", reason, (int64_t)at,
+        typed ? " (content type " : "", c->http.content_type, typed ? ")" : "");
 }
 
 static int compshare__fail_http(compshare *c, int status)
 {
-    compshare__text t = compshare__fail_text(c, status);
-    compshare__fail_put_host(c, &t);
-    compshare__text_put(&t, ": ");
-    compshare__text_put(&t, c->http.reason);
-    if (c->http.received > 0) {
-        compshare__text_put(&t, ", after ");
-        compshare__text_int(&t, (int64_t)c->http.received);
-        compshare__text_put(&t, " bytes of it");
+    compshare__text t;
+    (void)compshare__fail_host(c, status, c->http.reason);
+    if (c->http.received > 0 && !c->draining) {
+        t = compshare__fail_more(c);
+        compshare__text_form(&t, " (after %l bytes of it)", (int64_t)c->http.received);
     }
-    if (status != COMPSHARE_E_HTTP) compshare__fail_put_errno(c, &t);
-    return status;
+    return c->error.status;
 }
 
-static void compshare__trace(const compshare *c, const char *what, const char *which, int64_t number)
+static void compshare__trace(const compshare *c, const char *form, ...)
 {
     char line[384];
     compshare__text t;
+    va_list args;
     if (c->config.trace == NULL) return;
     t = compshare__text_into(line, sizeof line);
-    compshare__text_put(&t, what);
-    compshare__text_put(&t, which);
-    if (number != 0) {
-        compshare__text_put(&t, " ");
-        compshare__text_int(&t, number);
-    }
+    va_start(args, form);
+    compshare__text_list(&t, form, args);
+    va_end(args);
     c->config.trace(c->config.user, line);
 }
 
@@ -3616,9 +3852,7 @@ static void compshare__trace(const compshare *c, const char *what, const char *w
 
 static int compshare__config_fail(compshare__text *why, const char *field, const char *reason)
 {
-    compshare__text_put(why, field);
-    compshare__text_put(why, ": ");
-    compshare__text_put(why, reason);
+    compshare__text_form(why, "%s: %s", field, reason);
     return COMPSHARE_E_CONFIG;
 }
 
@@ -3671,38 +3905,59 @@ static bool compshare__config_port(const char *s, size_t len, uint16_t *port)
     return value > 0 && value <= 65535;
 }
 
+static bool compshare__config_begins(const char *s, const char *start)
+{
+    return strlen(s) >= strlen(start) && memcmp(s, start, strlen(start)) == 0;
+}
+
+/* host[:port] at *s, which moves behind it. A proxy is not verified, so its host may
+   be an IP address. NULL, or why it is refused. */
+static const char *compshare__config_authority(const char **s, compshare__url *url, uint16_t port)
+{
+    const char *p = *s, *reason;
+    size_t len = 0;
+    bool bracket = url->plain && p[0] == '[';
+    if (bracket) {
+        for (p++; len < 45 && (compshare__bytes_hex((unsigned char)p[len]) >= 0 || p[len] == ':' || p[len] == '.'); len++) {}
+        if (len == 0 || p[len] != ']') return "its IPv6 address is malformed";
+        memcpy(url->host, p, len);
+        p += len + 1;
+    } else {
+        while (p[len] != '\0' && p[len] != ':' && p[len] != '/' && p[len] != '?' && p[len] != '#' && p[len] != '@') len++;
+        reason = compshare__config_host(p, len > 0 && p[len - 1] == '.' ? len - 1 : len, url->plain);
+        if (reason != NULL) return reason;
+        memcpy(url->host, p, p[len - 1] == '.' ? len - 1 : len);
+        p += len;
+    }
+    url->port = port;
+    if (*p == ':') {
+        for (len = 1; p[len] != '\0' && p[len] != '/'; len++) {}
+        if (!compshare__config_port(p + 1, len - 1, &url->port)) return "its port is not a number from 1 to 65535";
+        url->port_shown = url->port != port;
+        p += len;
+    }
+    *s = p;
+    return NULL;
+}
+
 /* scheme://host[:port][/path]. NULL, or why it is refused. */
 static const char *compshare__config_url(const char *s, compshare__url *url)
 {
-    size_t len = 0, host_len;
     const char *reason;
     memset(url, 0, sizeof *url);
     if (!compshare__config_solid(s)) return "it holds a space or a control character";
-    if (strlen(s) >= 7 && memcmp(s, "http://", 7) == 0) {
+    if (compshare__config_begins(s, "http://")) {
 #ifndef COMPSHARE_PLAINTEXT
         return "http:// would send the signed request in the open: use https://";
 #else
         url->plain = true;
 #endif
-        s += 7;
-    } else if (strlen(s) >= 8 && memcmp(s, "https://", 8) == 0) {
-        s += 8;
-    } else {
+    } else if (!compshare__config_begins(s, "https://")) {
         return "it does not begin with https://";
     }
-    while (s[len] != '\0' && s[len] != ':' && s[len] != '/' && s[len] != '?' && s[len] != '#' && s[len] != '@') len++;
-    host_len = len > 0 && s[len - 1] == '.' ? len - 1 : len;
-    reason = compshare__config_host(s, host_len, url->plain);
+    s += url->plain ? 7 : 8;
+    reason = compshare__config_authority(&s, url, url->plain ? 80 : 443);
     if (reason != NULL) return reason;
-    memcpy(url->host, s, host_len);
-    s += len;
-    url->port = url->plain ? 80 : 443;
-    if (*s == ':') {
-        for (len = 1; s[len] != '\0' && s[len] != '/'; len++) {}
-        if (!compshare__config_port(s + 1, len - 1, &url->port)) return "its port is not a number from 1 to 65535";
-        url->port_shown = url->port != (url->plain ? 80 : 443);
-        s += len;
-    }
     url->path.ptr = *s == '\0' ? "/" : s;
     url->path.len = strlen(url->path.ptr);
     if (*url->path.ptr != '/') return "nothing but a port and a path may follow its host name";
@@ -3710,6 +3965,34 @@ static const char *compshare__config_url(const char *s, compshare__url *url)
     for (; *s != '\0'; s++)
         if ((unsigned char)*s >= 0x80 || *s == '?' || *s == '#') return "its path holds a character that is not allowed";
     return NULL;
+}
+
+/* http://[user:password@]host[:port][/]. NULL, or why it is refused. */
+static const char *compshare__config_proxy(const char *s, compshare__url *url)
+{
+    const char *reason;
+    size_t i, end = 0, at = 0;
+    memset(url, 0, sizeof *url);
+    if (!compshare__config_solid(s)) return "it holds a space or a control character";
+    if (!compshare__config_begins(s, "http://")) return "only http:// proxies are supported";
+    s += 7;
+    for (; s[end] != '\0' && s[end] != '/'; end++)
+        if (s[end] == '@') at = end + 1;
+    url->path.ptr = s;
+    url->path.len = at > 0 ? at - 1 : 0;
+    if (url->path.len > COMPSHARE__CREDENTIALS_MAX) return "its user and password are longer than 255 bytes";
+    for (i = 0; i < url->path.len; i++) {
+        int high = 0;
+        if (s[i] != '%') continue;
+        high = compshare__bytes_hex((unsigned char)s[i + 1]);
+        if (high < 0 || compshare__bytes_hex((unsigned char)s[i + 2]) < 0) return "a % in its user or password is not followed by two hexadecimal digits";
+        if (high < 2 || (high == 7 && compshare__bytes_lower(s[i + 2]) == 'f')) return "its user or password holds a control character";
+    }
+    s += at;
+    url->plain = true;
+    reason = compshare__config_authority(&s, url, 80);
+    if (reason != NULL) return reason;
+    return *s == '\0' || (*s == '/' && s[1] == '\0') ? NULL : "nothing but a port may follow its host name";
 }
 
 /* Credentials and the identifiers sent with every call. */
@@ -3730,13 +4013,10 @@ static int compshare__config_check_identity(const compshare_config *f, compshare
     return COMPSHARE_OK;
 }
 
-/* What this version or this build does not have is refused, never ignored. */
+/* What this build does not have is refused, never ignored. */
 static int compshare__config_check_parts(const compshare_config *f, compshare__text *why)
 {
     const compshare_transport *io = f->transport;
-    if (f->proxy != NULL) return compshare__config_fail(why, "proxy", "this version has no proxy support");
-    if (f->session != NULL) return compshare__config_fail(why, "session", "this version has no session resumption");
-    if (f->max_retries != 0) return compshare__config_fail(why, "max_retries", "this version does not retry");
     if (f->flags & ~COMPSHARE_SMALL_RECORDS) return compshare__config_fail(why, "flags", "it has an unknown bit");
     if (f->ca_file != NULL && f->ca_pem != NULL)
         return compshare__config_fail(why, "ca_pem", "ca_file is given as well: give one of them");
@@ -3760,7 +4040,7 @@ static size_t compshare__config_memory(const compshare_config *f)
     return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + record;
 }
 
-static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__text *why)
+static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__url *proxy, compshare__text *why)
 {
     const char *reason;
     int r;
@@ -3769,6 +4049,9 @@ static int compshare__config_check(const compshare_config *f, compshare__url *ur
     if ((r = compshare__config_check_parts(f, why)) != COMPSHARE_OK) return r;
     reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url);
     if (reason != NULL) return compshare__config_fail(why, "base_url", reason);
+    memset(proxy, 0, sizeof *proxy);
+    reason = f->proxy != NULL ? compshare__config_proxy(f->proxy, proxy) : NULL;
+    if (reason != NULL) return compshare__config_fail(why, "proxy", reason);
     if (f->user_agent != NULL) {
         const char *s = f->user_agent;
         if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX)
@@ -3779,11 +4062,8 @@ static int compshare__config_check(const compshare_config *f, compshare__url *ur
     }
     if (f->memory == NULL) return compshare__config_fail(why, "memory", "it is NULL");
     if (f->memory_size < compshare__config_memory(f)) {
-        compshare__text_put(why, "memory_size: ");
-        compshare__text_int(why, (int64_t)f->memory_size);
-        compshare__text_put(why, " bytes given, at least ");
-        compshare__text_int(why, (int64_t)compshare__config_memory(f));
-        compshare__text_put(why, " needed");
+        compshare__text_form(why, "memory_size: %l bytes given, at least %l needed", (int64_t)f->memory_size,
+            (int64_t)compshare__config_memory(f));
         return COMPSHARE_E_MEMORY;
     }
     return COMPSHARE_OK;
@@ -3816,7 +4096,7 @@ static bool compshare__judge_is_2xx(const compshare *c)
     return c->http.status >= 200 && c->http.status < 300;
 }
 
-/* RetCodes that mean "later", facts of the API. */
+/* RetCodes that mean "later". */
 static bool compshare__judge_transient(int code)
 {
     static const int codes[] = {
@@ -3883,7 +4163,6 @@ static int compshare__judge_parse(compshare *c)
 static int compshare__judge_status(compshare *c)
 {
     int status = c->http.status, code = 0;
-    compshare__text t;
     if (!c->body_cut && c->body_len > 0 && compshare__judge_parse(c) == COMPSHARE_OK
         && compshare__judge_ret_code(&c->tree, &code) == NULL) {
         c->definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
@@ -3891,12 +4170,8 @@ static int compshare__judge_status(compshare *c)
     }
     if (c->tree.count > 0) compshare__judge_message(c);
     c->error.retryable = status == 429 || status >= 500;
-    t = compshare__fail_text(c, COMPSHARE_E_STATUS);
-    compshare__text_put(&t, "HTTP status ");
-    compshare__text_int(&t, status);
-    if (status >= 300 && status < 400)
-        compshare__text_put(&t, ": a redirect, which is never followed, because it would hand the signed request on");
-    return COMPSHARE_E_STATUS;
+    return compshare__fail(c, COMPSHARE_E_STATUS, "HTTP status %d%s", status, status >= 300 && status < 400
+        ? ": a redirect, which is never followed, because it would hand the signed request on" : "");
 }
 
 /* Whether an action that answers with CSV has done so. */
@@ -3938,6 +4213,74 @@ static int compshare__judge(compshare *c)
         return compshare__fail(c, COMPSHARE_E_REPLY,
             c->split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
     return COMPSHARE_OK;
+}
+
+/* >> session
+   TLS sessions to resume, in the caller's compshare_session. Touches that, the client,
+   and the bundle's attributes. Must never offer a session to another server, or one
+   that was agreed on under other root certificates: resumption checks none. */
+
+typedef struct compshare__session {
+    int64_t since;              /* when its server proved who it is; 0: no session */
+    unsigned char bound[br_sha256_SIZE];    /* what it is good for */
+    br_ssl_session_parameters parameters;
+} compshare__session;
+typedef char compshare__assert_session[sizeof(compshare__session) <= sizeof(compshare_session) ? 1 : -1];
+
+/* Host, port, size of records and root certificates, as one hash. */
+static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha256_SIZE])
+{
+    br_sha256_context sha256;
+    bool known = true;
+    br_sha256_init(&sha256);
+    br_sha256_update(&sha256, c->url.host, strlen(c->url.host) + 1);
+    br_sha256_update(&sha256, &c->url.port, sizeof c->url.port);
+    br_sha256_update(&sha256, &c->tls.record_len, sizeof c->tls.record_len);    /* RFC 6066 4: a session keeps it */
+    if (c->config.ca_pem != NULL) {
+        br_sha256_update(&sha256, c->config.ca_pem, c->config.ca_pem_len);
+    } else {
+#ifndef COMPSHARE_NO_SOCKETS
+        int64_t identity[4];
+        known = compshare__posix_bundle_identity(&c->posix, identity);
+        if (known) br_sha256_update(&sha256, identity, sizeof identity);
+#endif
+    }
+    br_sha256_out(&sha256, hash);
+    return known;
+}
+
+/* The session to offer, if there is one that fits. */
+static bool compshare__session_load(compshare *c, br_ssl_session_parameters *parameters)
+{
+    compshare__session s;
+    unsigned char hash[br_sha256_SIZE];
+    bool fits;
+    if (c->config.session == NULL) return false;
+    memcpy(&s, c->config.session, sizeof s);
+    fits = s.since > 0 && c->tls.now >= s.since && c->tls.now - s.since < COMPSHARE__SESSION_S
+        && s.parameters.session_id_len > 0 && compshare__session_binding(c, hash) && memcmp(hash, s.bound, sizeof hash) == 0;
+    if (fits) *parameters = s.parameters;
+    compshare__bytes_wipe(&s, sizeof s);
+    return fits;
+}
+
+/* Keeps what the handshake agreed on. Whether it resumed `offered`: then its day goes on. */
+static bool compshare__session_store(compshare *c)
+{
+    compshare__session s, old;
+    bool resumed = false;
+    memset(&s, 0, sizeof s);
+    br_ssl_engine_get_session_parameters(&c->tls.client.eng, &s.parameters);
+    if (c->config.session != NULL) {
+        memcpy(&old, c->config.session, sizeof old);
+        resumed = c->resuming && s.parameters.session_id_len == old.parameters.session_id_len
+            && memcmp(s.parameters.session_id, old.parameters.session_id, s.parameters.session_id_len) == 0;
+        s.since = resumed ? old.since : c->tls.now;
+        if (compshare__session_binding(c, s.bound)) memcpy(c->config.session, &s, sizeof s);
+        compshare__bytes_wipe(&old, sizeof old);
+    }
+    compshare__bytes_wipe(&s, sizeof s);
+    return resumed;
 }
 
 /* >> drive
@@ -3997,35 +4340,71 @@ static int compshare__drive_connect_begin(compshare *c)
     int r;
     c->phase = COMPSHARE__PHASE_CONNECT;
     compshare__tls_clear(&c->tls);
+    c->tls.tx = (unsigned char *)c->area + c->area_cap - COMPSHARE__TX;
     if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
     c->connect_deadline = now + c->config.connect_timeout_ms;
-    if (c->connect_deadline > c->deadline) c->connect_deadline = c->deadline;
+    if (c->connect_deadline > c->request_deadline) c->connect_deadline = c->request_deadline;
 #ifndef COMPSHARE_NO_SOCKETS
     c->posix.deadline = c->connect_deadline;
 #endif
-    compshare__trace(c, "connect ", c->url.host, c->url.port);
+    compshare__trace(c, "connect %s %d", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
 }
 
 static int compshare__drive_connect(compshare *c)
 {
-    int r = c->io.open(c->io.user, c->url.host, c->url.port);
+    const compshare__url *peer = compshare__client_peer(c);
+    int r = c->io.open(c->io.user, peer->host, peer->port);
     if (r == COMPSHARE_OK) c->connected = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
 #ifndef COMPSHARE_NO_SOCKETS
-    if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix) {
-        compshare__text t = compshare__fail_text(c, r);
-        compshare__text_put(&t, c->url.host);
-        compshare__text_put(&t, ": ");
-        compshare__text_put(&t, compshare__posix_resolve_meaning(c->posix.last_eai));
-        return r;
-    }
+    if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix)
+        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(c->posix.last_eai));
 #endif
-    return compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection to ", "");
+    return compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
+}
+
+static void compshare__drive_proxy_begin(compshare *c)
+{
+    c->phase = COMPSHARE__PHASE_PROXY;
+    compshare__http_init(&c->http, true);
+    c->tls.tx_len = compshare__encode_connect(c->url.host, c->url.port, c->proxy.path, (char *)c->tls.tx, COMPSHARE__TX);
+    compshare__trace(c, "CONNECT %s %d", c->url.host, c->url.port);
+}
+
+/* The proxy's reply is complete, and so must be what it says: TLS begins with us. */
+static int compshare__drive_proxy_reply(compshare *c, bool more)
+{
+    int status = c->http.status;
+    const char *meaning = status == 407 ? ": it wants another user and password" : "";
+    if (c->http.state == COMPSHARE__HTTP_FAILED) return compshare__fail_http(c, COMPSHARE_E_PROXY);
+    if (status >= 200 && status < 300)
+        return more ? compshare__fail_host(c, COMPSHARE_E_PROXY, "the proxy sent more than its reply") : COMPSHARE_OK;
+    c->error.retryable = status >= 500;
+    return compshare__fail(c, COMPSHARE_E_PROXY, "%s:%d: the proxy answered with HTTP status %d%s", c->proxy.host, c->proxy.port,
+        status, meaning);
+}
+
+static int compshare__drive_proxy(compshare *c)
+{
+    ptrdiff_t n = compshare__tls_drain(&c->tls);
+    while (n == COMPSHARE_OK) {
+        compshare_view none;
+        size_t used;
+        n = compshare__tls_recv(&c->tls, c->tls.rx, sizeof c->tls.rx);
+        if (n <= 0) break;
+        used = compshare__http_feed(&c->http, c->tls.rx, (size_t)n, &none);
+        if (c->http.state >= COMPSHARE__HTTP_DONE) return compshare__drive_proxy_reply(c, used < (size_t)n);
+        n = COMPSHARE_OK;
+    }
+    if (n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE) return (int)n;
+    return compshare__fail_host(c, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO, "the proxy broke the connection off");
 }
 
 static int compshare__drive_handshake_begin(compshare *c)
 {
+    br_ssl_session_parameters session;
+    bool started;
     unsigned char entropy[32];
     compshare__read_fn read = compshare__drive_read_pem;
     void *ctx = c;
@@ -4036,25 +4415,22 @@ static int compshare__drive_handshake_begin(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
 #endif
-    c->trust = compshare__trust_init(c->area, c->area_cap, read, ctx, c->tls.now);
-    if (!compshare__tls_start(&c->tls, c->trust, c->url.host, entropy)) return compshare__fail_tls(c);
-    return COMPSHARE_OK;
+    c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, c->tls.now);
+    c->resuming = compshare__session_load(c, &session);
+    started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session : NULL);
+    compshare__bytes_wipe(&session, sizeof session);
+    return started ? COMPSHARE_OK : compshare__fail_tls(c);
 }
 
 static int compshare__drive_handshake(compshare *c)
 {
     int r = compshare__tls_handshake(&c->tls);
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
-    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection during the TLS handshake");
-    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "", " broke the connection off during the TLS handshake");
+    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
+    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
     if (r != COMPSHARE_OK) return r;
+    if (compshare__client_encrypted(c)) compshare__trace(c, compshare__session_store(c) ? "TLS 1.2, resumed" : "TLS 1.2");
     compshare__drive_close_bundle(c);
-    if (compshare__client_encrypted(c) && c->config.trace != NULL) {
-        br_ssl_session_parameters session;
-        br_ssl_engine_get_session_parameters(&c->tls.client.eng, &session);
-        compshare__trace(c, "TLS 1.2, cipher suite", "", session.cipher_suite);
-        compshare__bytes_wipe(&session, sizeof session);
-    }
     return COMPSHARE_OK;
 }
 
@@ -4063,23 +4439,15 @@ static int compshare__drive_handshake(compshare *c)
 /* Whether a stop time is far enough ahead, on the best clock there is. */
 static int compshare__drive_check_floor(compshare *c)
 {
-    int64_t now = compshare__client_server_time(c), ahead;
-    compshare__text t;
+    int64_t now = compshare__client_best_time(c), ahead = c->request.stop_time - now;
     if (c->request.stop_time == 0) return COMPSHARE_OK;
-    if (now == 0 && (now = compshare__client_unix_time(c)) < COMPSHARE__EARLIEST_TIME)
-        return compshare__fail_clock(c, "no stop time can be checked by it");
-    ahead = c->request.stop_time - now;
+    if (now < COMPSHARE__EARLIEST_TIME && c->server_date == 0) return compshare__fail_clock(c, "no stop time can be checked by it");
     if (ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
-    t = compshare__fail_text(c, COMPSHARE_E_TOO_SOON);
-    compshare__text_put(&t, "SchedulerStopTime ");
-    compshare__text_time(&t, c->request.stop_time);
-    compshare__text_put(&t, " must be at least 300 s ahead: it is ");
-    compshare__text_int(&t, COMPSHARE__STOP_FLOOR_S - ahead);
-    compshare__text_put(&t, " s short");
-    return COMPSHARE_E_TOO_SOON;
+    return compshare__fail(c, COMPSHARE_E_TOO_SOON, "SchedulerStopTime %t must be at least 300 s ahead: it is %l s short",
+        c->request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
 
-static void compshare__drive_default(compshare *c, int which, const char *key, const char *value)
+static void compshare__drive_default(compshare *c, size_t which, const char *key, const char *value)
 {
     if (value == NULL || compshare__params_has(&c->params, key)) return;
     compshare__params_own(&c->params, which, key, value);
@@ -4117,7 +4485,7 @@ static int compshare__drive_begin(compshare *c)
 {
     int r = compshare__drive_check_floor(c);
     if (r != COMPSHARE_OK) return r;
-    compshare__http_init(&c->http);
+    compshare__http_init(&c->http, false);
     memset(&c->encoder, 0, sizeof c->encoder);
     c->head_written = c->flushing = c->send_failed = c->replied = c->body_cut = false;
     c->body_at = c->body_len = 0;
@@ -4164,9 +4532,9 @@ static int compshare__drive_send_trouble(compshare *c, int r)
     case COMPSHARE_E_TLS:
         return compshare__fail_tls(c);
     case COMPSHARE__EOF:
-        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection while the request was sent");
+        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection while the request was sent");
     case COMPSHARE_E_IO:
-        (void)compshare__fail_host(c, r, "sending to ", " failed");
+        (void)compshare__fail_host(c, r, "sending failed");
         if (!c->tls.sent) return r;
         c->send_failed = true;      /* what the peer has said already may tell why */
         return compshare__drive_stop_sending(c);
@@ -4207,6 +4575,7 @@ static int compshare__drive_element(compshare *c)
     int stop;
     if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
         return compshare__fail_too_large(c, "an element of the reply");
+    c->handed = true;
     stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__client_root(c)) : 0;
     compshare__client_forget_values(c);
     return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
@@ -4241,6 +4610,14 @@ static int compshare__drive_body(compshare *c, compshare_view body)
     return COMPSHARE_OK;
 }
 
+/* Whether to read the rest of a reply that was too large, so that the connection can
+   be kept: not when that is long, or may never end. */
+static bool compshare__drive_worth_draining(const compshare *c)
+{
+    if (c->http.state == COMPSHARE__HTTP_TO_CLOSE || c->http.state == COMPSHARE__HTTP_FAILED) return false;
+    return c->drained < COMPSHARE__DRAIN && (c->http.chunked || c->http.length < COMPSHARE__DRAIN);
+}
+
 /* Feeds one piece of plaintext to the parser and its body to the sink. */
 static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t len)
 {
@@ -4250,7 +4627,12 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
         compshare_view body;
         used += compshare__http_feed(&c->http, src + used, len - used, &body);
         if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
+        else if (c->draining) r = (c->drained += body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
         else if (body.len > 0) r = compshare__drive_body(c, body);
+        if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
+            c->draining = true;
+            r = COMPSHARE_OK;
+        }
     }
     compshare__tls_consumed(&c->tls, used);
     return r;
@@ -4284,25 +4666,71 @@ static int compshare__drive_receive(compshare *c)
 
 /* ---- the machine ---- */
 
+/* Keeps the connection only if it is certainly clean: untouched, or behind a whole
+   reply that nothing follows. */
+static void compshare__drive_settle(compshare *c)
+{
+    bool clean = c->phase == COMPSHARE__PHASE_RECEIVE && c->http.state == COMPSHARE__HTTP_DONE && c->http.keep_alive
+        && !c->tls.mute && compshare__tls_quiet(&c->tls);
+    if (c->phase == COMPSHARE__PHASE_PROXY) compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);   /* a password is in it */
+    if (c->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
+}
+
+/* Puts the request back to its beginning; this end leaves no trace in the error. */
+static void compshare__drive_again(compshare *c, uint32_t pause_ms)
+{
+    c->lost = c->lost || (c->tls.sent && !c->definite);
+    compshare__drive_settle(c);
+    c->tls.sent = c->definite = c->draining = false;
+    compshare__http_init(&c->http, false);
+    memset(&c->error, 0, sizeof c->error);
+    memcpy(c->error.action, c->request.action, strlen(c->request.action));
+    compshare__client_forget_values(c);
+    c->pause_until = compshare__client_now(c) + pause_ms;
+    c->phase = pause_ms > 0 ? COMPSHARE__PHASE_PAUSE : COMPSHARE__PHASE_BEGIN;
+}
+
 /* A kept connection may have died unnoticed. Nothing sent: open another. Sent,
    and no reply: only what may be repeated is sent once more. */
-static bool compshare__drive_may_reconnect(const compshare *c, int r)
+static bool compshare__drive_reconnect(compshare *c, int r)
 {
     if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
     if (c->phase != COMPSHARE__PHASE_SEND && c->phase != COMPSHARE__PHASE_RECEIVE) return false;
-    return !c->tls.sent || c->request.repeatable;
+    if (c->tls.sent && !c->request.repeatable) return false;
+    compshare__trace(c, "the kept connection was dead: reconnecting");
+    compshare__drive_again(c, 0);
+    c->resent = true;
+    return true;
 }
 
-/* Begins the exchange once more; its first end leaves no trace in the error. */
-static void compshare__drive_reconnect(compshare *c)
+/* Milliseconds to wait before a retry: doubled each time, half of it by chance so that
+   many clients do not come back together, and not less than Retry-After, RFC 9110
+   10.2.3. */
+static uint64_t compshare__drive_backoff(const compshare *c)
 {
-    compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
-    c->lost = c->tls.sent;
-    c->resent = true;
-    c->error.status = c->error.stage = c->error.sys_errno = c->error.tls_code = 0;
-    c->error.detail[0] = '\0';
-    compshare__drive_disconnect(c);
-    c->phase = COMPSHARE__PHASE_BEGIN;
+    unsigned tried = c->config.max_retries - c->retries;
+    uint32_t whole = COMPSHARE__RETRY_FIRST_MS, chance = 0;
+    int64_t after = c->http.retry_after_s;
+    for (; tried > 0 && whole < COMPSHARE__RETRY_MOST_MS; tried--) whole *= 2;
+    (void)c->config.entropy(c->config.user, &chance, sizeof chance);     /* none: no harm */
+    if (c->http.retry_after_date != 0) after = c->http.retry_after_date - compshare__client_best_time(c);
+    whole = whole / 2 + chance % (whole / 2 + 1);
+    return after > 0 && (uint64_t)after * 1000 > whole ? (uint64_t)after * 1000 : whole;
+}
+
+/* Law 3: again only what may be repeated, or of which nothing was sent; and nothing
+   that a callback has seen in part. */
+static bool compshare__drive_retry(compshare *c)
+{
+    uint64_t pause, now = compshare__client_now(c);
+    if (c->retries == 0 || !c->error.retryable || c->handed) return false;
+    if (!c->request.repeatable && (c->lost || c->tls.sent)) return false;
+    pause = compshare__drive_backoff(c);
+    if (now >= c->request_deadline || pause >= c->request_deadline - now) return false;
+    c->retries--;
+    compshare__trace(c, "retry in %l ms", (int64_t)pause);
+    compshare__drive_again(c, (uint32_t)pause);
+    return true;
 }
 
 /* Enters the phase after the one that is complete. */
@@ -4310,22 +4738,31 @@ static int compshare__drive_next(compshare *c)
 {
     int r;
     switch (c->phase) {
+    case COMPSHARE__PHASE_PAUSE:
+        c->phase = COMPSHARE__PHASE_BEGIN;
+        return COMPSHARE_OK;
     case COMPSHARE__PHASE_BEGIN:
         return compshare__drive_begin(c);
     case COMPSHARE__PHASE_CONNECT:
+        if (c->proxy.port == 0) return compshare__drive_handshake_begin(c);
+        compshare__drive_proxy_begin(c);
+        return COMPSHARE_OK;
+    case COMPSHARE__PHASE_PROXY:
+        compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);    /* a password is in it */
+        compshare__http_init(&c->http, false);
         return compshare__drive_handshake_begin(c);
     case COMPSHARE__PHASE_HANDSHAKE:
         c->phase = COMPSHARE__PHASE_SEND;
         if (!compshare__client_encrypted(c) || compshare__tls_alive(&c->tls)) return COMPSHARE_OK;
         /* what comes before the request cannot be its reply */
-        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "", " closed the connection, or spoke, before it was asked");
+        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection, or spoke, before it was asked");
     case COMPSHARE__PHASE_SEND:
         c->phase = COMPSHARE__PHASE_RECEIVE;
-        compshare__trace(c, "sent ", c->error.action, 0);
+        compshare__trace(c, "sent %s", c->error.action);
         return COMPSHARE_OK;
     default:
-        r = compshare__judge(c);
-        compshare__trace(c, "HTTP status", "", c->http.status);
+        r = c->draining ? c->error.status : compshare__judge(c);
+        compshare__trace(c, "HTTP status %d", c->http.status);
         return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
     }
 }
@@ -4333,8 +4770,10 @@ static int compshare__drive_next(compshare *c)
 static int compshare__drive_work(compshare *c)
 {
     switch (c->phase) {
+    case COMPSHARE__PHASE_PAUSE:
     case COMPSHARE__PHASE_BEGIN: return COMPSHARE_OK;
     case COMPSHARE__PHASE_CONNECT: return compshare__drive_connect(c);
+    case COMPSHARE__PHASE_PROXY: return compshare__drive_proxy(c);
     case COMPSHARE__PHASE_HANDSHAKE: return compshare__drive_handshake(c);
     case COMPSHARE__PHASE_SEND: return compshare__drive_send(c);
     default: return compshare__drive_receive(c);
@@ -4344,14 +4783,27 @@ static int compshare__drive_work(compshare *c)
 /* When the current phase must be over. */
 static uint64_t compshare__drive_due(const compshare *c)
 {
-    return c->phase == COMPSHARE__PHASE_CONNECT || c->phase == COMPSHARE__PHASE_HANDSHAKE ? c->connect_deadline : c->deadline;
+    return c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE ? c->connect_deadline : c->request_deadline;
+}
+
+/* Notes of a failure what does not depend on where it came from. */
+static int compshare__drive_failed(compshare *c, int status)
+{
+    if (c->phase == COMPSHARE__PHASE_HANDSHAKE && c->resuming) compshare__bytes_wipe(c->config.session, sizeof(compshare_session));
+    if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
+        || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
+    return status;
 }
 
 /* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
 static int compshare__drive_advance(compshare *c)
 {
     for (;;) {
-        int r = compshare__client_now(c) >= compshare__drive_due(c) ? compshare__fail_timeout(c) : compshare__drive_work(c);
+        uint64_t now = compshare__client_now(c);
+        int r;
+        if (now >= compshare__drive_due(c)) r = compshare__fail_timeout(c);
+        else if (c->phase == COMPSHARE__PHASE_PAUSE && now < c->pause_until) return COMPSHARE_PENDING;
+        else r = compshare__drive_work(c);
         if (r == COMPSHARE_PENDING) {
             c->more = true;
             return r;
@@ -4361,44 +4813,56 @@ static int compshare__drive_advance(compshare *c)
             if (c->phase == COMPSHARE__PHASE_SEND) c->wants |= COMPSHARE_READ;
             return COMPSHARE_PENDING;
         }
+        c->wants = 0;
         if (r == COMPSHARE_OK) r = compshare__drive_next(c);
         if (r == COMPSHARE_OK) continue;
         if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
-        if (!compshare__drive_may_reconnect(c, r)) return r;
-        compshare__drive_reconnect(c);
+        if (!compshare__drive_reconnect(c, compshare__drive_failed(c, r)) && !compshare__drive_retry(c)) return r;
     }
 }
 
-/* The exchange is over: keep the connection only if it is certainly clean. */
+/* The exchange is over. */
 static void compshare__drive_finish(compshare *c, int status)
 {
-    bool complete = c->http.state == COMPSHARE__HTTP_DONE;
     c->error.outcome_unknown = status != COMPSHARE_OK && (c->lost || (c->tls.sent && !c->definite));
     c->error.http_status = c->http.status;
     memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
-    if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
-        || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
-    if (c->phase != COMPSHARE__PHASE_BEGIN
-        && (!complete || !c->http.keep_alive || c->tls.mute || !compshare__tls_quiet(&c->tls))) compshare__drive_disconnect(c);
+    compshare__drive_settle(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
     compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
     c->phase = COMPSHARE__PHASE_IDLE;
+    c->draining = false;
     c->wants = 0;
 }
 
 /* Begins the exchange that the current step describes. */
 static int compshare__drive_request(compshare *c)
 {
+    compshare__task *t = &c->task;
+    uint64_t start = compshare__client_now(c) + t->pause_ms;
     int r;
     memset(&c->error, 0, sizeof c->error);
     memset(&c->request, 0, sizeof c->request);
     compshare__client_forget_values(c);
-    compshare__http_init(&c->http);
-    c->body_at = c->body_len = 0;
-    c->lost = c->tls.sent = c->definite = c->replied = c->resent = c->more = false;
+    compshare__http_init(&c->http, false);
+    c->body_at = c->body_len = c->drained = 0;
+    c->lost = c->tls.sent = c->definite = c->replied = c->resent = c->more = c->handed = c->draining = false;
+    c->retries = c->config.max_retries;
     c->phase = COMPSHARE__PHASE_BEGIN;
-    r = c->task.step->begin(c);
-    return r == COMPSHARE_OK ? compshare__drive_sign(c) : r;
+    r = t->step->begin(c);
+    if (r < 0 && c->request.action != NULL) memcpy(c->error.action, c->request.action, strlen(c->request.action));
+    if (r == COMPSHARE_OK) r = compshare__drive_sign(c);
+    if (r != COMPSHARE_OK) return r;
+    c->request_deadline = c->deadline;
+    c->request_ms = t->timeout_ms;
+    if (c->request.half && start < c->deadline) {
+        c->request_ms = (uint32_t)((c->deadline - start) / 2);
+        c->request_deadline = start + c->request_ms;
+    }
+    c->pause_until = start;
+    if (t->pause_ms > 0) c->phase = COMPSHARE__PHASE_PAUSE;
+    t->pause_ms = 0;
+    return COMPSHARE_OK;
 }
 
 /* >> task
@@ -4412,6 +4876,10 @@ static int compshare__task_end(compshare *c, int status)
     c->phase = COMPSHARE__PHASE_IDLE;
     c->wants = 0;
     c->more = false;
+    if (status == COMPSHARE_OK || !c->task.unsettled) return status;
+    c->error.outcome_unknown = true;
+    memset(c->error.action, 0, sizeof c->error.action);
+    memcpy(c->error.action, c->task.change, strlen(c->task.change));
     return status;
 }
 
@@ -4421,7 +4889,23 @@ static int compshare__task_claim(compshare *c)
     if (c == NULL) return COMPSHARE_E_CONFIG;
     if (c->entered || c->task.step != NULL) return COMPSHARE_E_BUSY;
     memset(&c->task, 0, sizeof c->task);
+    c->task.timeout_ms = c->config.timeout_ms;
     return COMPSHARE_OK;
+}
+
+/* A claimed client, and an argument that cannot be used. */
+static int compshare__task_refuse(compshare *c, int status, const char *why)
+{
+    memset(&c->error, 0, sizeof c->error);
+    return compshare__task_end(c, compshare__fail(c, status, "%s", why));
+}
+
+/* Begins the current step, or the first one behind it that has something to do. */
+static int compshare__task_enter(compshare *c)
+{
+    int r;
+    while ((r = compshare__drive_request(c)) == COMPSHARE__NEXT) c->task.step++;
+    return r;
 }
 
 static int compshare__task_start(compshare *c, const compshare__step *steps)
@@ -4429,18 +4913,28 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     int r;
     c->entered = true;
     c->task.step = steps;
-    c->deadline = compshare__client_now(c) + c->config.timeout_ms;
-    r = compshare__drive_request(c);
+    c->deadline = compshare__client_now(c) + c->task.timeout_ms;
+    r = compshare__task_enter(c);
     c->entered = false;
     compshare__bytes_wipe_stack();
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
 }
 
-/* A claimed client, and an argument that cannot be used. */
-static int compshare__task_refuse(compshare *c, const char *why)
+/* Asks for the current step once more, after a pause that grows, until `poll_until`;
+   towards its end the pauses shrink. False: it is over. */
+static bool compshare__task_poll(compshare *c)
 {
-    memset(&c->error, 0, sizeof c->error);
-    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM, why));
+    compshare__task *t = &c->task;
+    uint64_t now = compshare__client_now(c), left = t->poll_until > now ? (t->poll_until - now) / 2 : 0;
+    uint32_t pause = COMPSHARE__POLL_FIRST_MS;
+    unsigned i;
+    for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
+    if (pause > COMPSHARE__POLL_MOST_MS) pause = COMPSHARE__POLL_MOST_MS;
+    if (pause > left) pause = (uint32_t)left;
+    if (pause < COMPSHARE__POLL_FIRST_MS) return false;
+    t->polls++;
+    t->pause_ms = pause;
+    return true;
 }
 
 /* Runs steps until one waits or the table is done. */
@@ -4453,8 +4947,9 @@ static int compshare__task_work(compshare *c)
         compshare__drive_finish(c, r);
         if (c->task.step->end != NULL) r = c->task.step->end(c, r);
         if (r == COMPSHARE__NEXT) c->task.step++;
-        if (r != COMPSHARE__NEXT && r != COMPSHARE__AGAIN) return compshare__task_end(c, r);
-        if ((r = compshare__drive_request(c)) != COMPSHARE_OK) return compshare__task_end(c, r);
+        if (r == COMPSHARE__NEXT || r == COMPSHARE__AGAIN) r = compshare__task_enter(c);
+        else return compshare__task_end(c, r);
+        if (r != COMPSHARE_OK) return compshare__task_end(c, r == COMPSHARE__FINISHED ? COMPSHARE_OK : r);
     }
 }
 
@@ -4473,8 +4968,10 @@ static int compshare__task_step(compshare *c)
 static int compshare__task_abort(compshare *c, int status, const char *why)
 {
     c->entered = true;
-    (void)compshare__fail(c, status, why);
+    c->draining = false;
+    (void)compshare__fail(c, status, "%s", why);
     c->http.state = COMPSHARE__HTTP_FAILED;
+    c->task.aborted = true;
     compshare__drive_finish(c, status);
     if (c->task.step->end != NULL) (void)c->task.step->end(c, status);    /* empties half-filled results */
     c->entered = false;
@@ -4486,7 +4983,9 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
 static uint32_t compshare__task_timeout_ms(const compshare *c)
 {
     uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
-    if (c->more || c->wants == 0) return 0;
+    bool pausing = c->phase == COMPSHARE__PHASE_PAUSE;
+    if (c->more || (c->wants == 0 && !pausing)) return 0;
+    if (pausing && c->pause_until < due) due = c->pause_until;
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
         due = c->posix.share;
@@ -4495,13 +4994,14 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
     return due - now < UINT32_MAX ? (uint32_t)(due - now) : UINT32_MAX;
 }
 
-/* The blocking form of every call: steps, and waiting in between. */
-static int compshare__task_run(compshare *c)
+/* The blocking form of every call, given what its start returned: steps, and waiting
+   in between. */
+static int compshare__task_run(compshare *c, int r)
 {
+    if (r != COMPSHARE_OK) return r;
     for (;;) {
-        int r = compshare__task_step(c);
         uint32_t timeout;
-        if (r != COMPSHARE_PENDING) return r;
+        if ((r = compshare__task_step(c)) != COMPSHARE_PENDING) return r;
         if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
         if (c->io.wait == NULL)
             return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
@@ -4691,16 +5191,12 @@ static void compshare__typed_put(compshare *c, compshare_param param)
 /* Adds an identifier; required ones must be there. */
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
-    compshare__text t;
     if (value != NULL) {
         compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
         return COMPSHARE_OK;
     }
     if (!required) return COMPSHARE_OK;
-    t = compshare__fail_text(c, COMPSHARE_E_PARAM);
-    compshare__text_put(&t, key);
-    compshare__text_put(&t, ": it is needed, and neither the target nor the configuration has it");
-    return COMPSHARE_E_PARAM;
+    return compshare__fail(c, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
 }
 
 /* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
@@ -4825,14 +5321,8 @@ static int compshare__typed_malformed(compshare *c, const char *field)
 
 static int compshare__typed_status(compshare *c, int status)
 {
-    compshare__text t;
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
-    t = compshare__fail_at(c, COMPSHARE_E_REPLY, COMPSHARE_STAGE_JUDGE);
-    compshare__text_put(&t, c->request.array);
-    compshare__text_put(&t, ": ");
-    compshare__text_put(&t, c->task.malformed);
-    compshare__text_put(&t, " cannot be read, or is there more than once");
-    return COMPSHARE_E_REPLY;
+    return compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once", c->request.array, c->task.malformed);
 }
 
 /* ---- GetProjectList ---- */
@@ -4877,19 +5367,14 @@ static int compshare__projects_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     bool only = t->found == 0 && t->seen == 1 && c->config.project_id == NULL;
-    compshare__text text;
     status = compshare__typed_status(c, status);
     if (status == COMPSHARE_OK && (t->found == 1 || only)) return status;
     if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
     if (status != COMPSHARE_OK || t->out == NULL) return status;
-    text = compshare__fail_at(c, COMPSHARE_E_PROJECT, COMPSHARE_STAGE_JUDGE);
-    if (t->seen == 0) compshare__text_put(&text, "the account has no project");
-    else {
-        compshare__text_put(&text, c->config.project_id != NULL ? "project_id is not among the account's projects: "
-            : t->found > 1 ? "several projects are the default; set project_id: " : "no project is the default; set project_id: ");
-        compshare__text_put(&text, t->name_list);
-    }
-    return COMPSHARE_E_PROJECT;
+    return compshare__fail(c, COMPSHARE_E_PROJECT, "%s%s", t->seen == 0 ? "the account has no project"
+        : c->config.project_id != NULL ? "project_id is not among the account's projects: "
+        : t->found > 1 ? "several projects are the default; set project_id: " : "no project is the default; set project_id: ",
+        t->name_list);
 }
 
 static const compshare__step compshare__projects_steps[] = { { compshare__projects_begin, compshare__projects_end } };
@@ -4930,28 +5415,46 @@ static int compshare__describe_begin(compshare *c)
 
 static int compshare__describe_end(compshare *c, int status)
 {
-    compshare__text t;
     status = compshare__typed_status(c, status);
     if (status == COMPSHARE_OK && c->task.found == 1) return status;
     memset(c->task.out, 0, sizeof(compshare_instance));
     if (status != COMPSHARE_OK) return status;
-    t = compshare__fail_at(c, COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE);
-    compshare__text_put(&t, "no instance ");
-    compshare__text_put(&t, c->task.target.uhost_id);
-    compshare__text_put(&t, " in this account, region and project");
-    return COMPSHARE_E_NOT_FOUND;
+    return compshare__fail(c, COMPSHARE_E_NOT_FOUND, "no instance %s in this account, region and project", c->task.target.uhost_id);
 }
 
 static const compshare__step compshare__describe_steps[] = { { compshare__describe_begin, compshare__describe_end } };
 
+/* 64 bits that tell one id from another (FNV-1a); 0 stands for none. */
+static uint64_t compshare__each_mark(const char *id)
+{
+    uint64_t hash = UINT64_C(0xCBF29CE484222325);
+    for (; *id != '\0'; id++) hash = (hash ^ (unsigned char)*id) * UINT64_C(0x100000001B3);
+    return hash != 0 ? hash : 1;
+}
+
+/* A page begins with the last element of the one before. Where that has moved, what
+   stands before the marks has been handed out already, and what is behind them not. */
 static int compshare__each_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
+    compshare__task *t = &c->task;
     compshare_instance instance;
     const char *reason = compshare__read_instance(&c->tree, &instance);
+    uint64_t mark;
+    size_t i;
     if (reason != NULL) return compshare__typed_malformed(c, reason);
-    c->task.seen++;
-    return c->task.on_instance(c->task.user, &instance, element);
+    t->seen++;
+    mark = compshare__each_mark(instance.uhost_id);
+    for (i = 0; i < COMPSHARE__MARKS; i++)
+        if (t->mark[i] == mark) {
+            t->searching = false;
+            return 0;
+        }
+    if (t->searching) return 0;
+    t->fresh = true;
+    memmove(t->mark + 1, t->mark, sizeof t->mark - sizeof t->mark[0]);
+    t->mark[0] = mark;
+    return t->on_instance(t->user, &instance, element);
 }
 
 #define COMPSHARE__PAGE 100     /* the API's most */
@@ -4963,38 +5466,72 @@ static int compshare__each_begin(compshare *c)
     compshare__typed_put(c, compshare__param("Offset", NULL, c->task.offset, COMPSHARE__INT));
     compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
     c->task.seen = 0;
+    c->task.fresh = false;
+    c->task.searching = c->task.mark[0] != 0 && !c->task.anew;
+    c->task.anew = false;
     return COMPSHARE_OK;
 }
 
-/* Another page, unless this one was the last: by TotalCount, which some replies
-   call Total; where neither is given, by a page that is not full. */
-static int compshare__each_end(compshare *c, int status)
+/* TotalCount, which some replies call Total; -1 where neither is given. */
+static bool compshare__each_total(compshare *c, int64_t *total)
 {
-    int64_t total = 0;
     uint32_t at;
-    size_t hits;
-    status = compshare__typed_status(c, status);
-    if (status != COMPSHARE_OK) return status;
-    c->task.offset += c->task.seen;
-    hits = compshare__json_find(&c->tree, 0, "TotalCount", &at);
+    size_t hits = compshare__json_find(&c->tree, 0, "TotalCount", &at);
     if (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_NULL) hits = 0;
     if (hits == 0) hits = compshare__json_find(&c->tree, 0, "Total", &at);
-    if (hits == 0) return c->task.seen < COMPSHARE__PAGE ? status : COMPSHARE__AGAIN;
-    if (hits > 1 || !compshare__json_int(&c->tree, at, &total))
-        return compshare__fail_late(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
-    if (c->task.offset >= total) return status;
-    if (c->task.seen > 0) return COMPSHARE__AGAIN;
-    return compshare__fail_late(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
+    *total = -1;
+    return hits == 0 || (hits == 1 && compshare__json_int(&c->tree, at, total) && *total >= 0);
+}
+
+/* No mark is in the page: elements before it have gone. Steps back until one is found,
+   and lets later pages overlap by more; where none is left, the list is handed out
+   anew. */
+static int compshare__each_back(compshare *c, int64_t total)
+{
+    compshare__task *t = &c->task;
+    if (t->seen == 0 && total > t->offset) return compshare__fail(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
+    if (t->seen == 0 && t->offset == 0) return COMPSHARE_OK;
+    if (t->offset == 0) {
+        if (t->restarts++ == COMPSHARE__RESTARTS)
+            return compshare__fail(c, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
+        t->anew = true;
+    }
+    t->offset = t->offset > COMPSHARE__PAGE ? t->offset - COMPSHARE__PAGE : 0;
+    t->overlap = COMPSHARE__PAGE / 4;
+    return COMPSHARE__AGAIN;
+}
+
+/* Another page, unless this one was the last. */
+static int compshare__each_end(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    int64_t total;
+    status = compshare__typed_status(c, status);
+    if (status != COMPSHARE_OK) return status;
+    if (!compshare__each_total(c, &total)) return compshare__fail(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
+    if (t->searching) return compshare__each_back(c, total);
+    if (total >= 0 && t->seen == COMPSHARE__PAGE && t->offset + t->seen > total)
+        return compshare__fail(c, COMPSHARE_E_REPLY, "the list is longer than its TotalCount");
+    /* Full and nothing new: as much appeared before it, or the server ignores Offset. */
+    if (!t->fresh && t->seen == COMPSHARE__PAGE) {
+        if (t->restarts++ == COMPSHARE__RESTARTS) return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
+    } else if (total >= 0 ? t->offset + t->seen >= total : t->seen < COMPSHARE__PAGE) return status;
+    if (t->seen < 2) return compshare__fail(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
+    t->offset += t->seen > t->overlap + 1 ? t->seen - t->overlap - 1 : 1;
+    return COMPSHARE__AGAIN;
 }
 
 static const compshare__step compshare__each_steps[] = { { compshare__each_begin, compshare__each_end } };
 
 /* ---- UpdateCompShareStopScheduler, DeleteCompShareStopScheduler ---- */
 
+#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
+#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
+
 static int compshare__update_begin(compshare *c)
 {
     int r;
-    compshare__typed_request(c, "UpdateCompShareStopScheduler");
+    compshare__typed_request(c, COMPSHARE__UPDATE);
     if (c->task.stop_time <= 0) return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->request.stop_time = c->task.stop_time;
@@ -5004,7 +5541,7 @@ static int compshare__update_begin(compshare *c)
 
 static int compshare__delete_begin(compshare *c)
 {
-    compshare__typed_request(c, "DeleteCompShareStopScheduler");
+    compshare__typed_request(c, COMPSHARE__DELETE);
     return compshare__typed_target(c, false);
 }
 
@@ -5018,11 +5555,305 @@ static int compshare__change_end(compshare *c, int status)
     if (hits == 0 || (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_STRING
         && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.target.uhost_id))) return status;
     c->error.outcome_unknown = true;
-    return compshare__fail_late(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
+    return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
 }
 
 static const compshare__step compshare__update_steps[] = { { compshare__update_begin, compshare__change_end } };
 static const compshare__step compshare__delete_steps[] = { { compshare__delete_begin, compshare__change_end } };
+
+/* >> power
+   Changes that are looked at when their outcome is not known, and the wait for a
+   state. Touches the task. Must never send a change again before readings have shown,
+   to the end of their time, that it did not happen. */
+
+/* Whether a reading that failed may succeed later. 8905 and 226607: the API itself is
+   not sure of the state. */
+static bool compshare__poll_worth(const compshare *c)
+{
+    return c->error.retryable || c->error.ret_code == 8905 || c->error.ret_code == 226607;
+}
+
+/* Looks for the task's instance, in no region but the configuration's. */
+static int compshare__poll_begin(compshare *c)
+{
+    c->task.target.region = NULL;
+    c->task.out = &c->task.read.instance;
+    c->request.half = true;
+    return compshare__describe_begin(c);
+}
+
+/* A change has ended: done; or refused; or a status of which nothing is known, which
+   the next step has to settle. */
+static int compshare__change_sent(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    uint64_t now = compshare__client_now(c);
+    t->change_status = compshare__change_end(c, status);
+    t->change_http = c->error.http_status;
+    t->change_code = c->error.ret_code;
+    if (t->change_status != COMPSHARE_OK && !c->error.outcome_unknown) return t->change_status;
+    t->unsettled = true;
+    t->polls = 0;
+    t->poll_until = now + COMPSHARE__CONFIRM_MS < c->deadline ? now + COMPSHARE__CONFIRM_MS : c->deadline;
+    return COMPSHARE__NEXT;
+}
+
+/* The time for reading back is over: says how the change ended, and what was seen
+   last. */
+static int compshare__change_unconfirmed(compshare *c, int status)
+{
+    const compshare__task *t = &c->task;
+    const compshare_instance *i = &t->read.instance;
+    char last[sizeof c->error.detail];
+    compshare__text text = compshare__text_into(last, sizeof last);
+    if (status != COMPSHARE_OK) compshare__text_form(&text, "reading back failed: %s", c->error.detail);
+    else if (t->state == NULL && i->stop_time != 0) compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
+    else compshare__text_form(&text, "the API shows %sstate %s", t->state == NULL ? "no timed shutdown, " : "", i->state);
+    if (t->change_status == COMPSHARE_OK) return compshare__fail(c, COMPSHARE_E_UNCONFIRMED, "accepted, but not confirmed: %s", last);
+    return compshare__fail(c, COMPSHARE_E_UNCONFIRMED, "no clear answer (status %d, HTTP %d, RetCode %d) and not confirmed: %s",
+        t->change_status, t->change_http, t->change_code, last);
+}
+
+/* ---- stop, start, reboot ---- */
+
+static int compshare__power_begin(compshare *c)
+{
+    compshare__typed_request(c, c->task.change);
+    c->request.half = true;
+    c->task.sendings++;
+    return compshare__typed_target(c, true);
+}
+
+static int compshare__power_end(compshare *c, int status)
+{
+    status = compshare__change_sent(c, status);
+    if (c->task.change_status == COMPSHARE_OK) c->task.unsettled = false;
+    return c->task.change_status == COMPSHARE_OK ? COMPSHARE_OK : status;
+}
+
+/* "Stopping" and "Stopped" both begin with what task.state says; a start shows as
+   "Starting" or "Running", a reboot as "Rebooting" only. */
+static bool compshare__power_shown(const compshare__task *t)
+{
+    const char *state = t->read.instance.state;
+    if (compshare__bytes_equal(t->state, "Start") && compshare__bytes_equal(state, "Running")) return true;
+    return strlen(state) > strlen(t->state) && memcmp(state, t->state, strlen(t->state)) == 0;
+}
+
+static int compshare__power_verify(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    if (t->aborted) return status;
+    status = compshare__describe_end(c, status);
+    if (status == COMPSHARE_OK && compshare__power_shown(t)) {
+        t->unsettled = false;
+        return status;
+    }
+    if ((status == COMPSHARE_OK || compshare__poll_worth(c)) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    if (status == COMPSHARE_OK && t->sendings <= c->config.max_retries
+        && compshare__action_find(t->change).retry == COMPSHARE_RETRY_VERIFY && compshare__client_now(c) < c->deadline) {
+        t->step--;
+        return COMPSHARE__AGAIN;
+    }
+    return compshare__change_unconfirmed(c, status);
+}
+
+static const compshare__step compshare__power_steps[] = {
+    { compshare__power_begin, compshare__power_end }, { compshare__poll_begin, compshare__power_verify }
+};
+
+/* ---- wait for a state ---- */
+
+static int compshare__wait_end(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    const char *state = t->read.instance.state;
+    size_t len;
+    if (t->aborted) return status;
+    status = compshare__describe_end(c, status);
+    if (status == COMPSHARE_OK) {
+        t->missing = 0;
+        if (t->instance != NULL) *t->instance = t->read.instance;
+        memcpy(t->schedule.state, state, sizeof t->schedule.state);
+        if (compshare__bytes_equal(state, t->state)) return status;
+        len = strlen(state);
+        if (len >= 4 && memcmp(state + len - 4, "Fail", 4) == 0)
+            return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"", t->target.uhost_id, state, t->state);
+    } else if (status == COMPSHARE_E_NOT_FOUND) {
+        if (++t->missing == 3) return status;
+    } else if (!compshare__poll_worth(c)) {
+        return status;
+    }
+    if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms: it was last seen \"%s\"", t->target.uhost_id,
+        t->state, (int64_t)t->timeout_ms, t->schedule.state);
+}
+
+static const compshare__step compshare__wait_steps[] = { { compshare__poll_begin, compshare__wait_end } };
+
+/* >> schedule
+   The timed shutdown as workflows: project, instance, change, and reading back until
+   the API shows it. Touches the task, and the project that the client remembers. Must
+   never report a time that it has not read from the API. */
+
+static int compshare__schedule_project(compshare *c)
+{
+    if (c->config.project_id != NULL || c->project[0] != '\0') return COMPSHARE__NEXT;
+    c->task.out = &c->task.read.project;
+    return compshare__projects_begin(c);
+}
+
+static int compshare__schedule_project_end(compshare *c, int status)
+{
+    status = compshare__projects_end(c, status);
+    if (status != COMPSHARE_OK) return status;
+    memcpy(c->project, c->task.read.project.project_id, sizeof c->project);
+    return COMPSHARE__NEXT;
+}
+
+static int compshare__schedule_find(compshare *c)
+{
+    if (c->task.change != NULL) c->task.target.project_id = compshare__bytes_first(c->config.project_id, c->project);
+    c->task.out = &c->task.read.instance;
+    return compshare__describe_begin(c);
+}
+
+/* What stopping this instance will not save. */
+static unsigned compshare__schedule_caveats(const char *charge_type)
+{
+    bool prepaid = compshare__bytes_equal(charge_type, "Day") || compshare__bytes_equal(charge_type, "Month")
+        || compshare__bytes_equal(charge_type, "Year");
+    return prepaid ? COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED : COMPSHARE_GETS_RELEASED;
+}
+
+/* What a reading says of the instance itself. */
+static void compshare__schedule_note(compshare *c)
+{
+    const compshare_instance *i = &c->task.read.instance;
+    compshare_schedule *s = &c->task.schedule;
+    memcpy(s->uhost_id, i->uhost_id, sizeof s->uhost_id);
+    memcpy(s->state, i->state, sizeof s->state);
+    memcpy(s->charge_type, i->charge_type, sizeof s->charge_type);
+    memcpy(s->zone, i->zone, sizeof s->zone);
+    s->caveats = compshare__schedule_caveats(s->charge_type);
+}
+
+/* Hands the result out; stop_time is what the API showed. */
+static int compshare__schedule_done(compshare *c, int64_t stop_time)
+{
+    compshare_schedule *s = &c->task.schedule;
+    int64_t left = stop_time - compshare__client_best_time(c);
+    s->stop_time = stop_time;
+    s->seconds_left = stop_time != 0 && left > 0 ? left : 0;
+    c->task.unsettled = false;
+    if (c->task.result != NULL) *c->task.result = *s;
+    return COMPSHARE_OK;
+}
+
+static int compshare__schedule_found(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    status = compshare__describe_end(c, status);
+    if (status != COMPSHARE_OK) return status;
+    compshare__schedule_note(c);
+    t->schedule.previous = t->read.instance.stop_time;
+    if (t->change == NULL) return compshare__schedule_done(c, t->schedule.previous);
+    if (t->result != NULL) *t->result = t->schedule;
+    t->target.region = compshare__bytes_first(c->config.region, t->read.instance.region);
+    t->target.zone = t->read.instance.zone;
+    return COMPSHARE__NEXT;
+}
+
+/* What the API would refuse, refused by name. */
+static int compshare__schedule_allowed(compshare *c)
+{
+    const compshare_instance *i = &c->task.read.instance;
+    if (compshare__bytes_equal(i->charge_type, "Spot") || compshare__bytes_equal(i->charge_type, "Preemptive"))
+        return compshare__fail(c, COMPSHARE_E_SPOT, "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
+    if (compshare__bytes_equal(i->state, "Running")) return COMPSHARE_OK;
+    return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",
+        i->uhost_id, i->state);
+}
+
+/* The time to set, from the plan and what the API shows now. */
+static int compshare__schedule_decide(compshare *c)
+{
+    compshare__task *t = &c->task;
+    int64_t now = compshare__client_best_time(c), current = t->read.instance.stop_time, base = 0, more = t->plan.in_seconds;
+    unsigned mode = t->plan.mode;
+    t->stop_time = t->plan.at;
+    if (t->by_seconds > 0) {
+        if (current <= now) return compshare__fail(c, COMPSHARE_E_NO_PLAN, current == 0 ? "%s has no timed shutdown to extend"
+            : "the timed shutdown of %s has expired", t->target.uhost_id);
+        base = current;
+        more = t->by_seconds;
+    } else if (more > 0) {
+        if (now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no stop time can be reckoned by it");
+        base = now;
+    }
+    if (base > 0) {
+        if (base > COMPSHARE__LATEST_TIME || more > COMPSHARE__LATEST_TIME - base)
+            return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime would be after the year 9999");
+        t->stop_time = base + more;
+    }
+    if (current <= now || mode == 0) return COMPSHARE_OK;
+    if (mode == COMPSHARE_ONLY_EXTEND ? current < t->stop_time : current > t->stop_time) return COMPSHARE_OK;
+    (void)compshare__schedule_done(c, current);
+    return COMPSHARE__FINISHED;
+}
+
+static int compshare__schedule_update(compshare *c)
+{
+    int r;
+    c->request.action = c->task.change;
+    if ((r = compshare__schedule_allowed(c)) != COMPSHARE_OK) return r;
+    if ((r = compshare__schedule_decide(c)) != COMPSHARE_OK) return r;
+    c->request.half = true;
+    return compshare__update_begin(c);
+}
+
+static int compshare__schedule_delete(compshare *c)
+{
+    c->request.half = true;
+    return compshare__delete_begin(c);
+}
+
+/* The change is confirmed once a reading shows it; a Stopped instance will show no
+   time any more. */
+static int compshare__schedule_confirm(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    bool seen;
+    if (t->aborted) return status;
+    status = compshare__describe_end(c, status);
+    seen = status == COMPSHARE_OK;
+    if (seen) {
+        compshare__schedule_note(c);
+        if (t->result != NULL) *t->result = t->schedule;
+    }
+    if (seen && t->read.instance.stop_time == t->stop_time) {
+        t->schedule.changed = true;
+        return compshare__schedule_done(c, t->stop_time);
+    }
+    if (seen && t->stop_time != 0 && compshare__bytes_equal(t->read.instance.state, "Stopped"))
+        return compshare__change_unconfirmed(c, status);
+    if ((seen || status == COMPSHARE_E_NOT_FOUND || compshare__poll_worth(c)) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    return compshare__change_unconfirmed(c, status);
+}
+
+static const compshare__step compshare__schedule_get_steps[] = { { compshare__schedule_find, compshare__schedule_found } };
+static const compshare__step compshare__schedule_set_steps[] = {
+    { compshare__schedule_project, compshare__schedule_project_end },
+    { compshare__schedule_find, compshare__schedule_found },
+    { compshare__schedule_update, compshare__change_sent },
+    { compshare__poll_begin, compshare__schedule_confirm }
+};
+static const compshare__step compshare__schedule_cancel_steps[] = {
+    { compshare__schedule_project, compshare__schedule_project_end },
+    { compshare__schedule_find, compshare__schedule_found },
+    { compshare__schedule_delete, compshare__change_sent },
+    { compshare__poll_begin, compshare__schedule_confirm }
+};
 
 /* >> public
    The functions of the public half that are not elsewhere. Thin: each checks its
@@ -5035,6 +5866,11 @@ COMPSHARE__DEF size_t compshare_memory_needed(const compshare_config *config)
     return compshare__config_memory(config);
 }
 
+COMPSHARE__DEF void compshare_session_forget(compshare_session *session)
+{
+    if (session != NULL) compshare__bytes_wipe(session, sizeof *session);
+}
+
 COMPSHARE__DEF const char *compshare_version(void)
 {
     return COMPSHARE_VERSION;
@@ -5042,9 +5878,9 @@ COMPSHARE__DEF const char *compshare_version(void)
 
 COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, char *buf, size_t cap)
 {
-    compshare__url url;
+    compshare__url url, proxy;
     compshare__text why = compshare__text_into(buf, cap);
-    if (compshare__config_check(config, &url, &why) == COMPSHARE_OK) compshare__text_put(&why, "done");
+    if (compshare__config_check(config, &url, &proxy, &why) == COMPSHARE_OK) compshare__text_put(&why, "done");
     return buf;
 }
 
@@ -5052,14 +5888,14 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
 {
     char unused[1];
     compshare__text why = compshare__text_into(unused, sizeof unused);
-    compshare__url url;
+    compshare__url url, proxy;
     compshare *c;
     char *base;
     size_t skew;
     int r;
     if (client == NULL) return COMPSHARE_E_CONFIG;
     *client = NULL;
-    if ((r = compshare__config_check(config, &url, &why)) != COMPSHARE_OK) return r;
+    if ((r = compshare__config_check(config, &url, &proxy, &why)) != COMPSHARE_OK) return r;
     skew = (0 - (size_t)(uintptr_t)config->memory) % COMPSHARE__ALIGN;
     base = (char *)config->memory + skew;
     c = (compshare *)(void *)base;
@@ -5067,6 +5903,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     c->config = *config;
     compshare__config_defaults(&c->config);
     c->url = url;
+    c->proxy = proxy;
 #ifndef COMPSHARE_NO_SOCKETS
     compshare__posix_init(&c->posix, &c->io);
     c->posix.monotonic_ms = c->config.monotonic_ms;
@@ -5152,8 +5989,7 @@ COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action, c
 COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user)
 {
-    int r = compshare_call_each_start(client, action, params, count, array, each, user);
-    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+    return compshare__task_run(client, compshare_call_each_start(client, action, params, count, array, each, user));
 }
 
 COMPSHARE__DEF int compshare_call(compshare *client, const char *action, const compshare_param *params, size_t count)
@@ -5176,7 +6012,8 @@ COMPSHARE__DEF int compshare_abort(compshare *client)
 
 COMPSHARE__DEF int compshare_fd(compshare *client)
 {
-    return client != NULL && client->io.fd != NULL ? client->io.fd(client->io.user) : -1;
+    if (client == NULL || client->io.fd == NULL || client->phase == COMPSHARE__PHASE_PAUSE) return -1;
+    return client->io.fd(client->io.user);
 }
 
 COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
@@ -5226,24 +6063,11 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
 {
     const compshare_error *e = compshare_last_error(client);
     compshare__text t = compshare__text_into(buf, cap);
-    if (e->action[0] != '\0') {
-        compshare__text_put(&t, e->action);
-        compshare__text_put(&t, ": ");
-    }
+    if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
     compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__status_find(e->status)->text);
-    if (e->ret_code != 0) {
-        compshare__text_put(&t, ": RetCode ");
-        compshare__text_int(&t, e->ret_code);
-    }
-    if (e->message[0] != '\0') {
-        compshare__text_put(&t, ": ");
-        compshare__text_put(&t, e->message);
-    }
-    if (e->request_id[0] != '\0') {
-        compshare__text_put(&t, " (request ");
-        compshare__text_put(&t, e->request_id);
-        compshare__text_put(&t, ")");
-    }
+    if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
+    if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
+    if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
     if (e->outcome_unknown && compshare__action_may_change(e->action))
         compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
     return buf;
@@ -5382,7 +6206,7 @@ COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const co
 {
     int r = compshare__typed_claim(client, target);
     if (r != COMPSHARE_OK) return r;
-    if (instance == NULL) return compshare__task_refuse(client, "instance is NULL");
+    if (instance == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
     memset(instance, 0, sizeof *instance);
     client->task.out = instance;
     return compshare__task_start(client, compshare__describe_steps);
@@ -5393,7 +6217,7 @@ COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compsh
 {
     int r = compshare__typed_claim(client, filter);
     if (r != COMPSHARE_OK) return r;
-    if (each == NULL) return compshare__task_refuse(client, "each is NULL");
+    if (each == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "each is NULL");
     client->task.on_instance = each;
     client->task.user = user;
     return compshare__task_start(client, compshare__each_steps);
@@ -5413,41 +6237,167 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, cons
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__delete_steps) : r;
 }
 
+static int compshare__power_start(compshare *c, const compshare_target *target, const char *action, const char *state)
+{
+    int r = compshare__typed_claim(c, target);
+    if (r != COMPSHARE_OK) return r;
+    c->task.change = action;
+    c->task.state = state;
+    return compshare__task_start(c, compshare__power_steps);
+}
+
+COMPSHARE__DEF int compshare_stop_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, "StopCompShareInstance", "Stop");
+}
+
+COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, "StartCompShareInstance", "Start");
+}
+
+COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, "RebootCompShareInstance", "Reboot");
+}
+
+COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
+    compshare_instance *instance)
+{
+    int r = compshare__task_claim(client);
+    if (r != COMPSHARE_OK) return r;
+    if (instance != NULL) memset(instance, 0, sizeof *instance);
+    if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
+    client->task.target.uhost_id = uhost_id;
+    client->task.state = state;
+    client->task.instance = instance;
+    if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
+    client->task.poll_until = compshare__client_now(client) + client->task.timeout_ms;
+    return compshare__task_start(client, compshare__wait_steps);
+}
+
 COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user)
 {
-    int r = compshare_get_project_list_start(client, chosen, each, user);
-    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+    return compshare__task_run(client, compshare_get_project_list_start(client, chosen, each, user));
 }
 
 COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance)
 {
-    int r = compshare_describe_instance_start(client, target, instance);
-    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+    return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
 }
 
 COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user)
 {
-    int r = compshare_each_instance_start(client, filter, each, user);
-    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+    return compshare__task_run(client, compshare_each_instance_start(client, filter, each, user));
 }
 
 COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time)
 {
-    int r = compshare_update_stop_scheduler_start(client, target, stop_time);
-    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+    return compshare__task_run(client, compshare_update_stop_scheduler_start(client, target, stop_time));
 }
 
 COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target)
 {
-    int r = compshare_delete_stop_scheduler_start(client, target);
-    return r == COMPSHARE_OK ? compshare__task_run(client) : r;
+    return compshare__task_run(client, compshare_delete_stop_scheduler_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_stop_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_stop_instance_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_start_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_start_instance_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_reboot_instance_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
+    compshare_instance *instance)
+{
+    return compshare__task_run(client, compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
 }
 
 COMPSHARE__DEF int64_t compshare_server_time(const compshare *client)
 {
     return client != NULL ? compshare__client_server_time(client) : 0;
+}
+
+/* ---- schedule ---- */
+
+static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *change, compshare_schedule *result)
+{
+    int r = compshare__task_claim(c);
+    if (r != COMPSHARE_OK) return r;
+    if (result != NULL) memset(result, 0, sizeof *result);
+    if (uhost_id == NULL || uhost_id[0] == '\0') return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
+    c->task.target.uhost_id = uhost_id;
+    c->task.change = change;
+    c->task.result = result;
+    return COMPSHARE_OK;
+}
+
+COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+{
+    int r = compshare__schedule_claim(client, plan != NULL ? plan->uhost_id : NULL, COMPSHARE__UPDATE, schedule);
+    if (r != COMPSHARE_OK) return r;
+    if (plan->at < 0 || plan->in_seconds < 0 || (plan->at == 0) == (plan->in_seconds == 0))
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: one of at and in_seconds is needed, and above 0");
+    if (plan->mode > COMPSHARE_ONLY_SHORTEN)
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
+    if (plan->in_seconds != 0 && plan->in_seconds < COMPSHARE__STOP_FLOOR_S)
+        return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON, "plan: in_seconds must be at least 300");
+    client->task.plan = *plan;
+    return compshare__task_start(client, compshare__schedule_set_steps);
+}
+
+COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    int r = compshare__schedule_claim(client, uhost_id, NULL, schedule);
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_get_steps) : r;
+}
+
+COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
+    compshare_schedule *schedule)
+{
+    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__UPDATE, schedule);
+    if (r != COMPSHARE_OK) return r;
+    if (by_seconds <= 0) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
+    client->task.by_seconds = by_seconds;
+    return compshare__task_start(client, compshare__schedule_set_steps);
+}
+
+COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__DELETE, schedule);
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_cancel_steps) : r;
+}
+
+COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_set_start(client, plan, schedule));
+}
+
+COMPSHARE__DEF int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_get_start(client, uhost_id, schedule));
+}
+
+COMPSHARE__DEF int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
+    compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_extend_start(client, uhost_id, by_seconds, schedule));
+}
+
+COMPSHARE__DEF int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_cancel_start(client, uhost_id, schedule));
 }
 
 /* ---- actions ---- */

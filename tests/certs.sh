@@ -13,6 +13,7 @@
 #
 #   rsa          RSA leaf, RSA intermediate; root-rsa.pem (not in the chain)
 #   ec           P-256 leaf, P-256 intermediate; root-ec.pem is P-384
+#   p384         P-384 leaf, P-384 intermediate, under root-ec.pem
 #   wronghost    DNS name other.example
 #   wildcard     DNS name *.example.test
 #   expired      was valid in 2020          notyet       valid from 2040
@@ -242,6 +243,8 @@ rsa_key small.key 1024
 ec_key root-ec.key P-384
 ec_key inter-ec.key P-256
 ec_key leaf-ec.key P-256
+ec_key inter-p384.key P-384
+ec_key leaf-p384.key P-384
 
 selfsign root-rsa.pem root-rsa.key "$rsa_root_dn" root
 selfsign twin1.pem twin1.key "$rsa_root_dn" root
@@ -252,6 +255,8 @@ cp twin1.key unknown-root.key
 issue inter-rsa.pem inter-rsa.key '/C=XX/O=Certificate Tests/CN=Test RSA Intermediate' \
 	inter root-rsa
 issue inter-ec.pem inter-ec.key '/C=XX/O=Certificate Tests/CN=Test EC Intermediate' \
+	inter root-ec -sha384
+issue inter-p384.pem inter-p384.key '/C=XX/O=Certificate Tests/CN=Test P-384 Intermediate' \
 	inter root-ec -sha384
 issue notca-inter.pem inter-rsa.key '/C=XX/O=Certificate Tests/CN=Test No Authority' \
 	notca root-rsa
@@ -279,6 +284,8 @@ emit notyet leaf.key notyet.pem inter-rsa.pem
 
 issue ec.pem leaf-ec.key /CN=localhost leaf inter-ec
 emit ec leaf-ec.key ec.pem inter-ec.pem
+issue p384.pem leaf-p384.key /CN=localhost leaf inter-p384 -sha384
+emit p384 leaf-p384.key p384.pem inter-p384.pem
 issue rsa1024.pem small.key /CN=localhost leaf inter-rsa
 emit rsa1024 small.key rsa1024.pem inter-rsa.pem
 issue notca.pem leaf.key /CN=localhost leaf notca-inter
@@ -338,10 +345,10 @@ cat big root-rsa.pem root-ec.pem >"$out/bundle-big.pem"
 
 # The good chains must be good, and the wrong ones wrong.
 
-ssl verify -CAfile "$out/roots.pem" -untrusted "$out/rsa-chain.pem" \
-	-verify_hostname localhost "$out/rsa-chain.pem"
-ssl verify -CAfile "$out/roots.pem" -untrusted "$out/ec-chain.pem" \
-	-verify_hostname localhost "$out/ec-chain.pem"
+for i in rsa ec p384; do
+	ssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \
+		-verify_hostname localhost "$out/$i-chain.pem"
+done
 for i in wronghost wildcard expired notyet selfsigned unknown critext notca clientauth; do
 	step="$i must not verify"
 	if openssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \

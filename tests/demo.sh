@@ -33,16 +33,7 @@ else
     echo "demo       loopback gateway at $COMPSHARE_BASE_URL, TLS verified, no real account touched"
 fi
 
-invoke() { "$build/examples/compshare-invoke" "$@"; }
-set_for() { "$build/examples/stop_scheduler" "$uhost" "$seconds"; }
-plan() {
-    at=$(invoke --print UHostSet.0.SchedulerStopTime DescribeCompShareInstance UHostIds.0="$uhost")
-    case $at in null|0|'""'|'"0"') echo none ;; *) echo "$at" ;; esac
-}
-
-result=$(set_for)
-echo "$result"
-project=$(echo "$result" | sed -n 's/^project *\([^ ]*\).*/\1/p')
-invoke DeleteCompShareStopScheduler ProjectId="$project" UHostId="$uhost" >/dev/null
-echo "cancelled  plan of $uhost now: $(plan)"
-[ "$(plan)" = none ]
+"$build/examples/stop_scheduler" "$uhost" "$seconds"
+at=$("$build/examples/compshare-invoke" --print UHostSet.0.SchedulerStopTime DescribeCompShareInstance UHostIds.0="$uhost")
+echo "read back  SchedulerStopTime is $at"
+"$build/examples/stop_scheduler" "$uhost" 0

@@ -5,8 +5,10 @@
 set -eu
 level=${1:-test}
 CC=${CC:-cc}
+PATH=$PATH:/usr/sbin:/usr/local/sbin    # servers are there
 
 # level | how to see that it is there | Debian | Alpine | Fedora | Homebrew
+# What a system has no name for is not asked for there; the tests then skip it.
 table='
 demo|cc|gcc libc6-dev|build-base|gcc|
 demo|header bearssl.h|libbearssl-dev|bearssl-dev|bearssl-devel|bearssl
@@ -18,7 +20,12 @@ demo|command openssl|openssl|openssl|openssl|openssl
 test|header cmocka.h|libcmocka-dev|cmocka-dev|libcmocka-devel|cmocka
 test|header curl/curl.h|libcurl4-openssl-dev|curl-dev|libcurl-devel|curl
 test|header openssl/ssl.h|libssl-dev|openssl-dev|openssl-devel|openssl
+test|command socat|socat|socat|socat|socat
+test|command tinyproxy|tinyproxy-bin|tinyproxy|tinyproxy|tinyproxy
+test|command nginx|nginx|nginx|nginx|nginx
 test|command g++|g++|g++|gcc-c++|
+test|cross arm-none-eabi-gcc|gcc-arm-none-eabi libnewlib-arm-none-eabi|gcc-arm-none-eabi newlib-arm-none-eabi|arm-none-eabi-gcc-cs arm-none-eabi-newlib|
+test|cross riscv64-unknown-elf-gcc --specs=picolibc.specs|gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf|||
 check|command clang|clang|clang|clang|llvm
 check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
 check|command valgrind|valgrind|valgrind|valgrind|
@@ -29,6 +36,8 @@ present() {
     cc) command -v "$CC" >/dev/null 2>&1 && echo 'int main(void){return 0;}' | "$CC" -x c -o /dev/null - 2>/dev/null ;;
     header\ *) printf '#include <stdio.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <%s>\n' "${1#header }" | "$CC" -x c -fsyntax-only - 2>/dev/null ;;
     command\ *) command -v "${1#command }" >/dev/null 2>&1 ;;
+    # with its C library's headers, which are a package of their own
+    cross\ *) echo '#include <string.h>' | ${1#cross } -x c -fsyntax-only - 2>/dev/null ;;
     clang-runtime) echo 'int main(void){return 0;}' | clang -fsanitize=address -x c -o /dev/null - 2>/dev/null ;;
     esac
 }
@@ -52,6 +61,13 @@ $table
 TABLE
 [ -n "$debian" ] || exit 0
 
+# name_them INSTALL PACKAGE...
+name_them() {
+    [ $# -gt 1 ] || exit 0
+    echo "missing; install with: $*" >&2
+    exit 1
+}
+
 if command -v apt-get >/dev/null 2>&1; then
     sudo=''
     [ "$(id -u)" = 0 ] || sudo=sudo
@@ -66,14 +82,14 @@ if command -v apt-get >/dev/null 2>&1; then
     fi
     rm -f "$log"
 elif command -v apk >/dev/null 2>&1; then
-    echo "missing; install with: apk add$alpine" >&2
-    exit 1
+    # shellcheck disable=SC2086
+    name_them 'apk add' $alpine
 elif command -v dnf >/dev/null 2>&1; then
-    echo "missing; install with: dnf install$fedora" >&2
-    exit 1
+    # shellcheck disable=SC2086
+    name_them 'dnf install' $fedora
 elif command -v brew >/dev/null 2>&1; then
-    echo "missing; install with: brew install$brew" >&2
-    exit 1
+    # shellcheck disable=SC2086
+    name_them 'brew install' $brew
 else
     echo "missing; in Debian's names:$debian" >&2
     exit 1

@@ -89,6 +89,7 @@ struct param_list {
 };
 
 enum schedule_none { NONE_ZERO, NONE_ABSENT, NONE_NULL, NONE_EMPTY };
+enum total_name { TOTAL_COUNT, TOTAL, TOTAL_ABSENT };
 
 /* Every number is int64_t so that one table can set them all. */
 struct options {
@@ -98,6 +99,7 @@ struct options {
     int64_t visibility_delay, clock_offset;
     int64_t projects, default_project, no_default;
     int64_t describe_region, null_lists, schedule_as_string, schedule_none, schedule_field;
+    int64_t newest_first, brief, ignore_offset, total_name, total_extra;
     int64_t session_cache, record_cap;
     char fail_message[512], drop_action[64], scheduler_param[64];
     char extra_actions[EXTRA_ACTIONS_MAX][64];
@@ -111,6 +113,7 @@ struct instance {
     int64_t visible_at;
     unsigned reboots;
     bool busy;
+    bool gone;             /* keeps its place for when it is restored */
 };
 
 struct tally {
@@ -382,8 +385,36 @@ static struct instance *instance_find(const char *id)
 
     if (strncmp(id, "uhost-", 6) != 0 || !parse_integer(id + 6, &number)) return NULL;
     if (number < 1 || (uint64_t)number > g.fleet_size) return NULL;
+    if (g.fleet[number - 1].gone) return NULL;
     instance_id(&g.fleet[number - 1], canonical);
     return strcmp(id, canonical) == 0 ? &g.fleet[number - 1] : NULL;
+}
+
+static size_t fleet_present(void)
+{
+    size_t present = 0;
+
+    for (size_t i = 0; i < g.fleet_size; i++)
+        present += !g.fleet[i].gone;
+    return present;
+}
+
+/* Numbers and ranges, "1-50,77": all are there afterwards, or all are gone. */
+static bool fleet_change(const char *numbers, bool gone)
+{
+    char *end;
+
+    do {
+        unsigned long long first = strtoull(numbers, &end, 10), last = first;
+
+        if (*end == '-')
+            last = strtoull(end + 1, &end, 10);
+        if ((*end != ',' && *end != '\0') || first < 1 || last < first || last > g.fleet_size) return false;
+        for (; first <= last; first++)
+            g.fleet[first - 1].gone = gone;
+        numbers = end + 1;
+    } while (*end != '\0');
+    return true;
 }
 
 static void region_of(const char *zone, char region[32])
@@ -458,13 +489,18 @@ static const struct rule rules[] = {
     NUMBER_RULE(no_default, 0, 1),
     NUMBER_RULE(describe_region, 0, 1),
     NUMBER_RULE(null_lists, 0, 1),
+    NUMBER_RULE(brief, 0, 1),
+    NUMBER_RULE(ignore_offset, 0, 1),
+    NUMBER_RULE(total_extra, 0, INT32_MAX),
     NUMBER_RULE(session_cache, 0, 1),
     OFF_OR_RULE(record_cap, 512, 16384),
     TEXT_RULE(fail_message),
     TEXT_RULE(drop_action),
     TEXT_RULE(scheduler_param),
     { "extra_date_form", AT(date_form), CHOICE, 0, 2, "imf|rfc850|asctime" },
-    { "schedule_field", AT(schedule_field), CHOICE, 0, 1, "SchedulerStopTime|StopSchedulerTime" }
+    { "schedule_field", AT(schedule_field), CHOICE, 0, 1, "SchedulerStopTime|StopSchedulerTime" },
+    { "order", AT(newest_first), CHOICE, 0, 1, "oldest_first|newest_first" },
+    { "total_name", AT(total_name), CHOICE, 0, TOTAL_ABSENT, "TotalCount|Total|absent" }
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -571,6 +607,14 @@ static enum verdict set_clock_or_fleet(const char *name, const char *value)
     return TAKEN;
 }
 
+static enum verdict set_presence(const char *name, const char *value)
+{
+    int64_t which = word_index("restore|remove", name, strlen(name));
+
+    if (which < 0) return NOT_MINE;
+    return fleet_change(value, which == 1) ? TAKEN : BAD;
+}
+
 static bool change_instance(struct instance *it, int64_t what, const char *value)
 {
     int64_t number;
@@ -607,7 +651,7 @@ static enum verdict set_instance(const char *name, const char *value)
 static bool option_set(const char *name, const char *value, char *why, size_t size)
 {
     static enum verdict (*const setters[])(const char *, const char *) = {
-        set_plain, set_schedule_type, set_extra_action, set_clock_or_fleet, set_instance
+        set_plain, set_schedule_type, set_extra_action, set_clock_or_fleet, set_presence, set_instance
     };
     enum verdict verdict = NOT_MINE;
 
@@ -950,6 +994,10 @@ static void put_instance(struct text *out, const struct instance *it, int64_t no
     size_t number = instance_number(it);
 
     fields_identity(out, it);
+    if (g.options.brief) {
+        text_string(out, "}");
+        return;
+    }
     fields_hardware_and_image(out);
     fields_network(out, number);
     fields_disks(out, number);
@@ -1070,7 +1118,7 @@ static int get_project_list(struct call *call)
                     "%s{\"ProjectId\":\"%s\",\"ProjectName\":\"%s\",\"ParentId\":\"\",\"ParentName\":\"\","
                     "\"CreateTime\":%" PRId64 ",\"IsDefault\":%s,\"ResourceCount\":%zu,\"MemberCount\":%d}",
                     i > 0 ? "," : "", id, is_default ? "默认项目" : "其他项目", INT64_C(1480000000) + i,
-                    is_default && !g.options.no_default ? "true" : "false", is_default ? g.fleet_size : 0, 2);
+                    is_default && !g.options.no_default ? "true" : "false", is_default ? fleet_present() : 0, 2);
     }
     text_string(&call->fields, "]");
     return OK;
@@ -1095,6 +1143,7 @@ static bool is_wanted(const struct call *call, const struct instance *it)
     const char *region = given(call, "Region"), *zone = given(call, "Zone"), *project = given(call, "ProjectId");
     char own_region[32], id[32];
 
+    if (it->gone) return false;
     instance_id(it, id);
     region_of(it->zone, own_region);
     return (region == NULL || strcmp(region, own_region) == 0) && (zone == NULL || strcmp(zone, it->zone) == 0) &&
@@ -1127,6 +1176,14 @@ static int check_zone_filter(struct call *call)
     return OK;
 }
 
+static void field_total(struct text *out, int64_t matched)
+{
+    static const char *const names[] = { "TotalCount", "Total" };
+
+    if (g.options.total_name != TOTAL_ABSENT)
+        text_printf(out, ",\"%s\":%" PRId64, names[g.options.total_name], matched + g.options.total_extra);
+}
+
 static int describe_instance(struct call *call)
 {
     int64_t offset, limit, matched = 0;
@@ -1138,18 +1195,22 @@ static int describe_instance(struct call *call)
         (code = page_number(call, "Limit", 20, 100, &limit)) != OK ||
         (code = check_project(call)) != OK || (code = check_zone_filter(call)) != OK)
         return code;
+    if (g.options.ignore_offset)
+        offset = 0;
     text_string(out, ",\"UHostSet\":");
     for (size_t i = 0; i < g.fleet_size; i++) {
-        if (!is_wanted(call, &g.fleet[i])) continue;
+        const struct instance *it = &g.fleet[g.options.newest_first ? g.fleet_size - 1 - i : i];
+
+        if (!is_wanted(call, it)) continue;
         if (matched >= offset && matched < offset + limit) {
             text_string(out, any ? "," : "[");
-            put_instance(out, &g.fleet[i], call->now);
+            put_instance(out, it, call->now);
             any = true;
         }
         matched++;
     }
     text_string(out, any ? "]" : g.options.null_lists ? "null" : "[]");
-    text_printf(out, ",\"TotalCount\":%" PRId64, matched);
+    field_total(out, matched);
     return OK;
 }
 
@@ -1929,6 +1990,7 @@ static json_t *json_of_fleet(void)
         const struct instance *it = &g.fleet[i];
         char id[32];
 
+        if (it->gone) continue;
         instance_id(it, id);
         json_object_set_new(object, id,
                             json_pack("{s:o,s:I,s:i}", "state", json_of_bytes(it->state, strlen(it->state)), "schedule",

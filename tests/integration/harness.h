@@ -19,6 +19,7 @@
 
 #define HARNESS_PUBLIC_KEY "ucloudsomeone@example.com1296235120854146120"
 #define HARNESS_PRIVATE_KEY "46f09bb9fab4f12dfc160dae12273d5332b5debe"
+#define HARNESS_QUERY 20000     /* longest query of the control endpoint; libmicrohttpd takes 32 KB */
 #define HARNESS_UNUSED __attribute__((unused))
 
 /* Directories come from the runner; the defaults suit `make test`. */
@@ -168,12 +169,14 @@ static size_t harness_collect(char *src, size_t size, size_t count, void *user)
 /* GET on the control port; the caller frees the text. */
 static HARNESS_UNUSED char *harness_control(const harness_process *g, const char *path)
 {
-    char url[1024];
+    char url[HARNESS_QUERY + 64];
     long status = 0;
+    int n;
     harness_text t = { NULL, 0 };
     CURL *curl = curl_easy_init();
     assert_non_null(curl);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", g->control, path);
+    n = snprintf(url, sizeof url, "http://127.0.0.1:%u%s", g->control, path);
+    assert_true(n > 0 && (size_t)n < sizeof url);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, harness_collect);
@@ -188,8 +191,9 @@ static HARNESS_UNUSED char *harness_control(const harness_process *g, const char
 /* Options of the gateway: "name=value&name=value". */
 static HARNESS_UNUSED void harness_set(const harness_process *g, const char *query)
 {
-    char path[900];
-    snprintf(path, sizeof path, "/set?%s", query);
+    char path[HARNESS_QUERY];
+    int n = snprintf(path, sizeof path, "/set?%s", query);
+    assert_true(n > 0 && (size_t)n < sizeof path);
     free(harness_control(g, path));
 }
 

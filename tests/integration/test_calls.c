@@ -410,7 +410,7 @@ static void list_fleet(size_t size, json_int_t requests)
 static void whole_fleet(void **state)
 {
     static const size_t sizes[] = { 0, 1, 3, 99, 100, 101, 250, 1000 };
-    static const json_int_t requests[] = { 1, 1, 1, 1, 1, 2, 3, 10 };
+    static const json_int_t requests[] = { 1, 1, 1, 1, 1, 2, 3, 11 };
     size_t i;
     (void)state;
     for (i = 0; i < 8; i++) list_fleet(sizes[i], requests[i]);
@@ -422,7 +422,7 @@ static void whole_fleet_in_little_memory(void **state)
     h.config.memory_size = compshare_memory_needed(&h.config);
     list_fleet(1, 1);
     list_fleet(100, 1);
-    list_fleet(1000, 10);
+    list_fleet(1000, 11);
     harness_set(&gateway, "chunked=1&record_cap=512");
     list_fleet(100, 1);
     whole_round(soon());

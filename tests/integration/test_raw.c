@@ -587,8 +587,8 @@ static void lying_totals(void **state)
     (void)state;
     typed_len = 0;
     typed_reply("{\"RetCode\":0,\"TotalCount\":3,\"UHostSet\":[{\"UHostId\":\"a\"},{\"UHostId\":\"b\"}]}");
-    typed_reply("{\"RetCode\":0,\"TotalCount\":3,\"UHostSet\":[{\"UHostId\":\"c\"}]}");
-    typed_reply("{\"RetCode\":0,\"TotalCount\":999,\"UHostSet\":[{\"UHostId\":\"a\"}]}");
+    typed_reply("{\"RetCode\":0,\"TotalCount\":3,\"UHostSet\":[{\"UHostId\":\"b\"},{\"UHostId\":\"c\"}]}");
+    typed_reply("{\"RetCode\":0,\"TotalCount\":999,\"UHostSet\":[{\"UHostId\":\"a\"},{\"UHostId\":\"b\"}]}");
     typed_reply("{\"RetCode\":0,\"TotalCount\":999,\"UHostSet\":null}");
     typed_reply("{\"RetCode\":0,\"Total\":1,\"UHostSet\":[{\"UHostId\":\"a\"}]}");
     typed_reply("{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"a\"}]}");
@@ -598,7 +598,7 @@ static void lying_totals(void **state)
     harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_OK);
     assert_int_equal(n, 3);
     harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_E_REPLY);
-    assert_int_equal(n, 4);
+    assert_int_equal(n, 5);
     harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_OK);
     harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_OK);
     harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_E_REPLY);

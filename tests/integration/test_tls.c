@@ -475,7 +475,7 @@ static const struct {
     { "nothing", "refuse", COMPSHARE_E_CLOSED, 0, "closed the connection during the TLS handshake" },
     { "half a record header", "read 50\nsend \"\\x16\\x03\\x03\"\nclose", COMPSHARE_E_CLOSED, 0, "closed the connection during the TLS handshake" },
     { "half a record", "read 50\nsend \"\\x16\\x03\\x03\\x00\\x40\\x02\\x00\"\nclose", COMPSHARE_E_CLOSED, 0, "closed the connection during the TLS handshake" },
-    { "reset", "read 50\nreset", COMPSHARE_E_IO, 0, "broke the connection off during the TLS handshake" },
+    { "reset", "read 50\nreset", COMPSHARE_E_IO, 0, "the connection broke during the TLS handshake" },
 };
 
 static void test_babble(void **state)

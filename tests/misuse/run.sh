@@ -265,7 +265,7 @@ done
 first_program() {
 	{
 		printf '#define COMPSHARE_IMPLEMENTATION\n#include "compshare.h"\n'
-		sed -n '/A FIRST RESULT/,/A change may take a moment/p' "$root/compshare.h" | sed -n 's/^       //p'
+		sed -n '/A FIRST RESULT/,/COMPSHARE_OK means more than that/p' "$root/compshare.h" | sed -n 's/^       //p'
 	} >"$out/prog.c"
 	grep -q 'compshare_open(&client, &config)' "$out/prog.c" && [ "$(wc -l <"$out/prog.c")" -gt 25 ]
 }

@@ -33,7 +33,7 @@ static int drop_guard(void **state)
 
 static void begin(outcome *o)
 {
-    compshare__http_init(&o->h);
+    compshare__http_init(&o->h, false);
     o->body_len = o->consumed = 0;
 }
 

@@ -35,7 +35,7 @@ static void taken(compshare_param param)
     compshare__params set;
     support_case("%s=%s", param.key, param.text != NULL ? param.text : "(number)");
     if (!collect(&set, &param, 1)) support_fail_text(__FILE__, __LINE__, "refused", refusal, "");
-    CHECK(set.count == 1 && set.sorted[0]->key == param.key);
+    CHECK(set.count == 1 && compshare__params_at(&set, 0)->key == param.key);
 }
 
 static void names_and_values(void **state)

@@ -111,11 +111,12 @@ static bool one_vector(const json_t *row)
     bool odd = false, taken;
     const char *action = "", *public_key = "";
     memset(&set, 0, sizeof set);
+    set.given = every;
     for (i = 0; i < all; i++) {
         const char *key = json_string_value(json_array_get(json_array_get(list, i), 0));
         const char *value = json_string_value(json_array_get(json_array_get(list, i), 1));
         every[i] = compshare_text(key, value);
-        CHECK(compshare__params_insert(&set, &every[i], &why));
+        CHECK(compshare__params_insert(&set, i, &every[i], &why));
         if (strcmp(key, "Action") == 0) action = value;
         if (strcmp(key, "PublicKey") == 0) public_key = value;
         if (is_own(key)) continue;
@@ -321,12 +322,13 @@ static void random_parameters(void **state)
             params[i] = compshare_text(names[i], values[i]);
         }
         memset(&set, 0, sizeof set);
+        set.given = params;
         for (i = 0; i < count; i++) {
             bool repeated = false;
             compshare__text why = compshare__text_into(refusal, sizeof refusal);
             for (k = 0; k < i; k++) repeated = repeated || strcmp(names[k], names[i]) == 0;
             CHECK(!repeated);
-            CHECK(compshare__params_insert(&set, &params[i], &why));
+            CHECK(compshare__params_insert(&set, i, &params[i], &why));
         }
         memcpy(sorted, params, count * sizeof params[0]);
         if (count > 0) qsort(sorted, count, sizeof sorted[0], by_name);

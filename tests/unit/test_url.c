@@ -5,6 +5,7 @@
 #include "compshare.h"
 
 #include "support.h"
+#include <openssl/evp.h>
 
 static unsigned char block[COMPSHARE_MEMORY];
 
@@ -238,16 +239,6 @@ static void other_fields(void **state)
         config.flags |= COMPSHARE_SMALL_RECORDS;
         refused(&config, COMPSHARE_E_CONFIG, "flags: it has an unknown bit");
     }
-    support_case("what this version does not have");
-    config = good();
-    config.proxy = "";
-    refused(&config, COMPSHARE_E_CONFIG, "proxy: this version has no proxy support");
-    config = good();
-    config.session = (struct compshare_session *)(void *)block;
-    refused(&config, COMPSHARE_E_CONFIG, "session: this version has no session resumption");
-    config = good();
-    config.max_retries = 1;
-    refused(&config, COMPSHARE_E_CONFIG, "max_retries: this version does not retry");
     support_case("roots");
     config = good();
     config.ca_pem = "x";
@@ -291,6 +282,101 @@ static void other_fields(void **state)
     refused(&config, COMPSHARE_E_CONFIG, "user_agent: it holds a control character");
     config.user_agent = "tool/1 (x; y)";
     taken(&config);
+}
+
+/* ---- proxies ---- */
+
+static void proxy_is(const char *text, const char *host, unsigned port, const char *credentials)
+{
+    compshare_config config = good();
+    compshare__url base, proxy;
+    char why[128];
+    compshare__text t = compshare__text_into(why, sizeof why);
+    support_case("proxy %s", text);
+    config.proxy = text;
+    CHECK_NUMBER(compshare__config_check(&config, &base, &proxy, &t), COMPSHARE_OK);
+    CHECK_TEXT(proxy.host, host);
+    CHECK_NUMBER(proxy.port, port);
+    CHECK(proxy.path.len == strlen(credentials) && memcmp(proxy.path.ptr, credentials, proxy.path.len) == 0);
+}
+
+static void good_proxies(void **state)
+{
+    (void)state;
+    proxy_is("http://proxy", "proxy", 80, "");
+    proxy_is("http://proxy.example.:3128/", "proxy.example", 3128, "");
+    proxy_is("http://10.1.2.3:8080", "10.1.2.3", 8080, "");
+    proxy_is("http://[2001:db8::1]:3128", "2001:db8::1", 3128, "");
+    proxy_is("http://[::1]", "::1", 80, "");
+    proxy_is("http://user:pass@proxy:1", "proxy", 1, "user:pass");
+    proxy_is("http://us%40er:p%3a@ss@proxy:65535", "proxy", 65535, "us%40er:p%3a@ss");
+    proxy_is("http://user@10.0.0.1", "10.0.0.1", 80, "user");
+}
+
+static void bad_proxies(void **state)
+{
+    static const struct { const char *text, *why; } cases[] = {
+        { "", "proxy: only http:// proxies are supported" },
+        { "https://proxy", "proxy: only http:// proxies are supported" },
+        { "socks5://proxy", "proxy: only http:// proxies are supported" },
+        { "proxy:3128", "proxy: only http:// proxies are supported" },
+        { "http://", "proxy: it has no host name" },
+        { "http://user@", "proxy: it has no host name" },
+        { "http://pro xy", "proxy: it holds a space or a control character" },
+        { "http://proxy:0", "proxy: its port is not a number from 1 to 65535" },
+        { "http://proxy:65536", "proxy: its port is not a number from 1 to 65535" },
+        { "http://proxy/path", "proxy: nothing but a port may follow its host name" },
+        { "http://proxy?x", "proxy: nothing but a port may follow its host name" },
+        { "http://[::1", "proxy: its IPv6 address is malformed" },
+        { "http://[::g]", "proxy: its IPv6 address is malformed" },
+        { "http://[]:1", "proxy: its IPv6 address is malformed" },
+        { "http://[1111111111222222222233333333334444444444555555]", "proxy: its IPv6 address is malformed" },
+        { "http://a%:b@proxy", "proxy: a % in its user or password is not followed by two hexadecimal digits" },
+        { "http://a%4@proxy", "proxy: a % in its user or password is not followed by two hexadecimal digits" },
+        { "http://a:%0ab@proxy", "proxy: its user or password holds a control character" },
+        { "http://a:%7F@proxy", "proxy: its user or password holds a control character" }
+    };
+    char text[300];
+    size_t i;
+    compshare_config config = good();
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        support_case("proxy %s", cases[i].text);
+        config.proxy = cases[i].text;
+        refused(&config, COMPSHARE_E_CONFIG, cases[i].why);
+    }
+    support_case("long credentials");
+    memset(text, 'x', sizeof text);
+    memcpy(text, "http://", 7);
+    memcpy(text + 7 + 256, "@h", 3);
+    config.proxy = text;
+    refused(&config, COMPSHARE_E_CONFIG, "proxy: its user and password are longer than 255 bytes");
+    memcpy(text + 7 + 255, "@h", 3);
+    taken(&config);
+}
+
+/* The request for a tunnel, against base64 of another library. */
+static void connect_request(void **state)
+{
+    static const struct { const char *credentials, *plain; } cases[] = {
+        { "a:", "a:" }, { "a", "a:" }, { "ab", "ab:" }, { "Aladdin:open sesame", "Aladdin:open sesame" },
+        { "a:b:c", "a:b:c" }, { "%61%3a:%ff%80", "a::\xff\x80" }, { "u:%20%7e", "u: ~" }
+    };
+    size_t i, n;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        char got[1024], wanted[1024], basic[512];
+        compshare_view v;
+        support_case("credentials %s", cases[i].credentials);
+        v.ptr = cases[i].credentials;
+        v.len = strlen(v.ptr);
+        n = compshare__encode_connect("api.example", 443, v, got, sizeof got);
+        CHECK_NUMBER(EVP_EncodeBlock((unsigned char *)basic, (const unsigned char *)cases[i].plain, (int)strlen(cases[i].plain)) > 0, 1);
+        (void)snprintf(wanted, sizeof wanted, "CONNECT api.example:443 HTTP/1.1\r\nHost: api.example:443\r\n"
+            "Proxy-Authorization: Basic %s\r\n\r\n", basic);
+        CHECK_TEXT(got, wanted);
+        CHECK_NUMBER(n, strlen(wanted));
+    }
 }
 
 static void memory(void **state)
@@ -368,6 +454,9 @@ int main(void)
         cmocka_unit_test(bad_urls),
         cmocka_unit_test(keys_and_identifiers),
         cmocka_unit_test(other_fields),
+        cmocka_unit_test(good_proxies),
+        cmocka_unit_test(bad_proxies),
+        cmocka_unit_test(connect_request),
         cmocka_unit_test(memory),
         cmocka_unit_test(names)
     };

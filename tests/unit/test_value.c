@@ -526,7 +526,7 @@ static void error_lines(void **state)
     support_case("connect");
     fake.end = NO_CONNECTION;
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_CONNECT);
-    text_is("StopCompShareInstance: no connection to localhost:80");
+    text_is("StopCompShareInstance: localhost:80: no connection");
     support_case("timeout");
     fake.end = END_SILENT;
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_TIMEOUT);
