@@ -3772,7 +3772,8 @@ static int compshare__fail_timeout(compshare *c)
     bool connecting = compshare__client_now(c) < c->request_deadline;
     return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
         (int64_t)(connecting ? c->config.connect_timeout_ms : c->request_ms),
-        c->phase == COMPSHARE__PHASE_HANDSHAKE ? "during the TLS handshake"
+        c->phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
+        : c->phase == COMPSHARE__PHASE_HANDSHAKE ? "during the TLS handshake"
         : c->phase == COMPSHARE__PHASE_SEND ? "while the request was sent"
         : c->phase == COMPSHARE__PHASE_RECEIVE ? "while the reply was awaited" : "while connecting");
 }
@@ -4429,7 +4430,10 @@ static int compshare__drive_handshake(compshare *c)
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
     if (r != COMPSHARE_OK) return r;
-    if (compshare__client_encrypted(c)) compshare__trace(c, compshare__session_store(c) ? "TLS 1.2, resumed" : "TLS 1.2");
+    if (compshare__client_encrypted(c)) {
+        bool resumed = compshare__session_store(c);
+        compshare__trace(c, resumed ? "TLS 1.2, resumed" : "TLS 1.2");
+    }
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
 }
