@@ -91,7 +91,8 @@
      Everything else that is sent again is asked for: see RETRIES.
    - After a failure compshare_reply and compshare_body still hold the reply where
      it was complete: RetCode not 0, status not 2xx, or refused by a typed call.
-     Structs that a typed call fills are all zero after a failure.
+     Structs that a typed call fills are all zero after a failure, unless said
+     otherwise.
    - Strings going in are NUL-terminated and borrowed: configuration until
      compshare_close, parameters until the call has ended. Strings coming out
      are copies in structs, or views whose lifetime stands beside the function.
@@ -109,18 +110,18 @@
    "always", or not a byte of the request was sent. And it may help: no connection, a
    connection that broke, HTTP 429 or 5xx, or a RetCode that means "later" (153 rate
    limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of each by chance;
-   Retry-After is kept; a pause that would pass timeout_ms is not begun. The 300 s
+   Retry-After is kept, between readings, too; a pause that would pass timeout_ms is not begun. The 300 s
    floor of a stop time is checked again before each sending. A list that has been
    handed out in part is not begun again. Actions of class "verify" (stop, start) are
    sent again only by compshare_stop_instance and compshare_start_instance, after
-   readings have shown for 30 s that nothing happened.
+   readings, none of which failed, have shown for 30 s that nothing happened.
 
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,700 with full TLS records: enough for a page
+       compshare_memory_needed()  36,772 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,412 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,484 with records of 4 KB
        stack                      under 8 KiB
 
    TRUST
@@ -219,7 +220,7 @@ extern "C" {
     X(E_TOO_LARGE, -42, "the reply does not fit the memory block") \
     X(E_JSON, -43, "the reply is not valid JSON") \
     X(E_REPLY, -44, "the reply is JSON but not a valid answer") \
-    X(E_API, -45, "the API refused: see ret_code and message") \
+    X(E_API, -45, "the API refused") \
     X(E_STOPPED, -46, "a callback stopped the call") \
     X(E_NOT_FOUND, -50, "no such instance") \
     X(E_PROJECT, -51, "which project to use is not clear") \
@@ -339,7 +340,7 @@ typedef struct compshare_config {
    side in one thread, and outlives them. It holds a secret that lets its reader
    impersonate the server: keep it in memory only, and end with
    compshare_session_forget. A session is used for a day at the most, and dropped
-   when a handshake with it fails. */
+   when a handshake with it fails, or no byte answers the first request behind it. */
 typedef struct compshare_session {
     uint64_t opaque[20];
 } compshare_session;
@@ -351,7 +352,7 @@ typedef struct compshare_error {
     int stage;              /* enum compshare_stage */
     bool outcome_unknown;   /* the request (of a workflow: its change) may have been executed */
     bool retryable;         /* trying later may help; says nothing about safety */
-    int http_status;        /* 0: no status line came */
+    int http_status;        /* 0: no status line came; with COMPSHARE_E_PROXY the proxy's */
     int ret_code;           /* the API's RetCode; 0: none came, or success */
     int tls_code;           /* BearSSL's error code, bearssl_ssl.h and bearssl_x509.h */
     int sys_errno;          /* errno of the POSIX transport */
@@ -554,8 +555,8 @@ COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const comps
    running and is billed. Succeeds as well when there was none. */
 COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target);
 
-/* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance.
-   COMPSHARE_OK: the API accepted it; the state then changes in its own time, see
+/* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance; Region,
+   Zone and ProjectId are needed, of the target or of the configuration. COMPSHARE_OK: the API accepted it; the state then changes in its own time, see
    compshare_wait_state. Where no definite answer comes, the instance is looked at,
    within timeout_ms, for up to 30 s: if its state shows that the request was
    executed, the call succeeds (a reboot shows only while it lasts). Otherwise it
@@ -566,10 +567,11 @@ COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_t
 
 /* Reads an instance's state, with growing pauses, until it is `state` ("Running",
    "Stopped", ...). timeout_ms is for the whole wait; 0: the configuration's.
-   *instance (may be NULL) is the instance as it was last read, also after
-   COMPSHARE_E_TIMEOUT (the state did not come in time) and COMPSHARE_E_STATE (it
-   ended in another one: "Install Fail"). COMPSHARE_E_NOT_FOUND: three readings in a
-   row did not list it. A reading that fails and may succeed later is no end. */
+   *instance (may be NULL) is the instance as it was last read, after failures, too.
+   COMPSHARE_E_TIMEOUT: the state did not come in time. COMPSHARE_E_STATE: it ended in
+   another one ("Install Fail"). COMPSHARE_E_NOT_FOUND: three readings in a row did not
+   list it. A reading that fails and may succeed later is no end; one may take half of
+   the time left, and timeout_ms of the configuration at the most. */
 COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
     compshare_instance *instance);
 
@@ -597,7 +599,8 @@ COMPSHARE_API int64_t compshare_server_time(const compshare *client);
 
 /* What to set. Give one of at and in_seconds; both count on the server's clock,
    which the first reply of the workflow tells (the local clock where it does not),
-   and must be at least 300 s ahead (COMPSHARE_E_TOO_SOON). */
+   and must be at least 300 s ahead when the change is sent (COMPSHARE_E_TOO_SOON): a
+   few seconds pass until then. A plan that the mode leaves alone is not held to that. */
 typedef struct compshare_plan {
     const char *uhost_id;
     int64_t at;             /* seconds since 1970 UTC */
@@ -859,7 +862,7 @@ extern "C" {
 #define COMPSHARE__DRAIN 65536u             /* rest of a too large reply that is read to keep the connection */
 #define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
-#define COMPSHARE__STEP_READS 64            /* reads or writes before the deadline is looked at */
+#define COMPSHARE__STEP_READS 64            /* records or parts of them before the deadline is looked at */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL
    handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. */
@@ -1228,7 +1231,7 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
     set->given = params;
     set->count = 0;
     if (count > COMPSHARE_MAX_PARAMS) {
-        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d", (int64_t)count, COMPSHARE_MAX_PARAMS);
+        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d", (int64_t)count, (int)COMPSHARE_MAX_PARAMS);
         return false;
     }
     if (count > 0 && params == NULL) {
@@ -1379,6 +1382,7 @@ static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t
         h->user_agent, h->csv ? ", text/csv" : "", (int64_t)h->content_length, h->timestamp_ms);
     return t.len;
 }
+
 /* base64 of credentials whose percent-escapes are good, RFC 7617 2: "user" alone has
    an empty password. */
 static void compshare__encode_basic(compshare__text *t, compshare_view credentials)
@@ -2784,7 +2788,7 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     t->pem.cap = size - sizeof *t;
     return t;
 }
-typedef char compshare__assert_trust[sizeof(compshare__trust) + 1024 <= COMPSHARE__REPLY_MIN ? 1 : -1];
+typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
 
 /* >> tls
    BearSSL's engine over a compshare_transport: a pump that never blocks, sends a
@@ -3459,7 +3463,7 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
 }
 
 /* What tells the open bundle from any other, and from itself before a change. */
-static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identity[4])
+static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identity[5])
 {
     struct stat s;
     if (fstat(p->bundle, &s) != 0) return false;
@@ -3467,6 +3471,7 @@ static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identi
     identity[1] = (int64_t)s.st_ino;
     identity[2] = (int64_t)s.st_size;
     identity[3] = (int64_t)s.st_mtime;
+    identity[4] = (int64_t)s.st_ctime;
     return true;
 }
 
@@ -3599,6 +3604,8 @@ typedef struct compshare__task {
     const char *change;                 /* the action that acts */
     bool unsettled;                     /* it was sent, and is not confirmed */
     int change_status, change_http, change_code;    /* how it ended */
+    char change_id[64];                 /* its request id */
+    bool blind;                         /* a reading after it failed */
     const char *state;                  /* waited for */
     unsigned polls, missing, sendings;
     uint64_t poll_until;
@@ -3666,8 +3673,9 @@ static int64_t compshare__client_unix_time(const compshare *c)
 /* The server's clock, carried on by the monotonic one; 0 if not known. */
 static int64_t compshare__client_server_time(const compshare *c)
 {
+    uint64_t now = compshare__client_now(c);
     if (c->server_date == 0) return 0;
-    return c->server_date + (int64_t)((compshare__client_now(c) - c->server_date_at) / 1000);
+    return c->server_date + (now > c->server_date_at ? (int64_t)((now - c->server_date_at) / 1000) : 0);
 }
 
 /* The same, or the local clock where the server's is not known. */
@@ -3704,6 +3712,24 @@ static void compshare__client_forget_values(compshare *c)
 }
 
 /* ---- failures ---- */
+
+typedef struct compshare__status {
+    int value;
+    const char *name, *text;
+} compshare__status;
+
+static const compshare__status *compshare__fail_status(int status)
+{
+#define COMPSHARE__STATUS_ROW(name, value, text) { value, "COMPSHARE_" #name, text },
+    static const compshare__status rows[] = {
+        COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_ROW)
+        { 0, "COMPSHARE_E_?", "unknown status" }
+    };
+#undef COMPSHARE__STATUS_ROW
+    size_t i, last = sizeof rows / sizeof rows[0] - 1;
+    for (i = 0; i < last && rows[i].value != status; i++) {}
+    return &rows[i];
+}
 
 static int compshare__fail_stage(const compshare *c)
 {
@@ -3749,7 +3775,7 @@ static int compshare__fail_errno(compshare *c)
 {
 #ifndef COMPSHARE_NO_SOCKETS
     int error = c->posix.last_errno;
-    if (c->io.user == (void *)&c->posix && error != 0) {
+    if (c->io.user == (void *)&c->posix && error != 0 && !c->draining) {
         compshare__text t = compshare__fail_more(c);
         compshare__text_form(&t, ": %s (errno %d)", compshare__posix_meaning(error), error);
         c->error.sys_errno = error;
@@ -3796,6 +3822,7 @@ static int compshare__fail_tls(compshare *c)
     int code = br_ssl_engine_last_error(&c->tls.client.eng);
     int trouble = c->trust != NULL ? c->trust->trouble : COMPSHARE__TRUST_FINE;
     compshare__text t;
+    if (c->draining) return c->error.status;
     c->error.tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
@@ -3917,7 +3944,7 @@ static const char *compshare__config_authority(const char **s, compshare__url *u
 {
     const char *p = *s, *reason;
     size_t len = 0;
-    bool bracket = url->plain && p[0] == '[';
+    bool bracket = url->path.ptr != NULL && p[0] == '[';   /* a proxy's path stands before its host */
     if (bracket) {
         for (p++; len < 45 && (compshare__bytes_hex((unsigned char)p[len]) >= 0 || p[len] == ':' || p[len] == '.'); len++) {}
         if (len == 0 || p[len] != ']') return "its IPv6 address is malformed";
@@ -4200,7 +4227,7 @@ static int compshare__judge(compshare *c)
     if (!compshare__judge_is_2xx(c)) return compshare__judge_status(c);
     if (!compshare__judge_is_csv(c)) {
         if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
-        if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, reason);
+        if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, "%s", reason);
     }
     if (code == 0 && c->tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
     c->definite = !compshare__judge_timeout_code(code);
@@ -4241,7 +4268,7 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
         br_sha256_update(&sha256, c->config.ca_pem, c->config.ca_pem_len);
     } else {
 #ifndef COMPSHARE_NO_SOCKETS
-        int64_t identity[4];
+        int64_t identity[5];
         known = compshare__posix_bundle_identity(&c->posix, identity);
         if (known) br_sha256_update(&sha256, identity, sizeof identity);
 #endif
@@ -4277,7 +4304,7 @@ static bool compshare__session_store(compshare *c)
         resumed = c->resuming && s.parameters.session_id_len == old.parameters.session_id_len
             && memcmp(s.parameters.session_id, old.parameters.session_id, s.parameters.session_id_len) == 0;
         s.since = resumed ? old.since : c->tls.now;
-        if (compshare__session_binding(c, s.bound)) memcpy(c->config.session, &s, sizeof s);
+        if (s.parameters.session_id_len > 0 && compshare__session_binding(c, s.bound)) memcpy(c->config.session, &s, sizeof s);
         compshare__bytes_wipe(&old, sizeof old);
     }
     compshare__bytes_wipe(&s, sizeof s);
@@ -4381,7 +4408,7 @@ static int compshare__drive_proxy_reply(compshare *c, bool more)
     if (c->http.state == COMPSHARE__HTTP_FAILED) return compshare__fail_http(c, COMPSHARE_E_PROXY);
     if (status >= 200 && status < 300)
         return more ? compshare__fail_host(c, COMPSHARE_E_PROXY, "the proxy sent more than its reply") : COMPSHARE_OK;
-    c->error.retryable = status >= 500;
+    c->error.retryable = status == 429 || status >= 500;
     return compshare__fail(c, COMPSHARE_E_PROXY, "%s:%d: the proxy answered with HTTP status %d%s", c->proxy.host, c->proxy.port,
         status, meaning);
 }
@@ -4707,19 +4734,25 @@ static bool compshare__drive_reconnect(compshare *c, int r)
     return true;
 }
 
+/* Retry-After in milliseconds, RFC 9110 10.2.3; 0: none. */
+static uint64_t compshare__drive_retry_after(const compshare *c)
+{
+    int64_t after = c->http.retry_after_s;
+    if (c->http.retry_after_date != 0) after = c->http.retry_after_date - compshare__client_best_time(c);
+    return after > 0 ? (uint64_t)after * 1000 : 0;
+}
+
 /* Milliseconds to wait before a retry: doubled each time, half of it by chance so that
-   many clients do not come back together, and not less than Retry-After, RFC 9110
-   10.2.3. */
+   many clients do not come back together, and not less than Retry-After. */
 static uint64_t compshare__drive_backoff(const compshare *c)
 {
     unsigned tried = c->config.max_retries - c->retries;
     uint32_t whole = COMPSHARE__RETRY_FIRST_MS, chance = 0;
-    int64_t after = c->http.retry_after_s;
+    uint64_t after = compshare__drive_retry_after(c);
     for (; tried > 0 && whole < COMPSHARE__RETRY_MOST_MS; tried--) whole *= 2;
     (void)c->config.entropy(c->config.user, &chance, sizeof chance);     /* none: no harm */
-    if (c->http.retry_after_date != 0) after = c->http.retry_after_date - compshare__client_best_time(c);
     whole = whole / 2 + chance % (whole / 2 + 1);
-    return after > 0 && (uint64_t)after * 1000 > whole ? (uint64_t)after * 1000 : whole;
+    return after > whole ? after : whole;
 }
 
 /* Law 3: again only what may be repeated, or of which nothing was sent; and nothing
@@ -4793,7 +4826,10 @@ static uint64_t compshare__drive_due(const compshare *c)
 /* Notes of a failure what does not depend on where it came from. */
 static int compshare__drive_failed(compshare *c, int status)
 {
-    if (c->phase == COMPSHARE__PHASE_HANDSHAKE && c->resuming) compshare__bytes_wipe(c->config.session, sizeof(compshare_session));
+    if (c->phase >= COMPSHARE__PHASE_HANDSHAKE && c->resuming && !c->reused && !c->replied) {
+        compshare__bytes_wipe(c->config.session, sizeof *c->config.session);    /* it may be what was wrong: the next handshake is a full one */
+        if (c->phase == COMPSHARE__PHASE_HANDSHAKE) c->error.retryable = true;
+    }
     if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
         || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
     return status;
@@ -4830,7 +4866,7 @@ static void compshare__drive_finish(compshare *c, int status)
 {
     c->error.outcome_unknown = status != COMPSHARE_OK && (c->lost || (c->tls.sent && !c->definite));
     c->error.http_status = c->http.status;
-    memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
+    if (!c->http.tunnel) memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
     compshare__drive_settle(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
     compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
@@ -4861,6 +4897,7 @@ static int compshare__drive_request(compshare *c)
     c->request_ms = t->timeout_ms;
     if (c->request.half && start < c->deadline) {
         c->request_ms = (uint32_t)((c->deadline - start) / 2);
+        if (c->request_ms > c->config.timeout_ms) c->request_ms = c->config.timeout_ms;
         c->request_deadline = start + c->request_ms;
     }
     c->pause_until = start;
@@ -4925,19 +4962,19 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
 }
 
 /* Asks for the current step once more, after a pause that grows, until `poll_until`;
-   towards its end the pauses shrink. False: it is over. */
+   towards its end the pauses shrink. False: it is over, or Retry-After is. */
 static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
-    uint64_t now = compshare__client_now(c), left = t->poll_until > now ? (t->poll_until - now) / 2 : 0;
-    uint32_t pause = COMPSHARE__POLL_FIRST_MS;
+    uint64_t now = compshare__client_now(c), left = t->poll_until > now ? t->poll_until - now : 0;
+    uint64_t pause = COMPSHARE__POLL_FIRST_MS, after = compshare__drive_retry_after(c);
     unsigned i;
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
     if (pause > COMPSHARE__POLL_MOST_MS) pause = COMPSHARE__POLL_MOST_MS;
-    if (pause > left) pause = (uint32_t)left;
-    if (pause < COMPSHARE__POLL_FIRST_MS) return false;
+    if (pause > left / 2) pause = left / 2;
+    if (pause < COMPSHARE__POLL_FIRST_MS || after >= left) return false;
     t->polls++;
-    t->pause_ms = pause;
+    t->pause_ms = (uint32_t)(pause > after ? pause : after);
     return true;
 }
 
@@ -5436,7 +5473,7 @@ static uint64_t compshare__each_mark(const char *id)
     return hash != 0 ? hash : 1;
 }
 
-/* A page begins with the last element of the one before. Where that has moved, what
+/* A page begins with the last elements of the one before. Where these have moved, what
    stands before the marks has been handed out already, and what is behind them not. */
 static int compshare__each_element(void *user, compshare_value element)
 {
@@ -5516,9 +5553,10 @@ static int compshare__each_end(compshare *c, int status)
     if (t->searching) return compshare__each_back(c, total);
     if (total >= 0 && t->seen == COMPSHARE__PAGE && t->offset + t->seen > total)
         return compshare__fail(c, COMPSHARE_E_REPLY, "the list is longer than its TotalCount");
-    /* Full and nothing new: as much appeared before it, or the server ignores Offset. */
-    if (!t->fresh && t->seen == COMPSHARE__PAGE) {
-        if (t->restarts++ == COMPSHARE__RESTARTS) return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
+    /* nothing new where there should be: as much appeared before it, or the server ignores Offset */
+    if (!t->fresh && t->seen > t->overlap + 1) {
+        if (t->restarts++ == COMPSHARE__RESTARTS)
+            return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
     } else if (total >= 0 ? t->offset + t->seen >= total : t->seen < COMPSHARE__PAGE) return status;
     if (t->seen < 2) return compshare__fail(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
     t->offset += t->seen > t->overlap + 1 ? t->seen - t->overlap - 1 : 1;
@@ -5577,10 +5615,11 @@ static bool compshare__poll_worth(const compshare *c)
     return c->error.retryable || c->error.ret_code == 8905 || c->error.ret_code == 226607;
 }
 
-/* Looks for the task's instance, in no region but the configuration's. */
+/* Looks for the task's instance. A schedule's region was read from it, and goes with
+   what is read next: the configuration's is enough to find it. */
 static int compshare__poll_begin(compshare *c)
 {
-    c->task.target.region = NULL;
+    if (c->task.state == NULL) c->task.target.region = NULL;
     c->task.out = &c->task.read.instance;
     c->request.half = true;
     return compshare__describe_begin(c);
@@ -5595,8 +5634,11 @@ static int compshare__change_sent(compshare *c, int status)
     t->change_status = compshare__change_end(c, status);
     t->change_http = c->error.http_status;
     t->change_code = c->error.ret_code;
-    if (t->change_status != COMPSHARE_OK && !c->error.outcome_unknown) return t->change_status;
+    memcpy(t->change_id, c->error.request_id, sizeof t->change_id);
+    /* a refusal after an unanswered sending may be the effect of that */
+    if (t->change_status != COMPSHARE_OK && !c->error.outcome_unknown && !t->unsettled) return t->change_status;
     t->unsettled = true;
+    t->blind = false;
     t->polls = 0;
     t->poll_until = now + COMPSHARE__CONFIRM_MS < c->deadline ? now + COMPSHARE__CONFIRM_MS : c->deadline;
     return COMPSHARE__NEXT;
@@ -5609,13 +5651,18 @@ static int compshare__change_unconfirmed(compshare *c, int status)
     const compshare__task *t = &c->task;
     const compshare_instance *i = &t->read.instance;
     char last[sizeof c->error.detail];
+    bool accepted = t->change_status == COMPSHARE_OK;
     compshare__text text = compshare__text_into(last, sizeof last);
     if (status != COMPSHARE_OK) compshare__text_form(&text, "reading back failed: %s", c->error.detail);
     else if (t->state == NULL && i->stop_time != 0) compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
     else compshare__text_form(&text, "the API shows %sstate %s", t->state == NULL ? "no timed shutdown, " : "", i->state);
-    if (t->change_status == COMPSHARE_OK) return compshare__fail(c, COMPSHARE_E_UNCONFIRMED, "accepted, but not confirmed: %s", last);
-    return compshare__fail(c, COMPSHARE_E_UNCONFIRMED, "no clear answer (status %d, HTTP %d, RetCode %d) and not confirmed: %s",
-        t->change_status, t->change_http, t->change_code, last);
+    /* what can be asked about is the change, not the reading */
+    c->error.http_status = t->change_http;
+    c->error.ret_code = t->change_code;
+    c->error.message[0] = '\0';
+    memcpy(c->error.request_id, t->change_id, sizeof t->change_id);
+    return compshare__fail(c, COMPSHARE_E_UNCONFIRMED, "%s%s, not confirmed: %s", accepted ? "accepted" : "no clear answer: ",
+        accepted ? "" : compshare__fail_status(t->change_status)->text, last);
 }
 
 /* ---- stop, start, reboot ---- */
@@ -5635,13 +5682,22 @@ static int compshare__power_end(compshare *c, int status)
     return c->task.change_status == COMPSHARE_OK ? COMPSHARE_OK : status;
 }
 
-/* "Stopping" and "Stopped" both begin with what task.state says; a start shows as
-   "Starting" or "Running", a reboot as "Rebooting" only. */
+/* Whether the state is one of those that task.state lists: only the request leads to
+   them. */
 static bool compshare__power_shown(const compshare__task *t)
 {
-    const char *state = t->read.instance.state;
-    if (compshare__bytes_equal(t->state, "Start") && compshare__bytes_equal(state, "Running")) return true;
-    return strlen(state) > strlen(t->state) && memcmp(state, t->state, strlen(t->state)) == 0;
+    const char *name = t->state;
+    while (name[0] != '\0' && !compshare__bytes_equal(name, t->read.instance.state)) name += strlen(name) + 1;
+    return name[0] != '\0';
+}
+
+/* Readings that have shown the old state for their whole time, none of which failed,
+   are as good as an answer. */
+static bool compshare__power_again(const compshare *c)
+{
+    const compshare__task *t = &c->task;
+    return !t->blind && t->poll_until < c->deadline && t->sendings <= c->config.max_retries
+        && compshare__action_find(t->change).retry == COMPSHARE_RETRY_VERIFY;
 }
 
 static int compshare__power_verify(compshare *c, int status)
@@ -5653,13 +5709,12 @@ static int compshare__power_verify(compshare *c, int status)
         t->unsettled = false;
         return status;
     }
-    if ((status == COMPSHARE_OK || compshare__poll_worth(c)) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
-    if (status == COMPSHARE_OK && t->sendings <= c->config.max_retries
-        && compshare__action_find(t->change).retry == COMPSHARE_RETRY_VERIFY && compshare__client_now(c) < c->deadline) {
-        t->step--;
+    if (status != COMPSHARE_OK) t->blind = true;
+    if ((status == COMPSHARE_OK || status == COMPSHARE_E_NOT_FOUND || compshare__poll_worth(c)) && compshare__task_poll(c))
         return COMPSHARE__AGAIN;
-    }
-    return compshare__change_unconfirmed(c, status);
+    if (status != COMPSHARE_OK || !compshare__power_again(c)) return compshare__change_unconfirmed(c, status);
+    t->step--;
+    return COMPSHARE__AGAIN;
 }
 
 static const compshare__step compshare__power_steps[] = {
@@ -5672,6 +5727,7 @@ static int compshare__wait_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     const char *state = t->read.instance.state;
+    char reason[sizeof c->error.detail];
     size_t len;
     if (t->aborted) return status;
     status = compshare__describe_end(c, status);
@@ -5685,12 +5741,14 @@ static int compshare__wait_end(compshare *c, int status)
             return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"", t->target.uhost_id, state, t->state);
     } else if (status == COMPSHARE_E_NOT_FOUND) {
         if (++t->missing == 3) return status;
-    } else if (!compshare__poll_worth(c)) {
-        return status;
+    } else {
+        if (!compshare__poll_worth(c)) return status;
+        t->missing = 0;
     }
     if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
-    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms: it was last seen \"%s\"", t->target.uhost_id,
-        t->state, (int64_t)t->timeout_ms, t->schedule.state);
+    memcpy(reason, c->error.detail, sizeof reason);
+    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms: it was last seen \"%s\"%s%s", t->target.uhost_id,
+        t->state, (int64_t)t->timeout_ms, t->schedule.state, status != COMPSHARE_OK ? ", then reading failed: " : "", reason);
 }
 
 static const compshare__step compshare__wait_steps[] = { { compshare__poll_begin, compshare__wait_end } };
@@ -6040,27 +6098,9 @@ COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *clie
     return client != NULL ? &client->error : &none;
 }
 
-typedef struct compshare__status {
-    int value;
-    const char *name, *text;
-} compshare__status;
-
-static const compshare__status *compshare__status_find(int status)
-{
-#define COMPSHARE__STATUS_ROW(name, value, text) { value, "COMPSHARE_" #name, text },
-    static const compshare__status rows[] = {
-        COMPSHARE_STATUS_LIST(COMPSHARE__STATUS_ROW)
-        { 0, "COMPSHARE_E_?", "unknown status" }
-    };
-#undef COMPSHARE__STATUS_ROW
-    size_t i, last = sizeof rows / sizeof rows[0] - 1;
-    for (i = 0; i < last && rows[i].value != status; i++) {}
-    return &rows[i];
-}
-
 COMPSHARE__DEF const char *compshare_status_name(int status)
 {
-    return compshare__status_find(status)->name;
+    return compshare__fail_status(status)->name;
 }
 
 COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
@@ -6068,7 +6108,7 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
     const compshare_error *e = compshare_last_error(client);
     compshare__text t = compshare__text_into(buf, cap);
     if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
-    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__status_find(e->status)->text);
+    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__fail_status(e->status)->text);
     if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
     if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
     if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
@@ -6241,6 +6281,7 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, cons
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__delete_steps) : r;
 }
 
+/* state: the names that show it was executed, each with its NUL. */
 static int compshare__power_start(compshare *c, const compshare_target *target, const char *action, const char *state)
 {
     int r = compshare__typed_claim(c, target);
@@ -6252,17 +6293,17 @@ static int compshare__power_start(compshare *c, const compshare_target *target, 
 
 COMPSHARE__DEF int compshare_stop_instance_start(compshare *client, const compshare_target *target)
 {
-    return compshare__power_start(client, target, "StopCompShareInstance", "Stop");
+    return compshare__power_start(client, target, "StopCompShareInstance", "Stopping\0Stopped\0");
 }
 
 COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const compshare_target *target)
 {
-    return compshare__power_start(client, target, "StartCompShareInstance", "Start");
+    return compshare__power_start(client, target, "StartCompShareInstance", "Starting\0Running\0");
 }
 
 COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client, const compshare_target *target)
 {
-    return compshare__power_start(client, target, "RebootCompShareInstance", "Reboot");
+    return compshare__power_start(client, target, "RebootCompShareInstance", "Rebooting\0");
 }
 
 COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,

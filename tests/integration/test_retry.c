@@ -873,7 +873,8 @@ static void too_large(size_t over, const char *option, bool kept)
         if (t.moved[1] > area() + 65536 + 2 * 16384 + 5000) fail_msg("%zu bytes were read", t.moved[1]);
         harness_set(&gateway, "pad_reply=0");
         harness_expect(&h, act(REBOOT), COMPSHARE_OK);
-        if (harness_count(&gateway, "connections") != (kept ? 1 : 2)) fail_msg("%zu bytes too many%s: %d connections", over, option, (int)harness_count(&gateway, "connections"));
+        if (harness_count(&gateway, "connections") != (kept ? 1 : 2))
+            fail_msg("%zu bytes too many%s: %d connections", over, option, (int)harness_count(&gateway, "connections"));
         expect_count(&gateway, "handshakes_full", kept ? 1 : 2);
         expect_executed(&gateway, REBOOT, 2);
     }
@@ -932,7 +933,8 @@ static void rest_is_hostile(void **state)
         { "X: y\\r\\n\\r\\n", "", "send-repeat 300000 \"          \"\nstall\n", 2 },
         { "Content-Length: 99999999999\\r\\n\\r\\n", "", "send-repeat 300000 \"          \"\nstall\n", 2 },
         { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\n0\\r\\n\\r\\n", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },
-        { "Content-Length: 40013\\r\\n\\r\\n{\\\"RetCode\\\":0}", "", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },     /* what was kept looks like a success */
+        /* what was kept looks like a success */
+        { "Content-Length: 40013\\r\\n\\r\\n{\\\"RetCode\\\":0}", "", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },
         { "Content-Length: 40000\\r\\n\\r\\n", "", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },
     };
     size_t i;
@@ -975,7 +977,8 @@ static void rest_is_hostile(void **state)
 /* Given up while the rest is read. */
 static void aborted_while_draining(void **state)
 {
-    static const char *const scripts[] = { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 80000\\r\\n\\r\\n\"\nsend-repeat 50000 \" \"\nstall\n", GOOD, NULL };
+    static const char *const scripts[] = {
+        "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 80000\\r\\n\\r\\n\"\nsend-repeat 50000 \" \"\nstall\n", GOOD, NULL };
     wire w = wire_serve("rsa", scripts);
     compshare_param p = compshare_text("UHostId", "uhost-0001");
     int rounds;

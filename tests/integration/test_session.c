@@ -135,10 +135,12 @@ static void without_a_session(void **state)
     compshare_session_forget(NULL);
 }
 
-/* A reply that is lost or refused leaves the session as good as it was. */
+/* A reply that is cut or refused leaves the session as good as it was. Where none at
+   all comes on a resumed connection (the last row), the session may be to blame. */
 static void failures_behind_the_handshake(void **state)
 {
-    static const char *const options[] = { "drop_after=1", "truncate=1", "fail_next=1&fail_http=502", "fail_next=1&fail_code=171", "pad_reply=300000", "drop_before=1" };
+    static const char *const options[] = { "drop_after=1", "truncate=1", "fail_next=1&fail_http=502", "fail_next=1&fail_code=171", "pad_reply=300000",
+        "drop_before=1" };
     size_t i;
     (void)state;
     for (i = 0; i < COUNT(options); i++) {
@@ -148,7 +150,7 @@ static void failures_behind_the_handshake(void **state)
         harness_close(&h);
         harness_set(&gateway, "pad_reply=0");
         assert_int_equal(once(REBOOT), COMPSHARE_OK);
-        expect_handshakes(i == 0 ? 1 : 0, i == 0 ? 1 : 2);
+        expect_handshakes(i == 0 || i == 5 ? 1 : 0, i == 0 || i == 5 ? 1 : 2);
     }
 }
 
@@ -587,8 +589,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(second_client_resumes), T(reconnects_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
         T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_roots), T(a_day_at_the_most),
-        T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate), T(nothing_stays_in_the_block),
-        T(with_small_records), T(with_s_server), T(with_nginx), T(through_a_proxy)
+        T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
+        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(through_a_proxy)
     };
     return cmocka_run_group_tests_name("sessions", tests, start, stop);
 }

@@ -288,7 +288,8 @@ static size_t page(char *dst, size_t cap, int elements)
     int i, len;
     n += (size_t)snprintf(body + n, sizeof body - n, "{\"RetCode\":0,\"UHostSet\":[");
     for (i = 0; i < elements; i++)
-        n += (size_t)snprintf(body + n, sizeof body - n, "%s{\"UHostId\":\"uhost-%04d\",\"Name\":\"n\",\"State\":\"Running\",\"Padding\":\"%0400d\"}", i ? "," : "", i, i);
+        n += (size_t)snprintf(body + n, sizeof body - n,
+            "%s{\"UHostId\":\"uhost-%04d\",\"Name\":\"n\",\"State\":\"Running\",\"Padding\":\"%0400d\"}", i ? "," : "", i, i);
     n += (size_t)snprintf(body + n, sizeof body - n, "]}");
     assert_true(n < sizeof body - 1);
     len = snprintf(dst, cap, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", n, body);
@@ -337,7 +338,8 @@ static void borders(void **state)
         wire w;
         int r;
         scripts[0] = script;
-        snprintf(script, sizeof script, "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nsend-repeat %d \" \"\nloop\n",
+        snprintf(script, sizeof script,
+            "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nsend-repeat %d \" \"\nloop\n",
             sizes[i] + 13, sizes[i]);
         w = wire_serve("rsa", scripts);
         configure(w.server.port);

@@ -235,7 +235,7 @@ static const row rows[] = {
     { "cancel lost after", CANCEL, LOST_DELETE "drop_after=2&schedule.uhost-0001=@9000", NULL, 0, "", 0, 0, 15000, 0, COMPSHARE_OK, false, 2, 0, "" },
     { "cancel lost before", CANCEL, LOST_DELETE "drop_before=2&schedule.uhost-0001=@9000", NULL, 0, "", 0, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 0, 9000, DELETE },
     { "truncated", SET, LOST "truncate=1", NULL, 0, "", 3600, 0, 15000, 0, COMPSHARE_OK, false, 1, 3600, "" },
-    { "502", SET, LOST "fail_next=1&fail_http=502", NULL, 0, "", 3600, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 0, 0, "HTTP 502" },
+    { "502", SET, LOST "fail_next=1&fail_http=502", NULL, 0, "", 3600, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 0, 0, "status is not 2xx" },
     { "110, not executed", SET, LOST "fail_next=1&fail_code=110", NULL, 0, "", 3600, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 0, 0, "RetCode 110" },
     { "8438, not executed", CANCEL, LOST_DELETE "fail_next=1&fail_code=8438&schedule.uhost-0001=@9000", NULL, 0, "", 0, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 0, 9000, "RetCode 8438" },
     { "stop lost after", STOP, "drop_action=StopCompShareInstance&drop_after=1", NULL, 0, "", 0, 0, 15000, 0, COMPSHARE_OK, false, 1, ANY, "" },
@@ -243,6 +243,8 @@ static const row rows[] = {
     { "start lost after", START, "state.uhost-0001=Stopped&drop_action=StartCompShareInstance&drop_after=1", NULL, 0, "", 0, 0, 15000, 0, COMPSHARE_OK, false, 1, ANY, "" },
     { "start lost before", START, "state.uhost-0001=Stopped&drop_action=StartCompShareInstance&drop_before=1", NULL, 0, "", 0, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 0, ANY, "state Stopped" },
     { "reboot lost after", REBOOT, "drop_action=RebootCompShareInstance&drop_after=1", NULL, 0, "", 0, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 1, ANY, "RebootCompShareInstance" },
+    { "stop fails", STOP, "drop_action=StopCompShareInstance&drop_before=1", SEEN, 1, "state.uhost-0001=Stop%20Fail", 0, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, 0, ANY, "state Stop Fail" },
+    { "stop, not listed for a while", STOP, "drop_action=StopCompShareInstance&drop_after=1", "sent StopCompShareInstance", 1, "remove=1", 0, 0, 15000, 0, COMPSHARE_E_UNCONFIRMED, true, ANY, ANY, "no instance" },
     { "reboot seen", REBOOT, "drop_action=RebootCompShareInstance&drop_after=1", SEEN, 1, "state.uhost-0001=Rebooting", 0, 0, 15000, 0, COMPSHARE_OK, false, 1, ANY, "" },
     /* definite refusals are not read back */
     { "busy", SET, LOST "fail_next=1&fail_code=8903", NULL, 0, "", 3600, 0, 15000, 0, COMPSHARE_E_API, false, 0, 0, "8903" },
@@ -567,6 +569,24 @@ static void time_of_a_wait(void **state)
 static void sent_again_after_reading(void **state)
 {
     (void)state;
+    fresh_case(20000);          /* not time enough for such readings */
+    h.config.max_retries = 1;
+    harness_open(&h);
+    harness_set(&gateway, "drop_action=StopCompShareInstance&drop_before=1");
+    assert_int_equal(run(STOP, true), COMPSHARE_E_UNCONFIRMED);
+    expect_requested(&gateway, "StopCompShareInstance", 1);
+    harness_close(&h);
+    fresh_case(90000);          /* one of them fails */
+    h.config.max_retries = 1;
+    harness_open(&h);
+    harness_set(&gateway, "drop_action=StopCompShareInstance&drop_before=1");
+    meddle_line = "sent " DESCRIBE;
+    meddle_left = 3;
+    meddle_query = "drop_action=" DESCRIBE "&drop_after=9";
+    assert_int_equal(run(STOP, false), COMPSHARE_E_UNCONFIRMED);
+    assert_true(meddle_left <= 0);
+    expect_requested(&gateway, "StopCompShareInstance", 1);
+    harness_close(&h);
     fresh_case(90000);
     h.config.max_retries = 1;
     harness_open(&h);
