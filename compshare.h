@@ -119,9 +119,9 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,772 with full TLS records: enough for a page
+       compshare_memory_needed()  36,788 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,484 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,500 with records of 4 KB
        stack                      under 8 KiB
 
    TRUST
@@ -3555,7 +3555,7 @@ typedef struct compshare__request {
     bool defaults;              /* add Region, Zone and ProjectId from the configuration */
     bool csv;                   /* a CSV reply is a success */
     bool repeatable;            /* retry class "always" */
-    bool half;                  /* it may take half of the time left: more must come */
+    uint64_t half_of;           /* not 0: it may take half of the time until then, for more must come */
     int64_t stop_time;          /* not 0: must be 300 s ahead at every sending */
     const char *array;          /* not NULL: stream this array */
     compshare_each_fn each;
@@ -3595,6 +3595,7 @@ typedef struct compshare__task {
     unsigned restarts;                  /* how often the place was not found again */
     bool searching, anew;               /* for one of them; not for them in the next page */
     /* workflows */
+    bool workflow;
     union { compshare_project project; compshare_instance instance; } read;
     compshare_plan plan;
     int64_t by_seconds;
@@ -4895,8 +4896,8 @@ static int compshare__drive_request(compshare *c)
     if (r != COMPSHARE_OK) return r;
     c->request_deadline = c->deadline;
     c->request_ms = t->timeout_ms;
-    if (c->request.half && start < c->deadline) {
-        c->request_ms = (uint32_t)((c->deadline - start) / 2);
+    if (c->request.half_of > start) {
+        c->request_ms = (uint32_t)((c->request.half_of - start) / 2);
         if (c->request_ms > c->config.timeout_ms) c->request_ms = c->config.timeout_ms;
         c->request_deadline = start + c->request_ms;
     }
@@ -4917,8 +4918,9 @@ static int compshare__task_end(compshare *c, int status)
     c->phase = COMPSHARE__PHASE_IDLE;
     c->wants = 0;
     c->more = false;
-    if (status == COMPSHARE_OK || !c->task.unsettled) return status;
-    c->error.outcome_unknown = true;
+    if (status == COMPSHARE_OK || !c->task.workflow) return status;
+    c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
+    if (!c->task.unsettled) return status;
     memset(c->error.action, 0, sizeof c->error.action);
     memcpy(c->error.action, c->task.change, strlen(c->task.change));
     return status;
@@ -5621,7 +5623,7 @@ static int compshare__poll_begin(compshare *c)
 {
     if (c->task.state == NULL) c->task.target.region = NULL;
     c->task.out = &c->task.read.instance;
-    c->request.half = true;
+    c->request.half_of = c->task.poll_until;
     return compshare__describe_begin(c);
 }
 
@@ -5653,7 +5655,8 @@ static int compshare__change_unconfirmed(compshare *c, int status)
     char last[sizeof c->error.detail];
     bool accepted = t->change_status == COMPSHARE_OK;
     compshare__text text = compshare__text_into(last, sizeof last);
-    if (status != COMPSHARE_OK) compshare__text_form(&text, "reading back failed: %s", c->error.detail);
+    if (status != COMPSHARE_OK) compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
+        : "reading back failed: %s", c->error.detail, c->error.ret_code);
     else if (t->state == NULL && i->stop_time != 0) compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
     else compshare__text_form(&text, "the API shows %sstate %s", t->state == NULL ? "no timed shutdown, " : "", i->state);
     /* what can be asked about is the change, not the reading */
@@ -5670,7 +5673,7 @@ static int compshare__change_unconfirmed(compshare *c, int status)
 static int compshare__power_begin(compshare *c)
 {
     compshare__typed_request(c, c->task.change);
-    c->request.half = true;
+    c->request.half_of = c->deadline;
     c->task.sendings++;
     return compshare__typed_target(c, true);
 }
@@ -5870,13 +5873,13 @@ static int compshare__schedule_update(compshare *c)
     c->request.action = c->task.change;
     if ((r = compshare__schedule_allowed(c)) != COMPSHARE_OK) return r;
     if ((r = compshare__schedule_decide(c)) != COMPSHARE_OK) return r;
-    c->request.half = true;
+    c->request.half_of = c->deadline;
     return compshare__update_begin(c);
 }
 
 static int compshare__schedule_delete(compshare *c)
 {
-    c->request.half = true;
+    c->request.half_of = c->deadline;
     return compshare__delete_begin(c);
 }
 
@@ -6286,6 +6289,7 @@ static int compshare__power_start(compshare *c, const compshare_target *target, 
 {
     int r = compshare__typed_claim(c, target);
     if (r != COMPSHARE_OK) return r;
+    c->task.workflow = true;
     c->task.change = action;
     c->task.state = state;
     return compshare__task_start(c, compshare__power_steps);
@@ -6314,6 +6318,7 @@ COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uho
     if (instance != NULL) memset(instance, 0, sizeof *instance);
     if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
     client->task.target.uhost_id = uhost_id;
+    client->task.workflow = true;
     client->task.state = state;
     client->task.instance = instance;
     if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
@@ -6382,6 +6387,7 @@ static int compshare__schedule_claim(compshare *c, const char *uhost_id, const c
     if (r != COMPSHARE_OK) return r;
     if (result != NULL) memset(result, 0, sizeof *result);
     if (uhost_id == NULL || uhost_id[0] == '\0') return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
+    c->task.workflow = true;
     c->task.target.uhost_id = uhost_id;
     c->task.change = change;
     c->task.result = result;
