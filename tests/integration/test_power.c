@@ -53,7 +53,7 @@ static const row power[] = {
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Running" },
     { .name = "stop truncated", .kind = STOP, .options = STOPS "truncate=1", .executed = 1, .reads = 1 },
     { .name = "start truncated", .kind = START, .options = STARTS "truncate=1&" OFF, .executed = 1, .reads = 1 },
-    { .name = "stop: 110, executed", .kind = STOP, .event = "sent " DESCRIBE, .then = "reply_retcode=0", .options = "reply_retcode=110", .executed = 1, .from = 250, .to = 250 },
+    { .name = "stop: 110, executed", .kind = STOP, .options = "reply_retcode=110", .event = "answered " STOPPING, .then = "reply_retcode=0", .executed = 1, .reads = 1 },
     { .name = "stop: 110, not executed", .kind = STOP, .options = STOPS "fail_next=1&fail_code=110", .requested = 1, .from = 29500, .to = 30000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "110" },
     { .name = "start: 8438, not executed", .kind = START, .options = STARTS "fail_next=1&fail_code=8438&" OFF, .requested = 1, .from = 29500, .to = 30000,

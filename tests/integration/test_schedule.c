@@ -514,7 +514,9 @@ static void the_same_stages(void **state)
     static const row *const rows[] = { &set_row, &extend_row, &cancel_row, &get_row };
     size_t i;
     flow_fresh(state, 60000);
-    set_options("visibility_delay=3");
+    hooks[0].event = "sent " UPDATE;
+    hooks[0].then = READS "fail_next=3&fail_http=503";
+    hooks[0].left = 1;
     for (i = 0; i < COUNT(rows); i++) harness_expect(&h, flow_run(rows[i]), COMPSHARE_OK);
     snprintf(first[stepped], sizeof first[0], "%s", trace_log);
     if (stepped && first[0][0] != '\0') assert_string_equal(first[0], first[1]);

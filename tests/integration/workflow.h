@@ -88,15 +88,18 @@ static int64_t local_offset;
 static uint64_t flow_monotonic_ms(void *user) { (void)user; return 1000000 + passed; }
 static int64_t flow_unix_time(void *user) { (void)user; return base + local_offset + (int64_t)(passed / 1000); }
 
-/* Moves all clocks. The gateway's takes whole seconds. */
-static void pass(uint64_t ms)
+/* Puts the gateway's clock where ours stands: it goes on by itself otherwise. */
+static void set_gateway_clock(void)
 {
     char query[64];
-    uint64_t whole = (passed % 1000 + ms) / 1000;
-    passed += ms;
-    if (whole == 0) return;
-    snprintf(query, sizeof query, "advance=%d", (int)whole);
+    snprintf(query, sizeof query, "clock=%lld", (long long)(base + (int64_t)(passed / 1000)));
     harness_set(&gateway, query);
+}
+
+static void pass(uint64_t ms)
+{
+    passed += ms;
+    set_gateway_clock();
 }
 
 static int64_t gateway_now(void) { return (int64_t)harness_count(&gateway, "now"); }
@@ -327,11 +330,10 @@ static void expect_useful(void)
 
 static void flow_configure(uint32_t timeout_ms)
 {
-    char clock[64];
     harness_reset(&gateway);
     base = (int64_t)time(NULL) + AHEAD;
-    snprintf(clock, sizeof clock, "clock=%lld", (long long)base);
-    harness_set(&gateway, clock);
+    passed = pause_count = 0;
+    set_gateway_clock();
     harness_configure(&h, gateway.port);
     h.config.region = NULL;
     h.config.timeout_ms = timeout_ms;
@@ -345,7 +347,6 @@ static void flow_configure(uint32_t timeout_ms)
     s.io.recv = flow_recv;
     s.io.wait = flow_wait;
     s.io.close = flow_close;
-    passed = pause_count = 0;
     stalls = refusals = 0;
     stalled = hold_send = false;
     local_offset = 0;
@@ -371,6 +372,7 @@ static void flow_prepare(const row *r)
         t.region = r->target_region;
         harness_expect(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_OK);
     }
+    set_gateway_clock();
     set_options(r->options);
     hooks[0].event = r->event;
     hooks[0].then = r->then;
