@@ -571,7 +571,7 @@ COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_t
    COMPSHARE_E_TIMEOUT: the state did not come in time. COMPSHARE_E_STATE: it ended in
    another one ("Install Fail"). COMPSHARE_E_NOT_FOUND: three readings in a row did not
    list it. A reading that fails and may succeed later is no end; one may take half of
-   the time left, and timeout_ms of the configuration at the most. */
+   the time left, but 2 s at least and timeout_ms of the configuration at the most. */
 COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
     compshare_instance *instance);
 
@@ -833,6 +833,7 @@ extern "C" {
 #define COMPSHARE__POLL_FIRST_MS 250u
 #define COMPSHARE__POLL_MOST_MS 5000u
 #define COMPSHARE__CONFIRM_MS 30000u        /* how long a change is read back */
+#define COMPSHARE__READING_MS 2000u         /* what one reading gets at least, within timeout_ms */
 
 /* HTTP: RFC 9112 sets no limits and asks recipients to have some. */
 #define COMPSHARE__HTTP_HEAD_MAX 32768u     /* one head, its status line included */
@@ -4896,9 +4897,10 @@ static int compshare__drive_request(compshare *c)
     if (r != COMPSHARE_OK) return r;
     c->request_deadline = c->deadline;
     c->request_ms = t->timeout_ms;
-    if (c->request.half_of > start) {
+    if (c->request.half_of > start && start < c->deadline) {
         c->request_ms = (uint32_t)((c->request.half_of - start) / 2);
         if (c->request_ms > c->config.timeout_ms) c->request_ms = c->config.timeout_ms;
+        if (c->request_ms > c->deadline - start) c->request_ms = (uint32_t)(c->deadline - start);
         c->request_deadline = start + c->request_ms;
     }
     c->pause_until = start;
@@ -5621,9 +5623,11 @@ static bool compshare__poll_worth(const compshare *c)
    what is read next: the configuration's is enough to find it. */
 static int compshare__poll_begin(compshare *c)
 {
-    if (c->task.state == NULL) c->task.target.region = NULL;
-    c->task.out = &c->task.read.instance;
-    c->request.half_of = c->task.poll_until;
+    compshare__task *t = &c->task;
+    uint64_t least = compshare__client_now(c) + t->pause_ms + 2 * COMPSHARE__READING_MS;
+    if (t->state == NULL) t->target.region = NULL;
+    t->out = &t->read.instance;
+    c->request.half_of = t->poll_until > least ? t->poll_until : least;
     return compshare__describe_begin(c);
 }
 

@@ -96,6 +96,8 @@ static const row power[] = {
     /* sent again: only after readings that showed to the end that nothing happened */
     { .name = "stop sent again", .kind = STOP, .retries = 1, .timeout_ms = 90000, .options = STOPS "drop_before=1", .executed = 1, .requested = 2, .from = 29500, .to = 31000 },
     { .name = "start sent again", .kind = START, .retries = 1, .timeout_ms = 90000, .options = STARTS "drop_before=1&" OFF, .executed = 1, .requested = 2, .from = 29500, .to = 31000 },
+    { .name = "stop sent again, slow replies", .kind = STOP, .retries = 1, .timeout_ms = 90000, .latency = 900, .options = STOPS "drop_before=1", .executed = 1, .requested = 2,
+      .from = 25000, .to = 33000 },
     { .name = "stop sent again, another region configured", .kind = STOP, .region = "cn-sh2", .target_region = "cn-wlcb", .retries = 1, .timeout_ms = 90000,
       .options = STOPS "drop_before=1", .executed = 1, .requested = 2, .from = 29500, .to = 31000 },
     { .name = "reboot not sent again", .kind = REBOOT, .retries = 3, .timeout_ms = 90000, .options = REBOOTS "drop_before=1", .requested = 1, .from = 29500, .to = 30000,
@@ -123,6 +125,8 @@ static const row waits[] = {
       .event2 = "answered " DESCRIBE, .nth2 = 2, .then2 = OFF, .reads = 5, .from = 2000, .to = 8000 },
     { .name = "wait: comes at the end", .kind = WAIT, .state = "Stopped", .event = "answered " DESCRIBE, .nth = 14, .then = OFF, .from = 30000, .to = 60000 },
     { .name = "wait: never", .kind = WAIT, .state = "Stopped", .seen = "Running", .from = 59500, .to = 60000, .status = COMPSHARE_E_TIMEOUT, .words = "\"Running\"", .words2 = "60000 ms" },
+    { .name = "wait: never, slow replies", .kind = WAIT, .state = "Stopped", .seen = "Running", .latency = 900, .from = 57000, .to = 60000, .status = COMPSHARE_E_TIMEOUT,
+      .words = "last seen \"Running\"" },
     { .name = "wait: part of a name", .kind = WAIT, .state = "Run", .seen = "Running", .from = 59500, .to = 60000, .status = COMPSHARE_E_TIMEOUT },
     { .name = "wait: other letters", .kind = WAIT, .state = "running", .seen = "Running", .from = 59500, .to = 60000, .status = COMPSHARE_E_TIMEOUT },
     { .name = "wait: the first reading is the last", .kind = WAIT, .state = "Stopped", .wait_ms = 100, .seen = "Running", .reads = 1, .to = 100, .status = COMPSHARE_E_TIMEOUT },
@@ -289,6 +293,18 @@ static void waits_politely(void **state)
     for (i = 1; i <= most; i++) assert_in_range(pauses[i], pauses[i - 1], 2 * pauses[i - 1]);
 }
 
+/* A pause that is cut short is gone on with, and asks nothing meanwhile. */
+static void pauses_cut_short(void **state)
+{
+    static const row r = { .kind = WAIT, .state = "Stopped", .event = "answered " DESCRIBE, .nth = 5, .then = OFF };
+    stepped = ((const flow_test *)*state)->stepped;
+    flow_prepare(&r);
+    restless = true;
+    harness_expect(&h, flow_run(&r), COMPSHARE_OK);
+    expect_requested(&gateway, DESCRIBE, 6);
+    assert_in_range(passed, 5000, 10000);
+}
+
 int main(void)
 {
     flow_add_rows(power, COUNT(power));
@@ -298,6 +314,7 @@ int main(void)
     flow_add("one after the other", one_after_the_other, flow_done, NULL);
     flow_add("no instance wanted", no_instance_wanted, flow_done, NULL);
     flow_add("waits politely", waits_politely, flow_done, NULL);
+    flow_add("pauses cut short", pauses_cut_short, flow_done, NULL);
     flow_add_ends(ended, COUNT(ended));
     return flow_main("power");
 }

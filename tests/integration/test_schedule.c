@@ -233,6 +233,10 @@ static const row read_back[] = {
     { .name = "readings: silent once", .kind = SET, .in = 3600, .stall = "answered " UPDATE, .stalls = 1, .executed = 1, .plan = 3600, .from = 1000, .to = 30000 },
     { .name = "readings: silent", .kind = SET, .in = 3600, .timeout_ms = 120000, .stall = "answered " UPDATE, .stalls = 1, .options = "visibility_delay=600",
       .executed = 1, .plan = 3600, .from = 29000, .to = 30000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running", .words = "accepted" },
+    /* a reply takes its time, to the end */
+    { .name = "slow replies", .kind = SET, .in = 3600, .latency = 900, .executed = 1, .plan = 3600, .from = 3600, .to = 3600 },
+    { .name = "slow replies, not shown", .kind = SET, .in = 3600, .latency = 900, .options = "visibility_delay=600", .executed = 1, .plan = 3600, .from = 25000, .to = 34000,
+      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running", .words = "accepted", .words2 = "no timed shutdown" },
     { .name = "reply silent, readings dropped", .kind = EXTEND, .in = 600, .options = PLAN, .stall = "sent " UPDATE, .stalls = 1, .event = "sent " UPDATE,
       .then = READS "drop_before=3", .executed = 1, .plan = 9600, .previous = 9000, .from = 31000, .to = 38000 },
     /* somebody else meanwhile */

@@ -53,6 +53,7 @@ typedef struct row {
     const char *stall;          /* from this event on no byte of the reply comes, ... */
     int stalls;                 /* ... on so many connections at the most */
     int refusals;               /* connections refused */
+    uint32_t latency;           /* ms until a reply comes */
     /* what must come of it */
     int status;
     bool unknown;
@@ -116,6 +117,8 @@ static hook hooks[2];
 static const char *stall_event;
 static int stalls, refusals;
 static bool stalled, hold_send;
+static bool restless;           /* pauses end early, as after a signal */
+static uint32_t latency, owed;  /* ms that a reply takes; those still to pass */
 static char trace_log[65536], asked[64];
 
 /* Puts times in the place of "@N". */
@@ -191,7 +194,10 @@ static void flow_trace(void *user, const char *line)
     (void)user;
     flow_log(line);
     flow_event(line);
-    if (strncmp(line, "sent ", 5) == 0) snprintf(asked, sizeof asked, "%s", line + 5);
+    if (strncmp(line, "sent ", 5) == 0) {
+        snprintf(asked, sizeof asked, "%s", line + 5);
+        owed = latency;
+    }
     if (strncmp(line, "HTTP status", 11) != 0) return;
     hold_send = true;
     snprintf(event, sizeof event, "answered %s", asked);
@@ -221,12 +227,13 @@ static ptrdiff_t flow_send(void *user, const void *src, size_t len)
 
 static ptrdiff_t flow_recv(void *user, void *dst, size_t cap)
 {
-    return stalled ? COMPSHARE_WANT_READ : shim_recv(user, dst, cap);
+    return stalled || owed > 0 ? COMPSHARE_WANT_READ : shim_recv(user, dst, cap);
 }
 
 static void flow_close(void *user)
 {
     stalled = false;
+    owed = 0;
     shim_close(user);
 }
 
@@ -236,6 +243,10 @@ static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
     struct pollfd pfd;
     (void)user;
+    if (want == 0 && restless) {
+        pass(timeout_ms / 2 + 1);
+        return COMPSHARE_OK;
+    }
     if (want == 0) {
         if (pause_count < COUNT(pauses)) pauses[pause_count++] = timeout_ms;
         pass(timeout_ms);
@@ -247,6 +258,12 @@ static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
         snprintf(line, sizeof line, "sent %s\n", asked);
         while (harness_count_action(&gateway, "requests_by_action", asked) < count_in_trace(line) && tries++ < 1000) harness_sleep_ms(5);
         pass(timeout_ms);
+        return COMPSHARE_OK;
+    }
+    if (owed > 0 && want == COMPSHARE_READ) {
+        uint32_t ms = owed < timeout_ms ? owed : timeout_ms;
+        owed -= ms;
+        pass(ms);
         return COMPSHARE_OK;
     }
     pfd.fd = s.posix.fd;
@@ -295,6 +312,12 @@ static void flow_between(void)
         if (hooks[i].due) flow_fire(&hooks[i]);
     if (timeout == 0) return;
     assert_int_equal(compshare_fd(h.client), want != 0 ? s.posix.fd : -1);
+    if (want == 0) {            /* a step too early is none */
+        size_t n = strlen(trace_log);
+        assert_int_equal(compshare_step(h.client), COMPSHARE_PENDING);
+        assert_int_equal(strlen(trace_log), n);
+        assert_int_equal(compshare_timeout_ms(h.client), timeout);
+    }
     (void)flow_wait(NULL, want, timeout);
 }
 
@@ -319,6 +342,7 @@ static void expect_useful(void)
     compshare_instance i;
     int r;
     stalls = refusals = 0;
+    latency = 0;
     harness_set(&gateway, "drop_before=0&drop_after=0&fail_next=0&truncate=0&reply_retcode=0&restore=1&zone." ONE "=cn-wlcb-01");
     local_offset = 0;
     t.region = "cn-wlcb";
@@ -348,7 +372,8 @@ static void flow_configure(uint32_t timeout_ms)
     s.io.wait = flow_wait;
     s.io.close = flow_close;
     stalls = refusals = 0;
-    stalled = hold_send = false;
+    latency = owed = 0;
+    stalled = hold_send = restless = false;
     local_offset = 0;
     trace_log[0] = asked[0] = '\0';
     memset(hooks, 0, sizeof hooks);
@@ -383,6 +408,7 @@ static void flow_prepare(const row *r)
     stall_event = r->stall;
     stalls = r->stalls;
     refusals = r->refusals;
+    latency = r->latency;
 }
 
 /* ---- judging ---- */
