@@ -119,9 +119,9 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,788 with full TLS records: enough for a page
+       compshare_memory_needed()  36,772 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,500 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,484 with records of 4 KB
        stack                      under 8 KiB
 
    TRUST
@@ -935,7 +935,7 @@ static void compshare__text_int(compshare__text *t, int64_t number)
 }
 
 /* Days of a month (1 to 12) of the Gregorian calendar; month 0: of the year. */
-static int64_t compshare__bytes_days(int64_t year, int64_t month)
+static int compshare__bytes_days(int year, int month)
 {
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (month == 0) return leap ? 366 : 365;
@@ -946,24 +946,25 @@ static int64_t compshare__bytes_days(int64_t year, int64_t month)
 /* "2026-11-23 14:05:00 UTC"; the bare number outside the years 1970 to 9999. */
 static void compshare__text_time(compshare__text *t, int64_t unix_time)
 {
-    int64_t part[6] = { 1970, 1, 0, 0, 0, 0 }, days = unix_time / 86400, n;
-    int i;
+    int part[6] = { 1970, 1, 0, 0, 0, 0 }, days, second, n, i;
     if (unix_time < 0 || unix_time > COMPSHARE__LATEST_TIME) {
         compshare__text_int(t, unix_time);
         return;
     }
+    days = (int)(unix_time / 86400);
+    second = (int)(unix_time % 86400);
     for (; days >= (n = compshare__bytes_days(part[0], 0)); part[0]++) days -= n;
     for (; days >= (n = compshare__bytes_days(part[0], part[1])); part[1]++) days -= n;
     part[2] = days + 1;
-    part[3] = unix_time % 86400 / 3600;
-    part[4] = unix_time % 3600 / 60;
-    part[5] = unix_time % 60;
+    part[3] = second / 3600;
+    part[4] = second / 60 % 60;
+    part[5] = second % 60;
     for (i = 0; i < 6; i++) {
-        if (i > 0) compshare__text_put(t, i < 3 ? "-" : i == 3 ? " " : ":");
-        if (i > 0 && part[i] < 10) compshare__text_put(t, "0");
+        if (part[i] < 10) compshare__text_put(t, "0");
         compshare__text_int(t, part[i]);
+        compshare__text_bytes(t, &"-- :: "[i], 1);
     }
-    compshare__text_put(t, " UTC");
+    compshare__text_put(t, "UTC");
 }
 
 /* Appends `form`, in which %s stands for a string, %d for an int, %l for an
@@ -974,11 +975,12 @@ static void compshare__text_list(compshare__text *t, const char *form, va_list a
     for (; *form != '\0'; form++) {
         if (*form != '%') continue;
         compshare__text_bytes(t, from, (size_t)(form - from));
-        switch (*++form) {
-        case 's': compshare__text_put(t, va_arg(args, const char *)); break;
-        case 'd': compshare__text_int(t, va_arg(args, int)); break;
-        case 'l': compshare__text_int(t, va_arg(args, int64_t)); break;
-        default: compshare__text_time(t, va_arg(args, int64_t)); break;
+        if (*++form == 's') {
+            compshare__text_put(t, va_arg(args, const char *));
+        } else {
+            int64_t number = *form == 'd' ? va_arg(args, int) : va_arg(args, int64_t);
+            if (*form == 't') compshare__text_time(t, number);
+            else compshare__text_int(t, number);
         }
         from = form + 1;
     }
@@ -993,20 +995,29 @@ static void compshare__text_form(compshare__text *t, const char *form, ...)
     va_end(args);
 }
 
-/* -?(0|[1-9][0-9]*) within int64_t; "-0" is not canonical. */
-static bool compshare__bytes_int(compshare_view v, int64_t *out)
+/* Decimal digits, one at least, up to a limit. */
+static bool compshare__bytes_number(compshare_view v, uint64_t limit, uint64_t *out)
 {
-    uint64_t value = 0, limit = (uint64_t)INT64_MAX;
-    size_t i = 0;
-    bool negative = v.len > 0 && v.ptr[0] == '-';
-    if (negative) { i = 1; limit++; }
-    if (i == v.len || (v.ptr[i] == '0' && v.len > 1)) return false;
-    for (; i < v.len; i++) {
+    uint64_t value = 0;
+    size_t i;
+    for (i = 0; i < v.len; i++) {
         unsigned digit = (unsigned char)v.ptr[i] - (unsigned)'0';
         if (digit > 9 || value > (limit - digit) / 10) return false;
         value = value * 10 + digit;
     }
-    *out = negative ? (int64_t)(0 - value) : (int64_t)value;
+    *out = value;
+    return v.len > 0;
+}
+
+/* -?(0|[1-9][0-9]*) within int64_t; "-0" is not canonical. */
+static bool compshare__bytes_int(compshare_view v, int64_t *out)
+{
+    uint64_t value, negative = v.len > 0 && v.ptr[0] == '-';
+    if (v.len > 1 && v.ptr[negative] == '0') return false;
+    v.ptr += negative;
+    v.len -= (size_t)negative;
+    if (!compshare__bytes_number(v, (uint64_t)INT64_MAX + negative, &value)) return false;
+    *out = (int64_t)(negative ? 0 - value : value);
     return true;
 }
 
@@ -1021,9 +1032,42 @@ static bool compshare__bytes_equal(const char *a, const char *b)
     return compshare__bytes_compare(a, b) == 0;
 }
 
+static bool compshare__bytes_begins(const char *s, const char *start)
+{
+    while (*start != '\0' && *start == *s) { start++; s++; }
+    return *start == '\0';
+}
+
+static bool compshare__bytes_among(char c, const char *set)
+{
+    while (*set != '\0' && *set != c) set++;
+    return *set != '\0';
+}
+
+/* How many characters s begins with that are in the set, or are not. */
+static size_t compshare__bytes_span(const char *s, const char *set, bool in)
+{
+    size_t n = 0;
+    while (s[n] != '\0' && compshare__bytes_among(s[n], set) == in) n++;
+    return n;
+}
+
+/* Whether s is one of a list of strings, each with a NUL behind it: "one\0two\0". */
+static bool compshare__bytes_listed(const char *s, const char *list)
+{
+    while (*list != '\0' && !compshare__bytes_equal(s, list)) list += strlen(list) + 1;
+    return *list != '\0';
+}
+
 static char compshare__bytes_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static bool compshare__bytes_letter(char c)
+{
+    c = compshare__bytes_lower(c);
+    return c >= 'a' && c <= 'z';
 }
 
 static bool compshare__bytes_digit(int c)
@@ -1042,12 +1086,9 @@ static int compshare__bytes_hex(unsigned char c)
 /* Letters and digits, and the punctuation in `more`. */
 static bool compshare__bytes_word(const char *s, size_t len, const char *more)
 {
-    size_t i, k;
-    for (i = 0; i < len; i++) {
-        char c = compshare__bytes_lower(s[i]);
-        if ((c >= 'a' && c <= 'z') || compshare__bytes_digit(c)) continue;
-        for (k = 0; more[k] != '\0' && more[k] != c; k++) {}
-        if (more[k] == '\0') return false;
+    for (; len > 0; len--, s++) {
+        if (compshare__bytes_letter(*s) || compshare__bytes_digit(*s)) continue;
+        if (!compshare__bytes_among(*s, more)) return false;
     }
     return true;
 }
@@ -1056,15 +1097,17 @@ static bool compshare__bytes_word(const char *s, size_t len, const char *more)
    marks and overrides that change the direction of what follows. */
 static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
 {
-    uint32_t code;
-    if (len == 1) return c[0] < 0x20 || c[0] == 0x7F;
-    if (len == 2) {
-        code = ((uint32_t)(c[0] & 0x1F) << 6) | (c[1] & 0x3F);
-        return code < 0xA0 || code == 0x61C;
-    }
-    if (len != 3) return false;
-    code = ((uint32_t)(c[0] & 0x0F) << 12) | ((uint32_t)(c[1] & 0x3F) << 6) | (c[2] & 0x3F);
-    return code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+    uint32_t code = len == 1 ? c[0] : c[0] & (0x7Fu >> len);
+    size_t i;
+    for (i = 1; i < len; i++) code = code << 6 | (c[i] & 0x3F);
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || code == 0x200E || code == 0x200F
+        || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Length of a UTF-8 character, by its first byte. */
+static size_t compshare__bytes_utf8(unsigned char first)
+{
+    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
 /* The first that is given: "" counts as not given. */
@@ -1149,12 +1192,14 @@ static compshare_param compshare__param(const char *key, const char *text, int64
     return p;
 }
 
-static compshare_view compshare__param_value(const compshare_param *p, char scratch[24])
+/* What is signed and sent, in order: a name, its value, the next name, ... */
+static compshare_view compshare__params_part(const compshare__params *set, size_t part, char scratch[24])
 {
+    const compshare_param *p = compshare__params_at(set, part / 2);
     compshare_view v;
-    if (p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
-    v.ptr = p->text;
-    v.len = strlen(p->text);
+    if (part % 2 != 0 && p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
+    v.ptr = part % 2 != 0 ? p->text : p->key;
+    v.len = strlen(v.ptr);
     return v;
 }
 
@@ -1162,38 +1207,33 @@ static compshare_view compshare__param_value(const compshare_param *p, char scra
    be re-split by whoever can change what is sent. */
 static bool compshare__param_is_identifier(const char *key)
 {
-    static const char *const names[] = { "Action", "Region", "Zone", "ProjectId", "UHostId", "UHostIds" };
-    size_t i;
-    for (i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (compshare__bytes_equal(key, names[i])) return true;
-    return strlen(key) > 9 && memcmp(key, "UHostIds.", 9) == 0;
+    return compshare__bytes_listed(key, "Action\0Region\0Zone\0ProjectId\0UHostId\0UHostIds\0")
+        || (compshare__bytes_begins(key, "UHostIds.") && key[9] != '\0');
 }
 
 /* -?digits with an optional fraction that does not end in 0. */
 static bool compshare__param_is_decimal(const char *s)
 {
-    size_t whole = 0, fraction = 0;
+    static const char digits[] = "0123456789";
+    size_t whole, fraction;
     bool negative = *s == '-';
     if (negative) s++;
-    if (s[0] == '0' && (compshare__bytes_digit(s[1]) || (negative && s[1] == '\0'))) return false;
-    while (compshare__bytes_digit(s[whole])) whole++;
+    whole = compshare__bytes_span(s, digits, true);
+    if (whole == 0 || (s[0] == '0' && (whole > 1 || (negative && s[1] == '\0')))) return false;
     s += whole;
-    if (whole == 0 || *s == '\0') return whole > 0;
+    if (*s == '\0') return true;
     if (*s++ != '.') return false;
-    while (compshare__bytes_digit(s[fraction])) fraction++;
+    fraction = compshare__bytes_span(s, digits, true);
     return fraction > 0 && s[fraction] == '\0' && s[fraction - 1] != '0';
 }
 
 /* NULL, or why the caller may not send this. */
 static const char *compshare__param_refusal(const compshare_param *p)
 {
-    static const char *const reserved[] = { "Action", "PublicKey", "Signature", "SecurityToken" };
-    size_t i;
     if (p->key == NULL || p->key[0] == '\0') return "its name is empty";
     if (p->kind > COMPSHARE__DECIMAL) return "it was not made by compshare_text, _int, _bool or _decimal";
     if (p->kind != COMPSHARE__INT && p->text == NULL) return "its value is NULL";
-    for (i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        if (compshare__bytes_equal(p->key, reserved[i])) return "the client itself adds it";
+    if (compshare__bytes_listed(p->key, "Action\0PublicKey\0Signature\0SecurityToken\0")) return "the client itself adds it";
     if (p->kind == COMPSHARE__DECIMAL && !compshare__param_is_decimal(p->text))
         return "a decimal is digits, a point and digits that do not end in 0; no exponent";
     if (p->kind != COMPSHARE__INT && compshare__param_is_identifier(p->key)
@@ -1202,24 +1242,15 @@ static const char *compshare__param_refusal(const compshare_param *p)
     return NULL;
 }
 
-static bool compshare__params_refuse(compshare__text *why, const char *key, size_t index, const char *reason)
-{
-    if (key != NULL && key[0] != '\0') compshare__text_form(why, "parameter %s: %s", key, reason);
-    else compshare__text_form(why, "parameter %l: %s", (int64_t)index, reason);
-    return false;
-}
-
-/* Insertion sort: few parameters, mostly in order, no recursion. */
-static bool compshare__params_insert(compshare__params *set, size_t index, const compshare_param *p, compshare__text *why)
+/* Insertion sort: few parameters, mostly in order, no recursion. False: the name is
+   there already. */
+static bool compshare__params_insert(compshare__params *set, size_t index, const compshare_param *p)
 {
     size_t at = set->count;
-    while (at > 0) {
-        int order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key);
-        if (order == 0) return compshare__params_refuse(why, p->key, 0, "it is given twice");
-        if (order < 0) break;
-        set->sorted[at] = set->sorted[at - 1];
-        at--;
-    }
+    int order = 1;
+    while (at > 0 && (order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key)) > 0) at--;
+    if (order == 0) return false;
+    memmove(set->sorted + at + 1, set->sorted + at, (set->count - at) * sizeof set->sorted[0]);
     set->sorted[at] = (uint16_t)index;
     set->count++;
     return true;
@@ -1240,28 +1271,27 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
         return false;
     }
     for (i = 0; i < count; i++) {
-        const char *reason = compshare__param_refusal(&params[i]);
-        if (reason != NULL) return compshare__params_refuse(why, params[i].key, i, reason);
-        if (!compshare__params_insert(set, i, &params[i], why)) return false;
+        const char *key = params[i].key, *reason = compshare__param_refusal(&params[i]);
+        if (reason == NULL && !compshare__params_insert(set, i, &params[i])) reason = "it is given twice";
+        if (reason == NULL) continue;
+        if (key != NULL && key[0] != '\0') compshare__text_form(why, "parameter %s: %s", key, reason);
+        else compshare__text_form(why, "parameter %l: %s", (int64_t)i, reason);
+        return false;
     }
     return true;
 }
 
-/* Adds one of the client's own parameters. */
-static void compshare__params_own(compshare__params *set, size_t which, const char *key, const char *value)
+/* Adds one of the client's own parameters, unless it has no value or the caller gave
+   one of that name. */
+static void compshare__params_own(compshare__params *set, size_t which, const char *value)
 {
-    char unused[1];
-    compshare__text nowhere = compshare__text_into(unused, sizeof unused);
-    set->own[which] = compshare__param(key, value, 0, COMPSHARE__TEXT);
-    (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, &set->own[which], &nowhere);
-}
-
-static bool compshare__params_has(const compshare__params *set, const char *key)
-{
-    size_t i;
-    for (i = 0; i < set->count; i++)
-        if (compshare__bytes_equal(compshare__params_at(set, i)->key, key)) return true;
-    return false;
+    static const char *const keys[COMPSHARE__OWN] = {
+        "Action", "PublicKey", "SecurityToken", "Region", "Zone", "ProjectId", "Signature"
+    };
+    compshare_param *p = &set->own[which];
+    if (value == NULL) return;
+    *p = compshare__param(keys[which], value, 0, COMPSHARE__TEXT);
+    (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, p);
 }
 
 /* >> sign
@@ -1277,11 +1307,9 @@ static void compshare__sign(compshare__params *set, const char *private_key)
     char scratch[24];
     size_t i;
     br_sha1_init(&sha1);
-    for (i = 0; i < set->count; i++) {
-        const compshare_param *p = compshare__params_at(set, i);
-        compshare_view value = compshare__param_value(p, scratch);
-        br_sha1_update(&sha1, p->key, strlen(p->key));
-        br_sha1_update(&sha1, value.ptr, value.len);
+    for (i = 0; i < 2 * set->count; i++) {
+        compshare_view part = compshare__params_part(set, i, scratch);
+        br_sha1_update(&sha1, part.ptr, part.len);
     }
     br_sha1_update(&sha1, private_key, strlen(private_key));
     br_sha1_out(&sha1, hash);
@@ -1292,7 +1320,7 @@ static void compshare__sign(compshare__params *set, const char *private_key)
     set->signature[40] = '\0';
     compshare__bytes_wipe(&sha1, sizeof sha1);
     compshare__bytes_wipe(hash, sizeof hash);
-    compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, "Signature", set->signature);
+    compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, set->signature);
 }
 
 /* >> encode
@@ -1320,22 +1348,18 @@ static size_t compshare__encode_byte(unsigned char c, char out[3])
 static size_t compshare__encode_length(const compshare__params *set)
 {
     char scratch[24], out[3];
-    size_t i, k, total = 0;
-    for (i = 0; i < set->count; i++) {
-        const compshare_param *p = compshare__params_at(set, i);
-        const char *key = p->key;
-        compshare_view value = compshare__param_value(p, scratch);
-        for (k = 0; key[k] != '\0'; k++) total += compshare__encode_byte((unsigned char)key[k], out);
-        for (k = 0; k < value.len; k++) total += compshare__encode_byte((unsigned char)value.ptr[k], out);
-        total += i == 0 ? 1 : 2;    /* '=' and '&' */
+    size_t part, i, total = 0;
+    for (part = 0; part < 2 * set->count; part++) {
+        compshare_view v = compshare__params_part(set, part, scratch);
+        if (part > 0) total++;      /* '=' or '&' */
+        for (i = 0; i < v.len; i++) total += compshare__encode_byte((unsigned char)v.ptr[i], out);
     }
     return total;
 }
 
-/* Where the generated body stands: parameter, its name or its value, byte. */
+/* Where the generated body stands: which name or value, and which byte of it. */
 typedef struct compshare__encoder {
-    size_t param, byte;
-    bool in_value;
+    size_t part, byte;
 } compshare__encoder;
 
 /* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or
@@ -1343,19 +1367,14 @@ typedef struct compshare__encoder {
 static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set, unsigned char *dst, size_t cap)
 {
     size_t n = 0;
-    while (e->param < set->count && cap - n >= 3) {
-        const compshare_param *p = compshare__params_at(set, e->param);
+    while (e->part < 2 * set->count && cap - n >= 3) {
         char scratch[24];
-        compshare_view part;
-        if (e->in_value) part = compshare__param_value(p, scratch);
-        else { part.ptr = p->key; part.len = strlen(p->key); }
+        compshare_view part = compshare__params_part(set, e->part, scratch);
         while (e->byte < part.len && cap - n >= 3)
             n += compshare__encode_byte((unsigned char)part.ptr[e->byte++], (char *)dst + n);
         if (e->byte < part.len || cap == n) break;
         e->byte = 0;
-        if (!e->in_value) dst[n++] = '=';
-        else if (++e->param < set->count) dst[n++] = '&';
-        e->in_value = !e->in_value;
+        if (++e->part < 2 * set->count) dst[n++] = e->part % 2 != 0 ? '=' : '&';
     }
     return n;
 }
@@ -1433,12 +1452,13 @@ typedef char compshare__assert_head[COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + 
    line that does not end in CRLF, two ways to find the end of the body are
    errors, because the reply to a signed request decides what a person believes. */
 
+/* First the states of a head, then those around a chunk, then those of a body. */
 enum {
     COMPSHARE__HTTP_VERSION, COMPSHARE__HTTP_CODE, COMPSHARE__HTTP_REASON, COMPSHARE__HTTP_LINE_LF,
     COMPSHARE__HTTP_LINE, COMPSHARE__HTTP_NAME, COMPSHARE__HTTP_VALUE, COMPSHARE__HTTP_HEAD_LF,
-    COMPSHARE__HTTP_FIXED, COMPSHARE__HTTP_TO_CLOSE,
     COMPSHARE__HTTP_SIZE, COMPSHARE__HTTP_SIZE_SPACE, COMPSHARE__HTTP_EXT, COMPSHARE__HTTP_SIZE_LF,
-    COMPSHARE__HTTP_CHUNK, COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,
+    COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,
+    COMPSHARE__HTTP_FIXED, COMPSHARE__HTTP_TO_CLOSE, COMPSHARE__HTTP_CHUNK,
     COMPSHARE__HTTP_DONE, COMPSHARE__HTTP_FAILED
 };
 
@@ -1461,12 +1481,12 @@ typedef struct compshare__http {
     int64_t date;               /* Date, 0 if absent or unreadable */
     int64_t retry_after_s;      /* Retry-After in seconds, -1 if absent */
     int64_t retry_after_date;   /* Retry-After as a date, 0 if absent */
-    char content_type[64];      /* media type in lower case, without parameters */
-    char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
     bool pending;               /* a header line is complete but may be folded */
     bool value_overflow;
     size_t name_len, value_len;
     char name[32], value[160];
+    char content_type[64];      /* media type in lower case, without parameters */
+    char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
 } compshare__http;
 
 static void compshare__http_init(compshare__http *h, bool tunnel)
@@ -1484,7 +1504,7 @@ static void compshare__http_fail(compshare__http *h, const char *reason)
 
 /* ---- Date: the three forms of RFC 9110 5.6.7 ---- */
 
-static int64_t compshare__http_month(const char *name)
+static int compshare__http_month(const char *name)
 {
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int i;
@@ -1495,7 +1515,7 @@ static int64_t compshare__http_month(const char *name)
 
 /* Reads v by a form: 0 year, 1 month's name, 2 day, 3 hour, 4 minute, 5 second,
    _ a day's first digit or a space, ? a letter; anything else stands for itself. */
-static bool compshare__http_date_form(compshare_view v, const char *form, int64_t field[6])
+static bool compshare__http_date_form(compshare_view v, const char *form, int field[6])
 {
     size_t i;
     if (v.len != strlen(form)) return false;
@@ -1507,7 +1527,7 @@ static bool compshare__http_date_form(compshare_view v, const char *form, int64_
         } else if (compshare__bytes_digit(f)) {
             if (!compshare__bytes_digit(c)) return false;
             field[f - '0'] = field[f - '0'] * 10 + (c - '0');
-        } else if (f == '?' ? compshare__bytes_digit(c) || !compshare__bytes_word(&c, 1, "") : f != c) {
+        } else if (f == '?' ? !compshare__bytes_letter(c) : f != c) {
             return false;
         }
     }
@@ -1517,43 +1537,52 @@ static bool compshare__http_date_form(compshare_view v, const char *form, int64_
 /* Seconds since 1970 UTC, or 0. A two-digit year from 70 on is 19xx. */
 static int64_t compshare__http_date(compshare_view v)
 {
-    int64_t f[6] = { 0, 0, 0, 0, 0, 0 }, days = -1, i;
+    const char *form = "??? 111 _2 33:44:55 0000";
+    int f[6] = { 0, 0, 0, 0, 0, 0 }, days = -1, i;
     size_t comma = 0;
     while (comma < v.len && v.ptr[comma] != ',') comma++;
+    if (comma == 3) form = "???, 22 111 0000 33:44:55 GMT";
     if (comma >= 6 && comma <= 9) {     /* a whole weekday's name: RFC 850 */
+        form = ", 22-111-00 33:44:55 GMT";
         v.ptr += comma;
         v.len -= comma;
-        if (!compshare__http_date_form(v, ", 22-111-00 33:44:55 GMT", f)) return 0;
-        f[0] += f[0] < 70 ? 2000 : 1900;
-    } else if (!compshare__http_date_form(v, comma == 3 ? "???, 22 111 0000 33:44:55 GMT" : "??? 111 _2 33:44:55 0000", f)) {
-        return 0;
     }
+    if (!compshare__http_date_form(v, form, f)) return 0;
+    if (*form == ',') f[0] += f[0] < 70 ? 2000 : 1900;
     if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1]) || f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
     for (i = 1970; i < f[0]; i++) days += compshare__bytes_days(i, 0);
     for (i = 1; i < f[1]; i++) days += compshare__bytes_days(f[0], i);
-    return (((days + f[2]) * 24 + f[3]) * 60 + f[4]) * 60 + f[5];
+    return (int64_t)(days + f[2]) * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
 }
 
-/* ---- header fields ---- */
+/* ---- header fields: each function returns NULL, or why the reply is malformed ---- */
 
-static bool compshare__http_name_is(const compshare__http *h, const char *name)
+static bool compshare__http_is_blank(int c)
 {
-    return strlen(name) == h->name_len && memcmp(h->name, name, h->name_len) == 0;
+    return c == ' ' || c == '\t';
 }
 
-/* Takes the next comma-separated element of a list off v, without its OWS. */
-static compshare_view compshare__http_element(compshare_view *v)
+static compshare_view compshare__http_trim(const char *ptr, size_t len)
 {
-    compshare_view e;
-    size_t i = 0;
-    while (i < v->len && v->ptr[i] != ',') i++;
-    e.ptr = v->ptr;
-    e.len = i;
-    v->ptr += i < v->len ? i + 1 : i;
-    v->len -= i < v->len ? i + 1 : i;
-    while (e.len > 0 && (*e.ptr == ' ' || *e.ptr == '\t')) { e.ptr++; e.len--; }
-    while (e.len > 0 && (e.ptr[e.len - 1] == ' ' || e.ptr[e.len - 1] == '\t')) e.len--;
-    return e;
+    compshare_view v;
+    while (len > 0 && compshare__http_is_blank(ptr[len - 1])) len--;
+    while (len > 0 && compshare__http_is_blank(*ptr)) { ptr++; len--; }
+    v.ptr = ptr;
+    v.len = len;
+    return v;
+}
+
+/* Takes the next element of a comma-separated list off v. True: another follows. */
+static bool compshare__http_element(compshare_view *v, compshare_view *element)
+{
+    size_t len = 0;
+    bool more;
+    while (len < v->len && v->ptr[len] != ',') len++;
+    more = len < v->len;
+    *element = compshare__http_trim(v->ptr, len);
+    v->ptr += len + more;
+    v->len -= len + more;
+    return more;
 }
 
 static bool compshare__http_is(compshare_view v, const char *lower)
@@ -1567,47 +1596,73 @@ static bool compshare__http_is(compshare_view v, const char *lower)
 
 /* RFC 9110 8.6: digits only. A list of equal lengths counts as one, RFC 9112
    6.3(5); any two that differ are fatal, on one line or on two. */
-static void compshare__http_content_length(compshare__http *h, compshare_view v)
+static const char *compshare__http_content_length(compshare__http *h, compshare_view v)
 {
     bool more;
     do {
         compshare_view e;
-        uint64_t length = 0;
-        size_t i, before = v.len;
-        e = compshare__http_element(&v);
-        more = before > 0 && v.ptr[-1] == ',';
-        for (i = 0; i < e.len; i++) {
-            unsigned digit = (unsigned char)e.ptr[i] - (unsigned)'0';
-            if (digit > 9 || length > (UINT64_MAX - digit) / 10) {
-                compshare__http_fail(h, "Content-Length is not a decimal number of at most 64 bits");
-                return;
-            }
-            length = length * 10 + digit;
-        }
-        if (e.len == 0) {
-            compshare__http_fail(h, "Content-Length is empty");
-            return;
-        }
-        if (h->has_length && h->length != length) {
-            compshare__http_fail(h, "two Content-Length values differ");
-            return;
-        }
+        uint64_t length;
+        more = compshare__http_element(&v, &e);
+        if (e.len == 0) return "Content-Length is empty";
+        if (!compshare__bytes_number(e, UINT64_MAX, &length)) return "Content-Length is not a decimal number of at most 64 bits";
+        if (h->has_length && h->length != length) return "two Content-Length values differ";
         h->has_length = true;
         h->length = length;
     } while (more);
+    return NULL;
 }
 
-static void compshare__http_connection(compshare__http *h, compshare_view v)
+static const char *compshare__http_transfer_encoding(compshare__http *h, compshare_view v)
 {
-    while (v.len > 0) {
-        compshare_view e = compshare__http_element(&v);
+    if (h->has_coding || !compshare__http_is(v, "chunked")) return "Transfer-Encoding is not exactly \"chunked\"";
+    h->has_coding = true;
+    return NULL;
+}
+
+static const char *compshare__http_connection(compshare__http *h, compshare_view v)
+{
+    bool more;
+    do {
+        compshare_view e;
+        more = compshare__http_element(&v, &e);
         if (compshare__http_is(e, "close")) h->saw_close = true;
         if (compshare__http_is(e, "keep-alive")) h->saw_keep_alive = true;
-    }
+    } while (more);
     if (h->value_overflow) h->saw_close = true;
+    return NULL;
 }
 
-static void compshare__http_retry_after(compshare__http *h, compshare_view v)
+static const char *compshare__http_content_encoding(compshare__http *h, compshare_view v)
+{
+    h->encoded = h->encoded || !compshare__http_is(v, "identity");
+    return NULL;
+}
+
+/* Printable ASCII, as far as it fits. */
+static void compshare__http_keep(char dst[64], const char *src, size_t len)
+{
+    size_t i;
+    for (i = 0; i < len && i < 63; i++) dst[i] = src[i] > 0x20 && src[i] < 0x7F ? src[i] : '?';
+    dst[i] = '\0';
+}
+
+static const char *compshare__http_content_type(compshare__http *h, compshare_view v)
+{
+    size_t len = 0;
+    char *c;
+    while (len < v.len && v.ptr[len] != ';' && !compshare__http_is_blank(v.ptr[len])) len++;
+    compshare__http_keep(h->content_type, v.ptr, len);
+    for (c = h->content_type; *c != '\0'; c++) *c = compshare__bytes_lower(*c);
+    return NULL;
+}
+
+static const char *compshare__http_date_field(compshare__http *h, compshare_view v)
+{
+    h->date = compshare__http_date(v);
+    return NULL;
+}
+
+static const char *compshare__http_retry_after(compshare__http *h, compshare_view v)
 {
     int64_t seconds = 0;
     size_t i;
@@ -1615,100 +1670,102 @@ static void compshare__http_retry_after(compshare__http *h, compshare_view v)
         if (seconds < INT32_MAX) seconds = seconds * 10 + (v.ptr[i] - '0');
     if (i == v.len && i > 0) h->retry_after_s = seconds < INT32_MAX ? seconds : INT32_MAX;
     else h->retry_after_date = compshare__http_date(v);
+    return NULL;
 }
 
-static void compshare__http_content_type(compshare__http *h, compshare_view v)
+static const char *compshare__http_request_id(compshare__http *h, compshare_view v)
 {
-    size_t i;
-    for (i = 0; i < v.len && i + 1 < sizeof h->content_type && v.ptr[i] != ';' && v.ptr[i] != ' ' && v.ptr[i] != '\t'; i++)
-        h->content_type[i] = v.ptr[i] > 0x20 && v.ptr[i] < 0x7F ? compshare__bytes_lower(v.ptr[i]) : '?';
-    h->content_type[i] = '\0';
-}
-
-static void compshare__http_request_id(compshare__http *h, compshare_view v)
-{
-    size_t i;
-    for (i = 0; i < v.len && i + 1 < sizeof h->request_id; i++)
-        h->request_id[i] = v.ptr[i] > 0x20 && v.ptr[i] < 0x7F ? v.ptr[i] : '?';
-    h->request_id[i] = '\0';
+    compshare__http_keep(h->request_id, v.ptr, v.len);
+    return NULL;
 }
 
 /* A header line is complete. Trailer fields are checked for form and dropped:
    RFC 9110 6.5.1 forbids merging them. */
-static void compshare__http_field(compshare__http *h)
+static const char *compshare__http_field(compshare__http *h)
 {
-    compshare_view v;
-    bool framing;
+    static const struct {
+        const char *name;
+        const char *(*take)(compshare__http *h, compshare_view v);
+    } fields[] = {
+        { "content-length", compshare__http_content_length },           /* these two say where the body ends */
+        { "transfer-encoding", compshare__http_transfer_encoding },
+        { "connection", compshare__http_connection },
+        { "content-encoding", compshare__http_content_encoding },
+        { "content-type", compshare__http_content_type },
+        { "date", compshare__http_date_field },
+        { "retry-after", compshare__http_retry_after },
+        { "x-ucloud-request-uuid", compshare__http_request_id }
+    };
+    compshare_view name;
+    size_t i;
     h->pending = false;
-    if (h->trailer) return;
-    while (h->value_len > 0 && (h->value[h->value_len - 1] == ' ' || h->value[h->value_len - 1] == '\t')) h->value_len--;
-    v.ptr = h->value;
-    v.len = h->value_len;
-    framing = compshare__http_name_is(h, "content-length") || compshare__http_name_is(h, "transfer-encoding");
-    if (framing && h->value_overflow) compshare__http_fail(h, "a Content-Length or Transfer-Encoding header is too long");
-    else if (compshare__http_name_is(h, "content-length")) compshare__http_content_length(h, v);
-    else if (compshare__http_name_is(h, "transfer-encoding")) {
-        if (h->has_coding || !compshare__http_is(v, "chunked"))
-            compshare__http_fail(h, "Transfer-Encoding is not exactly \"chunked\"");
-        h->has_coding = true;
+    name.ptr = h->name;
+    name.len = h->name_len;
+    for (i = 0; i < sizeof fields / sizeof fields[0] && !h->trailer; i++) {
+        if (!compshare__http_is(name, fields[i].name)) continue;
+        if (h->value_overflow && i < 2) return "a Content-Length or Transfer-Encoding header is too long";
+        return fields[i].take(h, compshare__http_trim(h->value, h->value_len));
     }
-    else if (compshare__http_name_is(h, "connection")) compshare__http_connection(h, v);
-    else if (compshare__http_name_is(h, "content-encoding")) h->encoded = h->encoded || !compshare__http_is(v, "identity");
-    else if (compshare__http_name_is(h, "content-type")) compshare__http_content_type(h, v);
-    else if (compshare__http_name_is(h, "date")) h->date = compshare__http_date(v);
-    else if (compshare__http_name_is(h, "retry-after")) compshare__http_retry_after(h, v);
-    else if (compshare__http_name_is(h, "x-ucloud-request-uuid")) compshare__http_request_id(h, v);
+    return NULL;
 }
 
 /* The head is complete: how does the body end? RFC 9112 6.3. */
-static void compshare__http_framing(compshare__http *h)
+static const char *compshare__http_framing(compshare__http *h)
 {
-    if (h->trailer) {
-        h->state = COMPSHARE__HTTP_DONE;
-        return;
+    if (h->status == 101) {
+        h->status = 0;
+        return "101 Switching Protocols was not asked for";
     }
     if (h->status < 200) {
         unsigned interim = h->interim + 1;
-        if (h->status == 101) { h->status = 0; compshare__http_fail(h, "101 Switching Protocols was not asked for"); return; }
         compshare__http_init(h, h->tunnel);
         h->interim = interim;
-        if (interim > COMPSHARE__HTTP_INTERIM_MAX) compshare__http_fail(h, "too many 1xx responses");
-        return;
+        return interim > COMPSHARE__HTTP_INTERIM_MAX ? "too many 1xx responses" : NULL;
     }
     h->keep_alive = !h->saw_close && (h->minor >= 1 || h->saw_keep_alive);
-    if (h->tunnel || h->status == 204 || h->status == 304) h->state = COMPSHARE__HTTP_DONE;
-    else if (h->has_coding && h->has_length) compshare__http_fail(h, "both Transfer-Encoding and Content-Length are present");
-    else if (h->has_coding && h->minor == 0) compshare__http_fail(h, "Transfer-Encoding in an HTTP/1.0 response");
-    else if (h->has_coding) { h->chunked = true; h->digits = 0; h->length = 0; h->state = COMPSHARE__HTTP_SIZE; }
-    else if (h->has_length) h->state = h->length > 0 ? COMPSHARE__HTTP_FIXED : COMPSHARE__HTTP_DONE;
-    else { h->keep_alive = false; h->state = COMPSHARE__HTTP_TO_CLOSE; }
+    h->chunked = h->has_coding;
+    h->digits = 0;
+    h->state = COMPSHARE__HTTP_DONE;
+    if (h->tunnel || h->status == 204 || h->status == 304) return NULL;
+    if (h->chunked && h->has_length) return "both Transfer-Encoding and Content-Length are present";
+    if (h->chunked && h->minor == 0) return "Transfer-Encoding in an HTTP/1.0 response";
+    if (h->chunked) h->state = COMPSHARE__HTTP_SIZE;
+    else if (h->length > 0) h->state = COMPSHARE__HTTP_FIXED;
+    else if (!h->has_length) {
+        h->keep_alive = false;
+        h->state = COMPSHARE__HTTP_TO_CLOSE;
+    }
+    return NULL;
 }
 
-/* ---- one byte of a head ---- */
+/* ---- one byte of a head: NULL, or why it is malformed ---- */
 
-static void compshare__http_version_byte(compshare__http *h, unsigned char c)
+static const char *compshare__http_version_byte(compshare__http *h, unsigned char c)
 {
     static const char form[] = "HTTP/1.# ";
     if (h->digits == 7 && compshare__bytes_digit(c)) h->minor = c - '0';
-    else if (h->digits == 7 || c != (unsigned char)form[h->digits]) {
-        compshare__http_fail(h, "the reply does not begin with an HTTP/1 status line");
-        return;
-    }
+    else if (h->digits == 7 || c != (unsigned char)form[h->digits]) return "the reply does not begin with an HTTP/1 status line";
     if (++h->digits == 9) { h->digits = 0; h->state = COMPSHARE__HTTP_CODE; }
+    return NULL;
 }
 
-static void compshare__http_code_byte(compshare__http *h, unsigned char c)
+static const char *compshare__http_code_byte(compshare__http *h, unsigned char c)
 {
     if (h->digits < 3 && compshare__bytes_digit(c)) {
         h->length = h->length * 10 + (uint64_t)(c - '0');
         h->digits++;
-        return;
+        return NULL;
     }
-    if (h->digits == 3 && h->length >= 100 && h->length < 600 && (c == ' ' || c == '\r')) {
-        h->state = c == ' ' ? COMPSHARE__HTTP_REASON : COMPSHARE__HTTP_LINE_LF;
-        return;
-    }
-    compshare__http_fail(h, "the status code is not three digits from 100 to 599");
+    if (h->digits != 3 || h->length < 100 || h->length >= 600 || (c != ' ' && c != '\r'))
+        return "the status code is not three digits from 100 to 599";
+    h->state = c == ' ' ? COMPSHARE__HTTP_REASON : COMPSHARE__HTTP_LINE_LF;
+    return NULL;
+}
+
+static const char *compshare__http_reason_byte(compshare__http *h, unsigned char c)
+{
+    if (c == '\r') h->state = COMPSHARE__HTTP_LINE_LF;
+    return c == '\n' || c == '\0' ? "the status line holds a bare LF or a NUL" : NULL;
 }
 
 static bool compshare__http_is_tchar(unsigned char c)
@@ -1717,130 +1774,117 @@ static bool compshare__http_is_tchar(unsigned char c)
     return compshare__bytes_word(&plain, 1, "!#$%&'*+-.^_`|~");
 }
 
-/* First byte of a line: the end of the head, a folded value, or a new field. */
-static void compshare__http_line_byte(compshare__http *h, unsigned char c)
-{
-    if (h->pending && (c == ' ' || c == '\t')) {    /* obs-fold becomes a space, RFC 9112 5.2 */
-        h->state = COMPSHARE__HTTP_VALUE;
-        if (h->value_len > 0 && h->value_len < sizeof h->value) h->value[h->value_len++] = ' ';
-        return;
-    }
-    if (h->pending) compshare__http_field(h);
-    if (h->state == COMPSHARE__HTTP_FAILED) return;
-    if (c == '\r') { h->state = COMPSHARE__HTTP_HEAD_LF; return; }
-    if (!compshare__http_is_tchar(c)) { compshare__http_fail(h, "a header line does not begin with a name"); return; }
-    h->name_len = 1;
-    h->value_len = 0;
-    h->value_overflow = false;
-    h->name[0] = compshare__bytes_lower((char)c);
-    h->state = COMPSHARE__HTTP_NAME;
-}
-
-static void compshare__http_name_byte(compshare__http *h, unsigned char c)
+static const char *compshare__http_name_byte(compshare__http *h, unsigned char c)
 {
     if (c == ':') h->state = COMPSHARE__HTTP_VALUE;
-    else if (!compshare__http_is_tchar(c))
-        compshare__http_fail(h, "a header name holds a character that is not allowed, or has no colon");
+    else if (!compshare__http_is_tchar(c)) return "a header name holds a character that is not allowed, or has no colon";
     else if (h->name_len < sizeof h->name) h->name[h->name_len++] = compshare__bytes_lower((char)c);
     else h->name[0] = '\0';         /* longer than any name that matters: match none */
+    return NULL;
 }
 
-static void compshare__http_value_byte(compshare__http *h, unsigned char c)
+/* First byte of a line: the end of the head, a folded value, or a new field. */
+static const char *compshare__http_line_byte(compshare__http *h, unsigned char c)
 {
-    if (c == '\r') { h->pending = true; h->state = COMPSHARE__HTTP_LINE_LF; return; }
-    if (c == '\n' || c == '\0') { compshare__http_fail(h, "a header line holds a bare LF or a NUL"); return; }
-    if (h->value_len == 0 && (c == ' ' || c == '\t')) return;
-    if (h->value_len < sizeof h->value) h->value[h->value_len++] = (char)c;
-    else if (c != ' ' && c != '\t') h->value_overflow = true;
-}
-
-static void compshare__http_reason_byte(compshare__http *h, unsigned char c)
-{
-    if (c == '\r') h->state = COMPSHARE__HTTP_LINE_LF;
-    else if (c == '\n' || c == '\0') compshare__http_fail(h, "the status line holds a bare LF or a NUL");
-}
-
-static void compshare__http_head_byte(compshare__http *h, unsigned char c)
-{
-    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) {
-        compshare__http_fail(h, "the head or trailer is longer than 32,768 bytes");
-        return;
+    const char *reason = NULL;
+    if (h->pending && compshare__http_is_blank(c)) {    /* obs-fold becomes a space, RFC 9112 5.2 */
+        h->state = COMPSHARE__HTTP_VALUE;
+        if (h->value_len > 0 && h->value_len < sizeof h->value) h->value[h->value_len++] = ' ';
+        return NULL;
     }
-    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) {
-        compshare__http_fail(h, "a line of the head is longer than 8,192 bytes");
-        return;
-    }
+    if (h->pending) reason = compshare__http_field(h);
+    if (reason != NULL) return reason;
+    if (c == '\r') { h->state = COMPSHARE__HTTP_HEAD_LF; return NULL; }
+    if (!compshare__http_is_tchar(c)) return "a header line does not begin with a name";
+    h->name_len = h->value_len = 0;
+    h->value_overflow = false;
+    h->state = COMPSHARE__HTTP_NAME;
+    return compshare__http_name_byte(h, c);
+}
+
+static const char *compshare__http_value_byte(compshare__http *h, unsigned char c)
+{
+    bool blank = compshare__http_is_blank(c);
+    if (c == '\n' || c == '\0') return "a header line holds a bare LF or a NUL";
+    if (c == '\r') { h->pending = true; h->state = COMPSHARE__HTTP_LINE_LF; }
+    else if (h->value_len == 0 && blank) return NULL;
+    else if (h->value_len < sizeof h->value) h->value[h->value_len++] = (char)c;
+    else if (!blank) h->value_overflow = true;
+    return NULL;
+}
+
+static const char *compshare__http_head_byte(compshare__http *h, unsigned char c)
+{
+    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) return "the head or trailer is longer than 32,768 bytes";
+    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) return "a line of the head is longer than 8,192 bytes";
     switch (h->state) {
-    case COMPSHARE__HTTP_VERSION: compshare__http_version_byte(h, c); break;
-    case COMPSHARE__HTTP_CODE: compshare__http_code_byte(h, c); break;
-    case COMPSHARE__HTTP_REASON: compshare__http_reason_byte(h, c); break;
-    case COMPSHARE__HTTP_LINE: compshare__http_line_byte(h, c); break;
-    case COMPSHARE__HTTP_NAME: compshare__http_name_byte(h, c); break;
-    case COMPSHARE__HTTP_VALUE: compshare__http_value_byte(h, c); break;
-    default:    /* after a CR */
-        if (c != '\n') { compshare__http_fail(h, "a CR is not followed by LF"); return; }
-        h->line_bytes = 0;
-        if (h->state == COMPSHARE__HTTP_HEAD_LF) { compshare__http_framing(h); return; }
-        if (h->status == 0) {       /* the status line is complete only now */
-            h->status = (int)h->length;
-            h->length = 0;
-        }
-        h->state = COMPSHARE__HTTP_LINE;
+    case COMPSHARE__HTTP_VERSION: return compshare__http_version_byte(h, c);
+    case COMPSHARE__HTTP_CODE: return compshare__http_code_byte(h, c);
+    case COMPSHARE__HTTP_REASON: return compshare__http_reason_byte(h, c);
+    case COMPSHARE__HTTP_LINE: return compshare__http_line_byte(h, c);
+    case COMPSHARE__HTTP_NAME: return compshare__http_name_byte(h, c);
+    case COMPSHARE__HTTP_VALUE: return compshare__http_value_byte(h, c);
+    default: break;             /* after a CR */
     }
+    if (c != '\n') return "a CR is not followed by LF";
+    h->line_bytes = 0;
+    if (h->state == COMPSHARE__HTTP_HEAD_LF && !h->trailer) return compshare__http_framing(h);
+    h->state = h->state == COMPSHARE__HTTP_HEAD_LF ? COMPSHARE__HTTP_DONE : COMPSHARE__HTTP_LINE;
+    if (h->status == 0) {       /* the status line is complete only now */
+        h->status = (int)h->length;
+        h->length = 0;
+    }
+    return NULL;
 }
 
-/* ---- one byte around a chunk, RFC 9112 7.1 ---- */
+/* ---- one byte around a chunk, RFC 9112 7.1: NULL, or why it is malformed ---- */
 
-static void compshare__http_size_byte(compshare__http *h, unsigned char c)
+static const char *compshare__http_ext_byte(compshare__http *h, unsigned char c)
+{
+    if (c == '\r') { h->state = COMPSHARE__HTTP_SIZE_LF; return NULL; }
+    if ((c < 0x20 && c != '\t') || c == 0x7F) return "a chunk extension holds a control character";
+    return ++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX ? "chunk extensions are longer than 4,096 bytes" : NULL;
+}
+
+static const char *compshare__http_size_byte(compshare__http *h, unsigned char c)
 {
     int digit = compshare__bytes_hex(c);
-    if (h->state == COMPSHARE__HTTP_SIZE && digit >= 0) {
-        if (h->length >> 60) { compshare__http_fail(h, "a chunk size has more than 64 bits"); return; }
+    bool in_size = h->state == COMPSHARE__HTTP_SIZE;
+    if (in_size && digit >= 0) {
+        if (h->length >> 60) return "a chunk size has more than 64 bits";
         h->length = (h->length << 4) | (uint64_t)digit;
-        h->digits++;
-        if (h->digits > 64) compshare__http_fail(h, "a chunk size has more than 64 digits");
-        return;
+        return ++h->digits > 64 ? "a chunk size has more than 64 digits" : NULL;
     }
-    if (h->digits == 0) compshare__http_fail(h, "a chunk size is missing");
-    else if (c == ';') h->state = COMPSHARE__HTTP_EXT;
-    else if (c == '\r' && h->state == COMPSHARE__HTTP_SIZE) h->state = COMPSHARE__HTTP_SIZE_LF;
-    else if (c == ' ' || c == '\t') {
-        h->state = COMPSHARE__HTTP_SIZE_SPACE;
-        if (++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX) compshare__http_fail(h, "chunk extensions are longer than 4,096 bytes");
-    }
-    else compshare__http_fail(h, "a chunk size is not a hexadecimal number");
+    if (h->digits == 0) return "a chunk size is missing";
+    if (c == ';') { h->state = COMPSHARE__HTTP_EXT; return NULL; }
+    if (compshare__http_is_blank(c)) h->state = COMPSHARE__HTTP_SIZE_SPACE;
+    else if (c != '\r' || !in_size) return "a chunk size is not a hexadecimal number";
+    return compshare__http_ext_byte(h, c);      /* the blank counts as part of the extensions */
 }
 
-static void compshare__http_ext_byte(compshare__http *h, unsigned char c)
-{
-    if (c == '\r') h->state = COMPSHARE__HTTP_SIZE_LF;
-    else if ((c < 0x20 && c != '\t') || c == 0x7F) compshare__http_fail(h, "a chunk extension holds a control character");
-    else if (++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX) compshare__http_fail(h, "chunk extensions are longer than 4,096 bytes");
-}
-
-static void compshare__http_chunk_byte(compshare__http *h, unsigned char c)
+static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char c)
 {
     switch (h->state) {
     case COMPSHARE__HTTP_SIZE:
-    case COMPSHARE__HTTP_SIZE_SPACE: compshare__http_size_byte(h, c); return;
-    case COMPSHARE__HTTP_EXT: compshare__http_ext_byte(h, c); return;
+    case COMPSHARE__HTTP_SIZE_SPACE: return compshare__http_size_byte(h, c);
+    case COMPSHARE__HTTP_EXT: return compshare__http_ext_byte(h, c);
     case COMPSHARE__HTTP_CHUNK_CR:
-        if (c != '\r') compshare__http_fail(h, "chunk data is longer than its size");
-        else h->state = COMPSHARE__HTTP_CHUNK_LF;
-        return;
-    case COMPSHARE__HTTP_CHUNK_LF:
-        if (c != '\n') { compshare__http_fail(h, "a CR is not followed by LF"); return; }
+        h->state = COMPSHARE__HTTP_CHUNK_LF;
+        return c != '\r' ? "chunk data is longer than its size" : NULL;
+    default: break;             /* after a CR */
+    }
+    if (c != '\n') return "a CR is not followed by LF";
+    if (h->state == COMPSHARE__HTTP_CHUNK_LF) {
         h->digits = 0;
-        h->length = 0;
         h->state = COMPSHARE__HTTP_SIZE;
-        return;
-    default:    /* COMPSHARE__HTTP_SIZE_LF */
-        if (c != '\n') { compshare__http_fail(h, "a CR is not followed by LF"); return; }
-        if (h->length > 0) { h->state = COMPSHARE__HTTP_CHUNK; return; }
+    } else if (h->length > 0) {
+        h->state = COMPSHARE__HTTP_CHUNK;
+    } else {
         h->trailer = true;
-        h->head_bytes = h->line_bytes = 0;
+        h->head_bytes = 0;
         h->state = COMPSHARE__HTTP_LINE;
     }
+    return NULL;
 }
 
 /* ---- the whole ---- */
@@ -1852,24 +1896,23 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
     size_t i = 0, n;
     body->ptr = NULL;
     body->len = 0;
-    while (i < len && h->state < COMPSHARE__HTTP_DONE) {
-        if (h->state != COMPSHARE__HTTP_FIXED && h->state != COMPSHARE__HTTP_TO_CLOSE && h->state != COMPSHARE__HTTP_CHUNK) {
-            if (h->state < COMPSHARE__HTTP_FIXED) compshare__http_head_byte(h, src[i++]);
-            else compshare__http_chunk_byte(h, src[i++]);
-            continue;
-        }
-        n = len - i;
-        if (h->state != COMPSHARE__HTTP_TO_CLOSE) {
-            if (n > h->length) n = (size_t)h->length;
-            h->length -= n;
-            if (h->length == 0) h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
-        }
-        h->received += n;
-        body->ptr = (const char *)src + i;
-        body->len = n;
-        return i + n;
+    while (i < len && h->state < COMPSHARE__HTTP_FIXED) {
+        const char *reason = h->state < COMPSHARE__HTTP_SIZE ? compshare__http_head_byte(h, src[i])
+            : compshare__http_chunk_byte(h, src[i]);
+        i++;
+        if (reason != NULL) compshare__http_fail(h, reason);
     }
-    return i;
+    if (i == len || h->state >= COMPSHARE__HTTP_DONE) return i;
+    n = len - i;
+    if (h->state != COMPSHARE__HTTP_TO_CLOSE) {
+        if (n > h->length) n = (size_t)h->length;
+        h->length -= n;
+        if (h->length == 0) h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
+    }
+    h->received += n;
+    body->ptr = (const char *)src + i;
+    body->len = n;
+    return i + n;
 }
 
 /* The stream ended. orderly: after close_notify, so that nothing was cut off. */
@@ -1883,7 +1926,7 @@ static void compshare__http_end(compshare__http *h, bool orderly)
     compshare__http_fail(h,
         h->state == COMPSHARE__HTTP_TO_CLOSE ? "the connection was cut: no length was given and no close_notify came"
         : h->state == COMPSHARE__HTTP_VERSION && h->digits == 0 ? "the connection was closed without a reply"
-        : h->state < COMPSHARE__HTTP_FIXED && !h->trailer ? "the connection was closed in the middle of the reply's head"
+        : h->state < COMPSHARE__HTTP_SIZE && !h->trailer ? "the connection was closed in the middle of the reply's head"
         : "the connection was closed in the middle of the reply's body");
 }
 
@@ -1895,11 +1938,10 @@ static void compshare__http_end(compshare__http *h, bool orderly)
 
 enum {
     COMPSHARE__JSON_VALUE, COMPSHARE__JSON_FIRST_VALUE, COMPSHARE__JSON_KEY, COMPSHARE__JSON_FIRST_KEY,
-    COMPSHARE__JSON_COLON, COMPSHARE__JSON_AFTER, COMPSHARE__JSON_END,
+    COMPSHARE__JSON_COLON, COMPSHARE__JSON_AFTER, COMPSHARE__JSON_END, COMPSHARE__JSON_FAILED,
     COMPSHARE__JSON_STRING, COMPSHARE__JSON_ESCAPE, COMPSHARE__JSON_HEX, COMPSHARE__JSON_UTF8, COMPSHARE__JSON_LITERAL,
-    COMPSHARE__JSON_MINUS, COMPSHARE__JSON_ZERO, COMPSHARE__JSON_INT, COMPSHARE__JSON_POINT, COMPSHARE__JSON_FRACTION,
-    COMPSHARE__JSON_E, COMPSHARE__JSON_E_SIGN, COMPSHARE__JSON_EXPONENT,
-    COMPSHARE__JSON_FAILED
+    COMPSHARE__JSON_MINUS, COMPSHARE__JSON_POINT, COMPSHARE__JSON_E, COMPSHARE__JSON_E_SIGN,
+    COMPSHARE__JSON_ZERO, COMPSHARE__JSON_INT, COMPSHARE__JSON_FRACTION, COMPSHARE__JSON_EXPONENT   /* a number may end here */
 };
 
 /* What one byte did. */
@@ -1911,7 +1953,7 @@ enum {
 typedef struct compshare__json {
     int state;
     int depth;
-    uint64_t kinds;             /* bit depth-1: that container is an object */
+    uint64_t kinds;             /* of the open containers, the innermost in bit 0: 1 is an object */
     bool is_key;                /* the string being read is a key */
     unsigned left;              /* hex digits or UTF-8 bytes still to come */
     unsigned char low, high;    /* range of the next UTF-8 byte */
@@ -1933,11 +1975,6 @@ static unsigned compshare__json_fail(compshare__json *j, const char *reason)
     return 0;
 }
 
-static bool compshare__json_in_object(const compshare__json *j)
-{
-    return j->depth > 0 && (j->kinds >> (j->depth - 1) & 1) != 0;
-}
-
 static unsigned compshare__json_end_value(compshare__json *j)
 {
     j->state = j->depth > 0 ? COMPSHARE__JSON_AFTER : COMPSHARE__JSON_END;
@@ -1948,16 +1985,16 @@ static unsigned compshare__json_open(compshare__json *j, bool object)
 {
     if (j->depth == COMPSHARE__JSON_DEPTH_MAX) return compshare__json_fail(j, "it is nested deeper than 64 levels");
     j->depth++;
-    if (object) j->kinds |= (uint64_t)1 << (j->depth - 1);
-    else j->kinds &= ~((uint64_t)1 << (j->depth - 1));
+    j->kinds = j->kinds << 1 | object;
     j->state = object ? COMPSHARE__JSON_FIRST_KEY : COMPSHARE__JSON_FIRST_VALUE;
     return COMPSHARE__JSON_BEGIN;
 }
 
 static unsigned compshare__json_close(compshare__json *j, bool object)
 {
-    if (compshare__json_in_object(j) != object) return compshare__json_fail(j, "a bracket does not match");
+    if ((j->kinds & 1) != object) return compshare__json_fail(j, "a bracket does not match");
     j->depth--;
+    j->kinds >>= 1;
     return compshare__json_end_value(j);
 }
 
@@ -1968,9 +2005,12 @@ static unsigned compshare__json_begin(compshare__json *j, unsigned char c)
     case '{': return compshare__json_open(j, true);
     case '[': return compshare__json_open(j, false);
     case '"': j->is_key = false; j->state = COMPSHARE__JSON_STRING; break;
-    case 't': j->literal = "rue"; j->state = COMPSHARE__JSON_LITERAL; break;
-    case 'f': j->literal = "alse"; j->state = COMPSHARE__JSON_LITERAL; break;
-    case 'n': j->literal = "ull"; j->state = COMPSHARE__JSON_LITERAL; break;
+    case 't':
+    case 'f':
+    case 'n':
+        j->literal = c == 't' ? "rue" : c == 'f' ? "alse" : "ull";
+        j->state = COMPSHARE__JSON_LITERAL;
+        break;
     case '-': j->state = COMPSHARE__JSON_MINUS; break;
     case '0': j->state = COMPSHARE__JSON_ZERO; break;
     default:
@@ -1983,16 +2023,10 @@ static unsigned compshare__json_begin(compshare__json *j, unsigned char c)
 /* First byte of a UTF-8 character: RFC 3629 4, without surrogates and overlongs. */
 static unsigned compshare__json_utf8(compshare__json *j, unsigned char c)
 {
-    j->low = 0x80;
-    j->high = 0xBF;
-    if (c >= 0xC2 && c <= 0xDF) j->left = 1;
-    else if (c >= 0xE0 && c <= 0xEF) j->left = 2;
-    else if (c >= 0xF0 && c <= 0xF4) j->left = 3;
-    else return compshare__json_fail(j, "it is not UTF-8");
-    if (c == 0xE0) j->low = 0xA0;
-    if (c == 0xED) j->high = 0x9F;
-    if (c == 0xF0) j->low = 0x90;
-    if (c == 0xF4) j->high = 0x8F;
+    if (c < 0xC2 || c > 0xF4) return compshare__json_fail(j, "it is not UTF-8");
+    j->left = (unsigned)compshare__bytes_utf8(c) - 1;
+    j->low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+    j->high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
     j->state = COMPSHARE__JSON_UTF8;
     return 0;
 }
@@ -2017,8 +2051,7 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
         return 0;
     case COMPSHARE__JSON_ESCAPE:
         if (c == 'u') { j->left = 4; j->state = COMPSHARE__JSON_HEX; return 0; }
-        if (c != '"' && c != '\\' && c != '/' && c != 'b' && c != 'f' && c != 'n' && c != 'r' && c != 't')
-            return compshare__json_fail(j, "a string holds an unknown escape");
+        if (!compshare__bytes_among((char)c, "\"\\/bfnrt")) return compshare__json_fail(j, "a string holds an unknown escape");
         j->state = COMPSHARE__JSON_STRING;
         return 0;
     case COMPSHARE__JSON_HEX:
@@ -2047,23 +2080,17 @@ static int compshare__json_number_next(int state, unsigned char c)
     static const unsigned char next[8][5] = {
         /* 0      1 to 9  .      e     + - */
         { zero,   digits, 0,     0,    0 },         /* after a minus */
-        { 0,      0,      point, expo, 0 },         /* after a leading 0 */
-        { digits, digits, point, expo, 0 },
         { fract,  fract,  0,     0,    0 },         /* after the point */
-        { fract,  fract,  0,     expo, 0 },
         { expo_d, expo_d, 0,     0,    expo_s },    /* after the e */
         { expo_d, expo_d, 0,     0,    0 },         /* after its sign */
+        { 0,      0,      point, expo, 0 },         /* after a leading 0 */
+        { digits, digits, point, expo, 0 },
+        { fract,  fract,  0,     expo, 0 },
         { expo_d, expo_d, 0,     0,    0 }
     };
     const unsigned char *row = next[state - COMPSHARE__JSON_MINUS];
     if (compshare__bytes_digit(c)) return row[c != '0'];
     return c == '.' ? row[2] : (c | 0x20) == 'e' ? row[3] : c == '+' || c == '-' ? row[4] : 0;
-}
-
-static bool compshare__json_number_complete(int state)
-{
-    return state == COMPSHARE__JSON_ZERO || state == COMPSHARE__JSON_INT
-        || state == COMPSHARE__JSON_FRACTION || state == COMPSHARE__JSON_EXPONENT;
 }
 
 static bool compshare__json_is_space(char c)
@@ -2097,7 +2124,7 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     case COMPSHARE__JSON_AFTER:
         if (c == '}' || c == ']') return compshare__json_close(j, c == '}');
         if (c != ',') return compshare__json_fail(j, "a comma or a bracket is expected");
-        j->state = compshare__json_in_object(j) ? COMPSHARE__JSON_KEY : COMPSHARE__JSON_VALUE;
+        j->state = j->kinds & 1 ? COMPSHARE__JSON_KEY : COMPSHARE__JSON_VALUE;
         return 0;
     default:
         return compshare__json_fail(j, "something follows the end");
@@ -2112,7 +2139,7 @@ static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
     if (j->state >= COMPSHARE__JSON_MINUS) {
         int next = compshare__json_number_next(j->state, c);
         if (next != 0) { j->state = next; return 0; }
-        if (!compshare__json_number_complete(j->state)) return compshare__json_fail(j, "a number is malformed");
+        if (j->state < COMPSHARE__JSON_ZERO) return compshare__json_fail(j, "a number is malformed");
         (void)compshare__json_end_value(j);
         ended = COMPSHARE__JSON_NUMBER_END;
     }
@@ -2134,7 +2161,7 @@ static void compshare__json_feed(compshare__json *j, const char *src, size_t len
 static const char *compshare__json_finish(compshare__json *j)
 {
     if (j->state == COMPSHARE__JSON_FAILED) return j->reason;
-    if (j->state == COMPSHARE__JSON_END || (j->depth == 0 && compshare__json_number_complete(j->state))) return NULL;
+    if (j->state == COMPSHARE__JSON_END || (j->depth == 0 && j->state >= COMPSHARE__JSON_ZERO)) return NULL;
     return j->at == 0 ? "it is empty" : "it ends too early";
 }
 
@@ -2156,23 +2183,10 @@ static uint32_t compshare__json_hex4(const char *p)
 
 static size_t compshare__json_utf8_encode(uint32_t code, unsigned char out[4])
 {
-    if (code < 0x80) { out[0] = (unsigned char)code; return 1; }
-    if (code < 0x800) {
-        out[0] = (unsigned char)(0xC0 | code >> 6);
-        out[1] = (unsigned char)(0x80 | (code & 0x3F));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (unsigned char)(0xE0 | code >> 12);
-        out[1] = (unsigned char)(0x80 | (code >> 6 & 0x3F));
-        out[2] = (unsigned char)(0x80 | (code & 0x3F));
-        return 3;
-    }
-    out[0] = (unsigned char)(0xF0 | code >> 18);
-    out[1] = (unsigned char)(0x80 | (code >> 12 & 0x3F));
-    out[2] = (unsigned char)(0x80 | (code >> 6 & 0x3F));
-    out[3] = (unsigned char)(0x80 | (code & 0x3F));
-    return 4;
+    size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4, i;
+    for (i = len - 1; i > 0; i--, code >>= 6) out[i] = (unsigned char)(0x80 | (code & 0x3F));
+    out[0] = (unsigned char)(len > 1 ? 0xF00u >> len | code : code);    /* as many bits as there are bytes */
+    return len;
 }
 
 /* \uXXXX at p: with its low surrogate if it is a high one; U+FFFD for a lone
@@ -2195,20 +2209,17 @@ static size_t compshare__json_unicode(const char *p, size_t len, unsigned char o
 /* The next character of a validated string, unescaped: its UTF-8 length. */
 static size_t compshare__json_char(compshare_view *rest, unsigned char out[4])
 {
-    static const char escapes[] = "b\bf\fn\nr\rt\t";
+    static const char names[] = "bfnrt", controls[] = "\b\f\n\r\t";
     const char *p = rest->ptr;
-    size_t taken = 1, n = 1, i;
-    out[0] = (unsigned char)p[0];
-    if (p[0] == '\\' && p[1] == 'u') n = compshare__json_unicode(p, rest->len, out, &taken);
-    else if (p[0] == '\\') {
-        taken = 2;
+    size_t n = compshare__bytes_utf8((unsigned char)p[0]), taken = n, i;
+    memcpy(out, p, n);
+    if (p[0] == '\\' && p[1] == 'u') {
+        n = compshare__json_unicode(p, rest->len, out, &taken);
+    } else if (p[0] == '\\') {
         out[0] = (unsigned char)p[1];
-        for (i = 0; i < 10; i += 2)
-            if (escapes[i] == p[1]) out[0] = (unsigned char)escapes[i + 1];
-    }
-    else if (out[0] >= 0xC0) {
-        taken = n = out[0] >= 0xF0 ? 4 : out[0] >= 0xE0 ? 3 : 2;
-        memcpy(out, p, n);
+        for (i = 0; names[i] != '\0'; i++)
+            if (names[i] == p[1]) out[0] = (unsigned char)controls[i];
+        taken = 2;
     }
     rest->ptr += taken;
     rest->len -= taken;
@@ -2416,7 +2427,7 @@ static void compshare__split_outside(compshare__splitter *s, unsigned char c, un
     }
     compshare__split_append(s, &s->kept, c);
     if (depth != 1 || (did & COMPSHARE__JSON_IS_KEY) || !(did & COMPSHARE__JSON_BEGIN) || s->full) return;
-    if (!(s->json.kinds & 1)) return;       /* the root is an array */
+    if (s->key == 0) return;                /* the root is an array */
     key.ptr = s->area + s->key;
     key.len = s->key_end - s->key;
     if (!compshare__json_equals(key, s->name)) return;
@@ -2486,19 +2497,19 @@ enum {
 };
 
 typedef struct compshare__trust {
-    const br_x509_class *vtable;        /* first: BearSSL sees a br_x509_class context */
-    br_x509_minimal_context minimal;
-    br_x509_trust_anchor anchor[2];
-    unsigned char dn[2][COMPSHARE__DN_MAX];
-    unsigned char key[2][BR_X509_BUFSIZE_KEY];
-    size_t filled;
-    br_x509_decoder_context decoder;
+    br_x509_minimal_context minimal;    /* first: BearSSL's methods see nothing else */
+    br_x509_class methods;              /* BearSSL's, but for two */
     compshare__pem pem;
-    unsigned char der[COMPSHARE__DER_PREFIX];
-    unsigned char looked_up[32];        /* the issuer that the slots are about */
+    size_t filled;
     unsigned lookups;
     uint32_t left;                      /* bytes of the current certificate to come */
     int trouble;
+    unsigned char looked_up[32];        /* the issuer that the slots are about */
+    br_x509_decoder_context decoder;
+    br_x509_trust_anchor anchor[2];
+    unsigned char dn[2][COMPSHARE__DN_MAX];
+    unsigned char key[2][BR_X509_BUFSIZE_KEY];
+    unsigned char der[COMPSHARE__DER_PREFIX];
 } compshare__trust;
 
 static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
@@ -2567,25 +2578,27 @@ static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_
 }
 
 /* Steps over a DER tag and length. False if they are not there in full. */
-static bool compshare__der_header(const unsigned char *der, size_t len, size_t *at, unsigned tag, size_t *content)
+static bool compshare__der_header(const unsigned char **at, const unsigned char *end, unsigned tag, size_t *content)
 {
+    const unsigned char *p = *at;
     size_t octets, size;
-    if (len - *at < 2 || der[*at] != tag) return false;
-    size = der[*at + 1];
-    *at += 2;
+    if (end - p < 2 || p[0] != tag) return false;
+    size = p[1];
+    p += 2;
     if (size >= 0x80) {
         octets = size & 0x7F;
-        if (octets < 1 || octets > 3 || len - *at < octets) return false;
-        for (size = 0; octets > 0; octets--) size = size << 8 | der[(*at)++];
+        if (octets < 1 || octets > 3 || (size_t)(end - p) < octets) return false;
+        for (size = 0; octets > 0; octets--) size = size << 8 | *p++;
     }
+    *at = p;
     *content = size;
     return true;
 }
 
-static bool compshare__der_skip(const unsigned char *der, size_t len, size_t *at, unsigned tag)
+static bool compshare__der_skip(const unsigned char **at, const unsigned char *end, unsigned tag)
 {
     size_t content;
-    if (!compshare__der_header(der, len, at, tag, &content) || content > len - *at) return false;
+    if (!compshare__der_header(at, end, tag, &content) || content > (size_t)(end - *at)) return false;
     *at += content;
     return true;
 }
@@ -2593,17 +2606,17 @@ static bool compshare__der_skip(const unsigned char *der, size_t len, size_t *at
 /* The subject of a certificate, RFC 5280 4.1, as a whole DER element. */
 static bool compshare__der_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
 {
-    size_t at = 0, content;
-    if (!compshare__der_header(der, len, &at, 0x30, &content)   /* Certificate */
-        || !compshare__der_header(der, len, &at, 0x30, &content)) return false; /* tbsCertificate */
-    if (at < len && der[at] == 0xA0 && !compshare__der_skip(der, len, &at, 0xA0)) return false;
-    if (!compshare__der_skip(der, len, &at, 0x02)               /* serialNumber */
-        || !compshare__der_skip(der, len, &at, 0x30)            /* signature */
-        || !compshare__der_skip(der, len, &at, 0x30)            /* issuer */
-        || !compshare__der_skip(der, len, &at, 0x30)) return false; /* validity */
-    *start = at;
-    if (!compshare__der_skip(der, len, &at, 0x30)) return false;
-    *end = at;
+    static const unsigned char tags[] = { 0x02, 0x30, 0x30, 0x30, 0x30 };   /* serialNumber, signature, issuer, validity, subject */
+    const unsigned char *at = der, *last = der + len;
+    size_t content, i;
+    if (!compshare__der_header(&at, last, 0x30, &content)       /* Certificate */
+        || !compshare__der_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
+    if (at < last && *at == 0xA0 && !compshare__der_skip(&at, last, 0xA0)) return false;    /* version */
+    for (i = 0; i < sizeof tags; i++) {
+        *start = (size_t)(at - der);
+        if (!compshare__der_skip(&at, last, tags[i])) return false;
+    }
+    *end = (size_t)(at - der);
     return true;
 }
 
@@ -2636,14 +2649,14 @@ static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
 
 /* The certificate at `offset` bears the name looked for: decode it into a slot.
    Its name is hashed once more, in case the file changed in between. */
-static void compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn, size_t dn_len)
+static int compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn, size_t dn_len)
 {
     br_x509_trust_anchor *anchor = &t->anchor[t->filled];
     unsigned char hash[br_sha256_SIZE];
     br_sha256_context sha256;
     size_t n;
-    if (t->filled == 2) { t->trouble = COMPSHARE__TRUST_THREE; return; }
-    if (dn_len > COMPSHARE__DN_MAX) { t->trouble = COMPSHARE__TRUST_UNUSABLE; return; }
+    if (t->filled == 2) return COMPSHARE__TRUST_THREE;
+    if (dn_len > COMPSHARE__DN_MAX) return COMPSHARE__TRUST_UNUSABLE;
     memcpy(t->dn[t->filled], t->der + dn, dn_len);
     br_sha256_init(&sha256);
     br_x509_decoder_init(&t->decoder, compshare__trust_hash, &sha256);
@@ -2652,16 +2665,11 @@ static void compshare__trust_take(compshare__trust *t, uint64_t offset, size_t d
         br_x509_decoder_push(&t->decoder, t->der, n);
     br_sha256_out(&sha256, hash);
     if (br_x509_decoder_last_error(&t->decoder) != 0 || memcmp(hash, t->looked_up, sizeof hash) != 0
-        || !compshare__trust_key(t, &anchor->pkey)) {
-        t->trouble = COMPSHARE__TRUST_UNUSABLE;
-        return;
-    }
-    if (!br_x509_decoder_isCA(&t->decoder)) {
-        t->trouble = COMPSHARE__TRUST_NOT_CA;
-        return;
-    }
+        || !compshare__trust_key(t, &anchor->pkey)) return COMPSHARE__TRUST_UNUSABLE;
+    if (!br_x509_decoder_isCA(&t->decoder)) return COMPSHARE__TRUST_NOT_CA;
     anchor->dn.len = dn_len;
     t->filled++;
+    return t->trouble;          /* what came before it stays */
 }
 
 static void compshare__trust_empty_slots(compshare__trust *t)
@@ -2693,7 +2701,7 @@ static void compshare__trust_scan(compshare__trust *t)
         br_sha256_init(&sha256);
         br_sha256_update(&sha256, t->der + start, end - start);
         br_sha256_out(&sha256, hash);
-        if (memcmp(hash, t->looked_up, sizeof hash) == 0) compshare__trust_take(t, offset, start, end - start);
+        if (memcmp(hash, t->looked_up, sizeof hash) == 0) t->trouble = compshare__trust_take(t, offset, start, end - start);
     }
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
@@ -2712,61 +2720,27 @@ static void compshare__trust_look_up(compshare__trust *t)
     compshare__trust_scan(t);
 }
 
-/* ---- br_x509_class: everything is br_x509_minimal's, but for the last byte ---- */
-
-static compshare__trust *compshare__trust_of(const br_x509_class **ctx)
-{
-    return (compshare__trust *)(void *)ctx;
-}
-
-static void compshare__trust_start_chain(const br_x509_class **ctx, const char *server_name)
-{
-    compshare__trust *t = compshare__trust_of(ctx);
-    br_x509_minimal_vtable.start_chain(&t->minimal.vtable, server_name);
-}
+/* ---- two methods of br_x509_class, around those of br_x509_minimal ---- */
 
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
-    compshare__trust *t = compshare__trust_of(ctx);
-    t->left = length;
-    br_x509_minimal_vtable.start_cert(&t->minimal.vtable, length);
+    ((compshare__trust *)(void *)ctx)->left = length;
+    br_x509_minimal_vtable.start_cert(ctx, length);
 }
 
 /* The anchors are searched when the last byte has been pushed: hold it back
    until they are there. */
 static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
 {
-    compshare__trust *t = compshare__trust_of(ctx);
+    compshare__trust *t = (compshare__trust *)(void *)ctx;
     bool last = len >= t->left;
     size_t first = last ? len - 1 : len;
     t->left -= last ? t->left : (uint32_t)len;
-    if (first > 0) br_x509_minimal_vtable.append(&t->minimal.vtable, buf, first);
+    if (first > 0) br_x509_minimal_vtable.append(ctx, buf, first);
     if (!last) return;
     compshare__trust_look_up(t);
-    br_x509_minimal_vtable.append(&t->minimal.vtable, buf + first, 1);
+    br_x509_minimal_vtable.append(ctx, buf + first, 1);
 }
-
-static void compshare__trust_end_cert(const br_x509_class **ctx)
-{
-    br_x509_minimal_vtable.end_cert(&compshare__trust_of(ctx)->minimal.vtable);
-}
-
-static unsigned compshare__trust_end_chain(const br_x509_class **ctx)
-{
-    return br_x509_minimal_vtable.end_chain(&compshare__trust_of(ctx)->minimal.vtable);
-}
-
-static const br_x509_pkey *compshare__trust_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
-{
-    const compshare__trust *t = (const compshare__trust *)(const void *)ctx;
-    return br_x509_minimal_vtable.get_pkey(&t->minimal.vtable, usages);
-}
-
-static const br_x509_class compshare__trust_vtable = {
-    sizeof(compshare__trust),
-    compshare__trust_start_chain, compshare__trust_start_cert, compshare__trust_append,
-    compshare__trust_end_cert, compshare__trust_end_chain, compshare__trust_get_pkey
-};
 
 /* Sets up a chain check in `memory`, whose part behind the struct becomes the
    bundle's read buffer. */
@@ -2774,9 +2748,12 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
 {
     compshare__trust *t = (compshare__trust *)memory;
     memset(t, 0, sizeof *t);
-    t->vtable = &compshare__trust_vtable;
     compshare__trust_empty_slots(t);
     br_x509_minimal_init(&t->minimal, &br_sha256_vtable, t->anchor, 2);
+    t->methods = br_x509_minimal_vtable;
+    t->methods.start_cert = compshare__trust_start_cert;
+    t->methods.append = compshare__trust_append;
+    t->minimal.vtable = &t->methods;
     br_x509_minimal_set_hash(&t->minimal, br_sha256_ID, &br_sha256_vtable);
     br_x509_minimal_set_hash(&t->minimal, br_sha384_ID, &br_sha384_vtable);
     br_x509_minimal_set_hash(&t->minimal, br_sha512_ID, &br_sha512_vtable);
@@ -2802,7 +2779,6 @@ typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 
 #define COMPSHARE__EARLY 3      /* the peer sends while a request is being sent */
 
 typedef struct compshare__tls {
-    br_ssl_client_context client;
     const compshare_transport *io;
     const char *alpn[1];
     unsigned char *record;
@@ -2816,10 +2792,11 @@ typedef struct compshare__tls {
     bool eager;                 /* the last reading filled rx: more is waiting */
     int64_t now;                /* the time that certificates are checked at */
     size_t tx_len, tx_at, rx_len, rx_at;
-    unsigned char rx[COMPSHARE__RX];
 #ifdef COMPSHARE_PLAINTEXT
     bool plain;
 #endif
+    unsigned char rx[COMPSHARE__RX];
+    br_ssl_client_context client;
 } compshare__tls;
 
 #ifdef COMPSHARE_PLAINTEXT
@@ -2868,7 +2845,7 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
     br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
     br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine), br_ssl_engine_get_ecdsa(engine));
-    br_ssl_engine_set_x509(engine, &trust->vtable);
+    br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
     br_ssl_engine_set_buffer(engine, t->record, t->record_len, 0);
     br_ssl_engine_inject_entropy(engine, entropy, 32);
     compshare__bytes_wipe(entropy, 32);
@@ -2928,22 +2905,16 @@ static int compshare__tls_push(compshare__tls *t)
 {
     size_t len;
     const unsigned char *record = br_ssl_engine_sendrec_buf(&t->client.eng, &len);
-    ptrdiff_t n;
-    int r;
-    if (t->mute) {
-        br_ssl_engine_sendrec_ack(&t->client.eng, len);
-        return COMPSHARE_OK;
-    }
-    if ((!t->established || t->tx_len > 0) && len <= COMPSHARE__TX - t->tx_len) {
+    if (!t->mute && (!t->established || t->tx_len > 0) && len <= COMPSHARE__TX - t->tx_len) {
         memcpy(t->tx + t->tx_len, record, len);
         t->tx_len += len;
-        br_ssl_engine_sendrec_ack(&t->client.eng, len);
-        return COMPSHARE_OK;
+    } else if (!t->mute) {
+        ptrdiff_t n = compshare__tls_drain(t);
+        if (n == COMPSHARE_OK) n = compshare__tls_send(t, record, len);
+        if (n < 0) return (int)n;
+        len = (size_t)n;
     }
-    if ((r = compshare__tls_drain(t)) != COMPSHARE_OK) return r;
-    n = compshare__tls_send(t, record, len);
-    if (n < 0) return (int)n;
-    br_ssl_engine_sendrec_ack(&t->client.eng, (size_t)n);
+    br_ssl_engine_sendrec_ack(&t->client.eng, len);
     return COMPSHARE_OK;
 }
 
@@ -3275,16 +3246,14 @@ static void compshare__posix_close(void *user)
 static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
 {
     struct addrinfo hints, *list = NULL, *a;
-    char service[24];
-    compshare_view digits = compshare__bytes_decimal(service, port);
-    char name[8];
-    memcpy(name, digits.ptr, digits.len);
-    name[digits.len] = '\0';
+    char service[8];
+    compshare__text digits = compshare__text_into(service, sizeof service);
+    compshare__text_int(&digits, port);
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_NUMERICSERV;
-    p->last_eai = getaddrinfo(host, name, &hints, &list);
+    p->last_eai = getaddrinfo(host, service, &hints, &list);
     if (p->last_eai != 0) {
         p->last_errno = p->last_eai == EAI_SYSTEM ? errno : 0;
         return COMPSHARE_E_RESOLVE;
@@ -3318,37 +3287,44 @@ static int compshare__posix_socket(int family)
     return fd;
 }
 
-/* Begins to connect to the current address. True: connected or on the way. */
-static bool compshare__posix_begin(compshare__posix *p, bool *connected)
+/* Begins to connect to the current address. 1: connected; 0: on the way; -1: failed,
+   see last_errno. */
+static int compshare__posix_begin(compshare__posix *p)
 {
     const compshare__address *a = &p->address[p->at];
     socklen_t len = a->any.sa_family == AF_INET ? (socklen_t)sizeof a->v4 : (socklen_t)sizeof a->v6;
     uint64_t now = p->monotonic_ms(p->user);
     p->share = now + (p->deadline > now ? (p->deadline - now) / (p->count - p->at) : 0);
     p->fd = compshare__posix_socket(a->any.sa_family);
-    *connected = p->fd >= 0 && connect(p->fd, &a->any, len) == 0;
-    if (*connected || (p->fd >= 0 && (errno == EINPROGRESS || errno == EINTR))) return true;
+    if (p->fd >= 0 && connect(p->fd, &a->any, len) == 0) return 1;
+    if (p->fd >= 0 && (errno == EINPROGRESS || errno == EINTR)) return 0;
     p->last_errno = errno;
-    return false;
+    return -1;
 }
 
-/* 1: connected; 0: not yet; -1: failed, see last_errno. */
-static int compshare__posix_progress(compshare__posix *p)
+/* Waits for poll's events; see poll for what it returns. */
+static int compshare__posix_poll(int fd, int events, int timeout_ms)
 {
     struct pollfd pfd;
+    pfd.fd = fd;
+    pfd.events = (short)events;
+    pfd.revents = 0;
+    return poll(&pfd, 1, timeout_ms);
+}
+
+/* Goes on with it: the same results. */
+static int compshare__posix_progress(compshare__posix *p)
+{
     int error = 0;
     socklen_t len = sizeof error;
-    pfd.fd = p->fd;
-    pfd.events = POLLOUT;
-    pfd.revents = 0;
-    if (poll(&pfd, 1, 0) > 0) {
+    if (compshare__posix_poll(p->fd, POLLOUT, 0) > 0) {
         if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
         if (error == 0) return 1;
-        p->last_errno = error;
-        return -1;
+    } else {
+        if (p->monotonic_ms(p->user) < p->share) return 0;
+        error = ETIMEDOUT;
     }
-    if (p->monotonic_ms(p->user) < p->share) return 0;
-    p->last_errno = ETIMEDOUT;
+    p->last_errno = error;
     return -1;
 }
 
@@ -3362,10 +3338,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
         if (r != COMPSHARE_OK) return r;
     }
     for (; p->at < p->count; p->at++) {
-        bool connected = false;
-        int progress = -1;
-        if (p->fd >= 0) progress = compshare__posix_progress(p);
-        else if (compshare__posix_begin(p, &connected)) progress = connected ? 1 : 0;
+        int progress = p->fd >= 0 ? compshare__posix_progress(p) : compshare__posix_begin(p);
         if (progress > 0) {
             p->last_errno = 0;
             return COMPSHARE_OK;
@@ -3410,11 +3383,9 @@ static ptrdiff_t compshare__posix_recv(void *user, void *dst, size_t cap)
 static int compshare__posix_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
     compshare__posix *p = (compshare__posix *)user;
-    struct pollfd pfd;
-    pfd.fd = want != 0 ? p->fd : -1;
-    pfd.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
-    pfd.revents = 0;
-    if (poll(&pfd, 1, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms) >= 0 || errno == EINTR) return COMPSHARE_OK;
+    int events = (want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0);
+    int timeout = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
+    if (compshare__posix_poll(want != 0 ? p->fd : -1, events, timeout) >= 0 || errno == EINTR) return COMPSHARE_OK;
     p->last_errno = errno;
     return COMPSHARE_E_IO;
 }
@@ -3426,15 +3397,14 @@ static int compshare__posix_fd(void *user)
 
 static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
 {
+    static const compshare_transport methods = {
+        NULL, compshare__posix_open, compshare__posix_send, compshare__posix_recv,
+        compshare__posix_wait, compshare__posix_close, compshare__posix_fd
+    };
     memset(p, 0, sizeof *p);
     p->fd = p->bundle = -1;
+    *io = methods;
     io->user = p;
-    io->open = compshare__posix_open;
-    io->send = compshare__posix_send;
-    io->recv = compshare__posix_recv;
-    io->wait = compshare__posix_wait;
-    io->close = compshare__posix_close;
-    io->fd = compshare__posix_fd;
 }
 
 /* ---- the bundle ---- */
@@ -3613,23 +3583,8 @@ typedef struct compshare__task {
     uint64_t poll_until;
 } compshare__task;
 
+/* The small fields first: an instruction reaches near offsets with fewer bytes. */
 struct compshare {
-    compshare_config config;    /* defaults filled in */
-    compshare_transport io;
-    compshare__url url, proxy;
-    char project[64];           /* that workflows have found; "": not yet */
-    char *area;                 /* the reply area: handshake, then body and tokens */
-    size_t area_cap;
-    compshare_error error;
-    compshare__task task;
-    compshare__request request;
-    compshare__params params;
-    compshare__encoder encoder;
-    compshare__tls tls;
-    compshare__http http;
-    compshare__splitter split;
-    compshare__trust *trust;    /* in the reply area, during a handshake */
-    const char *bundle;         /* what the roots come from, for error texts */
     int phase;
     unsigned wants;
     bool entered;               /* inside compshare_step: callbacks may not call back */
@@ -3645,19 +3600,35 @@ struct compshare {
     bool resuming;              /* the handshake offers a session */
     bool handed;                /* an element went to the callback */
     bool draining;              /* the reply was too large, and its rest is read */
-    size_t drained;
     unsigned retries;           /* left for this request */
+    uint32_t request_ms;        /* what request_deadline gave */
+    uint32_t generation;
+    size_t drained;
+    size_t body_at, body_len;   /* in the reply area; body_at skips a byte order mark */
+    char *area;                 /* the reply area: handshake, then body and tokens */
+    size_t area_cap;
+    compshare__tree tree;
     uint64_t deadline;          /* of the task */
     uint64_t request_deadline, connect_deadline, pause_until;
-    uint32_t request_ms;        /* what request_deadline gave */
     int64_t server_date;
     uint64_t server_date_at;
-    size_t body_at, body_len;   /* in the reply area; body_at skips a byte order mark */
-    compshare__tree tree;
-    uint32_t generation;
+    compshare__trust *trust;    /* in the reply area, during a handshake */
+    const char *bundle;         /* what the roots come from, for error texts */
+    compshare__encoder encoder;
+    compshare_transport io;
+    compshare_config config;    /* defaults filled in */
+    compshare__request request;
+    compshare__http http;
+    compshare__splitter split;
+    compshare__url url, proxy;
+    char project[64];           /* that workflows have found; "": not yet */
 #ifndef COMPSHARE_NO_SOCKETS
     compshare__posix posix;
 #endif
+    compshare_error error;
+    compshare__task task;
+    compshare__params params;
+    compshare__tls tls;
 };
 
 static uint64_t compshare__client_now(const compshare *c)
@@ -3763,13 +3734,14 @@ static int compshare__fail(compshare *c, int status, const char *form, ...)
 }
 
 /* Goes on with the sentence of the failure. */
-static compshare__text compshare__fail_more(compshare *c)
+static void compshare__fail_add(compshare *c, const char *form, ...)
 {
-    compshare__text t;
-    t.ptr = c->error.detail;
-    t.cap = sizeof c->error.detail;
-    t.len = strlen(t.ptr);
-    return t;
+    size_t said = strlen(c->error.detail);
+    compshare__text t = compshare__text_into(c->error.detail + said, sizeof c->error.detail - said);
+    va_list args;
+    va_start(args, form);
+    compshare__text_list(&t, form, args);
+    va_end(args);
 }
 
 /* ": why", from the POSIX transport. */
@@ -3778,8 +3750,7 @@ static int compshare__fail_errno(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     int error = c->posix.last_errno;
     if (c->io.user == (void *)&c->posix && error != 0 && !c->draining) {
-        compshare__text t = compshare__fail_more(c);
-        compshare__text_form(&t, ": %s (errno %d)", compshare__posix_meaning(error), error);
+        compshare__fail_add(c, ": %s (errno %d)", compshare__posix_meaning(error), error);
         c->error.sys_errno = error;
     }
 #endif
@@ -3823,18 +3794,15 @@ static int compshare__fail_tls(compshare *c)
 {
     int code = br_ssl_engine_last_error(&c->tls.client.eng);
     int trouble = c->trust != NULL ? c->trust->trouble : COMPSHARE__TRUST_FINE;
-    compshare__text t;
     if (c->draining) return c->error.status;
     c->error.tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
     (void)compshare__fail(c, compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
         c->url.host, c->url.port, compshare__tls_meaning(code));
-    t = compshare__fail_more(c);
-    if (code == BR_ERR_X509_EXPIRED) compshare__text_form(&t, " by this machine's clock, %t", c->tls.now);
-    if (code == BR_ERR_X509_NOT_TRUSTED)
-        compshare__text_form(&t, " in %s, or an intermediate certificate is missing", c->bundle);
-    compshare__text_form(&t, " (BearSSL %d)", code);
+    if (code == BR_ERR_X509_EXPIRED) compshare__fail_add(c, " by this machine's clock, %t", c->tls.now);
+    if (code == BR_ERR_X509_NOT_TRUSTED) compshare__fail_add(c, " in %s, or an intermediate certificate is missing", c->bundle);
+    compshare__fail_add(c, " (BearSSL %d)", code);
     return c->error.status;
 }
 
@@ -3853,12 +3821,8 @@ static int compshare__fail_json(compshare *c, const char *reason, uint64_t at)
 
 static int compshare__fail_http(compshare *c, int status)
 {
-    compshare__text t;
     (void)compshare__fail_host(c, status, c->http.reason);
-    if (c->http.received > 0 && !c->draining) {
-        t = compshare__fail_more(c);
-        compshare__text_form(&t, " (after %l bytes of it)", (int64_t)c->http.received);
-    }
+    if (c->http.received > 0 && !c->draining) compshare__fail_add(c, " (after %l bytes of it)", (int64_t)c->http.received);
     return c->error.status;
 }
 
@@ -3880,18 +3844,12 @@ static void compshare__trace(const compshare *c, const char *form, ...)
    the limit. Touches only its arguments. Must never ignore a setting that it does
    not support. */
 
-static int compshare__config_fail(compshare__text *why, const char *field, const char *reason)
-{
-    compshare__text_form(why, "%s: %s", field, reason);
-    return COMPSHARE_E_CONFIG;
-}
-
-/* Printable without spaces, so that nothing can end a header line or hide at the
-   end of a key; bytes of UTF-8 pass. */
-static bool compshare__config_solid(const char *s)
+/* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
+   nothing can hide at the end of a key either; bytes of UTF-8 pass. */
+static bool compshare__config_printable(const char *s, char least)
 {
     for (; *s != '\0'; s++)
-        if ((unsigned char)*s <= 0x20 || *s == 0x7F) return false;
+        if ((unsigned char)*s < (unsigned char)least || *s == 0x7F) return false;
     return true;
 }
 
@@ -3899,45 +3857,25 @@ static bool compshare__config_solid(const char *s)
    with dNSName entries only, so an address could not be verified. */
 static const char *compshare__config_host(const char *host, size_t len, bool plain)
 {
-    size_t i, label = 0, start = 0;
+    size_t i, start = 0, last = 0;      /* of a label, and of the one before it */
     if (len == 0) return "it has no host name";
     if (host[0] == '[') return "an IP address cannot be verified: use a host name";
     if (len > 253) return "the host name is longer than 253 bytes";
-    for (i = 0; i < len; i++) {
-        if (host[i] == '.') {
-            if (label == 0) return "the host name has an empty label";
-            label = 0;
+    for (i = 0; i <= len; i++) {
+        if (i == len || host[i] == '.') {
+            if (i == start) return "the host name has an empty label";
+            last = start;
             start = i + 1;
-            continue;
+        } else if (!compshare__bytes_word(host + i, 1, "-_")) {
+            return "the host name holds a character that is not allowed";
+        } else if (i - start == 63) {
+            return "a label of the host name is longer than 63 bytes";
         }
-        if (!compshare__bytes_word(host + i, 1, "-_")) return "the host name holds a character that is not allowed";
-        if (++label > 63) return "a label of the host name is longer than 63 bytes";
     }
-    if (label == 0) return "the host name has an empty label";
-    if (!plain && compshare__bytes_digit(host[start])) {
-        for (i = start; i < len && compshare__bytes_hex((unsigned char)host[i]) >= 0; i++) {}
-        if (i == len || (host[start] == '0' && compshare__bytes_lower(host[start + 1]) == 'x'))
-            return "an IP address cannot be verified: use a host name";
-    }
+    if (!plain && compshare__bytes_digit(host[last]) && (compshare__bytes_span(host + last, "0123456789ABCDEFabcdef", true) == len - last
+        || (host[last] == '0' && compshare__bytes_lower(host[last + 1]) == 'x')))
+        return "an IP address cannot be verified: use a host name";
     return NULL;
-}
-
-static bool compshare__config_port(const char *s, size_t len, uint16_t *port)
-{
-    size_t i;
-    uint32_t value = 0;
-    if (len == 0 || len > 5) return false;
-    for (i = 0; i < len; i++) {
-        if (!compshare__bytes_digit(s[i])) return false;
-        value = value * 10 + (uint32_t)(s[i] - '0');
-    }
-    *port = (uint16_t)value;
-    return value > 0 && value <= 65535;
-}
-
-static bool compshare__config_begins(const char *s, const char *start)
-{
-    return strlen(s) >= strlen(start) && memcmp(s, start, strlen(start)) == 0;
 }
 
 /* host[:port] at *s, which moves behind it. A proxy is not verified, so its host may
@@ -3945,26 +3883,30 @@ static bool compshare__config_begins(const char *s, const char *start)
 static const char *compshare__config_authority(const char **s, compshare__url *url, uint16_t port)
 {
     const char *p = *s, *reason;
-    size_t len = 0;
-    bool bracket = url->path.ptr != NULL && p[0] == '[';   /* a proxy's path stands before its host */
-    if (bracket) {
-        for (p++; len < 45 && (compshare__bytes_hex((unsigned char)p[len]) >= 0 || p[len] == ':' || p[len] == '.'); len++) {}
-        if (len == 0 || p[len] != ']') return "its IPv6 address is malformed";
-        memcpy(url->host, p, len);
-        p += len + 1;
+    compshare_view digits;
+    uint64_t number;
+    size_t len, name;
+    if (url->path.ptr != NULL && p[0] == '[') {      /* a proxy's path stands before its host */
+        len = compshare__bytes_span(++p, "0123456789ABCDEFabcdef:.", true);
+        if (len == 0 || len > 45 || p[len] != ']') return "its IPv6 address is malformed";
+        memcpy(url->host, p, len++);
     } else {
-        while (p[len] != '\0' && p[len] != ':' && p[len] != '/' && p[len] != '?' && p[len] != '#' && p[len] != '@') len++;
-        reason = compshare__config_host(p, len > 0 && p[len - 1] == '.' ? len - 1 : len, url->plain);
+        len = compshare__bytes_span(p, ":/?#@", false);
+        name = len > 0 && p[len - 1] == '.' ? len - 1 : len;
+        reason = compshare__config_host(p, name, url->plain);
         if (reason != NULL) return reason;
-        memcpy(url->host, p, p[len - 1] == '.' ? len - 1 : len);
-        p += len;
+        memcpy(url->host, p, name);
     }
+    p += len;
     url->port = port;
     if (*p == ':') {
-        for (len = 1; p[len] != '\0' && p[len] != '/'; len++) {}
-        if (!compshare__config_port(p + 1, len - 1, &url->port)) return "its port is not a number from 1 to 65535";
+        digits.ptr = p + 1;
+        digits.len = compshare__bytes_span(p + 1, "/", false);
+        if (digits.len > 5 || !compshare__bytes_number(digits, 65535, &number) || number == 0)
+            return "its port is not a number from 1 to 65535";
+        url->port = (uint16_t)number;
         url->port_shown = url->port != port;
-        p += len;
+        p += 1 + digits.len;
     }
     *s = p;
     return NULL;
@@ -3975,14 +3917,14 @@ static const char *compshare__config_url(const char *s, compshare__url *url)
 {
     const char *reason;
     memset(url, 0, sizeof *url);
-    if (!compshare__config_solid(s)) return "it holds a space or a control character";
-    if (compshare__config_begins(s, "http://")) {
+    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
+    if (compshare__bytes_begins(s, "http://")) {
 #ifndef COMPSHARE_PLAINTEXT
         return "http:// would send the signed request in the open: use https://";
 #else
         url->plain = true;
 #endif
-    } else if (!compshare__config_begins(s, "https://")) {
+    } else if (!compshare__bytes_begins(s, "https://")) {
         return "it does not begin with https://";
     }
     s += url->plain ? 7 : 8;
@@ -4003,8 +3945,8 @@ static const char *compshare__config_proxy(const char *s, compshare__url *url)
     const char *reason;
     size_t i, end = 0, at = 0;
     memset(url, 0, sizeof *url);
-    if (!compshare__config_solid(s)) return "it holds a space or a control character";
-    if (!compshare__config_begins(s, "http://")) return "only http:// proxies are supported";
+    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
+    if (!compshare__bytes_begins(s, "http://")) return "only http:// proxies are supported";
     s += 7;
     for (; s[end] != '\0' && s[end] != '/'; end++)
         if (s[end] == '@') at = end + 1;
@@ -4025,42 +3967,39 @@ static const char *compshare__config_proxy(const char *s, compshare__url *url)
     return *s == '\0' || (*s == '/' && s[1] == '\0') ? NULL : "nothing but a port may follow its host name";
 }
 
-/* Credentials and the identifiers sent with every call. */
-static int compshare__config_check_identity(const compshare_config *f, compshare__text *why)
+/* One of the credentials and identifiers that are sent with every call. */
+static const char *compshare__config_identity(const char *value, bool needed, bool key)
 {
-    const char *const names[] = { "public_key", "private_key", "security_token", "region", "zone", "project_id" };
-    const char *const values[] = { f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id };
-    size_t i;
-    for (i = 0; i < 6; i++) {
-        if (values[i] == NULL && i < 2) return compshare__config_fail(why, names[i], "it is missing");
-        if (values[i] == NULL) continue;
-        if (i < 3 && values[i][0] == '\0') return compshare__config_fail(why, names[i], "it is empty");
-        if (!compshare__config_solid(values[i]))
-            return compshare__config_fail(why, names[i], "it holds a space, a line end or a control character");
-        if (i >= 3 && !compshare__bytes_word(values[i], strlen(values[i]), "._-"))
-            return compshare__config_fail(why, names[i], "only A-Z a-z 0-9 . _ - are allowed in it");
-    }
-    return COMPSHARE_OK;
+    if (value == NULL) return needed ? "it is missing" : NULL;
+    if (key && value[0] == '\0') return "it is empty";
+    if (!compshare__config_printable(value, '!')) return "it holds a space, a line end or a control character";
+    return key || compshare__bytes_word(value, strlen(value), "._-") ? NULL : "only A-Z a-z 0-9 . _ - are allowed in it";
 }
 
-/* What this build does not have is refused, never ignored. */
-static int compshare__config_check_parts(const compshare_config *f, compshare__text *why)
+/* What this build does not have is refused, never ignored. NULL, or a field and why. */
+static const char *compshare__config_parts(const compshare_config *f)
 {
     const compshare_transport *io = f->transport;
-    if (f->flags & ~COMPSHARE_SMALL_RECORDS) return compshare__config_fail(why, "flags", "it has an unknown bit");
-    if (f->ca_file != NULL && f->ca_pem != NULL)
-        return compshare__config_fail(why, "ca_pem", "ca_file is given as well: give one of them");
+    if (f->flags & ~COMPSHARE_SMALL_RECORDS) return "flags: it has an unknown bit";
+    if (f->ca_file != NULL && f->ca_pem != NULL) return "ca_pem: ca_file is given as well: give one of them";
     if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
-        return compshare__config_fail(why, "transport", "open, send, recv and close are all needed");
+        return "transport: open, send, recv and close are all needed";
 #ifdef COMPSHARE_NO_SOCKETS
-    if (io == NULL) return compshare__config_fail(why, "transport", "it is needed: this build has no sockets");
-    if (f->unix_time == NULL) return compshare__config_fail(why, "unix_time", "it is needed: this build has no clock");
-    if (f->monotonic_ms == NULL) return compshare__config_fail(why, "monotonic_ms", "it is needed: this build has no clock");
-    if (f->entropy == NULL) return compshare__config_fail(why, "entropy", "it is needed: this build has no entropy");
-    if (f->ca_file != NULL) return compshare__config_fail(why, "ca_file", "this build reads no files: use ca_pem");
-    if (f->ca_pem == NULL) return compshare__config_fail(why, "ca_pem", "it is needed: this build reads no files");
+    if (io == NULL) return "transport: it is needed: this build has no sockets";
+    if (f->unix_time == NULL) return "unix_time: it is needed: this build has no clock";
+    if (f->monotonic_ms == NULL) return "monotonic_ms: it is needed: this build has no clock";
+    if (f->entropy == NULL) return "entropy: it is needed: this build has no entropy";
+    if (f->ca_file != NULL) return "ca_file: this build reads no files: use ca_pem";
+    if (f->ca_pem == NULL) return "ca_pem: it is needed: this build reads no files";
 #endif
-    return COMPSHARE_OK;
+    return NULL;
+}
+
+static const char *compshare__config_user_agent(const char *s)
+{
+    if (s == NULL) return NULL;
+    if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX) return "1 to 255 bytes are needed";
+    return compshare__config_printable(s, ' ') ? NULL : "it holds a control character";
 }
 
 static size_t compshare__config_memory(const compshare_config *f)
@@ -4072,31 +4011,45 @@ static size_t compshare__config_memory(const compshare_config *f)
 
 static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__url *proxy, compshare__text *why)
 {
-    const char *reason;
-    int r;
-    if (f == NULL) return compshare__config_fail(why, "config", "it is NULL");
-    if ((r = compshare__config_check_identity(f, why)) != COMPSHARE_OK) return r;
-    if ((r = compshare__config_check_parts(f, why)) != COMPSHARE_OK) return r;
-    reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url);
-    if (reason != NULL) return compshare__config_fail(why, "base_url", reason);
-    memset(proxy, 0, sizeof *proxy);
-    reason = f->proxy != NULL ? compshare__config_proxy(f->proxy, proxy) : NULL;
-    if (reason != NULL) return compshare__config_fail(why, "proxy", reason);
-    if (f->user_agent != NULL) {
-        const char *s = f->user_agent;
-        if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX)
-            return compshare__config_fail(why, "user_agent", "1 to 255 bytes are needed");
-        for (; *s != '\0'; s++)
-            if ((unsigned char)*s < 0x20 || *s == 0x7F)
-                return compshare__config_fail(why, "user_agent", "it holds a control character");
+    static const char *const names[] = { "public_key: ", "private_key: ", "security_token: ", "region: ", "zone: ", "project_id: " };
+    const char *field = "", *reason = f == NULL ? "config: it is NULL" : NULL;
+    size_t i, needed;
+    if (reason == NULL) {
+        const char *const values[] = { f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id };
+        for (i = 0; i < 6 && reason == NULL; i++) {
+            field = names[i];
+            reason = compshare__config_identity(values[i], i < 2, i < 3);
+        }
     }
-    if (f->memory == NULL) return compshare__config_fail(why, "memory", "it is NULL");
-    if (f->memory_size < compshare__config_memory(f)) {
-        compshare__text_form(why, "memory_size: %l bytes given, at least %l needed", (int64_t)f->memory_size,
-            (int64_t)compshare__config_memory(f));
-        return COMPSHARE_E_MEMORY;
+    if (reason == NULL) {
+        field = "";
+        reason = compshare__config_parts(f);
     }
-    return COMPSHARE_OK;
+    if (reason == NULL) {
+        field = "base_url: ";
+        reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url);
+    }
+    if (reason == NULL) {
+        field = "proxy: ";
+        memset(proxy, 0, sizeof *proxy);
+        if (f->proxy != NULL) reason = compshare__config_proxy(f->proxy, proxy);
+    }
+    if (reason == NULL) {
+        field = "user_agent: ";
+        reason = compshare__config_user_agent(f->user_agent);
+    }
+    if (reason == NULL) {
+        field = "memory: ";
+        if (f->memory == NULL) reason = "it is NULL";
+    }
+    if (reason != NULL) {
+        compshare__text_form(why, "%s%s", field, reason);
+        return COMPSHARE_E_CONFIG;
+    }
+    needed = compshare__config_memory(f);
+    if (f->memory_size >= needed) return COMPSHARE_OK;
+    compshare__text_form(why, "memory_size: %l bytes given, at least %l needed", (int64_t)f->memory_size, (int64_t)needed);
+    return COMPSHARE_E_MEMORY;
 }
 
 static void compshare__config_defaults(compshare_config *f)
@@ -4207,13 +4160,11 @@ static int compshare__judge_status(compshare *c)
 /* Whether an action that answers with CSV has done so. */
 static bool compshare__judge_is_csv(const compshare *c)
 {
-    static const char *const types[] = { "text/csv", "application/csv", "application/octet-stream", "application/vnd.ms-excel" };
     size_t i = compshare__json_bom(c->area, c->body_len);
     while (i < c->body_len && compshare__json_is_space(c->area[i])) i++;
     if (!c->request.csv || i == c->body_len || c->area[i] == '{') return false;
-    for (i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (compshare__bytes_equal(c->http.content_type, types[i])) return true;
-    return false;
+    return compshare__bytes_listed(c->http.content_type,
+        "text/csv\0application/csv\0application/octet-stream\0application/vnd.ms-excel\0");
 }
 
 /* The reply is complete: is it a success? */
@@ -4279,19 +4230,14 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
     return known;
 }
 
-/* The session to offer, if there is one that fits. */
-static bool compshare__session_load(compshare *c, br_ssl_session_parameters *parameters)
+/* The session to offer. False: there is none that fits. */
+static bool compshare__session_load(compshare *c, compshare__session *s)
 {
-    compshare__session s;
     unsigned char hash[br_sha256_SIZE];
-    bool fits;
     if (c->config.session == NULL) return false;
-    memcpy(&s, c->config.session, sizeof s);
-    fits = s.since > 0 && c->tls.now >= s.since && c->tls.now - s.since < COMPSHARE__SESSION_S
-        && s.parameters.session_id_len > 0 && compshare__session_binding(c, hash) && memcmp(hash, s.bound, sizeof hash) == 0;
-    if (fits) *parameters = s.parameters;
-    compshare__bytes_wipe(&s, sizeof s);
-    return fits;
+    memcpy(s, c->config.session, sizeof *s);
+    return s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
+        && s->parameters.session_id_len > 0 && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
 }
 
 /* Keeps what the handshake agreed on. Whether it resumed `offered`: then its day goes on. */
@@ -4433,7 +4379,7 @@ static int compshare__drive_proxy(compshare *c)
 
 static int compshare__drive_handshake_begin(compshare *c)
 {
-    br_ssl_session_parameters session;
+    compshare__session session;
     bool started;
     unsigned char entropy[32];
     compshare__read_fn read = compshare__drive_read_pem;
@@ -4447,7 +4393,7 @@ static int compshare__drive_handshake_begin(compshare *c)
 #endif
     c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, c->tls.now);
     c->resuming = compshare__session_load(c, &session);
-    started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session : NULL);
+    started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
     return started ? COMPSHARE_OK : compshare__fail_tls(c);
 }
@@ -4480,12 +4426,6 @@ static int compshare__drive_check_floor(compshare *c)
         c->request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
 
-static void compshare__drive_default(compshare *c, size_t which, const char *key, const char *value)
-{
-    if (value == NULL || compshare__params_has(&c->params, key)) return;
-    compshare__params_own(&c->params, which, key, value);
-}
-
 /* Collects, completes, sorts and signs the parameters. */
 static int compshare__drive_sign(compshare *c)
 {
@@ -4501,13 +4441,13 @@ static int compshare__drive_sign(compshare *c)
         c->error.stage = COMPSHARE_STAGE_PREPARE;
         return COMPSHARE_E_PARAM;
     }
-    compshare__params_own(&c->params, COMPSHARE__OWN_ACTION, "Action", action);
-    compshare__params_own(&c->params, COMPSHARE__OWN_PUBLIC_KEY, "PublicKey", f->public_key);
-    if (f->security_token != NULL) compshare__params_own(&c->params, COMPSHARE__OWN_TOKEN, "SecurityToken", f->security_token);
+    compshare__params_own(&c->params, COMPSHARE__OWN_ACTION, action);
+    compshare__params_own(&c->params, COMPSHARE__OWN_PUBLIC_KEY, f->public_key);
+    compshare__params_own(&c->params, COMPSHARE__OWN_TOKEN, f->security_token);
     if (c->request.defaults) {
-        compshare__drive_default(c, COMPSHARE__OWN_REGION, "Region", f->region);
-        compshare__drive_default(c, COMPSHARE__OWN_ZONE, "Zone", f->zone);
-        compshare__drive_default(c, COMPSHARE__OWN_PROJECT, "ProjectId", f->project_id);
+        compshare__params_own(&c->params, COMPSHARE__OWN_REGION, f->region);
+        compshare__params_own(&c->params, COMPSHARE__OWN_ZONE, f->zone);
+        compshare__params_own(&c->params, COMPSHARE__OWN_PROJECT, f->project_id);
     }
     compshare__sign(&c->params, f->private_key);
     return COMPSHARE_OK;
@@ -4587,7 +4527,7 @@ static int compshare__drive_send(compshare *c)
             r = compshare__tls_flush(&c->tls);
             if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
             c->flushing = false;
-            if (c->encoder.param >= c->params.count) return COMPSHARE_OK;
+            if (c->encoder.part >= 2 * c->params.count) return COMPSHARE_OK;
             if (compshare__tls_peer_speaks(&c->tls)) return compshare__drive_stop_sending(c);
         }
         r = compshare__tls_room(&c->tls, &dst, &cap);
@@ -5280,33 +5220,21 @@ static bool compshare__read_member(const compshare__tree *tree, const char *key,
     return hits <= 1;
 }
 
-/* Text that is compared or sent on: whole, and nothing unsafe in it. */
-static bool compshare__read_exact(const compshare__tree *tree, const char *key, char *buf, size_t cap)
+/* Text, cut to fit and made safe for a terminal. exact: it is compared or sent on, so
+   that must change nothing. */
+static bool compshare__read_text(const compshare__tree *tree, const char *key, bool exact, char *buf, size_t cap)
 {
     uint32_t at;
-    compshare_view raw, rest;
-    unsigned char c[4];
-    bool safe = true;
+    compshare_view raw;
     buf[0] = '\0';
     if (!compshare__read_member(tree, key, &at)) return false;
     if (at == COMPSHARE__NO_TOKEN) return true;
-    if (compshare__json_type(tree, at) != COMPSHARE_STRING) return false;
-    raw = rest = compshare__json_raw(tree, at);
-    while (safe && rest.len > 0) safe = !compshare__bytes_unsafe(c, compshare__json_char(&rest, c));
-    if (safe && compshare__json_copy(raw, buf, cap, false) < cap) return true;
+    if (compshare__json_type(tree, at) != COMPSHARE_STRING) return !exact;
+    raw = compshare__json_raw(tree, at);
+    (void)compshare__json_copy(raw, buf, cap, true);
+    if (!exact || compshare__json_equals(raw, buf)) return true;
     buf[0] = '\0';
     return false;
-}
-
-/* Text for people: cut to fit, made safe for a terminal. */
-static bool compshare__read_shown(const compshare__tree *tree, const char *key, char *buf, size_t cap)
-{
-    uint32_t at;
-    buf[0] = '\0';
-    if (!compshare__read_member(tree, key, &at)) return false;
-    if (at != COMPSHARE__NO_TOKEN && compshare__json_type(tree, at) == COMPSHARE_STRING)
-        (void)compshare__json_copy(compshare__json_raw(tree, at), buf, cap, true);
-    return true;
 }
 
 /* A non-negative integer, as number or string; absent, null and "" are 0. */
@@ -5322,38 +5250,56 @@ static bool compshare__read_count(const compshare__tree *tree, const char *key, 
     return false;
 }
 
+/* true or false, or a string that says so. */
 static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool *out)
 {
-    compshare_view v = compshare__json_raw(tree, at);
-    int type = compshare__json_type(tree, at);
-    bool text = type == COMPSHARE_STRING;
-    bool yes = compshare__json_equals(v, "true") || (text && compshare__json_equals(v, "True"));
-    bool no = compshare__json_equals(v, "false") || (text && compshare__json_equals(v, "False"));
-    if ((type != COMPSHARE_BOOL && !text) || (!yes && !no)) return false;
-    *out = yes;
-    return true;
+    static const char *const words[] = { "false", "true", "False", "True" };
+    int type = compshare__json_type(tree, at), i, count = type == COMPSHARE_STRING ? 4 : type == COMPSHARE_BOOL ? 2 : 0;
+    for (i = 0; i < count; i++) {
+        if (!compshare__json_equals(compshare__json_raw(tree, at), words[i])) continue;
+        *out = i % 2 != 0;
+        return true;
+    }
+    return false;
 }
 
 /* NULL, or the field of an instance that cannot be read. */
 static const char *compshare__read_instance(const compshare__tree *tree, compshare_instance *i)
 {
+    enum { exact, shown, count };
+#define COMPSHARE__MEMBER(name) offsetof(compshare_instance, name), sizeof ((compshare_instance *)0)->name
+    static const struct {
+        const char *key;
+        int kind;
+        size_t offset, size;
+    } rows[] = {
+        { "UHostId", exact, COMPSHARE__MEMBER(uhost_id) },
+        { "Name", shown, COMPSHARE__MEMBER(name) },
+        { "State", exact, COMPSHARE__MEMBER(state) },
+        { "ChargeType", exact, COMPSHARE__MEMBER(charge_type) },
+        { "Zone", exact, COMPSHARE__MEMBER(zone) },
+        { "Region", exact, COMPSHARE__MEMBER(region) },
+        { "GpuType", shown, COMPSHARE__MEMBER(gpu_type) },
+        { "GPU", count, COMPSHARE__MEMBER(gpu) },
+        { "CreateTime", count, COMPSHARE__MEMBER(create_time) },
+        { "ExpireTime", count, COMPSHARE__MEMBER(expire_time) },
+        { "SchedulerStopTime", count, COMPSHARE__MEMBER(stop_time) }
+    };
+#undef COMPSHARE__MEMBER
     int64_t other;
+    size_t k;
     memset(i, 0, sizeof *i);
     if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
-    if (!compshare__read_exact(tree, "UHostId", i->uhost_id, sizeof i->uhost_id) || i->uhost_id[0] == '\0') return "UHostId";
-    if (!compshare__read_shown(tree, "Name", i->name, sizeof i->name)) return "Name";
-    if (!compshare__read_exact(tree, "State", i->state, sizeof i->state)) return "State";
-    if (!compshare__read_exact(tree, "ChargeType", i->charge_type, sizeof i->charge_type)) return "ChargeType";
-    if (!compshare__read_exact(tree, "Zone", i->zone, sizeof i->zone)) return "Zone";
-    if (!compshare__read_exact(tree, "Region", i->region, sizeof i->region)) return "Region";
-    if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
-    if (!compshare__read_shown(tree, "GpuType", i->gpu_type, sizeof i->gpu_type)) return "GpuType";
-    if (!compshare__read_count(tree, "GPU", &i->gpu)) return "GPU";
-    if (!compshare__read_count(tree, "CreateTime", &i->create_time)) return "CreateTime";
-    if (!compshare__read_count(tree, "ExpireTime", &i->expire_time)) return "ExpireTime";
-    if (!compshare__read_count(tree, "SchedulerStopTime", &i->stop_time)) return "SchedulerStopTime";
+    for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+        const char *key = rows[k].key;
+        char *at = (char *)i + rows[k].offset;
+        bool read = rows[k].kind == count ? compshare__read_count(tree, key, (int64_t *)(void *)at)
+            : compshare__read_text(tree, key, rows[k].kind == exact, at, rows[k].size);
+        if (!read || i->uhost_id[0] == '\0') return key;
+    }
     if (!compshare__read_count(tree, "StopSchedulerTime", &other)) return "StopSchedulerTime";
     if (i->stop_time == 0) i->stop_time = other;    /* never StopTime, which is something else */
+    if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
     return NULL;
 }
 
@@ -5382,8 +5328,8 @@ static int compshare__projects_element(void *user, compshare_value element)
     (void)element;
     memset(&p, 0, sizeof p);
     if (compshare__json_type(&c->tree, 0) != COMPSHARE_OBJECT
-        || !compshare__read_exact(&c->tree, "ProjectId", p.project_id, sizeof p.project_id) || p.project_id[0] == '\0'
-        || !compshare__read_shown(&c->tree, "ProjectName", p.project_name, sizeof p.project_name)
+        || !compshare__read_text(&c->tree, "ProjectId", true, p.project_id, sizeof p.project_id) || p.project_id[0] == '\0'
+        || !compshare__read_text(&c->tree, "ProjectName", false, p.project_name, sizeof p.project_name)
         || !compshare__read_member(&c->tree, "IsDefault", &at)
         || (at != COMPSHARE__NO_TOKEN && !compshare__read_bool(&c->tree, at, &p.is_default)))
         return compshare__typed_malformed(c, "ProjectId, ProjectName or IsDefault");
@@ -5790,8 +5736,7 @@ static int compshare__schedule_find(compshare *c)
 /* What stopping this instance will not save. */
 static unsigned compshare__schedule_caveats(const char *charge_type)
 {
-    bool prepaid = compshare__bytes_equal(charge_type, "Day") || compshare__bytes_equal(charge_type, "Month")
-        || compshare__bytes_equal(charge_type, "Year");
+    bool prepaid = compshare__bytes_listed(charge_type, "Day\0Month\0Year\0");
     return prepaid ? COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED : COMPSHARE_GETS_RELEASED;
 }
 
@@ -5837,7 +5782,7 @@ static int compshare__schedule_found(compshare *c, int status)
 static int compshare__schedule_allowed(compshare *c)
 {
     const compshare_instance *i = &c->task.read.instance;
-    if (compshare__bytes_equal(i->charge_type, "Spot") || compshare__bytes_equal(i->charge_type, "Preemptive"))
+    if (compshare__bytes_listed(i->charge_type, "Spot\0Preemptive\0"))
         return compshare__fail(c, COMPSHARE_E_SPOT, "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
     if (compshare__bytes_equal(i->state, "Running")) return COMPSHARE_OK;
     return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",

@@ -151,17 +151,22 @@ static void lookup(void **state)
     compshare__params set;
     compshare_param params[3];
     (void)state;
-    support_case("has");
+    support_case("the client's own parameters give way to the caller's");
     params[0] = compshare_text("Region", "r");
     params[1] = compshare_int("UHostIds.0", 0);
     params[2] = compshare_text("A", "");
     CHECK(collect(&set, params, 3));
-    CHECK(compshare__params_has(&set, "Region") && compshare__params_has(&set, "UHostIds.0") && compshare__params_has(&set, "A"));
-    CHECK(!compshare__params_has(&set, "") && !compshare__params_has(&set, "Regio") && !compshare__params_has(&set, "RegionX"));
-    CHECK(!compshare__params_has(&set, "region") && !compshare__params_has(&set, "Zone"));
-    compshare__params_own(&set, COMPSHARE__OWN_ZONE, "Zone", "z");
-    CHECK(compshare__params_has(&set, "Zone") && set.count == 4);
-    CHECK(collect(&set, NULL, 0) && !compshare__params_has(&set, "A"));
+    compshare__params_own(&set, COMPSHARE__OWN_REGION, "other");
+    compshare__params_own(&set, COMPSHARE__OWN_PROJECT, NULL);
+    CHECK(set.count == 3);
+    compshare__params_own(&set, COMPSHARE__OWN_ZONE, "z");
+    CHECK(set.count == 4);
+    CHECK_TEXT(compshare__params_at(&set, 0)->key, "A");
+    CHECK_TEXT(compshare__params_at(&set, 1)->key, "Region");
+    CHECK_TEXT(compshare__params_at(&set, 1)->text, "r");
+    CHECK_TEXT(compshare__params_at(&set, 2)->key, "UHostIds.0");
+    CHECK_TEXT(compshare__params_at(&set, 3)->key, "Zone");
+    CHECK_TEXT(compshare__params_at(&set, 3)->text, "z");
 }
 
 static void head_is(const compshare__head *head, const char *wanted)
