@@ -23,7 +23,7 @@ PROGRAMS = $(UNIT:%=$(BUILD)/tests/unit/%) $(INTEGRATION:%=$(BUILD)/tests/integr
 SANITIZED = $(UNIT:%=$(BUILD)/tests/sanitized/unit/%) $(INTEGRATION:%=$(BUILD)/tests/sanitized/integration/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-programs setup-demo setup-test size install clean certs
+.PHONY: all demo test coverage test-programs setup-demo setup-test setup-check size install clean certs
 
 all: $(EXAMPLES)
 
@@ -84,6 +84,15 @@ test: setup-test
 		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
 		"examples=sh tests/examples.sh $(BUILD)" \
 		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded"
+
+# ---- longer checks ----
+
+setup-check:
+	@CC="$(CC)" sh tests/setup.sh check
+
+coverage: setup-check
+	@$(MAKE) --no-print-directory -s $(GATEWAY) $(RAW) certs
+	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs CC="$(CC)" sh tests/coverage.sh $(BUILD)
 
 # ---- figures ----
 

@@ -4076,7 +4076,7 @@ static void compshare__config_defaults(compshare_config *f)
 
 static bool compshare__judge_is_2xx(const compshare *c)
 {
-    return c->http.status >= 200 && c->http.status < 300;
+    return c->http.status / 100 == 2;
 }
 
 /* RetCodes that mean "later". */
@@ -4153,7 +4153,7 @@ static int compshare__judge_status(compshare *c)
     }
     if (c->tree.count > 0) compshare__judge_message(c);
     c->error.retryable = status == 429 || status >= 500;
-    return compshare__fail(c, COMPSHARE_E_STATUS, "HTTP status %d%s", status, status >= 300 && status < 400
+    return compshare__fail(c, COMPSHARE_E_STATUS, "HTTP status %d%s", status, status / 100 == 3
         ? ": a redirect, which is never followed, because it would hand the signed request on" : "");
 }
 
@@ -4354,7 +4354,7 @@ static int compshare__drive_proxy_reply(compshare *c, bool more)
     int status = c->http.status;
     const char *meaning = status == 407 ? ": it wants another user and password" : "";
     if (c->http.state == COMPSHARE__HTTP_FAILED) return compshare__fail_http(c, COMPSHARE_E_PROXY);
-    if (status >= 200 && status < 300)
+    if (compshare__judge_is_2xx(c))
         return more ? compshare__fail_host(c, COMPSHARE_E_PROXY, "the proxy sent more than its reply") : COMPSHARE_OK;
     c->error.retryable = status == 429 || status >= 500;
     return compshare__fail(c, COMPSHARE_E_PROXY, "%s:%d: the proxy answered with HTTP status %d%s", c->proxy.host, c->proxy.port,
@@ -5119,7 +5119,7 @@ static compshare_action compshare__action_row(const char *row)
     memset(&a, 0, sizeof a);
     a.cost = '.';
     a.group = "";
-    if (row == NULL || row[0] == '\0') return a;
+    if (row[0] == '\0') return a;
     for (i = 0; i < 8; i++)
         if (row[0] == letters[i]) a.group = groups[i];
     a.name = row + COMPSHARE__ACTION_MARKS;
@@ -5415,12 +5415,12 @@ static int compshare__describe_end(compshare *c, int status)
 
 static const compshare__step compshare__describe_steps[] = { { compshare__describe_begin, compshare__describe_end } };
 
-/* 64 bits that tell one id from another (FNV-1a); 0 stands for none. */
+/* 63 bits that tell one id from another (FNV-1a), and one that tells it from none. */
 static uint64_t compshare__each_mark(const char *id)
 {
     uint64_t hash = UINT64_C(0xCBF29CE484222325);
     for (; *id != '\0'; id++) hash = (hash ^ (unsigned char)*id) * UINT64_C(0x100000001B3);
-    return hash != 0 ? hash : 1;
+    return hash | 1;
 }
 
 /* A page begins with the last elements of the one before. Where these have moved, what

@@ -29,6 +29,7 @@ test|cross riscv64-unknown-elf-gcc --specs=picolibc.specs|gcc-riscv64-unknown-el
 check|command clang|clang|clang|clang|llvm
 check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
 check|command valgrind|valgrind|valgrind|valgrind|
+check|command gcovr|gcovr|gcovr|gcovr|gcovr
 '
 
 present() {

@@ -1186,6 +1186,10 @@ static void test_addresses_refused(void **state)
         harness_open(&h);
         harness_close(&h);
     }
+    harness_configure(&h, 1);
+    h.config.base_url = "http://localhost:1";
+    assert_int_equal(compshare_open(&h.client, &h.config), COMPSHARE_E_CONFIG);
+    has_words(h.config.base_url, compshare_open_text(&h.config, text, sizeof text), "in the open: use https://");
 }
 
 /* ---- small records ---- */

@@ -138,7 +138,7 @@ static void grammar(void **state)
         "\"\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\"", "\"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"", "[1 ,2\n,3 ]", "[1,true,null,\"x\"]", " 1 "
     };
     static const char *const wrong[] = {
-        "", " ", "-", "+1", "01", "-01", "1.", ".1", "1.e1", "1e", "1e+", "1.5.5", "0x1", "1a", "1 2", "NaN", "Infinity", "-Infinity", "True", "nul", "nulll",
+        "", " ", "-", "+1", "01", "-01", "1.", ".1", "1.e1", "1e", "1e+", "1.5.5", "0x1", "1a", "1 2", "NaN", "Infinity", "-Infinity", "True", "nul", "nulll", "trux", "falsy", "nuii",
         "truefalse", "'a'", "\"", "\"a", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\U0041\"", "\"\n\"", "\"\t\"", "[", "]", "[1", "[1,", "[1,]", "[,1]",
         "[,]", "[1 2]", "[1:2]", "{", "}", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}", "{1:1}", "{\"a\" 1}", "{\"a\"::1}",
         "{\"a\",1}", "{\"a\":1 \"b\":2}", "[}", "{]", "[{]}", "{\"a\":[}]", "[]]", "{}}", "[][]", "{},", "//x\n1", "/**/1", "1#", "\xEF\xBB\xBF" "1",
@@ -293,6 +293,8 @@ static void strings(void **state)
     unescapes_to("\\ud83d\\ud83d\\ude00", "\xEF\xBF\xBD\xF0\x9F\x98\x80", 7);
     unescapes_to("\\ude00\\ud83d", "\xEF\xBF\xBD\xEF\xBF\xBD", 6);
     unescapes_to("\\ud83d\\u0041", "\xEF\xBF\xBD" "A", 4);
+    unescapes_to("\\ud83dabcdef", "\xEF\xBF\xBD" "abcdef", 9);
+    unescapes_to("\\ud83d\\ue000", "\xEF\xBF\xBD\xEE\x80\x80", 6);
     unescapes_to("\\ud83d\\n", "\xEF\xBF\xBD\n", 4);
     unescapes_to("\\ud83d\\\\de00", "\xEF\xBF\xBD\\de00", 8);
     unescapes_to("\\ud83d\xE4\xB8\xAD", "\xEF\xBF\xBD\xE4\xB8\xAD", 6);
@@ -794,6 +796,8 @@ static void splitter_forms(void **state)
     split_is("{\"UHostSet\":false}", 0, "{\"UHostSet\":false}", false, true);
     split_is("{\"UHostSet\":\"[1]\"}", 0, "{\"UHostSet\":\"[1]\"}", false, true);
     split_is("{\"UHostSet\":[1],\"UHostSet\":[2,3]}", 3, "{\"UHostSet\":[],\"UHostSet\":[]}", true, false);
+    split_is("{\"UHostSet\":[1],\"UHostSet\":[2],\"UHostSet\":[3]}", 3, "{\"UHostSet\":[],\"UHostSet\":[],\"UHostSet\":[]}", true, false);
+    split_is("{\"UHostSet\":0,\"UHostSet\":[1]}", 1, "{\"UHostSet\":0,\"UHostSet\":[]}", true, true);
     split_is("{\"UHostSet\":null,\"UHostS\\u0065t\":[2]}", 1, "{\"UHostSet\":null,\"UHostS\\u0065t\":[]}", true, false);
     split_is("{\"UHostSet\\u0000\":[1]}", 0, "{\"UHostSet\\u0000\":[1]}", false, false);
     split_is("{\"UHostSets\":[1],\"uhostset\":[2]}", 0, "{\"UHostSets\":[1],\"uhostset\":[2]}", false, false);
@@ -841,6 +845,15 @@ static void no_room_for_tokens(void **state)
         CHECK(compshare__json_tokenize(&tree, src, sizeof text - 1, at, room) == (room >= skew + 10 * TOKEN));
         CHECK(tree.count == (room >= skew + 10 * TOKEN ? 10u : 0u));
         CHECK(compshare__json_tokenize(&tree, "7", 1, at, room) == (room >= skew + TOKEN));
+    }
+    {
+        compshare__tree tree;
+        char *at = (char *)guard_tail(&g, 16 * TOKEN);
+        support_case("sizes beyond 31 bits");
+        CHECK(!compshare__json_tokenize(&tree, "7", 1, at + 1, 1));     /* alignment alone takes more */
+        CHECK(!compshare__json_tokenize(&tree, src, (size_t)INT32_MAX + 1, at, 16 * TOKEN));
+        CHECK(compshare__json_tokenize(&tree, src, sizeof text - 1, at, (size_t)INT32_MAX * TOKEN + 4 * TOKEN));
+        CHECK(tree.count == 10);
     }
     guard_close(&from);
     guard_close(&g);

@@ -44,6 +44,9 @@ static void bounded_text(void **state)
         CHECK_TEXT(at, "ab-1234");
         compshare__text_put(&t, "x");
         CHECK_TEXT(at, "ab-1234");
+        t = compshare__text_into(at, 2);
+        compshare__text_put(&t, "\xC3\xA9");
+        CHECK_TEXT(at, "");
     }
     guard_close(&g);
 }
@@ -183,6 +186,11 @@ static void comparison(void **state)
             CHECK((order < 0) == (i < k) && (order == 0) == (i == k));
             CHECK(compshare__bytes_equal(texts[i], texts[k]) == (i == k));
         }
+    support_case("the first that is given");
+    CHECK_TEXT(compshare__bytes_first("a", "b"), "a");
+    CHECK_TEXT(compshare__bytes_first("", "b"), "b");
+    CHECK_TEXT(compshare__bytes_first(NULL, "b"), "b");
+    CHECK(compshare__bytes_first("", "") == NULL && compshare__bytes_first(NULL, NULL) == NULL);
 }
 
 static void digits_and_wiping(void **state)

@@ -8,6 +8,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include "support.h"
 
 static char directory[512];
@@ -485,6 +486,188 @@ static void scans(void **state)
     free(self.ptr);
 }
 
+/* ---- roots that cannot be used, made for the purpose ---- */
+
+/* A self-signed CA with `units` organisational units in its name, as PEM. */
+static bytes make_root(EVP_PKEY *key, unsigned units, const EVP_MD *hash)
+{
+    static unsigned char unit[] = "0123456789012345678901234567890123456789";
+    X509 *cert = X509_new();
+    X509_NAME *name = X509_get_subject_name(cert);
+    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+    BIO *bio = BIO_new(BIO_s_mem());
+    bytes text;
+    char *ptr;
+    long len;
+    CHECK(key != NULL && ca != NULL);
+    CHECK(X509_set_version(cert, 2) && ASN1_INTEGER_set(X509_get_serialNumber(cert), 1));
+    CHECK(X509_gmtime_adj(X509_getm_notBefore(cert), 0) && X509_gmtime_adj(X509_getm_notAfter(cert), 3600));
+    CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, unit, 10, -1, 0));
+    for (; units > 0; units--) CHECK(X509_NAME_add_entry_by_txt(name, "OU", MBSTRING_ASC, unit, -1, -1, 0));
+    CHECK(X509_set_issuer_name(cert, name) && X509_set_pubkey(cert, key) && X509_add_ext(cert, ca, -1));
+    CHECK(X509_sign(cert, key, hash) > 0 && PEM_write_bio_X509(bio, cert));
+    len = BIO_get_mem_data(bio, &ptr);
+    text.ptr = (unsigned char *)malloc((size_t)len);
+    text.len = (size_t)len;
+    memcpy(text.ptr, ptr, text.len);
+    BIO_free(bio);
+    X509_EXTENSION_free(ca);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return text;
+}
+
+static union { uint64_t align; unsigned char memory[sizeof(compshare__trust) + 1024]; } area;
+
+/* Looks for the first certificate's own name in these bundles. */
+static compshare__trust *look_up(source *s)
+{
+    compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, s, 1795442700);
+    br_sha256_context sha256;
+    size_t start, end, len;
+    CHECK(compshare__pem_find(&t->pem));
+    len = compshare__pem_decode(&t->pem, t->der, sizeof t->der);
+    CHECK(compshare__der_subject(t->der, len, &start, &end));
+    br_sha256_init(&sha256);
+    br_sha256_update(&sha256, t->der + start, end - start);
+    br_sha256_out(&sha256, t->minimal.saved_dn_hash);
+    compshare__trust_look_up(t);
+    return t;
+}
+
+static void unusable_roots(void **state)
+{
+    static const struct { const char *name; unsigned rsa_bits; const char *curve; unsigned units; size_t filled; int trouble; } cases[] = {
+        { "RSA 2048", 2048, NULL, 0, 1, COMPSHARE__TRUST_FINE }, { "P-256", 0, "P-256", 0, 1, COMPSHARE__TRUST_FINE },
+        { "a name of 384 bytes at most", 0, "P-256", 7, 1, COMPSHARE__TRUST_FINE }, { "a longer name", 0, "P-256", 8, 0, COMPSHARE__TRUST_UNUSABLE },
+        { "RSA 1024", 1024, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }, { "Ed25519", 0, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        bool edwards = cases[i].rsa_bits == 0 && cases[i].curve == NULL;
+        EVP_PKEY *key = edwards ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+            : cases[i].curve != NULL ? EVP_EC_gen(cases[i].curve) : EVP_RSA_gen(cases[i].rsa_bits);
+        bytes pem = make_root(key, cases[i].units, edwards ? NULL : EVP_sha256());
+        source s = source_of(pem.ptr, pem.len);
+        compshare__trust *t = look_up(&s);
+        support_case("root: %s", cases[i].name);
+        CHECK_NUMBER(t->filled, cases[i].filled);
+        CHECK_NUMBER(t->trouble, cases[i].trouble);
+        free(pem.ptr);
+    }
+}
+
+/* What stands between BEGIN and END need not be a certificate. */
+static void other_blocks(void **state)
+{
+    bytes pem = make_root(EVP_EC_gen("P-256"), 0, EVP_sha256());
+    char *text = (char *)malloc(pem.len + 200);
+    source s;
+    compshare__trust *t;
+    (void)state;
+    CHECK(text != NULL);
+    memcpy(text, pem.ptr, pem.len);
+    s = source_of(text, pem.len + (size_t)sprintf(text + pem.len, "%s", "-----BEGIN CERTIFICATE-----\nQUJDREVGR0g=\n-----END CERTIFICATE-----\n"));
+    support_case("a block that is no certificate");
+    t = look_up(&s);
+    CHECK(t->filled == 1 && t->trouble == COMPSHARE__TRUST_FINE);
+    free(text);
+    free(pem.ptr);
+}
+
+/* The bundle is replaced between the scan and the second reading of a root. */
+typedef struct changing { source before, after; size_t calls, until; } changing;
+
+static ptrdiff_t read_changing(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    changing *c = (changing *)ctx;
+    return read_source(c->calls++ < c->until ? &c->before : &c->after, offset, dst, cap);
+}
+
+static void bundle_replaced(void **state)
+{
+    bytes one = make_root(EVP_EC_gen("P-256"), 0, EVP_sha256()), two = make_root(EVP_EC_gen("P-256"), 1, EVP_sha256());
+    size_t calls, until, refused = 0;
+    changing c;
+    (void)state;
+    memset(&c, 0, sizeof c);
+    c.before = source_of(one.ptr, one.len);
+    c.after = source_of(two.ptr, two.len);
+    c.until = SIZE_MAX;
+    CHECK(look_up(&c.before)->filled == 1);
+    calls = c.before.calls;
+    for (until = 1; until <= calls; until++) {
+        compshare__trust *t;
+        unsigned char name[32];
+        c.before.calls = c.calls = 0;
+        c.until = until;
+        memcpy(name, look_up(&c.before)->looked_up, sizeof name);
+        t = compshare__trust_init(area.memory, sizeof area.memory, read_changing, &c, 1795442700);
+        memcpy(t->minimal.saved_dn_hash, name, sizeof name);
+        support_case("replaced at reading %u of %u", (unsigned)until, (unsigned)calls);
+        compshare__trust_look_up(t);
+        CHECK(t->filled == 0 || memcmp(t->dn[0], "\x30", 1) == 0);
+        if (t->filled == 0 && t->trouble == COMPSHARE__TRUST_UNUSABLE) refused++;
+    }
+    CHECK(refused > 0);
+    free(one.ptr);
+    free(two.ptr);
+}
+
+/* A chain is looked up so often, and then no more: its sender chose its length. */
+static void long_chains(void **state)
+{
+    bytes pem = make_root(EVP_EC_gen("P-256"), 0, EVP_sha256());
+    source s = source_of(pem.ptr, pem.len);
+    compshare__trust *t = look_up(&s);
+    unsigned char right[32];
+    size_t calls;
+    unsigned i;
+    (void)state;
+    memcpy(right, t->looked_up, sizeof right);
+    calls = s.calls;
+    support_case("the same name is not looked up again");
+    compshare__trust_look_up(t);
+    CHECK(s.calls == calls && t->filled == 1);
+    for (i = 1; i < COMPSHARE__CHAIN_MAX; i++) {
+        t->minimal.saved_dn_hash[0] = (unsigned char)(right[0] + i);
+        compshare__trust_look_up(t);
+        CHECK(t->filled == 0);
+    }
+    support_case("the right name, one too late");
+    memcpy(t->minimal.saved_dn_hash, right, sizeof right);
+    calls = s.calls;
+    compshare__trust_look_up(t);
+    CHECK(s.calls == calls && t->filled == 0);
+    free(pem.ptr);
+}
+
+/* However a certificate is cut into pieces, its last byte is held back, alone too. */
+static void held_back(void **state)
+{
+    bytes der = first_der("root-ec.pem"), pem = support_file(path_of("root-ec.pem"));
+    size_t last;
+    (void)state;
+    for (last = 1; last <= 3; last++) {
+        source s = source_of(pem.ptr, pem.len);
+        compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
+        const br_x509_class **x509 = &t->minimal.vtable;
+        support_case("last piece of %u", (unsigned)last);
+        br_x509_minimal_set_ecdsa(&t->minimal, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
+        (*x509)->start_chain(x509, "localhost");
+        (*x509)->start_cert(x509, (uint32_t)der.len);
+        (*x509)->append(x509, der.ptr, der.len - last);
+        CHECK(t->lookups == 0 && t->left == last);
+        (*x509)->append(x509, der.ptr + der.len - last, last);
+        CHECK(t->lookups == 1 && t->left == 0);
+        (*x509)->end_cert(x509);
+        CHECK((*x509)->end_chain(x509) != 0);       /* a root is no server */
+    }
+    free(der.ptr);
+    free(pem.ptr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,7 +678,12 @@ int main(void)
         cmocka_unit_test(pem_forms),
         cmocka_unit_test(failing_reader),
         cmocka_unit_test(endless_reader),
-        cmocka_unit_test(scans)
+        cmocka_unit_test(scans),
+        cmocka_unit_test(unusable_roots),
+        cmocka_unit_test(other_blocks),
+        cmocka_unit_test(bundle_replaced),
+        cmocka_unit_test(long_chains),
+        cmocka_unit_test(held_back)
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

@@ -91,6 +91,7 @@ static void good_urls(void **state)
         { "https://a", "a", 443, false, false, "/" },
         { "https://x--y_z.1a.example", "x--y_z.1a.example", 443, false, false, "/" },
         { "https://127.0.0.1.example", "127.0.0.1.example", 443, false, false, "/" },
+        { "https://api.0z", "api.0z", 443, false, false, "/" },
         { "https://xn--fiqs8s", "xn--fiqs8s", 443, false, false, "/" },
         { "http://localhost", "localhost", 80, false, true, "/" },
         { "http://localhost:8080/api", "localhost", 8080, true, true, "/api" },
@@ -311,6 +312,7 @@ static void good_proxies(void **state)
     proxy_is("http://user:pass@proxy:1", "proxy", 1, "user:pass");
     proxy_is("http://us%40er:p%3a@ss@proxy:65535", "proxy", 65535, "us%40er:p%3a@ss");
     proxy_is("http://user@10.0.0.1", "10.0.0.1", 80, "user");
+    proxy_is("http://us%70er:%7e@proxy", "proxy", 80, "us%70er:%7e");
 }
 
 static void bad_proxies(void **state)

@@ -424,6 +424,7 @@ static void failures(void **state)
         { HEAD("403 No") "\r\n<html>", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 403, 0, "", "req-1" },
         { HEAD("429 Slow") "\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 429, 0, "", "req-1" },
         { HEAD("500 x") "\r\n{\"RetCode\":230,\"Message\":\"x\"}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 500, 230, "x", "req-1" },
+        { HEAD("500 x") "\r\n{}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 500, 0, "", "req-1" },
         { HEAD("502 Bad Gateway") "Content-Type: text/html\r\n\r\n<html>", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 502, 0, "", "req-1" },
         { HEAD("302 Found") "Location: https://evil.example/\r\n\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 302, 0, "", "req-1" },
         { HEAD("308 x") "Location: /\r\nContent-Length: 0\r\n\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 308, 0, "", "req-1" },
@@ -482,7 +483,7 @@ static void failures(void **state)
             CHECK(strstr(text, "secret-private-key") == NULL && strstr(text, "Signature=") == NULL);
         }
     support_case("how many cases ran");
-    CHECK_NUMBER(i, 37);
+    CHECK_NUMBER(i, 38);
 }
 
 static void text_is(const char *wanted)
@@ -522,6 +523,10 @@ static void error_lines(void **state)
     canned("", 0);
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_CLOSED);
     (void)snprintf(wanted, sizeof wanted, "StopCompShareInstance: localhost:80: the connection was closed without a reply; %s", unknown);
+    text_is(wanted);
+    support_case("an action that nobody knows may change anything");
+    CHECK_NUMBER(compshare_call(client, "SomeNewAction", NULL, 0), COMPSHARE_E_CLOSED);
+    (void)snprintf(wanted, sizeof wanted, "SomeNewAction: localhost:80: the connection was closed without a reply; %s", unknown);
     text_is(wanted);
     support_case("connect");
     fake.end = NO_CONNECTION;

@@ -1,0 +1,39 @@
+#!/bin/sh
+# coverage.sh BUILD_DIR: compiles every test program once more for gcov, runs them,
+# and prints what of compshare.h they reached, by room. Fails where a line was never
+# run, or a branch never taken that tests/coverage.excuses does not explain.
+set -eu
+dir=$1/coverage
+CC=${CC:-cc}
+export CC
+libs='-lcmocka -lbearssl -ljansson -lcurl -lcrypto -lm -ldl -pthread'
+
+# Programs that switch COMPSHARE_PLAINTEXT on compile some lines in another form, which
+# has other branches: the two forms are counted apart.
+compile() {
+    source=$1
+    form=product
+    if grep -q 'define COMPSHARE_PLAINTEXT' "$source"; then form=plaintext; fi
+    $CC -std=c99 -O0 -g --coverage -fprofile-abs-path -D_GNU_SOURCE -I. -I"$(dirname "$source")" -Itests/integration \
+        -o "$dir/$form/$(basename "$source" .c)" "$source" $libs
+}
+
+if [ "${2:-}" = --compile ]; then
+    compile "$3"
+    exit
+fi
+rm -rf "$dir"
+mkdir -p "$dir/product" "$dir/plaintext"
+ls tests/unit/test_*.c tests/integration/test_*.c tests/torture/*.c 2>/dev/null | xargs -n 1 -P 2 sh "$0" "$1" --compile
+set --
+for program in "$dir"/product/* "$dir"/plaintext/*; do
+    case $program in *.gcno) ;; *) set -- "$@" "$(basename "$program") for coverage=$program" ;; esac
+done
+status=0
+sh tests/run.sh "$@" >"$dir/log" || status=1
+[ $status -eq 0 ] || cat "$dir/log"
+for form in product plaintext; do
+    gcovr --root . --filter 'compshare\.h$' --json "$dir/$form.json" "$dir/$form"
+done
+python3 tests/coverage.py compshare.h tests/coverage.excuses "$dir/product.json" "$dir/plaintext.json" || status=1
+exit $status

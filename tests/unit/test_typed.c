@@ -1,0 +1,361 @@
+/* Rooms actions, power and schedule over a transport in memory: what typed calls and
+   workflows make of members that are missing, malformed, or there twice, and of times
+   at the edge of what they can be. */
+
+#define COMPSHARE_IMPLEMENTATION
+#define COMPSHARE_PLAINTEXT
+#include "compshare.h"
+
+#include "support.h"
+
+/* ---- a transport that answers each request with the next body ---- */
+
+#define NOW INT64_C(1795442700)
+
+static struct script {
+    const char *bodies[4];
+    size_t next, at, len;
+    bool asked;                 /* a request is being taken in */
+    char reply[4096];
+    int64_t unix_time;
+    uint64_t now;
+} script;
+
+static int script_open(void *user, const char *host, uint16_t port)
+{
+    (void)user; (void)host; (void)port;
+    return COMPSHARE_OK;
+}
+
+static ptrdiff_t script_send(void *user, const void *src, size_t len)
+{
+    (void)user; (void)src;
+    script.asked = true;
+    return (ptrdiff_t)len;
+}
+
+static ptrdiff_t script_recv(void *user, void *dst, size_t cap)
+{
+    const char *body = script.next < COUNT_OF(script.bodies) ? script.bodies[script.next] : NULL;
+    size_t n;
+    (void)user;
+    if (script.asked) {
+        if (body == NULL) return 0;
+        script.asked = false;
+        script.next++;
+        script.at = 0;
+        script.len = (size_t)snprintf(script.reply, sizeof script.reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n%s",
+            (unsigned long)strlen(body), body);
+        CHECK(script.len < sizeof script.reply);
+    }
+    n = script.len - script.at;
+    if (n == 0) return COMPSHARE_WANT_READ;
+    if (n > cap) n = cap;
+    memcpy(dst, script.reply + script.at, n);
+    script.at += n;
+    return (ptrdiff_t)n;
+}
+
+static int script_wait(void *user, unsigned want, uint32_t timeout_ms)
+{
+    (void)user; (void)want;
+    script.now += timeout_ms;
+    return COMPSHARE_OK;
+}
+
+static void script_close(void *user) { (void)user; script.len = script.at = 0; script.asked = false; }
+static int64_t script_unix_time(void *user) { (void)user; return script.unix_time; }
+static uint64_t script_monotonic(void *user) { (void)user; return script.now; }
+static int script_entropy(void *user, void *dst, size_t len) { (void)user; memset(dst, 7, len); return 0; }
+
+static const compshare_transport transport = { NULL, script_open, script_send, script_recv, script_wait, script_close, NULL };
+static unsigned char block[COMPSHARE_MEMORY];
+static compshare *client;
+
+static int open_it(void **state)
+{
+    compshare_config config;
+    (void)state;
+    memset(&script, 0, sizeof script);
+    script.now = 1000;
+    script.unix_time = NOW;
+    memset(&config, 0, sizeof config);
+    config.memory = block;
+    config.memory_size = sizeof block;
+    config.public_key = "public";
+    config.private_key = "private";
+    config.project_id = "org-1";
+    config.base_url = "http://localhost";
+    config.transport = &transport;
+    config.unix_time = script_unix_time;
+    config.monotonic_ms = script_monotonic;
+    config.entropy = script_entropy;
+    CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+    return 0;
+}
+
+static int close_it(void **state)
+{
+    (void)state;
+    compshare_close(client);
+    return 0;
+}
+
+static void bodies(const char *first, const char *second, const char *third)
+{
+    script.bodies[0] = first;
+    script.bodies[1] = second;
+    script.bodies[2] = third;
+    script.next = 0;
+    support_case("%.200s", first);
+}
+
+static void ended(int got, int wanted, const char *detail)
+{
+    const compshare_error *e = compshare_last_error(client);
+    CHECK_TEXT(compshare_status_name(got), compshare_status_name(wanted));
+    CHECK_NUMBER(e->status, wanted);
+    if (strstr(e->detail, detail) == NULL) CHECK_TEXT(e->detail, detail);
+}
+
+/* ---- GetProjectList ---- */
+
+#define PROJECTS(elements) "{\"RetCode\":0,\"ProjectSet\":[" elements "]}"
+
+static void projects(void **state)
+{
+    static const struct { const char *body; int status; const char *detail; } cases[] = {
+        { PROJECTS("{\"ProjectId\":\"org-1\",\"ProjectName\":7}"), COMPSHARE_OK, "" },
+        { PROJECTS("{\"ProjectId\":\"org-1\",\"IsDefault\":null}"), COMPSHARE_OK, "" },
+        { PROJECTS("7"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("[]"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":7}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":\"\"}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":\"org\\u0007\"}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":\"org-1\",\"ProjectId\":\"org-2\"}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":\"org-1\",\"ProjectName\":\"a\",\"ProjectName\":\"b\"}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":\"org-1\",\"IsDefault\":true,\"IsDefault\":false}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":\"org-1\",\"IsDefault\":\"maybe\"}"), COMPSHARE_E_REPLY, "ProjectSet: " },
+        { PROJECTS("{\"ProjectId\":\"org-2\"}"), COMPSHARE_E_PROJECT, "project_id is not among the account's projects: org-2" },
+        { PROJECTS(""), COMPSHARE_E_PROJECT, "the account has no project" }
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        compshare_project chosen;
+        memset(&chosen, 0x5A, sizeof chosen);
+        bodies(cases[i].body, NULL, NULL);
+        ended(compshare_get_project_list(client, &chosen, NULL, NULL), cases[i].status, cases[i].detail);
+        CHECK_TEXT(chosen.project_id, cases[i].status == COMPSHARE_OK ? "org-1" : "");
+    }
+}
+
+/* ---- DescribeCompShareInstance ---- */
+
+#define INSTANCES(elements) "{\"RetCode\":0,\"UHostSet\":[" elements "],\"TotalCount\":1}"
+#define ONE(members) INSTANCES("{\"UHostId\":\"uhost-1\"" members "}")
+
+static void instances(void **state)
+{
+    static const struct { const char *body; int status; const char *detail; } cases[] = {
+        { ONE(",\"Name\":7"), COMPSHARE_OK, "" },
+        { ONE(",\"GPU\":null,\"CreateTime\":\"\",\"SchedulerStopTime\":\"0\""), COMPSHARE_OK, "" },
+        { INSTANCES("7"), COMPSHARE_E_REPLY, "UHostSet: an element" },
+        { INSTANCES("[]"), COMPSHARE_E_REPLY, "UHostSet: an element" },
+        { INSTANCES("{\"UHostId\":\"\"}"), COMPSHARE_E_REPLY, "UHostSet: UHostId" },
+        { INSTANCES("{\"UHostId\":7}"), COMPSHARE_E_REPLY, "UHostSet: UHostId" },
+        { INSTANCES("{}"), COMPSHARE_E_REPLY, "UHostSet: UHostId" },
+        { ONE(",\"State\":7"), COMPSHARE_E_REPLY, "UHostSet: State" },
+        { ONE(",\"State\":\"a\",\"State\":\"a\""), COMPSHARE_E_REPLY, "UHostSet: State" },
+        { ONE(",\"Name\":\"a\",\"Name\":\"b\""), COMPSHARE_E_REPLY, "UHostSet: Name" },
+        { ONE(",\"GPU\":-1"), COMPSHARE_E_REPLY, "UHostSet: GPU" },
+        { ONE(",\"GPU\":1.5"), COMPSHARE_E_REPLY, "UHostSet: GPU" },
+        { ONE(",\"CreateTime\":\"111111111111111111111111111111\""), COMPSHARE_E_REPLY, "UHostSet: CreateTime" },
+        { ONE(",\"SchedulerStopTime\":[]"), COMPSHARE_E_REPLY, "UHostSet: SchedulerStopTime" },
+        { ONE(",\"StopSchedulerTime\":1,\"StopSchedulerTime\":1"), COMPSHARE_E_REPLY, "UHostSet: StopSchedulerTime" },
+        { ONE(",\"StopSchedulerTime\":true"), COMPSHARE_E_REPLY, "UHostSet: StopSchedulerTime" },
+        { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-1\"}"), COMPSHARE_E_REPLY, "UHostSet: the instance" },
+        { INSTANCES("{\"UHostId\":\"uhost-2\"}"), COMPSHARE_E_NOT_FOUND, "no instance uhost-1" }
+    };
+    compshare_target target = { "uhost-1", NULL, NULL, NULL };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        compshare_instance instance;
+        bodies(cases[i].body, NULL, NULL);
+        ended(compshare_describe_instance(client, &target, &instance), cases[i].status, cases[i].detail);
+        CHECK_TEXT(instance.uhost_id, cases[i].status == COMPSHARE_OK ? "uhost-1" : "");
+        CHECK_TEXT(instance.name, "");
+    }
+    support_case("no place for the result");
+    ended(compshare_describe_instance(client, &target, NULL), COMPSHARE_E_PARAM, "instance is NULL");
+}
+
+/* ---- lists ---- */
+
+static int count_it(void *user, const compshare_instance *instance, compshare_value element)
+{
+    (void)instance; (void)element;
+    ++*(size_t *)user;
+    return 0;
+}
+
+#define LIST(total) "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-1\"}]" total "}"
+
+static void lists(void **state)
+{
+    static const struct { const char *body; int status; const char *detail; } cases[] = {
+        { LIST(""), COMPSHARE_OK, "" },
+        { LIST(",\"TotalCount\":null"), COMPSHARE_OK, "" },
+        { LIST(",\"TotalCount\":null,\"Total\":1"), COMPSHARE_OK, "" },
+        { LIST(",\"TotalCount\":\"1\""), COMPSHARE_OK, "" },
+        { LIST(",\"TotalCount\":-1"), COMPSHARE_E_REPLY, "TotalCount cannot be read" },
+        { LIST(",\"TotalCount\":1.0"), COMPSHARE_E_REPLY, "TotalCount cannot be read" },
+        { LIST(",\"TotalCount\":1,\"TotalCount\":1"), COMPSHARE_E_REPLY, "TotalCount cannot be read" },
+        { LIST(",\"Total\":{}"), COMPSHARE_E_REPLY, "TotalCount cannot be read" },
+        { LIST(",\"TotalCount\":2"), COMPSHARE_E_REPLY, "the list ended before its TotalCount" },
+        { INSTANCES("7"), COMPSHARE_E_REPLY, "UHostSet: an element" }
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        size_t count = 0;
+        bodies(cases[i].body, NULL, NULL);
+        ended(compshare_each_instance(client, NULL, count_it, &count), cases[i].status, cases[i].detail);
+        CHECK(count == 1 || (count == 0 && i + 1 == COUNT_OF(cases)));
+    }
+    support_case("no callback");
+    ended(compshare_each_instance(client, NULL, NULL, NULL), COMPSHARE_E_PARAM, "each is NULL");
+}
+
+/* ---- changes ---- */
+
+static void changes(void **state)
+{
+    static const struct { const char *body; int status; bool unknown; } cases[] = {
+        { "{\"RetCode\":0}", COMPSHARE_OK, false },
+        { "{\"RetCode\":0,\"UHostId\":\"uhost-1\"}", COMPSHARE_OK, false },
+        { "{\"RetCode\":0,\"UHostId\":\"uhost-2\"}", COMPSHARE_E_REPLY, true },
+        { "{\"RetCode\":0,\"UHostId\":1}", COMPSHARE_E_REPLY, true },
+        { "{\"RetCode\":0,\"UHostId\":\"uhost-1\",\"UHostId\":\"uhost-1\"}", COMPSHARE_E_REPLY, true },
+        { "{\"RetCode\":-2147483649}", COMPSHARE_E_REPLY, true },
+        { "{\"RetCode\":2147483648}", COMPSHARE_E_REPLY, true },
+        { "{\"RetCode\":\"111111111111111111111111111111\"}", COMPSHARE_E_REPLY, true }
+    };
+    compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        bodies(cases[i].body, NULL, NULL);
+        ended(compshare_update_stop_scheduler(client, &target, NOW + 3600), cases[i].status, "");
+        CHECK_NUMBER(compshare_last_error(client)->outcome_unknown, cases[i].unknown);
+    }
+    support_case("no time");
+    ended(compshare_update_stop_scheduler(client, &target, 0), COMPSHARE_E_PARAM, "seconds since 1970 are needed");
+    ended(compshare_update_stop_scheduler(client, &target, -5), COMPSHARE_E_PARAM, "seconds since 1970 are needed");
+}
+
+/* ---- workflows ---- */
+
+static void far_times(void **state)
+{
+    static const char plan_in_9999[] = ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":253402300799");
+    static const char plan_later[] = ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":253402300800");
+    static const char no_plan[] = ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\"");
+    compshare_plan plan = { "uhost-1", 0, INT64_MAX, 0 };
+    compshare_schedule schedule;
+    (void)state;
+    bodies(plan_in_9999, NULL, NULL);
+    ended(compshare_schedule_extend(client, "uhost-1", 1, &schedule), COMPSHARE_E_PARAM, "would be after the year 9999");
+    bodies(plan_later, NULL, NULL);
+    ended(compshare_schedule_extend(client, "uhost-1", 1, &schedule), COMPSHARE_E_PARAM, "would be after the year 9999");
+    bodies(no_plan, NULL, NULL);
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_PARAM, "would be after the year 9999");
+    support_case("no clock to reckon by");
+    script.unix_time = 5;
+    plan.in_seconds = 3600;
+    bodies(no_plan, NULL, NULL);
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be reckoned by it");
+    CHECK(!compshare_last_error(client)->outcome_unknown);
+    support_case("a plan that has passed");
+    script.unix_time = NOW;
+    bodies(ONE(",\"State\":\"Stopped\",\"SchedulerStopTime\":1"), NULL, NULL);
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    CHECK(schedule.stop_time == 1 && schedule.seconds_left == 0);
+}
+
+/* A state that is shorter than "Fail" is no failure. */
+static void short_states(void **state)
+{
+    compshare_instance instance;
+    (void)state;
+    bodies(ONE(",\"State\":\"On\""), ONE(",\"State\":\"ail\""), ONE(",\"State\":\"Running\""));
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
+    bodies(ONE(",\"State\":\"Fail\""), NULL, NULL);
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_STATE, "will not become");
+}
+
+/* ---- zones ---- */
+
+static void zones(void **state)
+{
+    static const struct { const char *zone, *region; } cases[] = {
+        { "cn-wlcb-01", "cn-wlcb" }, { "a-1", "a" }, { "", "" }, { "1", "" }, { "-1", "" }, { "cn", "" }, { "cn-", "" }, { "cn1", "" },
+        { "0123456789012345678901234567890-1", "0123456789012345678901234567890" }, { "01234567890123456789012345678901-1", "" }
+    };
+    char region[32];
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++) {
+        support_case("zone %s", cases[i].zone);
+        compshare__zone_region(cases[i].zone, region, sizeof region);
+        CHECK_TEXT(region, cases[i].region);
+    }
+}
+
+/* ---- no client ---- */
+
+static void no_client(void **state)
+{
+    compshare_value none;
+    (void)state;
+    memset(&none, 0, sizeof none);
+    CHECK_NUMBER(compshare_step(NULL), COMPSHARE_E_CONFIG);
+    CHECK_NUMBER(compshare_abort(NULL), COMPSHARE_E_CONFIG);
+    CHECK_NUMBER(compshare_call(NULL, "GetProjectList", NULL, 0), COMPSHARE_E_CONFIG);
+    CHECK_NUMBER(compshare_fd(NULL), -1);
+    CHECK_NUMBER(compshare_wants(NULL), 0);
+    CHECK_NUMBER(compshare_timeout_ms(NULL), 0);
+    CHECK_NUMBER(compshare_server_time(NULL), 0);
+    CHECK_NUMBER(compshare_body(NULL).len, 0);
+    CHECK(compshare_body(NULL).ptr != NULL);
+    CHECK_NUMBER(compshare_type(compshare_reply(NULL)), COMPSHARE_NONE);
+    CHECK_NUMBER(compshare_last_error(NULL)->status, COMPSHARE_E_CONFIG);
+    compshare_close(NULL);
+    compshare_session_forget(NULL);
+    support_case("no action");
+    ended(compshare_call(client, NULL, NULL, 0), COMPSHARE_E_PARAM, "action: 1 to 63");
+    ended(compshare_call(client, "", NULL, 0), COMPSHARE_E_PARAM, "action: 1 to 63");
+    ended(compshare_call(client, "A123456789012345678901234567890123456789012345678901234567890123", NULL, 0), COMPSHARE_E_PARAM, "action: 1 to 63");
+    support_case("nothing under way");
+    CHECK_NUMBER(compshare_timeout_ms(client), 0);
+    CHECK_NUMBER(compshare_fd(client), -1);
+    support_case("no key, and a value that was never one");
+    bodies("{\"RetCode\":0}", NULL, NULL);
+    ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_OK, "");
+    CHECK_NUMBER(compshare_type(compshare_get(compshare_reply(client), NULL)), COMPSHARE_NONE);
+    none = compshare_reply(client);
+    none.token = 3;
+    CHECK_NUMBER(compshare_type(none), COMPSHARE_NONE);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_it, close_it)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(projects), T(instances), T(lists), T(changes), T(far_times), T(short_states), T(zones), T(no_client)
+    };
+    return cmocka_run_group_tests_name("typed", tests, NULL, NULL);
+}
