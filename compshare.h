@@ -3669,12 +3669,13 @@ static const compshare__url *compshare__client_peer(const compshare *c)
     return c->proxy.port != 0 && c->phase <= COMPSHARE__PHASE_PROXY ? &c->proxy : &c->url;
 }
 
-static compshare_value compshare__client_root(const compshare *c)
+/* A value as programs see it: good until the client forgets it. */
+static compshare_value compshare__client_value(const compshare *c, uint32_t token)
 {
     compshare_value v;
-    v.client = c->tree.count > 0 ? c : NULL;
-    v.token = 0;
-    v.generation = c->generation;
+    v.client = token != COMPSHARE__NO_TOKEN ? c : NULL;
+    v.token = token;
+    v.generation = c != NULL ? c->generation : 0;
     return v;
 }
 
@@ -3944,6 +3945,7 @@ static const char *compshare__config_proxy(const char *s, compshare__url *url)
 {
     const char *reason;
     size_t i, end = 0, at = 0;
+    bool password = false;
     memset(url, 0, sizeof *url);
     if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
     if (!compshare__bytes_begins(s, "http://")) return "only http:// proxies are supported";
@@ -3954,11 +3956,14 @@ static const char *compshare__config_proxy(const char *s, compshare__url *url)
     url->path.len = at > 0 ? at - 1 : 0;
     if (url->path.len > COMPSHARE__CREDENTIALS_MAX) return "its user and password are longer than 255 bytes";
     for (i = 0; i < url->path.len; i++) {
-        int high = 0;
+        int high, low;
+        password = password || s[i] == ':';
         if (s[i] != '%') continue;
         high = compshare__bytes_hex((unsigned char)s[i + 1]);
-        if (high < 0 || compshare__bytes_hex((unsigned char)s[i + 2]) < 0) return "a % in its user or password is not followed by two hexadecimal digits";
-        if (high < 2 || (high == 7 && compshare__bytes_lower(s[i + 2]) == 'f')) return "its user or password holds a control character";
+        low = high < 0 ? -1 : compshare__bytes_hex((unsigned char)s[i + 2]);
+        if (low < 0) return "a % in its user or password is not followed by two hexadecimal digits";
+        if (high < 2 || (high == 7 && low == 15)) return "its user or password holds a control character";
+        if (high == 3 && low == 10 && !password) return "its user holds a colon";     /* RFC 7617 2 */
     }
     s += at;
     url->plain = true;
@@ -4549,7 +4554,7 @@ static int compshare__drive_element(compshare *c)
     if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
         return compshare__fail_too_large(c, "an element of the reply");
     c->handed = true;
-    stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__client_root(c)) : 0;
+    stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__client_value(c, 0)) : 0;
     compshare__client_forget_values(c);
     return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
 }
@@ -4832,7 +4837,7 @@ static int compshare__drive_request(compshare *c)
     c->retries = c->config.max_retries;
     c->phase = COMPSHARE__PHASE_BEGIN;
     r = t->step->begin(c);
-    if (r < 0 && c->request.action != NULL) memcpy(c->error.action, c->request.action, strlen(c->request.action));
+    if (r < 0) memcpy(c->error.action, c->request.action, strlen(c->request.action));
     if (r == COMPSHARE_OK) r = compshare__drive_sign(c);
     if (r != COMPSHARE_OK) return r;
     c->request_deadline = c->deadline;
@@ -5524,7 +5529,8 @@ static int compshare__update_begin(compshare *c)
 {
     int r;
     compshare__typed_request(c, COMPSHARE__UPDATE);
-    if (c->task.stop_time <= 0) return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed");
+    if (c->task.stop_time <= 0 || c->task.stop_time > COMPSHARE__LATEST_TIME)
+        return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->request.stop_time = c->task.stop_time;
     compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, c->task.stop_time, COMPSHARE__INT));
@@ -5603,7 +5609,6 @@ static int compshare__change_unconfirmed(compshare *c, int status)
     const compshare__task *t = &c->task;
     const compshare_instance *i = &t->read.instance;
     char last[sizeof c->error.detail];
-    bool accepted = t->change_status == COMPSHARE_OK;
     compshare__text text = compshare__text_into(last, sizeof last);
     if (status != COMPSHARE_OK) compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
         : "reading back failed: %s", c->error.detail, c->error.ret_code);
@@ -5614,8 +5619,11 @@ static int compshare__change_unconfirmed(compshare *c, int status)
     c->error.ret_code = t->change_code;
     c->error.message[0] = '\0';
     memcpy(c->error.request_id, t->change_id, sizeof t->change_id);
-    return compshare__fail(c, COMPSHARE_E_UNCONFIRMED, "%s%s, not confirmed: %s", accepted ? "accepted" : "no clear answer: ",
-        accepted ? "" : compshare__fail_status(t->change_status)->text, last);
+    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, t->change_status == COMPSHARE_OK ? "accepted" : "no clear answer: %s",
+        compshare__fail_status(t->change_status)->text);
+    if (t->change_status == COMPSHARE_E_STATUS) compshare__fail_add(c, " (%d)", t->change_http);
+    compshare__fail_add(c, ", not confirmed: %s", last);
+    return COMPSHARE_E_UNCONFIRMED;
 }
 
 /* ---- stop, start, reboot ---- */
@@ -5700,8 +5708,8 @@ static int compshare__wait_end(compshare *c, int status)
     }
     if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
     memcpy(reason, c->error.detail, sizeof reason);
-    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms: it was last seen \"%s\"%s%s", t->target.uhost_id,
-        t->state, (int64_t)t->timeout_ms, t->schedule.state, status != COMPSHARE_OK ? ", then reading failed: " : "", reason);
+    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->target.uhost_id, t->state,
+        (int64_t)t->timeout_ms, compshare__bytes_first(t->schedule.state, "never"), status != COMPSHARE_OK ? "; reading failed: " : "", reason);
 }
 
 static const compshare__step compshare__wait_steps[] = { { compshare__poll_begin, compshare__wait_end } };
@@ -5768,6 +5776,7 @@ static int compshare__schedule_found(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     status = compshare__describe_end(c, status);
+    if (status == COMPSHARE_E_API) c->project[0] = '\0';     /* it may be gone: the next workflow asks again */
     if (status != COMPSHARE_OK) return status;
     compshare__schedule_note(c);
     t->schedule.previous = t->read.instance.stop_time;
@@ -6071,15 +6080,6 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
 
 /* ---- replies ---- */
 
-static compshare_value compshare__value(const compshare *c, uint32_t token)
-{
-    compshare_value v;
-    v.client = token != COMPSHARE__NO_TOKEN ? c : NULL;
-    v.token = token;
-    v.generation = c != NULL ? c->generation : 0;
-    return v;
-}
-
 /* The tree that a value points into; NULL if it is none, or stale. */
 static const compshare__tree *compshare__value_tree(compshare_value v)
 {
@@ -6089,7 +6089,7 @@ static const compshare__tree *compshare__value_tree(compshare_value v)
 
 COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
 {
-    return compshare__value(client, client != NULL && client->tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(client, client != NULL && client->tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
@@ -6111,19 +6111,19 @@ COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char 
     const compshare__tree *tree = compshare__value_tree(object);
     uint32_t at = COMPSHARE__NO_TOKEN;
     if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
-    return compshare__value(object.client, at);
+    return compshare__client_value(object.client, at);
 }
 
 COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
 {
     const compshare__tree *tree = compshare__value_tree(container);
-    return compshare__value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
 {
     const compshare__tree *tree = compshare__value_tree(element);
-    return compshare__value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF size_t compshare_count(compshare_value container)

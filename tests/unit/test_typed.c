@@ -254,6 +254,8 @@ static void changes(void **state)
     support_case("no time");
     ended(compshare_update_stop_scheduler(client, &target, 0), COMPSHARE_E_PARAM, "seconds since 1970 are needed");
     ended(compshare_update_stop_scheduler(client, &target, -5), COMPSHARE_E_PARAM, "seconds since 1970 are needed");
+    support_case("milliseconds");
+    ended(compshare_update_stop_scheduler(client, &target, NOW * 1000), COMPSHARE_E_PARAM, "seconds since 1970 are needed, up to the year 9999");
 }
 
 /* ---- workflows ---- */

@@ -336,7 +336,9 @@ static void bad_proxies(void **state)
         { "http://a%:b@proxy", "proxy: a % in its user or password is not followed by two hexadecimal digits" },
         { "http://a%4@proxy", "proxy: a % in its user or password is not followed by two hexadecimal digits" },
         { "http://a:%0ab@proxy", "proxy: its user or password holds a control character" },
-        { "http://a:%7F@proxy", "proxy: its user or password holds a control character" }
+        { "http://a:%7F@proxy", "proxy: its user or password holds a control character" },
+        { "http://us%3Aer:b@proxy", "proxy: its user holds a colon" },
+        { "http://us%3aer@proxy", "proxy: its user holds a colon" }
     };
     char text[300];
     size_t i;
