@@ -547,8 +547,9 @@ COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_tar
 /* UpdateCompShareStopScheduler: stop the instance at stop_time; replaces an
    earlier plan. A stop_time under 300 s ahead is refused before anything is sent
    (COMPSHARE_E_TOO_SOON, which says by how much), on the server's clock where that is
-   known (compshare_server_time), else on the local one. COMPSHARE_OK means the
-   API accepted it; compshare_describe_instance reads it back. */
+   known (compshare_server_time), else on the local one; so is one after the year 9999
+   (COMPSHARE_E_PARAM): it is in seconds, not milliseconds. COMPSHARE_OK means the API
+   accepted it; compshare_describe_instance reads it back. */
 COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time);
 
 /* DeleteCompShareStopScheduler: no timed shutdown any more; the instance keeps
@@ -2774,9 +2775,8 @@ typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 
    struct, the record buffer and the transport. Must never wait for a peer's
    close_notify, nor take an end of stream without one for the end of a reply. */
 
-/* Private results, outside the range of public statuses. */
+/* A private result, outside the range of public statuses. */
 #define COMPSHARE__EOF 2        /* the stream ended; tls.orderly says how */
-#define COMPSHARE__EARLY 3      /* the peer sends while a request is being sent */
 
 typedef struct compshare__tls {
     const compshare_transport *io;
@@ -2976,7 +2976,6 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         }
         if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
         else if (state & target) return COMPSHARE_OK;
-        else if (state & BR_SSL_RECVAPP) return COMPSHARE__EARLY;
         else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t, &record);
         if (r != COMPSHARE_OK) return r;
         if (record && !t->established) return COMPSHARE_PENDING;
@@ -2990,22 +2989,17 @@ static int compshare__tls_handshake(compshare__tls *t)
 {
     int r = COMPSHARE__PLAIN(t) ? COMPSHARE_OK : compshare__tls_pump(t, BR_SSL_SENDAPP);
     if (r == COMPSHARE_OK) t->established = true;
-    return r == COMPSHARE__EARLY ? COMPSHARE_E_TLS : r;
+    return r;
 }
 
-/* Room for plaintext of the next record. In plain mode the record buffer holds
-   what is to be sent from its start, and tx_at, tx_len tell how much. */
-static int compshare__tls_room(compshare__tls *t, unsigned char **dst, size_t *cap)
+/* Room for plaintext of the next record, once the last has been flushed. NULL: the
+   engine is not ready, which no peer can bring about while nothing is read. In plain
+   mode the record buffer takes the place of tx. */
+static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
 {
-    int r;
-    if (COMPSHARE__PLAIN(t)) {
-        *dst = t->record + t->tx_len;
-        *cap = t->record_len - t->tx_len;
-        return COMPSHARE_OK;
-    }
-    r = compshare__tls_pump(t, BR_SSL_SENDAPP);
-    *dst = r == COMPSHARE_OK ? br_ssl_engine_sendapp_buf(&t->client.eng, cap) : NULL;
-    return r;
+    if (!COMPSHARE__PLAIN(t)) return br_ssl_engine_sendapp_buf(&t->client.eng, cap);
+    *cap = t->record_len;
+    return t->tx = t->record;
 }
 
 static void compshare__tls_commit(compshare__tls *t, size_t len)
@@ -3019,15 +3013,7 @@ static void compshare__tls_commit(compshare__tls *t, size_t len)
 static int compshare__tls_flush(compshare__tls *t)
 {
     int r = COMPSHARE_OK;
-    if (COMPSHARE__PLAIN(t)) {
-        while (t->tx_at < t->tx_len) {
-            ptrdiff_t n = compshare__tls_send(t, t->record + t->tx_at, t->tx_len - t->tx_at);
-            if (n < 0) return (int)n;
-            t->tx_at += (size_t)n;
-        }
-        t->tx_at = t->tx_len = 0;
-        return COMPSHARE_OK;
-    }
+    if (COMPSHARE__PLAIN(t)) return compshare__tls_drain(t);
     br_ssl_engine_flush(&t->client.eng, 0);
     while (r == COMPSHARE_OK && (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC)) r = compshare__tls_push(t);
     return r == COMPSHARE_OK ? compshare__tls_drain(t) : r;
@@ -4502,23 +4488,11 @@ static int compshare__drive_stop_sending(compshare *c)
 
 static int compshare__drive_send_trouble(compshare *c, int r)
 {
-    switch (r) {
-    case COMPSHARE__EARLY:
-        return compshare__drive_stop_sending(c);
-    case COMPSHARE_WANT_WRITE:
-        return compshare__tls_peer_speaks(&c->tls) ? compshare__drive_stop_sending(c) : r;
-    case COMPSHARE_E_TLS:
-        return compshare__fail_tls(c);
-    case COMPSHARE__EOF:
-        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection while the request was sent");
-    case COMPSHARE_E_IO:
-        (void)compshare__fail_host(c, r, "sending failed");
-        if (!c->tls.sent) return r;
-        c->send_failed = true;      /* what the peer has said already may tell why */
-        return compshare__drive_stop_sending(c);
-    default:
-        return r;
-    }
+    if (r != COMPSHARE_E_IO) return compshare__tls_peer_speaks(&c->tls) ? compshare__drive_stop_sending(c) : r;
+    (void)compshare__fail_host(c, r, "sending failed");
+    if (!c->tls.sent) return r;
+    c->send_failed = true;      /* what the peer has said already may tell why */
+    return compshare__drive_stop_sending(c);
 }
 
 /* The head and as much of the body as fits make one record; then the next. */
@@ -4527,16 +4501,14 @@ static int compshare__drive_send(compshare *c)
     for (;;) {
         unsigned char *dst;
         size_t cap, n = 0;
-        int r;
         if (c->flushing) {
-            r = compshare__tls_flush(&c->tls);
+            int r = compshare__tls_flush(&c->tls);
             if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
             c->flushing = false;
             if (c->encoder.part >= 2 * c->params.count) return COMPSHARE_OK;
             if (compshare__tls_peer_speaks(&c->tls)) return compshare__drive_stop_sending(c);
         }
-        r = compshare__tls_room(&c->tls, &dst, &cap);
-        if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
+        if ((dst = compshare__tls_room(&c->tls, &cap)) == NULL) return compshare__fail_tls(c);
         if (!c->head_written) n = compshare__drive_write_head(c, dst, cap);
         n += compshare__encode_body(&c->encoder, &c->params, dst + n, cap - n);
         compshare__tls_commit(&c->tls, n);
