@@ -1,0 +1,2049 @@
+/* compshare-schedule: timed shutdowns of rented GPUs from the shell, and leases that
+   keep one on for as long as a job lives. `compshare-schedule --help` says how, the
+   manual page compshare-schedule(1) in full.
+
+   Needs a POSIX system; waits for orphaned descendants on Linux only. Exit status:
+   0 done and confirmed, 1 usage, 2 configuration or credentials, 3 refused by the API,
+   4 network or TLS and nothing executed, 5 not confirmed or outcome unknown, 6 not
+   found or not schedulable, 7 audit found something. `run` passes the command's own on,
+   125 where it could not arm, 126 and 127 where the command cannot be run. */
+#define _GNU_SOURCE
+#define COMPSHARE_IMPLEMENTATION
+#include "compshare.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <ifaddrs.h>
+#include <limits.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <linux/if_packet.h>
+#include <sys/prctl.h>
+#else
+#include <net/if_dl.h>
+#endif
+
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#include <jsmn.h>
+
+/* `make static CA=FILE` puts the roots into the program. */
+#ifdef SCHEDULE_CA
+static const char embedded_roots[] =
+#include SCHEDULE_CA
+    ;
+#endif
+
+#define COUNT(array) (sizeof (array) / sizeof (array)[0])
+
+enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE, FOUND, UNARMED = 125, NOT_RUNNABLE, NO_COMMAND };
+
+/* ---- messages: English, and Chinese for most of its users ---- */
+
+#define MESSAGES(X) \
+    X(HELP, \
+      "usage: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n" \
+      "       compshare-schedule show   [UHOST...]\n" \
+      "       compshare-schedule audit  [--all-projects]\n" \
+      "       compshare-schedule extend UHOST... --by 90m\n" \
+      "       compshare-schedule cancel UHOST... [--yes]\n" \
+      "       compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n" \
+      "                                 [--warn 10m --signal USR1] (--pid N | -- COMMAND [ARG...])\n" \
+      "       compshare-schedule doctor\n" \
+      "UHOST: an instance id, self, or - for ids on standard input. TIME: seconds since 1970, or 2026-11-23T22:00+08:00.\n" \
+      "Everywhere: --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n" \
+      "            --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
+      "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
+      "用法: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at 时间   [--only-extend | --only-shorten]\n" \
+      "      compshare-schedule show   [UHOST...]\n" \
+      "      compshare-schedule audit  [--all-projects]\n" \
+      "      compshare-schedule extend UHOST... --by 90m\n" \
+      "      compshare-schedule cancel UHOST... [--yes]\n" \
+      "      compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until 时间 | --max 24h]\n" \
+      "                                [--warn 10m --signal USR1] (--pid N | -- 命令 [参数...])\n" \
+      "      compshare-schedule doctor\n" \
+      "UHOST: 实例编号、self,或者 - 表示从标准输入读取。时间: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
+      "通用: --json --region R --zone Z --project-id P --profile 名称 --base-url URL --ca-file 文件 --proxy URL\n" \
+      "      --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
+      "密钥: COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,否则取 COMPSHARE_CONFIG_FILE 或 ~/.config/compshare/config.json 里的 profile\n") \
+    X(SEE_HELP, "see compshare-schedule --help", "请看 compshare-schedule --help") \
+    X(NO_VERB, "a verb is needed: set, show, audit, extend, cancel, run or doctor", "需要一个动词: set、show、audit、extend、cancel、run 或 doctor") \
+    X(BAD_VERB, "\"%s\" is not a verb", "没有动词 \"%s\"") \
+    X(BAD_OPTION, "%s is not an option of it", "%s 不是它的选项") \
+    X(NEEDS_VALUE, "%s needs a value", "%s 需要一个值") \
+    X(MEANT, "; did you mean %s?", ";是不是想写 %s?") \
+    X(NOT_HERE, "%s does not go with %s", "%s 不能用于 %s") \
+    X(KEY_OPTION, "keys are never taken from the command line, where other users can read them", "绝不从命令行读取密钥,别的用户看得见那里") \
+    X(NO_UHOST, "an instance is needed: its id, self, or --all", "需要实例: 编号、self 或 --all") \
+    X(ALL_AND_SOME, "either --all or instances, not both", "--all 和实例编号只能二选一") \
+    X(ONE_UHOST, "run leases exactly one instance", "run 只租用一个实例") \
+    X(NO_TIME, "--in or --at is needed, one of them", "需要 --in 或 --at,且只能一个") \
+    X(NO_BY, "--by is needed", "需要 --by") \
+    X(NO_COMMAND_GIVEN, "--pid N or -- COMMAND is needed, one of them", "需要 --pid N 或 -- 命令,且只能一个") \
+    X(EXCLUSIVE, "%s and %s exclude each other", "%s 和 %s 不能同时使用") \
+    X(BAD_DURATION, "%s: \"%s\" is not a duration like 90s, 30m, 2h, 1h30m or 3d", "%s: \"%s\" 不是 90s、30m、2h、1h30m、3d 这样的时长") \
+    X(BAD_TIME, "%s: \"%s\" is not a time: give seconds since 1970, or 2026-11-23T22:00+08:00", "%s: \"%s\" 不是时间: 请写 1970 年以来的秒数,或 2026-11-23T22:00+08:00") \
+    X(NO_OFFSET, "%s: \"%s\" has no offset. In Beijing it is %s, in UTC it is %s: say which", "%s: \"%s\" 没有时区。按北京时间是 %s,按 UTC 是 %s: 请写明") \
+    X(BAD_NUMBER, "%s: \"%s\" is not a number from %ld to %ld", "%s: \"%s\" 不是 %ld 到 %ld 之间的整数") \
+    X(BAD_WORD, "%s: \"%s\" is none of %s", "%s: \"%s\" 不在 %s 之中") \
+    X(SHORT_TTL, "--ttl: under 15 minutes a lease would not survive a short loss of the network", "--ttl: 短于 15 分钟的租期挺不过一次短暂断网") \
+    X(SHORT_IN, "%s: the API wants at least 300 s", "%s: 接口要求至少 300 秒") \
+    X(WARN_AND_SIGNAL, "--warn and --signal belong together", "--warn 和 --signal 要一起用") \
+    X(NO_KEYS, "no credentials: set COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, or write %s", "没有密钥: 请设置 COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,或者写 %s") \
+    X(HALF_A_KEY, "%s is set, but %s is not", "设置了 %s,却没有 %s") \
+    X(NO_PROFILE, "%s: it has no profile \"%s\" with public_key and private_key", "%s: 里面没有带 public_key 和 private_key 的 profile \"%s\"") \
+    X(BAD_CONFIG, "%s: it is not valid JSON", "%s: 不是有效的 JSON") \
+    X(CANNOT_READ, "%s: cannot be read: %s", "%s: 无法读取: %s") \
+    X(OTHERS_READ, "warning: %s can be read by others: chmod 600 it", "警告: 别人可以读 %s: 请 chmod 600") \
+    X(NO_PROXY_FOR, "warning: HTTPS_PROXY is set, but not used: %s", "警告: 设置了 HTTPS_PROXY,但没有使用: %s") \
+    X(CLOCK_OFF, "warning: this machine's clock is %s the server's by %s; times are reckoned on the server's", "警告: 本机时钟比服务器%s %s;时间按服务器计算") \
+    X(AHEAD_OF, "ahead of", "快") \
+    X(BEHIND, "behind", "慢") \
+    X(NO_MEMORY, "out of memory", "内存不足") \
+    X(PLAN_LINE, "%-24s %-10s %-9s off at %s, %s Beijing, in %s", "%-24s %-10s %-9s %s 关机,北京时间 %s,还有 %s") \
+    X(NO_PLAN_LINE, "%-24s %-10s %-9s no timed shutdown", "%-24s %-10s %-9s 没有定时关机") \
+    X(WAS, " (was %s)", "(原为 %s)") \
+    X(LEFT_ALONE, " (left as it was)", "(未改动)") \
+    X(KEEPS_BILLING, "  note: prepaid, it is billed on while stopped", "  注意: 包年包月,关机后照样计费") \
+    X(GETS_RELEASED, "note: 7 days after it stops it is released, with its data", "注意: 关机满 7 天会连同数据一起被释放") \
+    X(FAILED_LINE, "%-24s %s", "%-24s %s") \
+    X(NONE_MATCH, "no instance matches", "没有匹配的实例") \
+    X(TALLY, "%zu done, %zu failed", "成功 %zu 个,失败 %zu 个") \
+    X(NOT_LISTED, "no such instance in this account, region and project", "此账号、地域和项目里没有这个实例") \
+    X(NOT_RUNNING, "it is \"%s\": only a Running instance can be given a timed shutdown", "状态为 \"%s\": 只有 Running 的实例可以定时关机") \
+    X(IS_SPOT, "a Spot instance cannot be given a timed shutdown", "抢占式实例不支持定时关机") \
+    X(NOTHING_TO_EXTEND, "it has no timed shutdown to extend", "没有可推迟的定时关机") \
+    X(NOT_SHOWN, "accepted, but reading back did not show it", "已接受,但读回时没有看到") \
+    X(NO_ANSWER, "no clear answer, and reading back did not show it", "没有明确应答,读回时也没有看到") \
+    X(CANCEL_SURE, "without its timed shutdown %s is billed until somebody stops it. Cancel it? [y/N] ", "没有定时关机,%s 会一直计费到有人关机为止。取消吗?[y/N] ") \
+    X(CANCEL_YES, "cancelling %zu timed shutdowns without a terminal needs --yes", "没有终端时取消 %zu 个定时关机需要 --yes") \
+    X(NOT_CANCELLED, "nothing was changed", "什么也没有改") \
+    X(AUDIT_LINE, "%-24s %-10s %-9s RUNS WITHOUT A TIMED SHUTDOWN  %s", "%-24s %-10s %-9s 在运行,没有定时关机  %s") \
+    X(AUDIT_TALLY, "%zu instances, %zu run pay-as-you-go without a timed shutdown", "%zu 个实例,其中 %zu 个按量计费、在运行、没有定时关机") \
+    X(NOT_SELF, "self: no instance of the account has this host's private address and MAC; candidates: %s", "self: 账号里没有哪个实例的内网地址和 MAC 与本机相符;候选: %s") \
+    X(TWO_SELVES, "self: more than one instance has this host's private address and MAC: %s", "self: 不止一个实例的内网地址和 MAC 与本机相符: %s") \
+    X(ARMED, "%s is off by %s (%s Beijing) whatever happens; %s", "无论如何,%s 最晚 %s(北京时间 %s)关机;%s") \
+    X(AFTER_GRACE, "%s after the job ends", "任务结束后再等 %s") \
+    X(AFTER_STOP, "at once when the job ends", "任务一结束就关机") \
+    X(AFTER_CANCEL, "never because of the job's end", "任务结束后取消定时") \
+    X(AFTER_KEEP, "the job's end changes nothing", "任务结束不改变它") \
+    X(NOT_ARMED, "the lease could not be set, and the command was not started: %s", "租约没有设成,命令没有启动: %s") \
+    X(UNARMED_ON, "warning: the lease could not be set, and the command starts all the same: %s", "警告: 租约没有设成,命令照样启动: %s") \
+    X(IS_PREPAID, "%s is prepaid (%s): stopping it saves nothing. --prepaid-ok leases it all the same", "%s 是包年包月(%s): 关机省不了钱。要租用请加 --prepaid-ok") \
+    X(TOO_LATE, "--until and --max leave less than 300 s", "--until 和 --max 留下的时间不足 300 秒") \
+    X(CANNOT_RUN, "%s: cannot be run: %s", "%s: 无法运行: %s") \
+    X(NO_PROCESS, "--pid %ld: no such process", "--pid %ld: 没有这个进程") \
+    X(RENEWED, "renewed: off by %s", "已续租: 最晚 %s 关机") \
+    X(MOVED_BACK, "somebody had set %s: extended to %s", "有人把它改为 %s: 已推迟到 %s") \
+    X(CANCELLED_BY, "somebody had cancelled the timed shutdown: set again, off by %s", "有人取消了定时关机: 已重新设置,最晚 %s 关机") \
+    X(LATER_PLAN, "somebody has set %s, which is later: left alone", "有人把它设为更晚的 %s: 不去改它") \
+    X(RENEWAL_FAILED, "renewal failed, off by %s, %s left: %s", "续租失败,最晚 %s 关机,还剩 %s: %s") \
+    X(WARNED, "%s before the card goes off: signal %s sent", "离关机还有 %s: 已发送信号 %s") \
+    X(GONE, "%s is %s: renewals stop", "%s 的状态是 %s: 不再续租") \
+    X(QUICK_END, "the command ended within 10 s: did it only start something else (docker run -d)?", "命令不到 10 秒就结束了: 它是不是只启动了别的东西(docker run -d)?") \
+    X(WAITING, "the command has ended, but processes that it started still run: waiting for them", "命令已结束,但它启动的进程还在: 等它们结束") \
+    X(SUSPENDED, "suspended: renewals pause, off by %s", "已挂起: 暂停续租,最晚 %s 关机") \
+    X(ENDED_GRACE, "the job has ended: off at %s", "任务已结束: %s 关机") \
+    X(ENDED_RESTORED, "the job has ended: off at %s, as somebody else had set", "任务已结束: 按别人的设置 %s 关机") \
+    X(ENDED_STOP, "the job has ended: the instance stops now", "任务已结束: 实例正在关机") \
+    X(ENDED_CANCEL, "the job has ended: no timed shutdown any more", "任务已结束: 不再定时关机") \
+    X(ENDED_KEEP, "the job has ended: off at %s", "任务已结束: %s 关机") \
+    X(ENDED_OTHERS, "the job has ended; another run on this host still leases %s", "任务已结束;本机还有别的 run 租用 %s") \
+    X(END_FAILED, "the end of the job could not be told to the API (%s): off by %s at the latest", "无法把任务结束告诉接口(%s): 最晚 %s 关机") \
+    X(NO_LOCK, "warning: %s cannot be locked: another run on this host would not be noticed", "警告: 无法锁定 %s: 察觉不到本机的其他 run") \
+    X(DOCTOR_OK, "ok       ", "正常 ") \
+    X(DOCTOR_WARNING, "warning  ", "警告 ") \
+    X(DOCTOR_FAILED, "failed   ", "失败 ") \
+    X(DOCTOR_KEYS, "credentials: from %s", "密钥: 来自 %s") \
+    X(DOCTOR_ROOTS, "root certificates: %s", "根证书: %s") \
+    X(DOCTOR_SYSTEM, "the system's bundle", "系统证书包") \
+    X(DOCTOR_EMBEDDED, "built into this program", "内置") \
+    X(DOCTOR_TLS, "TLS to %s: %s, %ld ms to the first reply", "到 %s 的 TLS: %s,%ld 毫秒收到第一个应答") \
+    X(DOCTOR_CLOCK, "clock: %s the server's by %s", "时钟: 比服务器%s %s") \
+    X(DOCTOR_CLOCK_FINE, "clock: within %s of the server's", "时钟: 与服务器相差不到 %s") \
+    X(DOCTOR_SIGNATURE, "signature: accepted", "签名: 已接受") \
+    X(DOCTOR_PROJECT, "project: %s%s", "项目: %s%s") \
+    X(DOCTOR_TRIPS, "round trip on the kept connection: %ld ms", "保持连接上的往返: %ld 毫秒") \
+    X(DOCTOR_SET_PROJECT, "project: %s", "项目: %s")
+
+#define MESSAGE_ID(name, english, chinese) M_##name,
+#define MESSAGE_TEXTS(name, english, chinese) { english, chinese },
+enum { MESSAGES(MESSAGE_ID) M_COUNT };
+static const char *const messages[][2] = { MESSAGES(MESSAGE_TEXTS) };
+static int language;            /* index into a row */
+
+static const char *tr(int message) { return messages[message][language]; }
+
+/* ---- lines on a terminal, objects in JSON ---- */
+
+static bool as_json, verbose;
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"    /* formats come from the table above */
+#endif
+
+static void out(FILE *to, int message, ...)
+{
+    va_list args;
+    va_start(args, message);
+    (void)vfprintf(to, tr(message), args);
+    va_end(args);
+}
+
+/* A line about the program itself, on standard error. */
+static void say(int message, ...)
+{
+    va_list args;
+    va_start(args, message);
+    (void)fputs("compshare-schedule: ", stderr);
+    (void)vfprintf(stderr, tr(message), args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+}
+
+static void json_string(const char *text)
+{
+    (void)putchar('"');
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\') (void)printf("\\%c", c);
+        else if (c < 0x20 || c == 0x7F) (void)printf("\\u%04x", c);
+        else (void)putchar(c);
+    }
+    (void)putchar('"');
+}
+
+/* Members of one object; the first call of a line opens it, json_end closes it. */
+static bool json_open;
+
+static void json_key(const char *key)
+{
+    (void)printf(json_open ? ",\"%s\":" : "{\"%s\":", key);
+    json_open = true;
+}
+
+static void json_text(const char *key, const char *text) { json_key(key); json_string(text); }
+static void json_number(const char *key, int64_t number) { json_key(key); (void)printf("%lld", (long long)number); }
+static void json_truth(const char *key, bool truth) { json_key(key); (void)fputs(truth ? "true" : "false", stdout); }
+static void json_end(void) { (void)puts(json_open ? "}" : "{}"); json_open = false; }
+
+/* ---- times and durations: pure ---- */
+
+enum { TIME_FINE, TIME_MALFORMED, TIME_WITHOUT_OFFSET };
+
+/* Days since 1970-01-01 of a date in the Gregorian calendar. */
+static int64_t days_of(int64_t year, int64_t month, int64_t day)
+{
+    int64_t era, of_era, of_year;
+    year -= month <= 2;
+    era = year / 400;
+    of_era = year % 400;
+    of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+/* Exactly `digits` decimal digits at *s, which moves behind them. */
+static bool read_digits(const char **s, int digits, int64_t *value)
+{
+    for (*value = 0; digits > 0; digits--, ++*s) {
+        if (!isdigit((unsigned char)**s)) return false;
+        *value = *value * 10 + (**s - '0');
+    }
+    return true;
+}
+
+/* Z, +08:00 or +0800 in seconds. */
+static int read_offset(const char *s, int64_t *offset)
+{
+    int64_t hours, minutes;
+    int sign = *s == '-' ? -1 : 1;
+    *offset = 0;
+    if (*s == '\0') return TIME_WITHOUT_OFFSET;
+    if ((*s == 'Z' || *s == 'z') && s[1] == '\0') return TIME_FINE;
+    if (*s != '+' && *s != '-') return TIME_MALFORMED;
+    s++;
+    if (!read_digits(&s, 2, &hours)) return TIME_MALFORMED;
+    if (*s == ':') s++;
+    if (!read_digits(&s, 2, &minutes) || *s != '\0' || hours > 23 || minutes > 59) return TIME_MALFORMED;
+    *offset = sign * (hours * 3600 + minutes * 60);
+    return TIME_FINE;
+}
+
+/* Seconds since 1970, or ISO 8601 with an offset. Without one *time is the reading in
+   UTC, for the two readings that the refusal shows. */
+static int read_time(const char *s, int64_t *time)
+{
+    static const int month_days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    int64_t year, month, day, hour, minute, second = 0, offset;
+    const char *p = s;
+    int r;
+    while (isdigit((unsigned char)*p)) p++;
+    if (*p == '\0' && p - s >= 9 && p - s <= 12) {
+        *time = strtoll(s, NULL, 10);
+        return TIME_FINE;
+    }
+    if (!read_digits(&s, 4, &year) || *s++ != '-' || !read_digits(&s, 2, &month) || *s++ != '-' || !read_digits(&s, 2, &day)) return TIME_MALFORMED;
+    if ((*s != 'T' && *s != 't' && *s != ' ') || !read_digits((++s, &s), 2, &hour) || *s++ != ':' || !read_digits(&s, 2, &minute)) return TIME_MALFORMED;
+    if (*s == ':' && !read_digits((++s, &s), 2, &second)) return TIME_MALFORMED;
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > month_days[month - 1] || hour > 23 || minute > 59 || second > 59) return TIME_MALFORMED;
+    if (month == 2 && day == 29 && days_of(year, 3, 1) - days_of(year, 2, 28) != 2) return TIME_MALFORMED;
+    r = read_offset(s, &offset);
+    *time = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    return r;
+}
+
+/* 90s, 30m, 2h, 1h30m, 3d: units from large to small, each once. In seconds. */
+static bool read_duration(const char *s, int64_t *seconds)
+{
+    static const char units[] = "dhms";
+    static const int64_t worth[] = { 86400, 3600, 60, 1 };
+    int64_t total = 0, number;
+    size_t from = 0;
+    if (*s == '\0') return false;
+    while (*s != '\0') {
+        const char *unit;
+        for (number = 0; isdigit((unsigned char)*s) && number < 1000000; s++) number = number * 10 + (*s - '0');
+        unit = *s != '\0' ? strchr(units + from, *s) : NULL;
+        if (unit == NULL || !isdigit((unsigned char)s[-1]) || number >= 1000000) return false;
+        total += number * worth[unit - units];
+        from = (size_t)(unit - units) + 1;
+        s++;
+    }
+    *seconds = total;
+    return total > 0;
+}
+
+/* "2 h 5 min", to the minute from an hour on. */
+static const char *show_duration(int64_t seconds)
+{
+    static char texts[4][48];
+    static unsigned next;
+    char *text = texts[next++ % 4];
+    if (seconds < 0) seconds = 0;
+    if (seconds < 120) (void)snprintf(text, sizeof texts[0], "%lld s", (long long)seconds);
+    else if (seconds < 3600) (void)snprintf(text, sizeof texts[0], "%lld min", (long long)(seconds + 30) / 60);
+    else (void)snprintf(text, sizeof texts[0], "%lld h %lld min", (long long)(seconds + 30) / 3600, (long long)(seconds + 30) / 60 % 60);
+    return text;
+}
+
+static const char *show_time(int64_t time, const char *form, bool beijing)
+{
+    static char texts[4][48];
+    static unsigned next;
+    char *text = texts[next++ % 4];
+    time_t t = (time_t)(beijing ? time + 8 * 3600 : time);      /* UTC+8 all year */
+    struct tm *parts = beijing ? gmtime(&t) : localtime(&t);
+    if (parts == NULL || strftime(text, sizeof texts[0], form, parts) == 0) (void)snprintf(text, sizeof texts[0], "%lld", (long long)time);
+    return text;
+}
+
+static const char *local_time(int64_t time) { return show_time(time, "%Y-%m-%d %H:%M:%S %z", false); }
+static const char *beijing_time(int64_t time) { return show_time(time, "%m-%d %H:%M", true); }
+
+/* ---- options ---- */
+
+enum { SET = 1, SHOW = 2, AUDIT = 4, EXTEND = 8, CANCEL = 16, RUN = 32, DOCTOR = 64, EVERY = 127 };
+
+static const struct { const char *name; unsigned verb; } verbs[] = {
+    { "set", SET }, { "show", SHOW }, { "audit", AUDIT }, { "extend", EXTEND }, { "cancel", CANCEL }, { "run", RUN }, { "doctor", DOCTOR }
+};
+
+enum { ON_GRACE, ON_STOP, ON_CANCEL, ON_KEEP };
+
+typedef struct options {
+    unsigned verb;
+    const char *verb_name;
+    char **uhosts;
+    size_t count;
+    bool all, if_none, all_projects, yes, reveal, prepaid_ok, unarmed_ok;
+    const char *name_glob;
+    int64_t in, at, by;
+    unsigned mode;
+    /* run */
+    int64_t ttl, grace, until, most, warn;
+    int on_exit, signal;
+    const char *signal_name, *status_file;
+    long pid;
+    char **command;
+    /* everywhere */
+    const char *region, *zone, *project_id, *profile, *base_url, *ca_file, *proxy;
+    int64_t timeout;
+    long retries;
+} options;
+
+enum {
+    O_ALL = 256, O_NAME, O_IF_NONE, O_IN, O_AT, O_ONLY_EXTEND, O_ONLY_SHORTEN, O_ALL_PROJECTS, O_BY, O_YES, O_REVEAL, O_TTL, O_GRACE, O_ON_EXIT,
+    O_UNTIL, O_MAX, O_WARN, O_SIGNAL, O_PID, O_PREPAID_OK, O_UNARMED_OK, O_STATUS_FILE, O_JSON, O_REGION, O_ZONE, O_PROJECT_ID, O_PROFILE,
+    O_BASE_URL, O_CA_FILE, O_PROXY, O_TIMEOUT, O_RETRIES, O_VERBOSE, O_LANG, O_VERSION, O_HELP
+};
+
+/* Which verbs take it stands beside each. */
+static const struct { const char *name; int has_value, id; unsigned of; } option_table[] = {
+    { "all", 0, O_ALL, SET }, { "name", 1, O_NAME, SET }, { "if-none", 0, O_IF_NONE, SET }, { "in", 1, O_IN, SET }, { "at", 1, O_AT, SET },
+    { "only-extend", 0, O_ONLY_EXTEND, SET }, { "only-shorten", 0, O_ONLY_SHORTEN, SET }, { "all-projects", 0, O_ALL_PROJECTS, AUDIT },
+    { "by", 1, O_BY, EXTEND }, { "yes", 0, O_YES, CANCEL }, { "reveal", 0, O_REVEAL, SHOW }, { "ttl", 1, O_TTL, RUN }, { "grace", 1, O_GRACE, RUN },
+    { "on-exit", 1, O_ON_EXIT, RUN }, { "until", 1, O_UNTIL, RUN }, { "max", 1, O_MAX, RUN }, { "warn", 1, O_WARN, RUN },
+    { "signal", 1, O_SIGNAL, RUN }, { "pid", 1, O_PID, RUN }, { "prepaid-ok", 0, O_PREPAID_OK, RUN }, { "unarmed-ok", 0, O_UNARMED_OK, RUN },
+    { "status-file", 1, O_STATUS_FILE, RUN }, { "json", 0, O_JSON, EVERY }, { "region", 1, O_REGION, EVERY }, { "zone", 1, O_ZONE, EVERY },
+    { "project-id", 1, O_PROJECT_ID, EVERY }, { "profile", 1, O_PROFILE, EVERY }, { "base-url", 1, O_BASE_URL, EVERY },
+    { "ca-file", 1, O_CA_FILE, EVERY }, { "proxy", 1, O_PROXY, EVERY }, { "timeout", 1, O_TIMEOUT, EVERY }, { "retries", 1, O_RETRIES, EVERY },
+    { "verbose", 0, O_VERBOSE, EVERY }, { "lang", 1, O_LANG, EVERY }, { "version", 0, O_VERSION, EVERY }, { "help", 0, O_HELP, EVERY }
+};
+
+/* How many edits lead from one word to another (Levenshtein). */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[32], i, k, len = strlen(b);
+    if (len >= COUNT(row)) return 99;
+    for (k = 0; k <= len; k++) row[k] = k;
+    for (i = 0; a[i] != '\0'; i++) {
+        size_t before = row[0];
+        row[0] = i + 1;
+        for (k = 1; k <= len; k++) {
+            size_t change = before + (a[i] != b[k - 1]);
+            before = row[k];
+            if (row[k] > row[k - 1]) row[k] = row[k - 1];
+            row[k]++;
+            if (row[k] > change) row[k] = change;
+        }
+    }
+    return row[len];
+}
+
+/* Refuses a word; names the one that was probably meant. */
+static int refuse_word(int message, const char *word, bool option, unsigned verb)
+{
+    char shown[128], plain[64];
+    const char *best = NULL;
+    size_t i, nearest = 3;
+    (void)snprintf(plain, sizeof plain, "%.*s", (int)strcspn(word, "="), word);
+    for (i = 0; i < (option ? COUNT(option_table) : COUNT(verbs)); i++) {
+        const char *name = option ? option_table[i].name : verbs[i].name;
+        size_t d = distance(plain, name);
+        if (d >= nearest || (option && !(option_table[i].of & verb))) continue;
+        nearest = d;
+        best = name;
+    }
+    (void)snprintf(shown, sizeof shown, option ? "--%s" : "%s", plain);
+    (void)fputs("compshare-schedule: ", stderr);
+    out(stderr, message, shown);
+    if (best != NULL) {
+        (void)snprintf(shown, sizeof shown, option ? "--%s" : "%s", best);
+        out(stderr, M_MEANT, shown);
+    }
+    (void)fprintf(stderr, "\ncompshare-schedule: %s\n", tr(M_SEE_HELP));
+    return USAGE;
+}
+
+static bool take_duration(const char *option, const char *text, int64_t *seconds)
+{
+    if (read_duration(text, seconds)) return true;
+    say(M_BAD_DURATION, option, text);
+    return false;
+}
+
+static bool take_time(const char *option, const char *text, int64_t *time)
+{
+    int r = read_time(text, time);
+    if (r == TIME_FINE) return true;
+    if (r == TIME_MALFORMED) say(M_BAD_TIME, option, text);
+    else say(M_NO_OFFSET, option, text, local_time(*time - 8 * 3600), local_time(*time));
+    return false;
+}
+
+static bool take_number(const char *option, const char *text, long least, long most, long *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtol(text, &end, 10);
+    if (end != text && *end == '\0' && errno == 0 && *number >= least && *number <= most) return true;
+    say(M_BAD_NUMBER, option, text, least, most);
+    return false;
+}
+
+static bool take_word(const char *option, const char *text, const char *const *words, const char *list, int *index)
+{
+    for (*index = 0; words[*index] != NULL; ++*index)
+        if (strcmp(words[*index], text) == 0) return true;
+    say(M_BAD_WORD, option, text, list);
+    return false;
+}
+
+static const struct { const char *name; int number; } signals[] = {
+    { "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT }, { "TERM", SIGTERM }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "ALRM", SIGALRM },
+    { "WINCH", SIGWINCH }, { "CONT", SIGCONT }
+};
+
+static bool take_signal(options *o, const char *text)
+{
+    size_t i;
+    if (strncmp(text, "SIG", 3) == 0) text += 3;
+    for (i = 0; i < COUNT(signals); i++)
+        if (strcmp(signals[i].name, text) == 0) {
+            o->signal = signals[i].number;
+            o->signal_name = signals[i].name;
+            return true;
+        }
+    say(M_BAD_WORD, "--signal", text, "HUP INT QUIT TERM USR1 USR2 ALRM WINCH CONT");
+    return false;
+}
+
+/* One option with its value. False: refused, and said why. */
+static bool take_option(options *o, int id, const char *value)
+{
+    static const char *const ends[] = { "grace", "stop", "cancel", "keep", NULL }, *const languages[] = { "en", "zh", NULL };
+    switch (id) {
+    case O_ALL: o->all = true; return true;
+    case O_NAME: o->name_glob = value; return true;
+    case O_IF_NONE: o->if_none = true; return true;
+    case O_IN: return take_duration("--in", value, &o->in);
+    case O_AT: return read_duration(value, &o->in) || take_time("--at", value, &o->at);     /* the official CLI takes --at 2h */
+    case O_ONLY_EXTEND: o->mode |= COMPSHARE_ONLY_EXTEND; return true;
+    case O_ONLY_SHORTEN: o->mode |= COMPSHARE_ONLY_SHORTEN; return true;
+    case O_ALL_PROJECTS: o->all_projects = true; return true;
+    case O_BY: return take_duration("--by", value, &o->by);
+    case O_YES: o->yes = true; return true;
+    case O_REVEAL: o->reveal = true; return true;
+    case O_TTL: return take_duration("--ttl", value, &o->ttl);
+    case O_GRACE: return take_duration("--grace", value, &o->grace);
+    case O_ON_EXIT: return take_word("--on-exit", value, ends, "grace stop cancel keep", &o->on_exit);
+    case O_UNTIL: return take_time("--until", value, &o->until);
+    case O_MAX: return take_duration("--max", value, &o->most);
+    case O_WARN: return take_duration("--warn", value, &o->warn);
+    case O_SIGNAL: return take_signal(o, value);
+    case O_PID: return take_number("--pid", value, 2, INT_MAX, &o->pid);
+    case O_PREPAID_OK: o->prepaid_ok = true; return true;
+    case O_UNARMED_OK: o->unarmed_ok = true; return true;
+    case O_STATUS_FILE: o->status_file = value; return true;
+    case O_JSON: as_json = true; return true;
+    case O_REGION: o->region = value; return true;
+    case O_ZONE: o->zone = value; return true;
+    case O_PROJECT_ID: o->project_id = value; return true;
+    case O_PROFILE: o->profile = value; return true;
+    case O_BASE_URL: o->base_url = value; return true;
+    case O_CA_FILE: o->ca_file = value; return true;
+    case O_PROXY: o->proxy = value; return true;
+    case O_TIMEOUT: return take_duration("--timeout", value, &o->timeout);
+    case O_RETRIES: return take_number("--retries", value, 0, 10, &o->retries);
+    case O_VERBOSE: verbose = true; return true;
+    default: return take_word("--lang", value, languages, "en zh", &language);
+    }
+}
+
+/* What only all options together can tell. */
+static int check_options(options *o)
+{
+    bool some = o->count > 0;
+    if (o->mode == (COMPSHARE_ONLY_EXTEND | COMPSHARE_ONLY_SHORTEN)) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
+    if (o->all && some) return say(M_ALL_AND_SOME), USAGE;
+    if (o->name_glob != NULL && !o->all) return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
+    if ((o->verb & (SET | EXTEND | CANCEL | RUN)) && !some && !o->all) return say(M_NO_UHOST), USAGE;
+    if (o->verb == RUN && o->count != 1) return say(M_ONE_UHOST), USAGE;
+    if ((o->verb & (AUDIT | DOCTOR)) && some) return say(M_NOT_HERE, o->uhosts[0], o->verb_name), USAGE;
+    if (o->verb == SET && (o->in != 0) == (o->at != 0)) return say(M_NO_TIME), USAGE;
+    if (o->verb == SET && o->in != 0 && o->in < 300) return say(M_SHORT_IN, "--in"), USAGE;
+    if (o->verb == EXTEND && o->by == 0) return say(M_NO_BY), USAGE;
+    if (o->verb != RUN) return DONE;
+    if ((o->pid != 0) == (o->command != NULL)) return say(M_NO_COMMAND_GIVEN), USAGE;
+    if (o->until != 0 && o->most != 0) return say(M_EXCLUSIVE, "--until", "--max"), USAGE;
+    if ((o->warn != 0) != (o->signal != 0)) return say(M_WARN_AND_SIGNAL), USAGE;
+    if (o->ttl < 900) return say(M_SHORT_TTL), USAGE;
+    if (o->grace < 300) return say(M_SHORT_IN, "--grace"), USAGE;
+    return DONE;
+}
+
+/* Instances from standard input, for "-". */
+static bool read_ids(options *o)
+{
+    char word[128];
+    while (scanf("%127s", word) == 1) {
+        char **more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
+        if (more == NULL || (more[o->count] = strdup(word)) == NULL) return false;
+        o->uhosts = more;
+        o->count++;
+    }
+    return true;
+}
+
+static bool add_uhost(options *o, char *text)
+{
+    char **more;
+    if (strcmp(text, "-") == 0) return read_ids(o);
+    more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
+    if (more == NULL) return false;
+    more[o->count++] = text;
+    o->uhosts = more;
+    return true;
+}
+
+static bool is_key_option(const char *word)
+{
+    return strstr(word, "key") != NULL || strstr(word, "secret") != NULL || strstr(word, "token") != NULL;
+}
+
+/* The verb is the first word that is no option. -1: go on; else the exit status. */
+static int read_options(options *o, int argc, char **argv)
+{
+    struct option table[COUNT(option_table) + 1];
+    size_t i;
+    int id, words = 0, at;
+    memset(table, 0, sizeof table);
+    for (i = 0; i < COUNT(option_table); i++) {
+        table[i].name = option_table[i].name;
+        table[i].has_arg = option_table[i].has_value ? required_argument : no_argument;
+        table[i].val = option_table[i].id;
+    }
+    for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {}
+    if (at + 1 < argc) o->command = argv + at + 1;
+    opterr = 0;
+    while ((id = getopt_long(at, argv, "-:h", table, NULL)) != -1) {
+        const char *word = argv[optind - 1];
+        if (id == 1) {
+            if (words++ == 0) {
+                for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, optarg) != 0; i++) {}
+                if (i == COUNT(verbs)) return refuse_word(M_BAD_VERB, optarg, false, 0);
+                o->verb = verbs[i].verb;
+                o->verb_name = verbs[i].name;
+            } else if (!add_uhost(o, optarg)) return say(M_NO_MEMORY), CONFIGURATION;
+            continue;
+        }
+        if (id == 'h' || id == O_HELP) return out(stdout, M_HELP), DONE;
+        if (id == O_VERSION) return (void)printf("compshare-schedule %s\n", compshare_version()), DONE;
+        if (id == ':') return say(M_NEEDS_VALUE, word), USAGE;
+        if (id == '?' && is_key_option(word)) return say(M_KEY_OPTION), USAGE;
+        if (id == '?') return refuse_word(M_BAD_OPTION, word + strspn(word, "-"), true, o->verb != 0 ? o->verb : (unsigned)EVERY);
+        for (i = 0; option_table[i].id != id; i++) {}
+        if (o->verb != 0 && !(option_table[i].of & o->verb)) return say(M_NOT_HERE, word, o->verb_name), USAGE;
+        if (!take_option(o, id, optarg)) return USAGE;
+    }
+    if (o->verb == 0) return say(M_NO_VERB), say(M_SEE_HELP), USAGE;
+    return check_options(o) == DONE ? -1 : USAGE;
+}
+
+/* ---- credentials ---- */
+
+/* What the configuration is borrowed from. */
+static struct settings {
+    char public_key[256], private_key[256], path[PATH_MAX], proxy[512];
+    const char *keys_from;
+    bool file_read;
+} settings;
+
+static bool token_is(const char *text, const jsmntok_t *t, const char *word)
+{
+    size_t len = strlen(word);
+    return t->type == JSMN_STRING && (size_t)(t->end - t->start) == len && memcmp(text + t->start, word, len) == 0;
+}
+
+/* The value of a member of the object at `at`; -1 if it has none. */
+static int token_member(const char *text, const jsmntok_t *tokens, int count, int at, const char *name)
+{
+    int i;
+    if (at < 0 || tokens[at].type != JSMN_OBJECT) return -1;
+    for (i = at + 1; i + 1 < count && tokens[i].start < tokens[at].end; i++)
+        if (tokens[i].parent == at && token_is(text, &tokens[i], name)) return i + 1;
+    return -1;
+}
+
+static bool token_copy(const char *text, const jsmntok_t *tokens, int at, char *buf, size_t cap)
+{
+    size_t len;
+    if (at < 0 || tokens[at].type != JSMN_STRING) return false;
+    len = (size_t)(tokens[at].end - tokens[at].start);
+    if (len == 0 || len >= cap || memchr(text + tokens[at].start, '\\', len) != NULL) return false;
+    memcpy(buf, text + tokens[at].start, len);
+    buf[len] = '\0';
+    return true;
+}
+
+/* current_profile and profiles.NAME.public_key, .private_key of the official CLI's
+   config.json. A message that says what is wrong, or -1. */
+static int read_profile(const char *text, size_t len, const char *profile, char name[128], struct settings *s)
+{
+    static jsmntok_t tokens[512];
+    jsmn_parser parser;
+    int count, profiles;
+    jsmn_init(&parser);
+    count = jsmn_parse(&parser, text, len, tokens, COUNT(tokens));
+    (void)snprintf(name, 128, "%s", profile != NULL ? profile : "default");
+    if (count < 1 || tokens[0].type != JSMN_OBJECT) return M_BAD_CONFIG;
+    if (profile == NULL) (void)token_copy(text, tokens, token_member(text, tokens, count, 0, "current_profile"), name, 128);
+    profiles = token_member(text, tokens, count, token_member(text, tokens, count, 0, "profiles"), name);
+    if (!token_copy(text, tokens, token_member(text, tokens, count, profiles, "public_key"), s->public_key, sizeof s->public_key)
+        || !token_copy(text, tokens, token_member(text, tokens, count, profiles, "private_key"), s->private_key, sizeof s->private_key)) return M_NO_PROFILE;
+    return -1;
+}
+
+static const char *from_environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static bool config_path(char *path, size_t cap)
+{
+    const char *file = from_environment("COMPSHARE_CONFIG_FILE"), *dir = from_environment("XDG_CONFIG_HOME"), *home = from_environment("HOME");
+    int n = file != NULL ? snprintf(path, cap, "%s", file) : dir != NULL ? snprintf(path, cap, "%s/compshare/config.json", dir)
+        : snprintf(path, cap, "%s/.config/compshare/config.json", home != NULL ? home : "");
+    return n > 0 && (size_t)n < cap;
+}
+
+static int read_config_file(const options *o)
+{
+    static char text[32768];
+    char name[128];
+    struct stat info;
+    size_t len = 0;
+    ssize_t n = 1;
+    int fd, wrong;
+    if (!config_path(settings.path, sizeof settings.path) || ((fd = open(settings.path, O_RDONLY | O_CLOEXEC)) < 0 && errno == ENOENT))
+        return say(M_NO_KEYS, settings.path), CONFIGURATION;
+    if (fd < 0 || fstat(fd, &info) != 0) return say(M_CANNOT_READ, settings.path, strerror(errno)), CONFIGURATION;
+    while (n > 0 && len < sizeof text) {
+        n = read(fd, text + len, sizeof text - len);
+        if (n > 0) len += (size_t)n;
+    }
+    (void)close(fd);
+    if (n < 0) return say(M_CANNOT_READ, settings.path, strerror(errno)), CONFIGURATION;
+    if (info.st_mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
+    wrong = read_profile(text, len, o->profile != NULL ? o->profile : from_environment("COMPSHARE_PROFILE"), name, &settings);
+    memset(text, 0, sizeof text);
+    if (wrong >= 0) return say(wrong, settings.path, name), CONFIGURATION;
+    settings.keys_from = settings.path;
+    return DONE;
+}
+
+static int read_credentials(const options *o)
+{
+    const char *public_key = from_environment("COMPSHARE_PUBLIC_KEY"), *private_key = from_environment("COMPSHARE_PRIVATE_KEY");
+    if (o->profile != NULL || (public_key == NULL && private_key == NULL)) return read_config_file(o);
+    if (public_key == NULL) return say(M_HALF_A_KEY, "COMPSHARE_PRIVATE_KEY", "COMPSHARE_PUBLIC_KEY"), CONFIGURATION;
+    if (private_key == NULL) return say(M_HALF_A_KEY, "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY"), CONFIGURATION;
+    (void)snprintf(settings.public_key, sizeof settings.public_key, "%s", public_key);
+    (void)snprintf(settings.private_key, sizeof settings.private_key, "%s", private_key);
+    settings.keys_from = "COMPSHARE_PUBLIC_KEY";
+    return DONE;
+}
+
+/* ---- the proxy, as curl understands its variables ---- */
+
+/* Whether NO_PROXY names the host: "*", a name, or the end of one behind a dot. */
+static bool proxy_excepts(const char *list, const char *host)
+{
+    size_t host_len = strcspn(host, ":/");
+    while (list != NULL && *list != '\0') {
+        size_t len;
+        list += strspn(list, ", ");
+        len = strcspn(list, ", ");
+        if (len == 1 && *list == '*') return true;
+        if (len > 0 && *list == '.') { list++; len--; }
+        if (len > 0 && len <= host_len && strncasecmp(host + host_len - len, list, len) == 0
+            && (len == host_len || host[host_len - len - 1] == '.')) return true;
+        list += len;
+    }
+    return false;
+}
+
+static const char *choose_proxy(const options *o, const char *base_url)
+{
+    const char *proxy = o->proxy, *except = from_environment("NO_PROXY"), *host = strstr(base_url, "://");
+    if (proxy != NULL) return proxy[0] != '\0' ? proxy : NULL;
+    proxy = from_environment("HTTPS_PROXY");
+    if (proxy == NULL) proxy = from_environment("https_proxy");
+    if (except == NULL) except = from_environment("no_proxy");
+    if (proxy == NULL || proxy_excepts(except, host != NULL ? host + 3 : base_url)) return NULL;
+    if (strstr(proxy, "://") != NULL) return proxy;
+    (void)snprintf(settings.proxy, sizeof settings.proxy, "http://%s", proxy);      /* "host:port" is common */
+    return settings.proxy;
+}
+
+/* ---- the client ---- */
+
+static unsigned char memory[COMPSHARE_MEMORY];
+static compshare *client;
+static compshare_config config;
+
+static void print_trace(void *user, const char *line)
+{
+    (void)user;
+    (void)fprintf(stderr, "# %s\n", line);
+}
+
+#ifdef SCHEDULE_TEST_CLOCK
+/* For tests of leases: both clocks run ahead by the milliseconds that a file holds, which
+   the test moves on. */
+#include <sys/mman.h>
+static const volatile int64_t *test_ahead;
+
+static int64_t ahead_ms(void)
+{
+    const char *path = from_environment("COMPSHARE_TEST_AHEAD");
+    int fd = test_ahead == NULL && path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        void *map = mmap(NULL, sizeof *test_ahead, PROT_READ, MAP_SHARED, fd, 0);
+        if (map != MAP_FAILED) test_ahead = (const volatile int64_t *)map;
+        (void)close(fd);
+    }
+    return test_ahead != NULL ? *test_ahead : 0;
+}
+#else
+#define ahead_ms() 0
+#endif
+
+/* Milliseconds that go on while the machine is suspended, where it can tell. */
+static uint64_t monotonic_ms(void *user)
+{
+    struct timespec t = { 0, 0 };
+    (void)user;
+#ifdef CLOCK_BOOTTIME
+    if (clock_gettime(CLOCK_BOOTTIME, &t) != 0)
+#endif
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 + (uint64_t)ahead_ms();
+}
+
+static int64_t unix_time(void *user)
+{
+    (void)user;
+    return (int64_t)time(NULL) + ahead_ms() / 1000;
+}
+
+/* Seconds since 1970 by the server's clock, or by this machine's until that is known. */
+static int64_t now(void)
+{
+    int64_t server = compshare_server_time(client);
+    return server != 0 ? server : unix_time(NULL);
+}
+
+static int open_client(const options *o)
+{
+    char text[COMPSHARE_ERROR_TEXT];
+    const char *base_url = o->base_url != NULL ? o->base_url : from_environment("COMPSHARE_BASE_URL");
+    int r = read_credentials(o);
+    if (r != DONE) return r;
+    config.memory = memory;
+    config.memory_size = sizeof memory;
+    config.public_key = settings.public_key;
+    config.private_key = settings.private_key;
+    config.security_token = from_environment("COMPSHARE_SECURITY_TOKEN");
+    config.region = o->region != NULL ? o->region : from_environment("COMPSHARE_REGION");
+    config.zone = o->zone != NULL ? o->zone : from_environment("COMPSHARE_ZONE");
+    config.project_id = o->project_id != NULL ? o->project_id : from_environment("COMPSHARE_PROJECT_ID");
+    config.base_url = base_url;
+    config.ca_file = o->ca_file != NULL ? o->ca_file : from_environment("COMPSHARE_CA_FILE");
+    if (config.ca_file == NULL) config.ca_file = from_environment("SSL_CERT_FILE");
+#ifdef SCHEDULE_CA
+    if (config.ca_file == NULL) { config.ca_pem = embedded_roots; config.ca_pem_len = sizeof embedded_roots - 1; }
+#endif
+    config.proxy = choose_proxy(o, base_url != NULL ? base_url : "https://api.compshare.cn");
+    config.timeout_ms = (uint32_t)(o->timeout > 0 ? o->timeout * 1000 : 60000);
+    config.max_retries = (unsigned)o->retries;
+    config.user_agent = "compshare-schedule/" COMPSHARE_VERSION;
+    config.monotonic_ms = monotonic_ms;
+    config.unix_time = unix_time;
+    config.trace = verbose ? print_trace : NULL;
+    if (compshare_open(&client, &config) == COMPSHARE_OK) return DONE;
+    say(M_FAILED_LINE, "", compshare_open_text(&config, text, sizeof text));
+    return CONFIGURATION;
+}
+
+/* ---- how a call ended ---- */
+
+/* The exit status that a failure of the client stands for. */
+static int outcome(int status)
+{
+    if (status == COMPSHARE_OK) return DONE;
+    if (status == COMPSHARE_E_UNCONFIRMED || compshare_last_error(client)->outcome_unknown) return UNCONFIRMED;
+    if (status == COMPSHARE_E_NOT_FOUND || status == COMPSHARE_E_STATE || status == COMPSHARE_E_SPOT || status == COMPSHARE_E_NO_PLAN) return UNSCHEDULABLE;
+    if (status == COMPSHARE_E_PARAM || status == COMPSHARE_E_TOO_SOON) return USAGE;
+    if (status == COMPSHARE_E_CONFIG || status == COMPSHARE_E_MEMORY || status == COMPSHARE_E_PROJECT || status == COMPSHARE_E_CLOCK
+        || status == COMPSHARE_E_TRUST) return CONFIGURATION;
+    return status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS || status == COMPSHARE_E_REPLY ? REFUSED : NETWORK;
+}
+
+/* The most serious of two: 5, 3, 6, 4, what is left, 0. */
+static int graver(int a, int b)
+{
+    static const int order[] = { UNCONFIRMED, REFUSED, UNSCHEDULABLE, NETWORK, CONFIGURATION, USAGE, FOUND };
+    size_t i;
+    for (i = 0; i < COUNT(order); i++)
+        if (a == order[i] || b == order[i]) return order[i];
+    return DONE;
+}
+
+static const char *error_text(void)
+{
+    static char text[COMPSHARE_ERROR_TEXT];
+    return compshare_error_text(client, text, sizeof text);
+}
+
+/* A clock that is wrong by more than a minute, said once. */
+static void check_clock(void)
+{
+    static bool said;
+    int64_t server = compshare_server_time(client), off = unix_time(NULL) - server;
+    if (said || server == 0 || (off >= -60 && off <= 60)) return;
+    said = true;
+    say(M_CLOCK_OFF, tr(off > 0 ? M_AHEAD_OF : M_BEHIND), show_duration(off > 0 ? off : -off));
+}
+
+/* ---- lines about an instance ---- */
+
+/* What the output shows of an instance and of what was done to it. */
+typedef struct entry {
+    char id[64], name[128], state[32], charge_type[32], zone[32], region[32];
+    int64_t stop_time, previous, wanted;
+    int code;                   /* exit status */
+    bool changed, left_alone, pending, seen, unknown;
+    char error[256];
+} entry;
+
+static bool is_prepaid(const char *charge_type)
+{
+    return strcmp(charge_type, "Day") == 0 || strcmp(charge_type, "Month") == 0 || strcmp(charge_type, "Year") == 0;
+}
+
+static void print_json(const entry *e)
+{
+    json_text("uhost_id", e->id);
+    if (e->state[0] != '\0') {
+        json_text("name", e->name);
+        json_text("state", e->state);
+        json_text("charge_type", e->charge_type);
+        json_text("zone", e->zone);
+        json_number("stop_time", e->stop_time);
+        json_number("previous_stop_time", e->previous);
+        json_number("seconds_left", e->stop_time > now() ? e->stop_time - now() : 0);
+        json_truth("changed", e->changed);
+        json_truth("keeps_billing", is_prepaid(e->charge_type));
+    }
+    json_key("error");
+    if (e->code == DONE || e->code == FOUND) {
+        (void)fputs("null", stdout);
+    } else {
+        (void)printf("{\"exit_status\":%d,\"outcome_unknown\":%s,\"text\":", e->code, e->code == UNCONFIRMED ? "true" : "false");
+        json_string(e->error);
+        (void)putchar('}');
+    }
+    json_end();
+}
+
+static void print_entry(const entry *e)
+{
+    if (as_json) { print_json(e); return; }
+    if (e->code != DONE) {
+        (void)fflush(stdout);
+        out(stderr, M_FAILED_LINE, e->id, e->error);
+        (void)fputc('\n', stderr);
+        return;
+    }
+    if (e->stop_time == 0) out(stdout, M_NO_PLAN_LINE, e->id, e->state, e->charge_type);
+    else out(stdout, M_PLAN_LINE, e->id, e->state, e->charge_type, local_time(e->stop_time), beijing_time(e->stop_time),
+        show_duration(e->stop_time - now()));
+    if (e->left_alone) out(stdout, M_LEFT_ALONE);
+    else if (e->changed && e->previous != 0 && e->previous != e->stop_time) out(stdout, M_WAS, local_time(e->previous));
+    if (is_prepaid(e->charge_type) && e->stop_time != 0) out(stdout, M_KEEPS_BILLING);
+    (void)putchar('\n');
+}
+
+static void take_instance(entry *e, const compshare_instance *i)
+{
+    memcpy(e->id, i->uhost_id, sizeof e->id);
+    memcpy(e->name, i->name, sizeof e->name);
+    memcpy(e->state, i->state, sizeof e->state);
+    memcpy(e->charge_type, i->charge_type, sizeof e->charge_type);
+    memcpy(e->zone, i->zone, sizeof e->zone);
+    memcpy(e->region, i->region, sizeof e->region);
+    e->stop_time = i->stop_time;
+}
+
+static int fail_entry(entry *e, int code, const char *text)
+{
+    e->code = code;
+    (void)snprintf(e->error, sizeof e->error, "%s", text);
+    return code;
+}
+
+/* ---- many instances: one list, one change each, and lists until all is shown ---- */
+
+typedef struct fleet {
+    const options *o;
+    entry *entries;
+    size_t count, listed, unplanned;
+    bool confirming, no_memory;
+} fleet;
+
+static bool named(const options *o, const char *id)
+{
+    size_t i;
+    for (i = 0; i < o->count; i++)
+        if (strcmp(o->uhosts[i], id) == 0) return true;
+    return false;
+}
+
+static entry *find_entry(fleet *f, const char *id)
+{
+    size_t i;
+    for (i = 0; i < f->count; i++)
+        if (strcmp(f->entries[i].id, id) == 0) return &f->entries[i];
+    return NULL;
+}
+
+static entry *add_entry(fleet *f)
+{
+    entry *more = f->count % 64 == 0 ? (entry *)realloc(f->entries, (f->count + 64) * sizeof *more) : f->entries;
+    if (more == NULL) { f->no_memory = true; return NULL; }
+    f->entries = more;
+    memset(&more[f->count], 0, sizeof *more);
+    return &more[f->count++];
+}
+
+static int list_entry(void *user, const compshare_instance *i, compshare_value element)
+{
+    fleet *f = (fleet *)user;
+    entry *e = find_entry(f, i->uhost_id);      /* a list that changes may show one twice */
+    (void)element;
+    if (f->confirming) {
+        if (e == NULL || !e->pending) return 0;
+        memcpy(e->state, i->state, sizeof e->state);
+        e->stop_time = i->stop_time;
+        if (i->stop_time == e->wanted) e->pending = false;
+        return 0;
+    }
+    if (f->o->all) {
+        if (f->o->name_glob != NULL && fnmatch(f->o->name_glob, i->name, 0) != 0) return 0;
+        if (strcmp(i->state, "Running") != 0 || strcmp(i->charge_type, "Spot") == 0) return 0;     /* nothing to switch off, or no way to */
+    } else if (!named(f->o, i->uhost_id)) {
+        return 0;
+    }
+    if (e == NULL && (e = add_entry(f)) == NULL) return 1;
+    take_instance(e, i);
+    e->previous = i->stop_time;
+    return 0;
+}
+
+/* What was named and is not there becomes a failed entry. */
+static bool add_missing(fleet *f)
+{
+    size_t i;
+    for (i = 0; i < f->o->count; i++) {
+        entry *e = find_entry(f, f->o->uhosts[i]);
+        if (e != NULL) continue;
+        if ((e = add_entry(f)) == NULL) return false;
+        (void)snprintf(e->id, sizeof e->id, "%s", f->o->uhosts[i]);
+        (void)fail_entry(e, UNSCHEDULABLE, tr(M_NOT_LISTED));
+    }
+    return true;
+}
+
+static int list_fleet(fleet *f)
+{
+    int status = compshare_each_instance(client, NULL, list_entry, f);
+    if (f->no_memory) return say(M_NO_MEMORY), CONFIGURATION;
+    check_clock();
+    return outcome(status);
+}
+
+/* Whether an entry is to be changed, and to what. */
+static bool decide(const options *o, entry *e)
+{
+    int64_t current = e->stop_time > now() ? e->stop_time : 0;
+    char text[128];
+    if (e->code != DONE) return false;
+    if (o->verb == CANCEL) return true;
+    if (strcmp(e->charge_type, "Spot") == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
+    if (strcmp(e->state, "Running") != 0) {
+        (void)snprintf(text, sizeof text, tr(M_NOT_RUNNING), e->state);
+        return fail_entry(e, UNSCHEDULABLE, text), false;
+    }
+    if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
+    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : now() + o->in;
+    e->left_alone = current != 0 && o->verb == SET && (o->if_none || (o->mode == COMPSHARE_ONLY_EXTEND && current >= e->wanted)
+        || (o->mode == COMPSHARE_ONLY_SHORTEN && current <= e->wanted));
+    return !e->left_alone;
+}
+
+static void change_entry(entry *e, unsigned verb, const char *project_id)
+{
+    compshare_target target = { NULL, NULL, NULL, NULL };
+    int status;
+    target.uhost_id = e->id;
+    target.region = config.region != NULL ? config.region : e->region;
+    target.zone = e->zone;
+    target.project_id = project_id;
+    status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
+    e->unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
+    e->pending = status == COMPSHARE_OK || e->unknown;
+    e->changed = e->pending;
+    if (!e->pending) (void)fail_entry(e, outcome(status), error_text());
+}
+
+static size_t count_pending(const fleet *f)
+{
+    size_t i, n = 0;
+    for (i = 0; i < f->count; i++) n += f->entries[i].pending;
+    return n;
+}
+
+/* Lists until every change is shown, for 30 s at most. */
+static void confirm_fleet(fleet *f)
+{
+    uint64_t until = monotonic_ms(NULL) + 30000;
+    int pause = 250;
+    size_t i;
+    f->confirming = true;
+    while (count_pending(f) > 0) {
+        (void)list_fleet(f);
+        if (count_pending(f) == 0 || monotonic_ms(NULL) + (uint64_t)pause >= until) break;
+        (void)poll(NULL, 0, pause);
+        if (pause < 4000) pause *= 2;
+    }
+    for (i = 0; i < f->count; i++) {
+        entry *e = &f->entries[i];
+        if (e->pending) (void)fail_entry(e, UNCONFIRMED, tr(e->unknown ? M_NO_ANSWER : M_NOT_SHOWN));
+    }
+}
+
+static int report_fleet(fleet *f)
+{
+    size_t i, failed = 0;
+    int code = DONE;
+    bool stopping = false;
+    for (i = 0; i < f->count; i++) {
+        entry *e = &f->entries[i];
+        print_entry(e);
+        failed += e->code != DONE;
+        stopping = stopping || e->stop_time != 0;
+        code = graver(code, e->code);
+    }
+    if (f->count == 0) say(M_NONE_MATCH);
+    if (f->count > 1) say(M_TALLY, f->count - failed, failed);
+    if (stopping && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
+    return code;
+}
+
+static int change_many(const options *o)
+{
+    compshare_project project;
+    const char *project_id = config.project_id;
+    fleet f;
+    size_t i;
+    int code, status;
+    memset(&f, 0, sizeof f);
+    f.o = o;
+    if (project_id == NULL) {
+        if ((status = compshare_get_project_list(client, &project, NULL, NULL)) != COMPSHARE_OK)
+            return code = outcome(status), say(M_FAILED_LINE, "", error_text()), code;
+        project_id = project.project_id;
+    }
+    if ((code = list_fleet(&f)) != DONE) return say(M_FAILED_LINE, "", error_text()), code;
+    if (!add_missing(&f)) return say(M_NO_MEMORY), CONFIGURATION;
+    for (i = 0; i < f.count; i++)
+        if (decide(o, &f.entries[i])) change_entry(&f.entries[i], o->verb, project_id);
+    confirm_fleet(&f);
+    code = report_fleet(&f);
+    free(f.entries);
+    return code;
+}
+
+/* ---- one instance: the library's workflow ---- */
+
+static void take_schedule(entry *e, const compshare_schedule *s)
+{
+    memcpy(e->state, s->state, sizeof e->state);
+    memcpy(e->charge_type, s->charge_type, sizeof e->charge_type);
+    memcpy(e->zone, s->zone, sizeof e->zone);
+    e->stop_time = s->stop_time;
+    e->previous = s->previous;
+    e->changed = s->changed;
+}
+
+static int change_one(const options *o)
+{
+    compshare_schedule s;
+    compshare_plan plan;
+    entry e;
+    int status;
+    memset(&e, 0, sizeof e);
+    memset(&plan, 0, sizeof plan);
+    (void)snprintf(e.id, sizeof e.id, "%s", o->uhosts[0]);
+    plan.uhost_id = o->uhosts[0];
+    plan.at = o->at;
+    plan.in_seconds = o->in;
+    plan.mode = o->mode;
+    status = COMPSHARE_OK;
+    memset(&s, 0, sizeof s);
+    if (o->if_none) status = compshare_schedule_get(client, plan.uhost_id, &s);
+    if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now()))
+        status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
+            : o->verb == CANCEL ? compshare_schedule_cancel(client, plan.uhost_id, &s) : compshare_schedule_get(client, plan.uhost_id, &s);
+    check_clock();
+    take_schedule(&e, &s);
+    e.left_alone = o->verb == SET && status == COMPSHARE_OK && !s.changed;
+    if (status != COMPSHARE_OK) (void)fail_entry(&e, outcome(status), error_text());
+    print_entry(&e);
+    if (e.code == DONE && e.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
+    return e.code;
+}
+
+/* Cancelling makes an instance bill on: it is asked for twice, or with --yes. */
+static int confirm_cancel(const options *o)
+{
+    char answer[16];
+    size_t i;
+    if (o->yes) return DONE;
+    if (!isatty(STDIN_FILENO)) return o->count == 1 ? DONE : (say(M_CANCEL_YES, o->count), USAGE);
+    for (i = 0; i < o->count; i++) {
+        out(stderr, M_CANCEL_SURE, o->uhosts[i]);
+        if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) return say(M_NOT_CANCELLED), USAGE;
+    }
+    return DONE;
+}
+
+static int change(const options *o)
+{
+    int code = o->verb == CANCEL ? confirm_cancel(o) : DONE;
+    if (code != DONE) return code;
+    return o->count == 1 ? change_one(o) : change_many(o);
+}
+
+/* ---- show, audit ---- */
+
+static void reveal(compshare_value element)
+{
+    static const char *const keys[] = { "Password", "SshLoginCommand" };
+    char text[512];
+    compshare_value ip;
+    size_t i;
+    for (i = 0; i < COUNT(keys); i++)
+        if (compshare_copy_text(compshare_get(element, keys[i]), text, sizeof text) > 0) {
+            if (as_json) json_text(i == 0 ? "password" : "ssh_login_command", text);
+            else { (void)printf("    %s ", keys[i]); json_string(text); (void)putchar('\n'); }
+        }
+    for (ip = compshare_first(compshare_get(element, "IPSet")); compshare_type(ip) == COMPSHARE_OBJECT && !as_json; ip = compshare_next(ip))
+        if (compshare_copy_text(compshare_get(ip, "IP"), text, sizeof text) > 0) { (void)printf("    IP "); json_string(text); (void)putchar('\n'); }
+}
+
+static bool runs_unplanned(const compshare_instance *i)
+{
+    return strcmp(i->state, "Running") == 0 && i->stop_time == 0 && !is_prepaid(i->charge_type) && strcmp(i->charge_type, "Spot") != 0;
+}
+
+static int show_instance(void *user, const compshare_instance *i, compshare_value element)
+{
+    fleet *f = (fleet *)user;
+    entry e;
+    bool audit = f->o->verb == AUDIT;
+    size_t k;
+    if (f->o->count > 0 && !named(f->o, i->uhost_id)) return 0;
+    for (k = 0; k < f->o->count; k++)
+        if (strcmp(f->o->uhosts[k], i->uhost_id) == 0) f->entries[k].seen = true;
+    memset(&e, 0, sizeof e);
+    take_instance(&e, i);
+    f->listed++;
+    if (audit) {
+        if (!runs_unplanned(i)) return 0;
+        f->unplanned++;
+        if (as_json) { print_json(&e); return 0; }
+        out(stdout, M_AUDIT_LINE, e.id, e.state, e.charge_type, e.name);
+        (void)putchar('\n');
+        return 0;
+    }
+    if (f->o->reveal && as_json) reveal(element);
+    print_entry(&e);
+    if (f->o->reveal && !as_json) reveal(element);
+    return 0;
+}
+
+typedef struct projects { char (*ids)[64]; size_t count; bool no_memory; } projects;
+
+static int keep_project(void *user, const compshare_project *p)
+{
+    projects *all = (projects *)user;
+    char (*more)[64] = (char (*)[64])realloc(all->ids, (all->count + 1) * sizeof *more);
+    if (more == NULL) { all->no_memory = true; return 1; }
+    all->ids = more;
+    memcpy(more[all->count++], p->project_id, sizeof *more);
+    return 0;
+}
+
+/* The list of one project, or of all of them. */
+static int show_lists(const options *o, fleet *f)
+{
+    compshare_target filter = { NULL, NULL, NULL, NULL };
+    projects all = { NULL, 0, false };
+    size_t i;
+    int status = COMPSHARE_OK;
+    if (!o->all_projects) return compshare_each_instance(client, NULL, show_instance, f);
+    status = compshare_get_project_list(client, NULL, keep_project, &all);
+    for (i = 0; i < all.count && status == COMPSHARE_OK; i++) {
+        filter.project_id = all.ids[i];
+        status = compshare_each_instance(client, &filter, show_instance, f);
+    }
+    free(all.ids);
+    return status;
+}
+
+static int show(const options *o)
+{
+    fleet f;
+    size_t i;
+    int code, status;
+    memset(&f, 0, sizeof f);
+    f.o = o;
+    if (o->count > 0 && (f.entries = (entry *)calloc(o->count, sizeof *f.entries)) == NULL) return say(M_NO_MEMORY), CONFIGURATION;
+    status = show_lists(o, &f);
+    check_clock();
+    code = outcome(status);
+    if (code != DONE) say(M_FAILED_LINE, "", error_text());
+    for (i = 0; i < o->count && code == DONE; i++) {
+        entry *e = &f.entries[i];
+        if (e->seen) continue;
+        (void)snprintf(e->id, sizeof e->id, "%s", o->uhosts[i]);
+        (void)fail_entry(e, UNSCHEDULABLE, tr(M_NOT_LISTED));
+        print_entry(e);
+    }
+    for (i = 0; i < o->count; i++) code = graver(code, f.entries[i].code);
+    free(f.entries);
+    if (o->verb == AUDIT && code == DONE) say(M_AUDIT_TALLY, f.listed, f.unplanned);
+    return code == DONE && f.unplanned > 0 ? FOUND : code;
+}
+
+/* ---- self: which instance this is ---- */
+
+typedef struct address { char name[IFNAMSIZ], ip[48], mac[24]; } address;
+typedef struct identity { address own[32]; size_t count, found; char ids[256], id[64]; } identity;
+
+static void note_mac(address *a, const struct ifaddrs *i)
+{
+    const unsigned char *mac;
+#ifdef __linux__
+    const struct sockaddr_ll *link = (const struct sockaddr_ll *)(const void *)i->ifa_addr;
+    if (i->ifa_addr->sa_family != AF_PACKET || link->sll_halen != 6) return;
+    mac = link->sll_addr;
+#else
+    const struct sockaddr_dl *link = (const struct sockaddr_dl *)(const void *)i->ifa_addr;
+    if (i->ifa_addr->sa_family != AF_LINK || link->sdl_alen != 6) return;
+    mac = (const unsigned char *)LLADDR(link);
+#endif
+    (void)snprintf(a->mac, sizeof a->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+/* This host's interfaces, each with its address and MAC. */
+static void list_addresses(identity *self)
+{
+    struct ifaddrs *list, *i;
+    if (getifaddrs(&list) != 0) return;
+    for (i = list; i != NULL; i = i->ifa_next) {
+        size_t k;
+        for (k = 0; k < self->count && strcmp(self->own[k].name, i->ifa_name) != 0; k++) {}
+        if (i->ifa_addr == NULL || k == COUNT(self->own)) continue;
+        if (k == self->count) (void)snprintf(self->own[self->count++].name, IFNAMSIZ, "%s", i->ifa_name);
+        if (i->ifa_addr->sa_family == AF_INET) {
+            const unsigned char *ip = (const unsigned char *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr;
+            (void)snprintf(self->own[k].ip, sizeof self->own[k].ip, "%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]);
+        } else {
+            note_mac(&self->own[k], i);
+        }
+    }
+    freeifaddrs(list);
+}
+
+static bool is_own(const identity *self, compshare_value element)
+{
+    compshare_value at;
+    char type[16], ip[48], mac[24];
+    size_t k;
+    for (at = compshare_first(compshare_get(element, "IPSet")); compshare_type(at) == COMPSHARE_OBJECT; at = compshare_next(at)) {
+        if (compshare_copy_text(compshare_get(at, "Type"), type, sizeof type) < 0 || strcmp(type, "Private") != 0) continue;
+        if (compshare_copy_text(compshare_get(at, "IP"), ip, sizeof ip) < 0 || compshare_copy_text(compshare_get(at, "Mac"), mac, sizeof mac) < 0) continue;
+        for (k = 0; k < self->count; k++)
+            if (strcmp(self->own[k].ip, ip) == 0 && self->own[k].mac[0] != '\0' && strcasecmp(self->own[k].mac, mac) == 0) return true;
+    }
+    return false;
+}
+
+static void append_id(identity *self, const char *id)
+{
+    size_t len = strlen(self->ids);
+    (void)snprintf(self->ids + len, sizeof self->ids - len, "%s%s", len > 0 ? ", " : "", id);
+}
+
+static int match_self(void *user, const compshare_instance *i, compshare_value element)
+{
+    identity *self = (identity *)user;
+    bool own = is_own(self, element);
+    if (own && strcmp(self->id, i->uhost_id) == 0) return 0;
+    if (own && self->found++ == 0) {
+        self->ids[0] = '\0';
+        memcpy(self->id, i->uhost_id, sizeof self->id);
+    }
+    if (own || self->found == 0) append_id(self, i->uhost_id);
+    return 0;
+}
+
+/* Replaces "self" by an id. */
+static int resolve_self(options *o)
+{
+    static identity self;
+    const char *id = from_environment("COMPSHARE_UHOST_ID");
+    size_t i;
+    int status;
+    for (i = 0; i < o->count && strcmp(o->uhosts[i], "self") != 0; i++) {}
+    if (i == o->count) return DONE;
+    if (id == NULL) id = from_environment("COMPSHARE_INSTANCE_ID");
+    if (id == NULL) {
+        list_addresses(&self);
+        status = compshare_each_instance(client, NULL, match_self, &self);
+        if (status != COMPSHARE_OK) return say(M_FAILED_LINE, "self:", error_text()), outcome(status);
+        if (self.found != 1) return say(self.found == 0 ? M_NOT_SELF : M_TWO_SELVES, self.ids), UNSCHEDULABLE;
+        id = self.id;
+    }
+    for (; i < o->count; i++)
+        if (strcmp(o->uhosts[i], "self") == 0 && (o->uhosts[i] = strdup(id)) == NULL) return say(M_NO_MEMORY), CONFIGURATION;
+    return DONE;
+}
+
+/* ---- signals: noted by a handler, dealt with by the loop ---- */
+
+static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
+static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG];
+static int wake[2];
+
+/* A terminal sends to every process in front of it, the command included; what a process
+   sends to this one alone has to be passed on. */
+static void note_signal(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+    (void)context;
+    if (info != NULL && info->si_code <= 0) from_process[number] = 1;
+    else from_terminal[number] = 1;
+    (void)!write(wake[1], "", 1);
+    errno = error;
+}
+
+static bool catch_signals(void)
+{
+    struct sigaction action;
+    size_t i;
+    if (pipe(wake) != 0) return false;
+    for (i = 0; i < 2; i++) {
+        (void)fcntl(wake[i], F_SETFD, FD_CLOEXEC);
+        (void)fcntl(wake[i], F_SETFL, O_NONBLOCK);
+    }
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = note_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    for (i = 0; i < COUNT(caught); i++) (void)sigaction(caught[i], &action, NULL);
+    return true;
+}
+
+/* Takes a note away. */
+static bool taken(volatile sig_atomic_t *noted, int number)
+{
+    bool was = noted[number] != 0;
+    noted[number] = 0;
+    return was;
+}
+
+/* ---- the lease ---- */
+
+typedef struct lease {
+    const options *o;
+    const char *uhost_id;
+    int64_t armed;              /* when it goes off, as the API showed it; 0: not armed */
+    int64_t foreign;            /* a later time that somebody else has set */
+    int64_t limit;              /* --until, --max; 0: none */
+    uint64_t next;              /* when to renew, by monotonic_ms */
+    uint64_t backoff_ms;
+    bool renewing, over, warned;
+    bool unreachable;           /* the last renewal failed */
+    compshare_plan plan;
+    compshare_schedule schedule;
+    pid_t child;
+    uint64_t started;
+    bool ended;                 /* the command has */
+    int status;                 /* of the command, as waitpid has it */
+    unsigned long long birth;   /* of the process that --pid names */
+    int lock;
+    char held[512];             /* said once the terminal is ours again */
+    const char *how_ended;
+} lease;
+
+/* Whether a full-screen program has the terminal. */
+static bool terminal_is_taken(void)
+{
+    struct termios mode;
+    return tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON);
+}
+
+/* A line while the command runs: kept back while the terminal is the command's. */
+static void note(lease *l, int message, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, message);
+    (void)vsnprintf(line, sizeof line, tr(message), args);
+    va_end(args);
+    if (l->child > 0 && !l->ended && terminal_is_taken()) {
+        (void)snprintf(l->held, sizeof l->held, "%s", line);
+        return;
+    }
+    if (l->held[0] != '\0') (void)fprintf(stderr, "compshare-schedule: %s\n", l->held);
+    l->held[0] = '\0';
+    if (line[0] != '\0') (void)fprintf(stderr, "compshare-schedule: %s\n", line);
+}
+
+/* When it should go off: a ttl from now, and never beyond the limit. */
+static int64_t lease_end(const lease *l)
+{
+    int64_t end = now() + l->o->ttl;
+    return l->limit != 0 && end > l->limit ? l->limit : end;
+}
+
+static int64_t interval_s(const options *o)
+{
+    return o->ttl / 3 < 600 ? o->ttl / 3 : 600;
+}
+
+/* Up to a fifth earlier, so that many leases do not renew together. */
+static void plan_renewal(lease *l)
+{
+    uint64_t ms = (uint64_t)interval_s(l->o) * 1000;
+    l->next = monotonic_ms(NULL) + ms - ms / 5 * (uint64_t)(rand() % 1000) / 1000;
+    l->backoff_ms = 0;
+}
+
+static bool passing_state(const char *state)
+{
+    return strcmp(state, "Starting") == 0 || strcmp(state, "Rebooting") == 0;
+}
+
+/* What a renewal has found and done. */
+static void renewed(lease *l)
+{
+    const compshare_schedule *s = &l->schedule;
+    if (!s->changed) {
+        if (s->stop_time != l->armed) note(l, M_LATER_PLAN, local_time(s->stop_time));
+        l->foreign = s->stop_time > lease_end(l) ? s->stop_time : l->foreign;
+    } else if (l->armed != 0 && s->previous == 0) {
+        note(l, M_CANCELLED_BY, local_time(s->stop_time));
+    } else if (l->armed != 0 && s->previous < l->armed) {
+        note(l, M_MOVED_BACK, local_time(s->previous), local_time(s->stop_time));
+    } else {
+        if (l->armed != 0 && s->previous > l->armed) l->foreign = s->previous;
+        if (verbose) note(l, M_RENEWED, local_time(s->stop_time));
+    }
+    l->armed = s->stop_time;
+    l->unreachable = l->warned = false;
+    plan_renewal(l);
+}
+
+static void renewal_failed(lease *l, int status)
+{
+    const char *state = l->schedule.state;
+    if (status == COMPSHARE_E_NOT_FOUND || (status == COMPSHARE_E_STATE && !passing_state(state))) {
+        l->over = true;
+        note(l, M_GONE, l->uhost_id, status == COMPSHARE_E_NOT_FOUND ? tr(M_NOT_LISTED) : state);
+        return;
+    }
+    l->unreachable = true;
+    l->backoff_ms = l->backoff_ms == 0 ? 5000 : l->backoff_ms < 30000 ? l->backoff_ms * 2 : 60000;
+    l->next = monotonic_ms(NULL) + l->backoff_ms;
+    note(l, M_RENEWAL_FAILED, l->armed != 0 ? local_time(l->armed) : "?", show_duration(l->armed - now()), error_text());
+}
+
+/* A step of the renewal that is under way, or its beginning when it is due. */
+static void renew(lease *l)
+{
+    int status = COMPSHARE_PENDING;
+    if (!l->renewing) {
+        bool at_limit = l->limit != 0 && l->armed >= l->limit;
+        if (l->over || at_limit || monotonic_ms(NULL) < l->next) return;
+        l->plan.uhost_id = l->uhost_id;
+        l->plan.at = lease_end(l);
+        l->plan.mode = COMPSHARE_ONLY_EXTEND;
+        status = compshare_schedule_set_start(client, &l->plan, &l->schedule);
+        l->renewing = status == COMPSHARE_OK;
+    }
+    if (l->renewing) status = compshare_step(client);
+    if (status == COMPSHARE_PENDING) return;
+    l->renewing = false;
+    if (status == COMPSHARE_OK) renewed(l);
+    else renewal_failed(l, status);
+    check_clock();
+}
+
+/* The command is told while there is time to write a checkpoint. */
+static void warn(lease *l)
+{
+    bool ending = l->unreachable || (l->limit != 0 && l->armed >= l->limit);
+    pid_t to = l->o->pid != 0 ? (pid_t)l->o->pid : l->child;
+    if (l->o->warn == 0 || l->warned || !ending || l->armed == 0 || l->ended || now() < l->armed - l->o->warn) return;
+    l->warned = true;
+    if (to > 0) (void)kill(to, l->o->signal);
+    note(l, M_WARNED, show_duration(l->armed - now()), l->o->signal_name);
+}
+
+/* ---- the command ---- */
+
+/* Where execvp would find it: 0, or the exit status that says why not. */
+static int find_command(const char *name)
+{
+    const char *path = from_environment("PATH"), *at;
+    char file[PATH_MAX];
+    struct stat info;
+    bool seen = false;
+    if (strchr(name, '/') != NULL) path = "";
+    else if (path == NULL) path = "/bin:/usr/bin";
+    for (at = path; at != NULL; at = strchr(at, ':') != NULL ? strchr(at, ':') + 1 : NULL) {
+        int len = (int)strcspn(at, ":");
+        (void)snprintf(file, sizeof file, *path == '\0' ? "%.*s%s" : len == 0 ? "%.*s./%s" : "%.*s/%s", len, at, name);
+        if (stat(file, &info) != 0) continue;
+        seen = true;
+        if (S_ISREG(info.st_mode) && access(file, X_OK) == 0) return DONE;
+    }
+    say(M_CANNOT_RUN, name, strerror(seen ? EACCES : ENOENT));
+    return seen ? NOT_RUNNABLE : NO_COMMAND;
+}
+
+/* In the child: nothing of the keys, and signals as they were. */
+static void become(char **command, int report)
+{
+    static const char *const secrets[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
+    int error;
+    size_t i;
+    for (i = 0; i < COUNT(caught); i++) (void)signal(caught[i], SIG_DFL);
+    for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
+    (void)execvp(command[0], command);
+    error = errno;
+    (void)!write(report, &error, sizeof error);
+    _exit(error == ENOENT ? NO_COMMAND : NOT_RUNNABLE);
+}
+
+static int start_command(lease *l)
+{
+    int report[2], error = 0;
+    ssize_t n;
+    if (pipe(report) != 0) return say(M_CANNOT_RUN, l->o->command[0], strerror(errno)), NOT_RUNNABLE;
+    (void)fcntl(report[1], F_SETFD, FD_CLOEXEC);
+#ifdef PR_SET_CHILD_SUBREAPER
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+#endif
+    (void)fflush(NULL);
+    l->child = fork();
+    if (l->child == 0) {
+        (void)close(report[0]);
+        become(l->o->command, report[1]);
+    }
+    (void)close(report[1]);
+    do n = l->child < 0 ? 0 : read(report[0], &error, sizeof error); while (n < 0 && errno == EINTR);
+    if (l->child < 0) error = errno;
+    (void)close(report[0]);
+    l->started = monotonic_ms(NULL);
+    if (error == 0) return DONE;
+    say(M_CANNOT_RUN, l->o->command[0], strerror(error));
+    if (l->child > 0) (void)waitpid(l->child, NULL, 0);
+    return error == ENOENT ? NO_COMMAND : NOT_RUNNABLE;
+}
+
+/* When a process began, in the kernel's ticks: a number that is used again has another. */
+static unsigned long long birth_of(long pid)
+{
+    char path[64], text[1024], *at;
+    unsigned long long birth = 0;
+    ssize_t n;
+    int fd, i;
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) return kill((pid_t)pid, 0) == 0 || errno == EPERM ? 1 : 0;
+    n = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    if (n <= 0) return 0;
+    text[n] = '\0';
+    at = strrchr(text, ')');
+    if (at == NULL || at[1] == '\0' || at[2] == 'Z') return 0;
+    for (i = 0; i < 20 && at != NULL; i++) at = strchr(at + 1, ' ');
+    if (at != NULL) birth = strtoull(at, NULL, 10);
+    return birth != 0 ? birth : 1;
+}
+
+/* Reaps everything that has ended. False: nothing is left to wait for. */
+static bool job_lives(lease *l)
+{
+    int status;
+    pid_t pid;
+    if (l->o->pid != 0) return birth_of(l->o->pid) == l->birth;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != l->child) continue;
+        l->ended = true;
+        l->status = status;
+    }
+    if (!l->ended) return true;
+    return pid == 0;            /* orphans of the command */
+}
+
+/* Passes on what was sent to this process alone. True: the wait is to end. */
+static bool pass_signals(lease *l)
+{
+    size_t i;
+    bool end = false;
+    for (i = 0; i < COUNT(caught); i++) {
+        int number = caught[i];
+        bool asked = taken(from_process, number), typed = taken(from_terminal, number);
+        if (number == SIGCHLD || number == SIGCONT || (!asked && !typed)) continue;
+        if (asked && l->child > 0 && !l->ended) (void)kill(l->child, number);
+        if (number == SIGTSTP) {
+            note(l, M_SUSPENDED, l->armed != 0 ? local_time(l->armed) : "?");
+            (void)kill(getpid(), SIGSTOP);
+            if (asked && l->child > 0 && !l->ended) (void)kill(l->child, SIGCONT);
+            l->next = monotonic_ms(NULL);
+        } else if (number != SIGUSR1 && number != SIGUSR2) {
+            end = end || l->ended || l->o->pid != 0;     /* no command that could decide */
+        }
+    }
+    return end;
+}
+
+/* Waits for a signal, the client's descriptor, or the next thing that is due. */
+static void wait_event(const lease *l, int64_t most_ms)
+{
+    struct pollfd fds[2];
+    char drained[64];
+    nfds_t count = 1;
+    int64_t timeout = most_ms;
+    memset(fds, 0, sizeof fds);
+    fds[0].fd = wake[0];
+    fds[0].events = POLLIN;
+    if (l->renewing) {
+        unsigned wants = compshare_wants(client);
+        fds[1].fd = compshare_fd(client);
+        fds[1].events = (short)((wants & COMPSHARE_READ ? POLLIN : 0) | (wants & COMPSHARE_WRITE ? POLLOUT : 0));
+        count = 2;
+        if (timeout > compshare_timeout_ms(client)) timeout = compshare_timeout_ms(client);
+    }
+#ifdef SCHEDULE_TEST_CLOCK
+    if (timeout > 20) timeout = 20;
+#endif
+    (void)poll(fds, count, (int)timeout);
+    while (read(wake[0], drained, sizeof drained) > 0) {}
+}
+
+/* Milliseconds until something other than an event is due. */
+static int64_t until_due(const lease *l)
+{
+    int64_t due = 60000, left;
+    if (!l->over) {
+        left = (int64_t)(l->next - monotonic_ms(NULL));
+        if (left < due) due = left;
+    }
+    if (l->o->warn != 0 && !l->warned && l->armed != 0) {
+        left = (l->armed - l->o->warn - now()) * 1000;
+        if (left > 0 && left < due) due = left;
+    }
+    if (l->o->pid != 0 && due > 1000) due = 1000;
+    return due > 0 ? due : l->renewing ? 60000 : 1;
+}
+
+/* Until the job has ended. */
+static void attend(lease *l)
+{
+    bool said = false;
+    while (job_lives(l) && !pass_signals(l)) {
+        if (l->ended && !said) {
+            said = true;
+            note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);
+        }
+        renew(l);
+        warn(l);
+        wait_event(l, until_due(l));
+    }
+    if (l->renewing) (void)compshare_abort(client);
+    l->renewing = false;
+    if (l->ended && !said && monotonic_ms(NULL) - l->started < 10000) note(l, M_QUICK_END);
+}
+
+/* ---- arming, and the end ---- */
+
+static void open_lock(lease *l)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "/tmp/compshare-schedule-%s.lock", l->uhost_id);
+    l->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (l->lock < 0 || flock(l->lock, LOCK_SH | LOCK_NB) != 0) say(M_NO_LOCK, path);
+}
+
+/* Whether another run on this host still leases the instance. */
+static bool shared_with_others(const lease *l)
+{
+    return l->lock >= 0 && flock(l->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+/* One attempt. -1: armed; else the exit status. *again: worth another attempt. */
+static int arm_once(lease *l, bool *again, bool *starting)
+{
+    compshare_schedule *s = &l->schedule;
+    int status = compshare_schedule_get(client, l->uhost_id, s);
+    if (status == COMPSHARE_OK && is_prepaid(s->charge_type) && !l->o->prepaid_ok)
+        return say(M_IS_PREPAID, l->uhost_id, s->charge_type), UNSCHEDULABLE;
+    if (status == COMPSHARE_OK) {
+        if (l->limit == 0 && l->o->most != 0) l->limit = now() + l->o->most;
+        if (l->limit != 0 && l->limit - now() < 300) return say(M_TOO_LATE), USAGE;
+        l->plan.uhost_id = l->uhost_id;
+        l->plan.at = lease_end(l);
+        l->plan.mode = COMPSHARE_ONLY_EXTEND;
+        status = compshare_schedule_set(client, &l->plan, s);
+    }
+    check_clock();
+    if (status == COMPSHARE_OK) {
+        l->armed = s->stop_time;
+        if (!s->changed && s->stop_time > l->plan.at) l->foreign = s->stop_time;
+        return -1;
+    }
+    *starting = (status == COMPSHARE_E_STATE && passing_state(s->state)) || compshare_last_error(client)->ret_code == 8903;
+    *again = *starting || outcome(status) == NETWORK || outcome(status) == UNCONFIRMED || compshare_last_error(client)->retryable;
+    return outcome(status);
+}
+
+/* Up to 60 s, or 3 min while the instance starts. DONE, or the exit status. */
+static int arm(lease *l)
+{
+    uint64_t began = monotonic_ms(NULL);
+    bool again = false, starting = false;
+    int code;
+    while ((code = arm_once(l, &again, &starting)) != -1) {
+        uint64_t gone = monotonic_ms(NULL) - began;
+        if (!again || gone >= (starting ? 180000u : 60000u)) return code;
+        (void)poll(NULL, 0, 5000);
+        again = false;
+    }
+    return DONE;
+}
+
+/* Drives a call that was started to its end; a Ctrl-C, or `until`, gives it up. */
+static int finish_call(lease *l, int status, uint64_t until)
+{
+    if (status != COMPSHARE_OK) return status;
+    l->renewing = true;
+    while ((status = compshare_step(client)) == COMPSHARE_PENDING) {
+        uint64_t at = monotonic_ms(NULL);
+        if (at >= until || taken(from_terminal, SIGINT) || taken(from_process, SIGINT)) { status = compshare_abort(client); break; }
+        wait_event(l, (int64_t)(until - at));
+    }
+    l->renewing = false;
+    return status;
+}
+
+/* The job has ended: what --on-exit asks for. */
+static int end_once(lease *l, uint64_t until)
+{
+    compshare_target target = { NULL, NULL, NULL, NULL };
+    compshare_project project;
+    compshare_schedule *s = &l->schedule;
+    int64_t end = now() + (l->o->on_exit == ON_STOP ? 330 : l->o->grace);
+    int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
+    if (status != COMPSHARE_OK) return status;
+    if (s->stop_time > l->armed) l->foreign = s->stop_time;
+    if (l->foreign > end && l->o->on_exit != ON_STOP) end = l->foreign;
+    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) {
+        status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, s), until);
+        if (status == COMPSHARE_OK) l->armed = 0;
+        return status;
+    }
+    l->plan.at = end;
+    l->plan.mode = COMPSHARE_ONLY_SHORTEN;
+    status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
+    if (status != COMPSHARE_OK) return status;
+    l->armed = s->stop_time;
+    if (l->o->on_exit != ON_STOP) return status;
+    target.uhost_id = l->uhost_id;
+    target.zone = s->zone;
+    target.project_id = config.project_id;
+    if (target.project_id == NULL) {
+        status = finish_call(l, compshare_get_project_list_start(client, &project, NULL, NULL), until);
+        if (status != COMPSHARE_OK) return status;
+        target.project_id = project.project_id;
+    }
+    status = finish_call(l, compshare_stop_instance_start(client, &target), until);
+    if (status == COMPSHARE_OK) status = finish_call(l, compshare_wait_state_start(client, l->uhost_id, "Stopped", 30000, NULL), until);
+    return status;
+}
+
+static void end_lease(lease *l)
+{
+    static const int said[] = { M_ENDED_GRACE, M_ENDED_STOP, M_ENDED_CANCEL };
+    uint64_t until = monotonic_ms(NULL) + 60000;
+    int status;
+    (void)taken(from_terminal, SIGINT);         /* the one that ended the job */
+    l->how_ended = "kept";
+    if (l->over) { l->how_ended = "gone"; return; }
+    if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
+    if (l->o->on_exit == ON_KEEP) { note(l, M_ENDED_KEEP, local_time(l->armed)); return; }
+    while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until
+        && (compshare_last_error(client)->retryable || compshare_last_error(client)->outcome_unknown)) {
+        wait_event(l, 5000);
+        if (taken(from_terminal, SIGINT) || taken(from_process, SIGINT)) break;
+    }
+    l->how_ended = status == COMPSHARE_OK ? "done" : "failed";
+    if (status != COMPSHARE_OK) note(l, M_END_FAILED, error_text(), local_time(l->armed));
+    else note(l, l->foreign > now() && l->armed == l->foreign ? M_ENDED_RESTORED : said[l->o->on_exit], local_time(l->armed));
+}
+
+static int job_status(const lease *l)
+{
+    if (l->child <= 0) return DONE;
+    if (!l->ended) return UNCONFIRMED;
+    return WIFSIGNALED(l->status) ? 128 + WTERMSIG(l->status) : WEXITSTATUS(l->status);
+}
+
+static void write_status(const lease *l, int code)
+{
+    FILE *f = l->o->status_file != NULL ? fopen(l->o->status_file, "we") : NULL;
+    if (l->o->status_file == NULL) return;
+    if (f == NULL || fprintf(f, "{\"uhost_id\":\"%s\",\"stop_time\":%lld,\"ended\":\"%s\",\"exit_status\":%d}\n", l->uhost_id, (long long)l->armed,
+        l->how_ended, code) < 0 || fclose(f) != 0) say(M_CANNOT_READ, l->o->status_file, strerror(errno));
+}
+
+static void announce(const lease *l)
+{
+    char after[128];
+    static const int words[] = { M_AFTER_GRACE, M_AFTER_STOP, M_AFTER_CANCEL, M_AFTER_KEEP };
+    (void)snprintf(after, sizeof after, tr(words[l->o->on_exit]), show_duration(l->o->grace));
+    say(M_ARMED, l->uhost_id, local_time(l->armed), beijing_time(l->armed), after);
+}
+
+static int run(options *o)
+{
+    static lease l;
+    int code;
+    l.o = o;
+    l.uhost_id = o->uhosts[0];
+    l.limit = o->until;
+    l.lock = -1;
+    srand((unsigned)(getpid() ^ (int)monotonic_ms(NULL)));
+    if (o->grace < interval_s(o) + 300) o->grace = interval_s(o) + 300;
+    if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
+    if (o->pid != 0 && (l.birth = birth_of(o->pid)) == 0) return say(M_NO_PROCESS, o->pid), USAGE;
+    code = arm(&l);
+    if (code == USAGE || (code != DONE && !o->unarmed_ok)) return say(M_NOT_ARMED, error_text()), UNARMED;
+    if (code != DONE) { say(M_UNARMED_ON, error_text()); l.unreachable = true; }
+    else announce(&l);
+    open_lock(&l);
+    if (!catch_signals()) return say(M_CANNOT_RUN, "pipe", strerror(errno)), UNARMED;
+    if (code == DONE) plan_renewal(&l);
+    if (o->command != NULL && (code = start_command(&l)) != DONE) { end_lease(&l); return code; }
+    attend(&l);
+    code = job_status(&l);
+    end_lease(&l);
+    write_status(&l, code);
+    return code;
+}
+
+/* ---- doctor ---- */
+
+static int doctor_line(int verdict, const char *detail)
+{
+    static const char *const words[] = { "ok", "warning", "failed" };
+    if (as_json) {
+        json_text("verdict", words[verdict - M_DOCTOR_OK]);
+        json_text("text", detail);
+        json_end();
+    } else {
+        (void)printf("%s%s\n", tr(verdict), detail);
+    }
+    return verdict;
+}
+
+#define CHECKED(verdict, ...) \
+    ((void)snprintf(line, sizeof line, __VA_ARGS__), (void)doctor_line(verdict, line))
+
+/* The last line of the trace about TLS. */
+static char tls_line[64];
+
+static void keep_trace(void *user, const char *line)
+{
+    if (strncmp(line, "TLS", 3) == 0) (void)snprintf(tls_line, sizeof tls_line, "%s", line);
+    if (verbose) print_trace(user, line);
+}
+
+static int doctor(const options *o)
+{
+    char line[1200];
+    const char *base_url = config.base_url != NULL ? config.base_url : "https://api.compshare.cn";
+    compshare_project project;
+    uint64_t began;
+    int64_t off;
+    int status;
+    (void)o;
+    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_KEYS), settings.keys_from);
+    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_ROOTS), config.ca_file != NULL ? config.ca_file : tr(config.ca_pem != NULL ? M_DOCTOR_EMBEDDED : M_DOCTOR_SYSTEM));
+    began = monotonic_ms(NULL);
+    status = compshare_get_project_list(client, &project, NULL, NULL);
+    if (status != COMPSHARE_OK && outcome(status) == NETWORK) return CHECKED(M_DOCTOR_FAILED, "%s", error_text()), NETWORK;
+    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_TLS), base_url, tls_line, (long)(monotonic_ms(NULL) - began));
+    off = unix_time(NULL) - compshare_server_time(client);
+    if (compshare_server_time(client) != 0 && off >= -60 && off <= 60) CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_CLOCK_FINE), show_duration(off < 0 ? -off + 1 : off + 1));
+    else if (compshare_server_time(client) != 0) CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_CLOCK), tr(off > 0 ? M_AHEAD_OF : M_BEHIND), show_duration(off > 0 ? off : -off));
+    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) return CHECKED(M_DOCTOR_FAILED, "%s", error_text()), outcome(status);
+    CHECKED(M_DOCTOR_OK, "%s", tr(M_DOCTOR_SIGNATURE));
+    if (status == COMPSHARE_E_PROJECT) CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_SET_PROJECT), error_text());
+    else CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_PROJECT), project.project_id, "");
+    began = monotonic_ms(NULL);
+    if (compshare_get_project_list(client, NULL, NULL, NULL) == COMPSHARE_OK)
+        CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_TRIPS), (long)(monotonic_ms(NULL) - began));
+    return status == COMPSHARE_OK ? DONE : CONFIGURATION;
+}
+
+/* ---- main ---- */
+
+/* A language before the options, so that a refused option is refused in it. */
+static void guess_language(void)
+{
+    static const char *const variables[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
+    size_t i;
+    for (i = 0; i < COUNT(variables); i++) {
+        const char *value = from_environment(variables[i]);
+        if (value == NULL) continue;
+        language = strncmp(value, "zh", 2) == 0;
+        return;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static options o;
+    int code;
+    o.ttl = 3600;
+    o.grace = 900;
+    guess_language();
+    if ((code = read_options(&o, argc, argv)) != -1) return code;
+    if (o.verb == RUN && o.timeout == 0) o.timeout = 30;
+    if ((code = open_client(&o)) != DONE) return o.verb == RUN ? UNARMED : code;
+    if (o.verb == DOCTOR) { compshare_close(client); config.trace = keep_trace; (void)compshare_open(&client, &config); }
+    code = resolve_self(&o);
+    if (code != DONE) code = o.verb == RUN ? UNARMED : code;
+    else if (o.verb == RUN) code = run(&o);
+    else if (o.verb == DOCTOR) code = doctor(&o);
+    else code = o.verb & (SHOW | AUDIT) ? show(&o) : change(&o);
+    compshare_close(client);
+    memset(&settings, 0, sizeof settings);
+    return fflush(stdout) == 0 ? code : NETWORK;
+}
