@@ -1,0 +1,142 @@
+#!/bin/sh
+# build.sh static BUILD_DIR [CA_FILE]: compshare-schedule as one static file with musl, in
+# BUILD_DIR/static; CA_FILE's certificates are put into it, so that it needs no file at all.
+# build.sh release BUILD_DIR [CA_FILE]: the same for x86-64, arm64 and armhf, in
+# BUILD_DIR/release, with sha256 sums. What other machines need of musl and BearSSL is
+# fetched from Debian and unpacked below BUILD_DIR/cross; nothing of it is installed.
+set -eu
+what=$1 build=$2 ca=${3:-}
+here=$(dirname "$0")
+tool=$here/../compshare-schedule.c
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# BearSSL and jsmn stand among this machine's headers, which must not come along
+headers() {
+    mkdir -p "$build/static/headers"
+    for header in bearssl jsmn; do
+        from=$(echo "#include <$header.h>" | ${CC:-cc} -E -x c - | sed -n "s|^# 1 \"\(.*\)/$header\.h\".*|\1|p" | head -n 1)
+        ln -sf "$from/$header"* "$build/static/headers/"
+    done
+    mkdir -p "$build/static/headers/linux"      # a kernel header that musl has under another name
+    echo '#include <netpacket/packet.h>' >"$build/static/headers/linux/if_packet.h"
+}
+
+# The PEM blocks of a file as a C string literal
+embed() {
+    sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/p' "$1" | tr -d '\r' | sed 's/.*/"&\\n"/' >"$build/static/roots.inc"
+    grep -q BEGIN "$build/static/roots.inc" || fail "$1: there is no certificate in it"
+}
+
+# compile OUT BEARSSL COMPILER...
+compile() {
+    out=$1 bearssl=$2
+    shift 2
+    smallest=-Os
+    ! echo 'int x;' | "$@" -Oz -x c -c -o /dev/null - 2>/dev/null || smallest=-Oz
+    # no tables for unwinding: nothing here throws, and Debian's libraries bring 12 KB of them
+    set -- "$@" -std=c99 $smallest -fno-pie -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
+        -isystem "$build/static/headers" -I"$here/../.."
+    mkdir -p "$(dirname "$out")"
+    echo 'SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .ARM.exidx* .ARM.extab*) } } INSERT BEFORE .text;' >"$out.ld"
+    if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -c -o "$out.o" "$tool"
+    else "$@" -c -o "$out.o" "$tool"; fi
+    "$@" -fno-builtin -c -o "$out.lean.o" "$here/lean.c"
+    "$@" -c -o "$out.chk.o" "$here/chk.c"
+    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-T,"$out.ld" -o "$out" "$out.o" "$out.lean.o" "$out.chk.o" "$bearssl"
+    rm -f "$out.ld" "$out.o" "$out.lean.o" "$out.chk.o"
+}
+
+# fetch ARCH: its musl and BearSSL, with lists and a cache of their own
+fetch() {
+    to=$build/cross/$1
+    [ ! -f "$to/fetched" ] || return 0
+    command -v apt-get >/dev/null 2>&1 || fail 'release needs apt-get: it takes the libraries of other machines from Debian'
+    mkdir -p "$to/state/lists/partial" "$to/cache/archives/partial" "$to/root"
+    : >"$to/state/status"
+    top=$(cd "$to" && pwd)
+    # shellcheck disable=SC2086
+    (
+        cd "$to/cache"
+        own="-o APT::Architecture=$1 -o APT::Architectures=$1 -o Dir::State=$top/state -o Dir::State::status=$top/state/status -o Dir::Cache=$top/cache -o APT::Sandbox::User="
+        apt-get $own -qq update || :        # one of several lists may be missing
+        apt-get $own -qq download musl-dev libbearssl-dev
+    ) >"$to/log" 2>&1 || { cat "$to/log" >&2; fail "$1: its libraries cannot be fetched"; }
+    for package in "$to"/cache/*.deb; do dpkg-deb -x "$package" "$to/root"; done
+    rm -rf "$to/state" "$to/cache"
+    : >"$to/fetched"
+}
+
+# specs ARCH MUSL_TRIPLET LOADER: what musl-gcc does, for a cross compiler
+specs() {
+    root=$(cd "$build/cross/$1/root" && pwd)
+    cat >"$build/cross/$1/musl.specs" <<SPECS
+%rename cpp_options old_cpp_options
+
+*cpp_options:
+-nostdinc -isystem $root/usr/include/$2 -isystem include%s %(old_cpp_options)
+
+*cc1:
+%(cc1_cpu) -nostdinc -isystem $root/usr/include/$2 -isystem include%s
+
+*link_libgcc:
+-L$root/usr/lib/$2 -L .%s
+
+*libgcc:
+libgcc.a%s %:if-exists(libgcc_eh.a%s)
+
+*startfile:
+$root/usr/lib/$2/crt1.o $root/usr/lib/$2/crti.o crtbegin.o%s
+
+*endfile:
+crtend.o%s $root/usr/lib/$2/crtn.o
+
+*link:
+-nostdlib %{static:-static}
+
+SPECS
+}
+
+# the compiler for musl on this machine: musl-gcc, or cc where musl is the system's libc
+native() {
+    if command -v musl-gcc >/dev/null 2>&1; then echo musl-gcc
+    elif ${CC:-cc} -dumpmachine | grep -q musl; then echo "${CC:-cc}"
+    else fail 'musl-gcc is missing: sh tests/setup.sh release'; fi
+}
+
+# static_for OUT
+static_for() {
+    compiler=$(native)
+    compile "$1" "$(${CC:-cc} -print-file-name=libbearssl.a)" "$compiler"
+}
+
+# cross_for OUT ARCH COMPILER MUSL_TRIPLET
+cross_for() {
+    command -v "$3" >/dev/null 2>&1 || fail "$3 is missing: sh tests/setup.sh release"
+    fetch "$2"
+    specs "$2" "$4"
+    compile "$1" "$(ls "$build/cross/$2/root/usr/lib/"*/libbearssl.a)" "$3" "-specs=$build/cross/$2/musl.specs"
+}
+
+headers
+[ -z "$ca" ] || embed "$ca"
+case $what in
+static)
+    static_for "$build/static/compshare-schedule"
+    wc -c "$build/static/compshare-schedule"
+    ;;
+release)
+    mkdir -p "$build/release"
+    case $(uname -m) in
+    x86_64) static_for "$build/release/compshare-schedule-x86_64" ;;
+    *) cross_for "$build/release/compshare-schedule-x86_64" amd64 x86_64-linux-gnu-gcc x86_64-linux-musl ;;
+    esac
+    cross_for "$build/release/compshare-schedule-arm64" arm64 aarch64-linux-gnu-gcc aarch64-linux-musl
+    cross_for "$build/release/compshare-schedule-armhf" armhf arm-linux-gnueabihf-gcc arm-linux-musleabihf
+    (cd "$build/release" && sha256sum compshare-schedule-x86_64 compshare-schedule-arm64 compshare-schedule-armhf >SHA256SUMS && wc -c compshare-schedule-* && cat SHA256SUMS)
+    ;;
+*) fail "usage: build.sh static|release BUILD_DIR [CA_FILE]" ;;
+esac
