@@ -2,7 +2,9 @@
 # make demo       the main job against a loopback gateway (a real account only with DEMO_LIVE=1)
 # make test       everything that must hold, ends with "N passed, N failed"
 # make size       sizes of the object, here and for a Cortex-M4, and of the client's memory
-# make install    PREFIX=/usr/local DESTDIR=
+# make install    the header, the tools, manual page, completion, examples; PREFIX=/usr/local DESTDIR=
+# make static     compshare-schedule as one static file, with musl; CA=FILE puts root certificates into it
+# make release    the same for x86-64, arm64 and armhf, stripped, with sha256 sums
 # Needs git, make and a C compiler; demo and test install what else they need.
 
 PREFIX ?= /usr/local
@@ -23,7 +25,7 @@ PROGRAMS = $(UNIT:%=$(BUILD)/tests/unit/%) $(INTEGRATION:%=$(BUILD)/tests/integr
 SANITIZED = $(UNIT:%=$(BUILD)/tests/sanitized/unit/%) $(INTEGRATION:%=$(BUILD)/tests/sanitized/integration/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test coverage test-programs setup-demo setup-test setup-check size install clean certs
+.PHONY: all demo test coverage test-programs setup-demo setup-test setup-check setup-static setup-release size static release install clean certs
 
 all: $(EXAMPLES)
 
@@ -100,13 +102,36 @@ size:
 	@mkdir -p $(BUILD)/size
 	@CC="$(CC)" sh tests/size.sh $(BUILD)/size
 
+# ---- static files ----
+
+setup-static:
+	@CC="$(CC)" sh tests/setup.sh static
+
+setup-release:
+	@CC="$(CC)" sh tests/setup.sh release
+
+# not remade by age: what CA= puts into them is not known from it
+static: setup-static
+	@CC="$(CC)" sh examples/static/build.sh static $(BUILD) "$(CA)"
+
+release: setup-release
+	@CC="$(CC)" sh examples/static/build.sh release $(BUILD) "$(CA)"
+
 # ---- install ----
+
+SHARE = $(DESTDIR)$(PREFIX)/share
 
 install: all
 	mkdir -p $(DESTDIR)$(PREFIX)/include
 	cp compshare.h $(DESTDIR)$(PREFIX)/include/compshare.h
 	mkdir -p $(DESTDIR)$(PREFIX)/bin
 	cp $(filter-out %/event_loop %/transport_memory %/transport_fd %/transport_relay,$(EXAMPLES)) $(DESTDIR)$(PREFIX)/bin/
+	mkdir -p $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/doc/compshare-schedule
+	sed 's|/usr/local|$(PREFIX)|g' examples/compshare-schedule.1 >$(SHARE)/man/man1/compshare-schedule.1
+	cp examples/completion/compshare-schedule.bash $(SHARE)/bash-completion/completions/compshare-schedule
+	cp examples/completion/_compshare-schedule $(SHARE)/zsh/site-functions/_compshare-schedule
+	for f in examples/systemd/compshare-schedule.service examples/systemd/compshare-schedule.timer examples/crontab; do \
+		sed 's|/usr/local|$(PREFIX)|g' $$f >$(SHARE)/doc/compshare-schedule/$${f##*/} || exit 1; done
 
 clean:
 	rm -rf $(BUILD)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# setup.sh demo|test|check: installs what is missing for `make demo`, `make test`
-# and the longer checks. Does nothing when all is there. With apt-get it installs
+# setup.sh demo|test|static|release|check: installs what is missing for `make demo`, `make
+# test`, the static files and the longer checks. Does nothing when all is there. With apt-get it installs
 # by itself (through sudo when not root); elsewhere it names the packages.
 set -eu
 level=${1:-test}
@@ -26,10 +26,19 @@ test|command nginx|nginx|nginx|nginx|nginx
 test|command g++|g++|g++|gcc-c++|
 test|cross arm-none-eabi-gcc|gcc-arm-none-eabi libnewlib-arm-none-eabi|gcc-arm-none-eabi newlib-arm-none-eabi|arm-none-eabi-gcc-cs arm-none-eabi-newlib|
 test|cross riscv64-unknown-elf-gcc --specs=picolibc.specs|gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf|||
+static|header bearssl.h|libbearssl-dev|bearssl-dev|bearssl-devel|bearssl
+static|header jsmn.h|libjsmn-dev|jsmn (from source)|jsmn-devel|jsmn
+static|musl|musl-tools|gcc musl-dev||
+release|command x86_64-linux-gnu-gcc|gcc-x86-64-linux-gnu|||
+release|command aarch64-linux-gnu-gcc|gcc-aarch64-linux-gnu|||
+release|command arm-linux-gnueabihf-gcc|gcc-arm-linux-gnueabihf|||
 check|command clang|clang|clang|clang|llvm
 check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
 check|command valgrind|valgrind|valgrind|valgrind|
 check|command gcovr|gcovr|gcovr|gcovr|gcovr
+check|command qemu-aarch64|qemu-user|qemu-aarch64 qemu-arm|qemu-user|
+check|command mandoc|mandoc|mandoc|mandoc|mandoc
+check|command zsh|zsh|zsh|zsh|zsh
 '
 
 present() {
@@ -37,6 +46,7 @@ present() {
     cc) command -v "$CC" >/dev/null 2>&1 && echo 'int main(void){return 0;}' | "$CC" -x c -o /dev/null - 2>/dev/null ;;
     header\ *) printf '#include <stdio.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <%s>\n' "${1#header }" | "$CC" -x c -fsyntax-only - 2>/dev/null ;;
     command\ *) command -v "${1#command }" >/dev/null 2>&1 ;;
+    musl) command -v musl-gcc >/dev/null 2>&1 || "$CC" -dumpmachine 2>/dev/null | grep -q musl ;;
     # with its C library's headers, which are a package of their own
     cross\ *) echo '#include <string.h>' | ${1#cross } -x c -fsyntax-only - 2>/dev/null ;;
     clang-runtime) echo 'int main(void){return 0;}' | clang -fsanitize=address -x c -o /dev/null - 2>/dev/null ;;
@@ -46,7 +56,9 @@ present() {
 wanted() {
     case $level in
     demo) [ "$1" = demo ] ;;
-    test) [ "$1" != check ] ;;
+    static) [ "$1" = static ] ;;
+    release) [ "$1" = static ] || [ "$1" = release ] ;;
+    test) [ "$1" != check ] && [ "$1" != release ] ;;
     *) true ;;
     esac
 }

@@ -104,7 +104,7 @@ SPECS
 native() {
     if command -v musl-gcc >/dev/null 2>&1; then echo musl-gcc
     elif ${CC:-cc} -dumpmachine | grep -q musl; then echo "${CC:-cc}"
-    else fail 'musl-gcc is missing: sh tests/setup.sh release'; fi
+    else fail 'musl-gcc is missing: sh tests/setup.sh static'; fi
 }
 
 # static_for OUT
