@@ -211,9 +211,10 @@ void *malloc(size_t len)
 
 void free(void *block)
 {
-    lean_head *head = (lean_head *)block - 1;
+    lean_head *head;
     int error = errno, class = 0;
     if (block == NULL) return;
+    head = (lean_head *)block - 1;
     while (class < LEAN_CLASSES && (size_t)LEAN_SMALLEST << class != head->as.cap) class++;
     if (class == LEAN_CLASSES) {
         (void)munmap(head, head->as.cap + sizeof *head);
