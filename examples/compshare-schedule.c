@@ -63,24 +63,26 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
 #define MESSAGES(X) \
     X(HELP, \
       "usage: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n" \
-      "       compshare-schedule show   [UHOST...]\n" \
+      "       compshare-schedule show   [UHOST...] [--reveal]\n" \
       "       compshare-schedule audit  [--all-projects]\n" \
       "       compshare-schedule extend UHOST... --by 90m\n" \
       "       compshare-schedule cancel UHOST... [--yes]\n" \
       "       compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n" \
-      "                                 [--warn 10m --signal USR1] (--pid N | -- COMMAND [ARG...])\n" \
+      "                                 [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n" \
+      "                                 (--pid N | -- COMMAND [ARG...])\n" \
       "       compshare-schedule doctor\n" \
       "UHOST: an instance id, self, or - for ids on standard input. TIME: seconds since 1970, or 2026-11-23T22:00+08:00.\n" \
       "Everywhere: --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n" \
       "            --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
       "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
       "用法: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at 时间   [--only-extend | --only-shorten]\n" \
-      "      compshare-schedule show   [UHOST...]\n" \
+      "      compshare-schedule show   [UHOST...] [--reveal]\n" \
       "      compshare-schedule audit  [--all-projects]\n" \
       "      compshare-schedule extend UHOST... --by 90m\n" \
       "      compshare-schedule cancel UHOST... [--yes]\n" \
       "      compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until 时间 | --max 24h]\n" \
-      "                                [--warn 10m --signal USR1] (--pid N | -- 命令 [参数...])\n" \
+      "                                [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file 文件]\n" \
+      "                                (--pid N | -- 命令 [参数...])\n" \
       "      compshare-schedule doctor\n" \
       "UHOST: 实例编号、self,或者 - 表示从标准输入读取。时间: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
       "通用: --json --region R --zone Z --project-id P --profile 名称 --base-url URL --ca-file 文件 --proxy URL\n" \
@@ -518,8 +520,12 @@ static bool take_number(const char *option, const char *text, long least, long m
 
 static bool take_word(const char *option, const char *text, const char *const *words, const char *list, int *index)
 {
-    for (*index = 0; words[*index] != NULL; ++*index)
-        if (strcmp(words[*index], text) == 0) return true;
+    int i;
+    for (i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], text) != 0) continue;
+        *index = i;
+        return true;
+    }
     say(M_BAD_WORD, option, text, list);
     return false;
 }
@@ -984,16 +990,22 @@ static int open_client(const options *o)
 
 /* ---- how a call ended ---- */
 
-/* The exit status that a failure of the client stands for. */
-static int outcome(int status)
+/* The exit status that a failure to read stands for. */
+static int read_outcome(int status)
 {
     if (status == COMPSHARE_OK) return DONE;
-    if (status == COMPSHARE_E_UNCONFIRMED || compshare_last_error(client)->outcome_unknown) return UNCONFIRMED;
     if (status == COMPSHARE_E_NOT_FOUND || status == COMPSHARE_E_STATE || status == COMPSHARE_E_SPOT || status == COMPSHARE_E_NO_PLAN) return UNSCHEDULABLE;
     if (status == COMPSHARE_E_PARAM || status == COMPSHARE_E_TOO_SOON) return USAGE;
     if (status == COMPSHARE_E_CONFIG || status == COMPSHARE_E_MEMORY || status == COMPSHARE_E_PROJECT || status == COMPSHARE_E_CLOCK
         || status == COMPSHARE_E_TRUST) return CONFIGURATION;
     return status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS || status == COMPSHARE_E_REPLY ? REFUSED : NETWORK;
+}
+
+/* The same for a call that changes something. */
+static int outcome(int status)
+{
+    bool unknown = status == COMPSHARE_E_UNCONFIRMED || compshare_last_error(client)->outcome_unknown;
+    return status != COMPSHARE_OK && unknown ? UNCONFIRMED : read_outcome(status);
 }
 
 /* The most serious of two: 5, 3, 6, 4, what is left, 0. */
@@ -1186,8 +1198,14 @@ static bool add_missing(fleet *f)
 /* A list is narrowed by --zone; an instance that is named is found wherever it is. */
 static compshare_target list_filter(const options *o)
 {
+    static char region[64];
     compshare_target filter = { NULL, NULL, NULL, NULL };
-    if (o->count == 0) filter.zone = config.zone;
+    const char *dash = config.zone != NULL ? strrchr(config.zone, '-') : NULL;
+    if (o->count > 0) return filter;
+    filter.zone = config.zone;
+    if (config.region != NULL || dash == NULL) return filter;
+    (void)snprintf(region, sizeof region, "%.*s", (int)(dash - config.zone), config.zone);     /* the API wants both */
+    filter.region = region;
     return filter;
 }
 
@@ -1288,12 +1306,12 @@ static int change_many(const options *o)
     memset(&f, 0, sizeof f);
     f.o = o;
     if (project_id == NULL) {
-        if ((status = compshare_get_project_list(client, &project, NULL, NULL)) != COMPSHARE_OK) return refuse(outcome(status), M_FAILED, error_text());
+        if ((status = compshare_get_project_list(client, &project, NULL, NULL)) != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
         project_id = project.project_id;
     }
     status = list_fleet(&f);
     if (f.no_memory || !add_missing(&f)) return refuse(CONFIGURATION, M_NO_MEMORY);
-    if (status != COMPSHARE_OK) return refuse(outcome(status), M_FAILED, error_text());
+    if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
     for (i = 0; i < f.count; i++)
         if (decide(o, &f.entries[i])) change_entry(&f.entries[i], o->verb, project_id);
     confirm_fleet(&f);
@@ -1488,7 +1506,7 @@ static int show(const options *o)
     if (o->count > 0 && (f.entries = (entry *)calloc(o->count, sizeof *f.entries)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
     status = show_lists(o, &f);
     check_clock();
-    code = outcome(status);
+    code = read_outcome(status);
     if (f.no_memory) code = refuse(CONFIGURATION, M_NO_MEMORY);
     else if (code != DONE) (void)refuse(code, M_FAILED, error_text());
     for (i = 0; i < o->count && code == DONE; i++) {
@@ -1598,7 +1616,7 @@ static int resolve_self(options *o)
     if (id == NULL) {
         list_addresses(&self);
         status = compshare_each_instance(client, NULL, match_self, &self);
-        if (status != COMPSHARE_OK) return refuse(outcome(status), M_SELF_FAILED, error_text());
+        if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_SELF_FAILED, error_text());
         if (self.found != 1) return refuse(UNSCHEDULABLE, self.found == 0 ? M_NOT_SELF : M_TWO_SELVES, self.ids);
         id = self.id;
     }
@@ -2405,11 +2423,11 @@ static int doctor(void)
     doctor_name(base_url);
     began = monotonic_ms(NULL);
     status = compshare_get_project_list(client, &project, join_project, list);
-    if (status != COMPSHARE_OK && (compshare_last_error(client)->http_status == 0 || outcome(status) == NETWORK))
-        return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_TLS), base_url, error_text()), outcome(status);
+    if (status != COMPSHARE_OK && (compshare_last_error(client)->http_status == 0 || read_outcome(status) == NETWORK))
+        return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_TLS), base_url, error_text()), read_outcome(status);
     CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_TLS), base_url, tls_line, (long)(monotonic_ms(NULL) - began));
     doctor_clock();
-    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_SIGNATURE), error_text()), outcome(status);
+    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_SIGNATURE), error_text()), read_outcome(status);
     CHECKED(M_DOCTOR_OK, "%s", tr(M_DOCTOR_SIGNATURE));
     if (status == COMPSHARE_E_PROJECT) CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_SET_PROJECT), error_text());
     else CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_PROJECT), project.project_id, doctor_projects, list);
