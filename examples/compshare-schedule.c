@@ -19,6 +19,7 @@
 #include <ifaddrs.h>
 #include <limits.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -62,24 +63,26 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
 #define MESSAGES(X) \
     X(HELP, \
       "usage: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n" \
-      "       compshare-schedule show   [UHOST...]\n" \
+      "       compshare-schedule show   [UHOST...] [--reveal]\n" \
       "       compshare-schedule audit  [--all-projects]\n" \
       "       compshare-schedule extend UHOST... --by 90m\n" \
       "       compshare-schedule cancel UHOST... [--yes]\n" \
       "       compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n" \
-      "                                 [--warn 10m --signal USR1] (--pid N | -- COMMAND [ARG...])\n" \
+      "                                 [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n" \
+      "                                 (--pid N | -- COMMAND [ARG...])\n" \
       "       compshare-schedule doctor\n" \
       "UHOST: an instance id, self, or - for ids on standard input. TIME: seconds since 1970, or 2026-11-23T22:00+08:00.\n" \
       "Everywhere: --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n" \
       "            --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
       "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
       "用法: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at 时间   [--only-extend | --only-shorten]\n" \
-      "      compshare-schedule show   [UHOST...]\n" \
+      "      compshare-schedule show   [UHOST...] [--reveal]\n" \
       "      compshare-schedule audit  [--all-projects]\n" \
       "      compshare-schedule extend UHOST... --by 90m\n" \
       "      compshare-schedule cancel UHOST... [--yes]\n" \
       "      compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until 时间 | --max 24h]\n" \
-      "                                [--warn 10m --signal USR1] (--pid N | -- 命令 [参数...])\n" \
+      "                                [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file 文件]\n" \
+      "                                (--pid N | -- 命令 [参数...])\n" \
       "      compshare-schedule doctor\n" \
       "UHOST: 实例编号、self,或者 - 表示从标准输入读取。时间: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
       "通用: --json --region R --zone Z --project-id P --profile 名称 --base-url URL --ca-file 文件 --proxy URL\n" \
@@ -90,6 +93,7 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(BAD_VERB, "\"%s\" is not a verb", "没有动词 \"%s\"") \
     X(BAD_OPTION, "%s is not an option of it", "%s 不是它的选项") \
     X(NEEDS_VALUE, "%s needs a value", "%s 需要一个值") \
+    X(TAKES_NO_VALUE, "%s takes no value", "%s 不带值") \
     X(MEANT, "; did you mean %s?", ";是不是想写 %s?") \
     X(NOT_HERE, "%s does not go with %s", "%s 不能用于 %s") \
     X(KEY_OPTION, "keys are never taken from the command line, where other users can read them", "绝不从命令行读取密钥,别的用户看得见那里") \
@@ -113,8 +117,8 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(NO_PROFILE, "%s: it has no profile \"%s\" with public_key and private_key", "%s: 里面没有带 public_key 和 private_key 的 profile \"%s\"") \
     X(BAD_CONFIG, "%s: it is not valid JSON", "%s: 不是有效的 JSON") \
     X(CANNOT_READ, "%s: cannot be read: %s", "%s: 无法读取: %s") \
+    X(CANNOT_WRITE, "%s: cannot be written: %s", "%s: 无法写入: %s") \
     X(OTHERS_READ, "warning: %s can be read by others: chmod 600 it", "警告: 别人可以读 %s: 请 chmod 600") \
-    X(NO_PROXY_FOR, "warning: HTTPS_PROXY is set, but not used: %s", "警告: 设置了 HTTPS_PROXY,但没有使用: %s") \
     X(CLOCK_OFF, "warning: this machine's clock is %s the server's by %s; times are reckoned on the server's", "警告: 本机时钟比服务器%s %s;时间按服务器计算") \
     X(AHEAD_OF, "ahead of", "快") \
     X(BEHIND, "behind", "慢") \
@@ -126,6 +130,8 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(KEEPS_BILLING, "  note: prepaid, it is billed on while stopped", "  注意: 包年包月,关机后照样计费") \
     X(GETS_RELEASED, "note: 7 days after it stops it is released, with its data", "注意: 关机满 7 天会连同数据一起被释放") \
     X(FAILED_LINE, "%-24s %s", "%-24s %s") \
+    X(FAILED, "%s", "%s") \
+    X(SELF_FAILED, "self: %s", "self: %s") \
     X(NONE_MATCH, "no instance matches", "没有匹配的实例") \
     X(TALLY, "%zu done, %zu failed", "成功 %zu 个,失败 %zu 个") \
     X(NOT_LISTED, "no such instance in this account, region and project", "此账号、地域和项目里没有这个实例") \
@@ -169,6 +175,7 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(ENDED_KEEP, "the job has ended: off at %s", "任务已结束: %s 关机") \
     X(ENDED_OTHERS, "the job has ended; another run on this host still leases %s", "任务已结束;本机还有别的 run 租用 %s") \
     X(END_FAILED, "the end of the job could not be told to the API (%s): off by %s at the latest", "无法把任务结束告诉接口(%s): 最晚 %s 关机") \
+    X(END_UNARMED, "the end of the job could not be told to the API (%s), and no lease was ever set: stop it by hand", "无法把任务结束告诉接口(%s),租约也从未设成: 请手动关机") \
     X(NO_LOCK, "warning: %s cannot be locked: another run on this host would not be noticed", "警告: 无法锁定 %s: 察觉不到本机的其他 run") \
     X(DOCTOR_OK, "ok       ", "正常 ") \
     X(DOCTOR_WARNING, "warning  ", "警告 ") \
@@ -177,13 +184,18 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(DOCTOR_ROOTS, "root certificates: %s", "根证书: %s") \
     X(DOCTOR_SYSTEM, "the system's bundle", "系统证书包") \
     X(DOCTOR_EMBEDDED, "built into this program", "内置") \
+    X(DOCTOR_NAME, "name resolution: %s, %zu addresses, %ld ms", "域名解析: %s,%zu 个地址,%ld 毫秒") \
+    X(DOCTOR_NO_NAME, "name resolution: %s: %s. Check the network and /etc/resolv.conf", "域名解析: %s: %s。请检查网络和 /etc/resolv.conf") \
+    X(DOCTOR_PROXY, "proxy: %s", "代理: %s") \
+    X(DOCTOR_NO_TLS, "connection to %s: %s", "到 %s 的连接: %s") \
+    X(DOCTOR_NO_SIGNATURE, "signature: %s. Check the keys, and this machine's clock", "签名: %s。请检查密钥和本机时钟") \
     X(DOCTOR_TLS, "TLS to %s: %s, %ld ms to the first reply", "到 %s 的 TLS: %s,%ld 毫秒收到第一个应答") \
     X(DOCTOR_CLOCK, "clock: %s the server's by %s", "时钟: 比服务器%s %s") \
     X(DOCTOR_CLOCK_FINE, "clock: within %s of the server's", "时钟: 与服务器相差不到 %s") \
     X(DOCTOR_SIGNATURE, "signature: accepted", "签名: 已接受") \
-    X(DOCTOR_PROJECT, "project: %s%s", "项目: %s%s") \
+    X(DOCTOR_PROJECT, "project: %s, of %zu: %s", "项目: %s,共 %zu 个: %s") \
     X(DOCTOR_TRIPS, "round trip on the kept connection: %ld ms", "保持连接上的往返: %ld 毫秒") \
-    X(DOCTOR_SET_PROJECT, "project: %s", "项目: %s")
+    X(DOCTOR_SET_PROJECT, "project: %s. Give --project-id", "项目: %s。请用 --project-id 指定")
 
 #define MESSAGE_ID(name, english, chinese) M_##name,
 #define MESSAGE_TEXTS(name, english, chinese) { english, chinese },
@@ -196,6 +208,7 @@ static const char *tr(int message) { return messages[message][language]; }
 /* ---- lines on a terminal, objects in JSON ---- */
 
 static bool as_json, verbose;
+static bool leasing;            /* the verb is run: what fails before its command fails with 125 */
 
 #if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"    /* formats come from the table above */
@@ -244,7 +257,30 @@ static void json_key(const char *key)
 static void json_text(const char *key, const char *text) { json_key(key); json_string(text); }
 static void json_number(const char *key, int64_t number) { json_key(key); (void)printf("%lld", (long long)number); }
 static void json_truth(const char *key, bool truth) { json_key(key); (void)fputs(truth ? "true" : "false", stdout); }
+static void json_null(const char *key) { json_key(key); (void)fputs("null", stdout); }
 static void json_end(void) { (void)puts(json_open ? "}" : "{}"); json_open = false; }
+
+static void json_error(int code, const char *text)
+{
+    json_key("error");
+    (void)printf("{\"exit_status\":%d,\"outcome_unknown\":%s,\"text\":", code, code == UNCONFIRMED ? "true" : "false");
+    json_string(text);
+    (void)putchar('}');
+}
+
+/* What keeps the whole command from being done, as a line or an object. Returns code. */
+static int refuse(int code, int message, ...)
+{
+    char text[1400];
+    va_list args;
+    va_start(args, message);
+    (void)vsnprintf(text, sizeof text, tr(message), args);
+    va_end(args);
+    if (!as_json) return (void)fprintf(stderr, "compshare-schedule: %s\n", text), code;
+    json_error(leasing ? UNARMED : code, text);
+    json_end();
+    return code;
+}
 
 /* ---- times and durations: pure ---- */
 
@@ -375,6 +411,8 @@ typedef struct options {
     char **uhosts;
     size_t count;
     bool all, if_none, all_projects, yes, reveal, prepaid_ok, unarmed_ok;
+    bool from_input;            /* ids were to come from standard input */
+    bool given[64];             /* by row of option_table */
     const char *name_glob;
     int64_t in, at, by;
     unsigned mode;
@@ -482,8 +520,12 @@ static bool take_number(const char *option, const char *text, long least, long m
 
 static bool take_word(const char *option, const char *text, const char *const *words, const char *list, int *index)
 {
-    for (*index = 0; words[*index] != NULL; ++*index)
-        if (strcmp(words[*index], text) == 0) return true;
+    int i;
+    for (i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], text) != 0) continue;
+        *index = i;
+        return true;
+    }
     say(M_BAD_WORD, option, text, list);
     return false;
 }
@@ -549,18 +591,40 @@ static bool take_option(options *o, int id, const char *value)
     }
 }
 
+static bool option_given(const options *o, int id)
+{
+    size_t i;
+    for (i = 0; option_table[i].id != id; i++) {}
+    return o->given[i];
+}
+
+/* Each option must be one of the verb's, wherever it stands. */
+static int check_verb(const options *o)
+{
+    char shown[32];
+    size_t i;
+    for (i = 0; i < COUNT(option_table); i++) {
+        if (!o->given[i] || (option_table[i].of & o->verb)) continue;
+        (void)snprintf(shown, sizeof shown, "--%s", option_table[i].name);
+        return say(M_NOT_HERE, shown, o->verb_name), say(M_SEE_HELP), USAGE;
+    }
+    if (o->command != NULL && o->verb != RUN) return say(M_NOT_HERE, "--", o->verb_name), say(M_SEE_HELP), USAGE;
+    return DONE;
+}
+
 /* What only all options together can tell. */
-static int check_options(options *o)
+static int check_options(const options *o)
 {
     bool some = o->count > 0;
+    if (check_verb(o) != DONE) return USAGE;
     if (o->mode == (COMPSHARE_ONLY_EXTEND | COMPSHARE_ONLY_SHORTEN)) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
     if (o->all && some) return say(M_ALL_AND_SOME), USAGE;
     if (o->name_glob != NULL && !o->all) return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
-    if ((o->verb & (SET | EXTEND | CANCEL | RUN)) && !some && !o->all) return say(M_NO_UHOST), USAGE;
+    if (((o->verb & (SET | EXTEND | CANCEL | RUN)) || o->from_input) && !some && !o->all) return say(M_NO_UHOST), USAGE;
     if (o->verb == RUN && o->count != 1) return say(M_ONE_UHOST), USAGE;
     if ((o->verb & (AUDIT | DOCTOR)) && some) return say(M_NOT_HERE, o->uhosts[0], o->verb_name), USAGE;
-    if (o->verb == SET && (o->in != 0) == (o->at != 0)) return say(M_NO_TIME), USAGE;
-    if (o->verb == SET && o->in != 0 && o->in < 300) return say(M_SHORT_IN, "--in"), USAGE;
+    if (o->verb == SET && option_given(o, O_IN) == option_given(o, O_AT)) return say(M_NO_TIME), USAGE;
+    if (o->verb == SET && o->in != 0 && o->in < 300) return say(M_SHORT_IN, option_given(o, O_IN) ? "--in" : "--at"), USAGE;
     if (o->verb == EXTEND && o->by == 0) return say(M_NO_BY), USAGE;
     if (o->verb != RUN) return DONE;
     if ((o->pid != 0) == (o->command != NULL)) return say(M_NO_COMMAND_GIVEN), USAGE;
@@ -587,7 +651,10 @@ static bool read_ids(options *o)
 static bool add_uhost(options *o, char *text)
 {
     char **more;
-    if (strcmp(text, "-") == 0) return read_ids(o);
+    if (strcmp(text, "-") == 0) {
+        o->from_input = true;
+        return read_ids(o);
+    }
     more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
     if (more == NULL) return false;
     more[o->count++] = text;
@@ -600,12 +667,40 @@ static bool is_key_option(const char *word)
     return strstr(word, "key") != NULL || strstr(word, "secret") != NULL || strstr(word, "token") != NULL;
 }
 
+/* What getopt_long could not take; id is its answer. */
+static int refuse_option(const options *o, int id, const char *word)
+{
+    char shown[32] = "";
+    size_t i;
+    for (i = 0; i < COUNT(option_table); i++)
+        if (option_table[i].id == optopt) (void)snprintf(shown, sizeof shown, "--%s", option_table[i].name);
+    if (shown[0] != '\0') return say(id == ':' ? M_NEEDS_VALUE : M_TAKES_NO_VALUE, shown), USAGE;
+    if (optopt != 0) {
+        (void)snprintf(shown, sizeof shown, "-%c", isprint(optopt) ? optopt : '?');
+        return say(M_BAD_OPTION, shown), say(M_SEE_HELP), USAGE;
+    }
+    if (is_key_option(word)) return say(M_KEY_OPTION), USAGE;
+    return refuse_word(M_BAD_OPTION, word + strspn(word, "-"), true, o->verb != 0 ? o->verb : (unsigned)EVERY);
+}
+
+/* A word that is no option: the verb, then instances. DONE, or the exit status. */
+static int take_argument(options *o, char *word)
+{
+    size_t i;
+    if (o->verb != 0) return add_uhost(o, word) ? DONE : (say(M_NO_MEMORY), CONFIGURATION);
+    for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, word) != 0; i++) {}
+    if (i == COUNT(verbs)) return refuse_word(M_BAD_VERB, word, false, 0);
+    o->verb = verbs[i].verb;
+    o->verb_name = verbs[i].name;
+    return DONE;
+}
+
 /* The verb is the first word that is no option. -1: go on; else the exit status. */
 static int read_options(options *o, int argc, char **argv)
 {
     struct option table[COUNT(option_table) + 1];
     size_t i;
-    int id, words = 0, at;
+    int id, code, at;
     memset(table, 0, sizeof table);
     for (i = 0; i < COUNT(option_table); i++) {
         table[i].name = option_table[i].name;
@@ -616,23 +711,15 @@ static int read_options(options *o, int argc, char **argv)
     if (at + 1 < argc) o->command = argv + at + 1;
     opterr = 0;
     while ((id = getopt_long(at, argv, "-:h", table, NULL)) != -1) {
-        const char *word = argv[optind - 1];
         if (id == 1) {
-            if (words++ == 0) {
-                for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, optarg) != 0; i++) {}
-                if (i == COUNT(verbs)) return refuse_word(M_BAD_VERB, optarg, false, 0);
-                o->verb = verbs[i].verb;
-                o->verb_name = verbs[i].name;
-            } else if (!add_uhost(o, optarg)) return say(M_NO_MEMORY), CONFIGURATION;
+            if ((code = take_argument(o, optarg)) != DONE) return code;
             continue;
         }
         if (id == 'h' || id == O_HELP) return out(stdout, M_HELP), DONE;
         if (id == O_VERSION) return (void)printf("compshare-schedule %s\n", compshare_version()), DONE;
-        if (id == ':') return say(M_NEEDS_VALUE, word), USAGE;
-        if (id == '?' && is_key_option(word)) return say(M_KEY_OPTION), USAGE;
-        if (id == '?') return refuse_word(M_BAD_OPTION, word + strspn(word, "-"), true, o->verb != 0 ? o->verb : (unsigned)EVERY);
+        if (id == ':' || id == '?') return refuse_option(o, id, argv[optind - 1]);
         for (i = 0; option_table[i].id != id; i++) {}
-        if (o->verb != 0 && !(option_table[i].of & o->verb)) return say(M_NOT_HERE, word, o->verb_name), USAGE;
+        o->given[i] = true;
         if (!take_option(o, id, optarg)) return USAGE;
     }
     if (o->verb == 0) return say(M_NO_VERB), say(M_SEE_HELP), USAGE;
@@ -716,18 +803,18 @@ static int read_config_file(const options *o)
     ssize_t n = 1;
     int fd, wrong;
     if (!config_path(settings.path, sizeof settings.path) || ((fd = open(settings.path, O_RDONLY | O_CLOEXEC)) < 0 && errno == ENOENT))
-        return say(M_NO_KEYS, settings.path), CONFIGURATION;
-    if (fd < 0 || fstat(fd, &info) != 0) return say(M_CANNOT_READ, settings.path, strerror(errno)), CONFIGURATION;
+        return refuse(CONFIGURATION, M_NO_KEYS, settings.path);
+    if (fd < 0 || fstat(fd, &info) != 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
     while (n > 0 && len < sizeof text) {
         n = read(fd, text + len, sizeof text - len);
         if (n > 0) len += (size_t)n;
     }
     (void)close(fd);
-    if (n < 0) return say(M_CANNOT_READ, settings.path, strerror(errno)), CONFIGURATION;
+    if (n < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
     if (info.st_mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
     wrong = read_profile(text, len, o->profile != NULL ? o->profile : from_environment("COMPSHARE_PROFILE"), name, &settings);
     memset(text, 0, sizeof text);
-    if (wrong >= 0) return say(wrong, settings.path, name), CONFIGURATION;
+    if (wrong >= 0) return refuse(CONFIGURATION, wrong, settings.path, name);
     settings.keys_from = settings.path;
     return DONE;
 }
@@ -736,8 +823,8 @@ static int read_credentials(const options *o)
 {
     const char *public_key = from_environment("COMPSHARE_PUBLIC_KEY"), *private_key = from_environment("COMPSHARE_PRIVATE_KEY");
     if (o->profile != NULL || (public_key == NULL && private_key == NULL)) return read_config_file(o);
-    if (public_key == NULL) return say(M_HALF_A_KEY, "COMPSHARE_PRIVATE_KEY", "COMPSHARE_PUBLIC_KEY"), CONFIGURATION;
-    if (private_key == NULL) return say(M_HALF_A_KEY, "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY"), CONFIGURATION;
+    if (public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, "COMPSHARE_PRIVATE_KEY", "COMPSHARE_PUBLIC_KEY");
+    if (private_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY");
     (void)snprintf(settings.public_key, sizeof settings.public_key, "%s", public_key);
     (void)snprintf(settings.private_key, sizeof settings.private_key, "%s", private_key);
     settings.keys_from = "COMPSHARE_PUBLIC_KEY";
@@ -781,11 +868,46 @@ static const char *choose_proxy(const options *o, const char *base_url)
 static unsigned char memory[COMPSHARE_MEMORY];
 static compshare *client;
 static compshare_config config;
+static bool command_runs;       /* the terminal may be the command's */
+
+/* Whether a full-screen program has the terminal. */
+static bool terminal_is_taken(void)
+{
+    struct termios mode;
+    return command_runs && tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON);
+}
 
 static void print_trace(void *user, const char *line)
 {
     (void)user;
-    (void)fprintf(stderr, "# %s\n", line);
+    if (!terminal_is_taken()) (void)fprintf(stderr, "# %s\n", line);
+}
+
+/* "ucl****": enough to tell one key from another. */
+static const char *masked(const char *key)
+{
+    static char text[16];
+    (void)snprintf(text, sizeof text, "%.*s****", strlen(key) > 12 ? 3 : 0, key);
+    return text;
+}
+
+static const char *or_none(const char *text) { return text != NULL ? text : "-"; }
+
+/* What goes with every request. */
+static void trace_settings(void)
+{
+    if (!verbose) return;
+    (void)fprintf(stderr, "# PublicKey=%s PrivateKey=****%s Region=%s Zone=%s ProjectId=%s\n", masked(settings.public_key),
+        config.security_token != NULL ? " SecurityToken=****" : "", or_none(config.region), or_none(config.zone), or_none(config.project_id));
+}
+
+/* What a change is about to ask for; time 0: that there be none. */
+static void trace_change(const char *uhost_id, int64_t time)
+{
+    char line[160];
+    if (!verbose) return;
+    (void)snprintf(line, sizeof line, "UHostId=%s SchedulerStopTime=%lld", uhost_id, (long long)time);
+    print_trace(NULL, line);
 }
 
 #ifdef SCHEDULE_TEST_CLOCK
@@ -855,29 +977,35 @@ static int open_client(const options *o)
     if (config.ca_file == NULL) { config.ca_pem = embedded_roots; config.ca_pem_len = sizeof embedded_roots - 1; }
 #endif
     config.proxy = choose_proxy(o, base_url != NULL ? base_url : "https://api.compshare.cn");
-    config.timeout_ms = (uint32_t)(o->timeout > 0 ? o->timeout * 1000 : 60000);
+    config.timeout_ms = (uint32_t)(o->timeout == 0 ? 60000 : o->timeout < 86400 ? o->timeout * 1000 : 86400000);
     config.max_retries = (unsigned)o->retries;
     config.user_agent = "compshare-schedule/" COMPSHARE_VERSION;
     config.monotonic_ms = monotonic_ms;
     config.unix_time = unix_time;
     config.trace = verbose ? print_trace : NULL;
+    trace_settings();
     if (compshare_open(&client, &config) == COMPSHARE_OK) return DONE;
-    say(M_FAILED_LINE, "", compshare_open_text(&config, text, sizeof text));
-    return CONFIGURATION;
+    return refuse(CONFIGURATION, M_FAILED, compshare_open_text(&config, text, sizeof text));
 }
 
 /* ---- how a call ended ---- */
 
-/* The exit status that a failure of the client stands for. */
-static int outcome(int status)
+/* The exit status that a failure to read stands for. */
+static int read_outcome(int status)
 {
     if (status == COMPSHARE_OK) return DONE;
-    if (status == COMPSHARE_E_UNCONFIRMED || compshare_last_error(client)->outcome_unknown) return UNCONFIRMED;
     if (status == COMPSHARE_E_NOT_FOUND || status == COMPSHARE_E_STATE || status == COMPSHARE_E_SPOT || status == COMPSHARE_E_NO_PLAN) return UNSCHEDULABLE;
     if (status == COMPSHARE_E_PARAM || status == COMPSHARE_E_TOO_SOON) return USAGE;
     if (status == COMPSHARE_E_CONFIG || status == COMPSHARE_E_MEMORY || status == COMPSHARE_E_PROJECT || status == COMPSHARE_E_CLOCK
         || status == COMPSHARE_E_TRUST) return CONFIGURATION;
     return status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS || status == COMPSHARE_E_REPLY ? REFUSED : NETWORK;
+}
+
+/* The same for a call that changes something. */
+static int outcome(int status)
+{
+    bool unknown = status == COMPSHARE_E_UNCONFIRMED || compshare_last_error(client)->outcome_unknown;
+    return status != COMPSHARE_OK && unknown ? UNCONFIRMED : read_outcome(status);
 }
 
 /* The most serious of two: 5, 3, 6, 4, what is left, 0. */
@@ -917,33 +1045,44 @@ typedef struct entry {
     char error[256];
 } entry;
 
+static bool is_spot(const char *charge_type)
+{
+    return strcmp(charge_type, "Spot") == 0 || strcmp(charge_type, "Preemptive") == 0;
+}
+
 static bool is_prepaid(const char *charge_type)
 {
     return strcmp(charge_type, "Day") == 0 || strcmp(charge_type, "Month") == 0 || strcmp(charge_type, "Year") == 0;
 }
 
+static void json_known(const char *key, const char *text)
+{
+    if (text[0] != '\0') json_text(key, text);
+    else json_null(key);
+}
+
+/* The keys are always the same; what is not known is null. */
 static void print_json(const entry *e)
 {
+    bool known = e->state[0] != '\0';
     json_text("uhost_id", e->id);
-    if (e->state[0] != '\0') {
-        json_text("name", e->name);
-        json_text("state", e->state);
-        json_text("charge_type", e->charge_type);
-        json_text("zone", e->zone);
+    json_known("name", e->name);
+    json_known("state", e->state);
+    json_known("charge_type", e->charge_type);
+    json_known("zone", e->zone);
+    if (known) {
         json_number("stop_time", e->stop_time);
         json_number("previous_stop_time", e->previous);
         json_number("seconds_left", e->stop_time > now() ? e->stop_time - now() : 0);
-        json_truth("changed", e->changed);
-        json_truth("keeps_billing", is_prepaid(e->charge_type));
-    }
-    json_key("error");
-    if (e->code == DONE || e->code == FOUND) {
-        (void)fputs("null", stdout);
     } else {
-        (void)printf("{\"exit_status\":%d,\"outcome_unknown\":%s,\"text\":", e->code, e->code == UNCONFIRMED ? "true" : "false");
-        json_string(e->error);
-        (void)putchar('}');
+        json_null("stop_time");
+        json_null("previous_stop_time");
+        json_null("seconds_left");
     }
+    json_truth("changed", e->changed);
+    json_truth("keeps_billing", is_prepaid(e->charge_type));
+    if (e->code == DONE || e->code == FOUND) json_null("error");
+    else json_error(e->code, e->error);
     json_end();
 }
 
@@ -989,6 +1128,7 @@ typedef struct fleet {
     const options *o;
     entry *entries;
     size_t count, listed, unplanned;
+    uint64_t *marks;            /* of the instances that were shown */
     bool confirming, no_memory;
 } fleet;
 
@@ -1031,7 +1171,7 @@ static int list_entry(void *user, const compshare_instance *i, compshare_value e
     }
     if (f->o->all) {
         if (f->o->name_glob != NULL && fnmatch(f->o->name_glob, i->name, 0) != 0) return 0;
-        if (strcmp(i->state, "Running") != 0 || strcmp(i->charge_type, "Spot") == 0) return 0;     /* nothing to switch off, or no way to */
+        if (strcmp(i->state, "Running") != 0 || is_spot(i->charge_type)) return 0;     /* nothing to switch off, or no way to */
     } else if (!named(f->o, i->uhost_id)) {
         return 0;
     }
@@ -1055,12 +1195,26 @@ static bool add_missing(fleet *f)
     return true;
 }
 
+/* A list is narrowed by --zone; an instance that is named is found wherever it is. */
+static compshare_target list_filter(const options *o)
+{
+    static char region[64];
+    compshare_target filter = { NULL, NULL, NULL, NULL };
+    const char *dash = config.zone != NULL ? strrchr(config.zone, '-') : NULL;
+    if (o->count > 0) return filter;
+    filter.zone = config.zone;
+    if (config.region != NULL || dash == NULL) return filter;
+    (void)snprintf(region, sizeof region, "%.*s", (int)(dash - config.zone), config.zone);     /* the API wants both */
+    filter.region = region;
+    return filter;
+}
+
 static int list_fleet(fleet *f)
 {
-    int status = compshare_each_instance(client, NULL, list_entry, f);
-    if (f->no_memory) return say(M_NO_MEMORY), CONFIGURATION;
+    compshare_target filter = list_filter(f->o);
+    int status = compshare_each_instance(client, &filter, list_entry, f);
     check_clock();
-    return outcome(status);
+    return f->no_memory ? COMPSHARE_E_MEMORY : status;
 }
 
 /* Whether an entry is to be changed, and to what. */
@@ -1070,7 +1224,7 @@ static bool decide(const options *o, entry *e)
     char text[128];
     if (e->code != DONE) return false;
     if (o->verb == CANCEL) return true;
-    if (strcmp(e->charge_type, "Spot") == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
+    if (is_spot(e->charge_type)) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
     if (strcmp(e->state, "Running") != 0) {
         (void)snprintf(text, sizeof text, tr(M_NOT_RUNNING), e->state);
         return fail_entry(e, UNSCHEDULABLE, text), false;
@@ -1090,6 +1244,7 @@ static void change_entry(entry *e, unsigned verb, const char *project_id)
     target.region = config.region != NULL ? config.region : e->region;
     target.zone = e->zone;
     target.project_id = project_id;
+    trace_change(e->id, e->wanted);
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
     e->unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
     e->pending = status == COMPSHARE_OK || e->unknown;
@@ -1151,12 +1306,12 @@ static int change_many(const options *o)
     memset(&f, 0, sizeof f);
     f.o = o;
     if (project_id == NULL) {
-        if ((status = compshare_get_project_list(client, &project, NULL, NULL)) != COMPSHARE_OK)
-            return code = outcome(status), say(M_FAILED_LINE, "", error_text()), code;
+        if ((status = compshare_get_project_list(client, &project, NULL, NULL)) != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
         project_id = project.project_id;
     }
-    if ((code = list_fleet(&f)) != DONE) return say(M_FAILED_LINE, "", error_text()), code;
-    if (!add_missing(&f)) return say(M_NO_MEMORY), CONFIGURATION;
+    status = list_fleet(&f);
+    if (f.no_memory || !add_missing(&f)) return refuse(CONFIGURATION, M_NO_MEMORY);
+    if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
     for (i = 0; i < f.count; i++)
         if (decide(o, &f.entries[i])) change_entry(&f.entries[i], o->verb, project_id);
     confirm_fleet(&f);
@@ -1192,6 +1347,7 @@ static int change_one(const options *o)
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
+    trace_change(e.id, o->at);
     if (o->if_none) status = compshare_schedule_get(client, plan.uhost_id, &s);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now()))
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
@@ -1211,10 +1367,10 @@ static int confirm_cancel(const options *o)
     char answer[16];
     size_t i;
     if (o->yes) return DONE;
-    if (!isatty(STDIN_FILENO)) return o->count == 1 ? DONE : (say(M_CANCEL_YES, o->count), USAGE);
+    if (!isatty(STDIN_FILENO)) return o->count == 1 ? DONE : refuse(USAGE, M_CANCEL_YES, o->count);
     for (i = 0; i < o->count; i++) {
         out(stderr, M_CANCEL_SURE, o->uhosts[i]);
-        if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) return say(M_NOT_CANCELLED), USAGE;
+        if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) return refuse(USAGE, M_NOT_CANCELLED);
     }
     return DONE;
 }
@@ -1228,24 +1384,60 @@ static int change(const options *o)
 
 /* ---- show, audit ---- */
 
+/* The texts named `member` in the objects of an array. */
+static void reveal_each(compshare_value array, const char *member, const char *key)
+{
+    char text[2048];
+    const char *comma = "";
+    compshare_value at;
+    if (as_json) { json_key(key); (void)putchar('['); }
+    for (at = compshare_first(array); compshare_type(at) == COMPSHARE_OBJECT; at = compshare_next(at)) {
+        if (compshare_copy_text(compshare_get(at, member), text, sizeof text) <= 0) continue;
+        if (as_json) (void)fputs(comma, stdout);
+        else (void)printf("    %s ", member);
+        comma = ",";
+        json_string(text);
+        if (!as_json) (void)putchar('\n');
+    }
+    if (as_json) (void)putchar(']');
+}
+
 static void reveal(compshare_value element)
 {
-    static const char *const keys[] = { "Password", "SshLoginCommand" };
+    static const char *const members[] = { "Password", "SshLoginCommand" }, *const keys[] = { "password", "ssh_login_command" };
     char text[512];
-    compshare_value ip;
     size_t i;
-    for (i = 0; i < COUNT(keys); i++)
-        if (compshare_copy_text(compshare_get(element, keys[i]), text, sizeof text) > 0) {
-            if (as_json) json_text(i == 0 ? "password" : "ssh_login_command", text);
-            else { (void)printf("    %s ", keys[i]); json_string(text); (void)putchar('\n'); }
-        }
-    for (ip = compshare_first(compshare_get(element, "IPSet")); compshare_type(ip) == COMPSHARE_OBJECT && !as_json; ip = compshare_next(ip))
-        if (compshare_copy_text(compshare_get(ip, "IP"), text, sizeof text) > 0) { (void)printf("    IP "); json_string(text); (void)putchar('\n'); }
+    for (i = 0; i < COUNT(keys); i++) {
+        if (compshare_copy_text(compshare_get(element, members[i]), text, sizeof text) < 0) text[0] = '\0';
+        if (as_json) { json_known(keys[i], text); continue; }
+        if (text[0] == '\0') continue;
+        (void)printf("    %s ", members[i]);
+        json_string(text);
+        (void)putchar('\n');
+    }
+    reveal_each(compshare_get(element, "IPSet"), "IP", "ips");
+    reveal_each(compshare_get(element, "Softwares"), "URL", "urls");
 }
 
 static bool runs_unplanned(const compshare_instance *i)
 {
-    return strcmp(i->state, "Running") == 0 && i->stop_time == 0 && !is_prepaid(i->charge_type) && strcmp(i->charge_type, "Spot") != 0;
+    return strcmp(i->state, "Running") == 0 && i->stop_time <= now() && !is_prepaid(i->charge_type) && !is_spot(i->charge_type);
+}
+
+/* A list that changes while it is read may show an instance twice: 63 bits of a hash
+   (FNV-1a) tell. */
+static bool shown_before(fleet *f, const char *id)
+{
+    uint64_t hash = UINT64_C(0xCBF29CE484222325), *more;
+    size_t i;
+    for (; *id != '\0'; id++) hash = (hash ^ (unsigned char)*id) * UINT64_C(0x100000001B3);
+    for (i = 0; i < f->listed; i++)
+        if (f->marks[i] == hash) return true;
+    more = f->listed % 256 == 0 ? (uint64_t *)realloc(f->marks, (f->listed + 256) * sizeof *more) : f->marks;
+    if (more == NULL) { f->no_memory = true; return false; }
+    f->marks = more;
+    more[f->listed++] = hash;
+    return false;
 }
 
 static int show_instance(void *user, const compshare_instance *i, compshare_value element)
@@ -1255,11 +1447,12 @@ static int show_instance(void *user, const compshare_instance *i, compshare_valu
     bool audit = f->o->verb == AUDIT;
     size_t k;
     if (f->o->count > 0 && !named(f->o, i->uhost_id)) return 0;
+    if (shown_before(f, i->uhost_id)) return 0;
+    if (f->no_memory) return 1;
     for (k = 0; k < f->o->count; k++)
         if (strcmp(f->o->uhosts[k], i->uhost_id) == 0) f->entries[k].seen = true;
     memset(&e, 0, sizeof e);
     take_instance(&e, i);
-    f->listed++;
     if (audit) {
         if (!runs_unplanned(i)) return 0;
         f->unplanned++;
@@ -1289,11 +1482,11 @@ static int keep_project(void *user, const compshare_project *p)
 /* The list of one project, or of all of them. */
 static int show_lists(const options *o, fleet *f)
 {
-    compshare_target filter = { NULL, NULL, NULL, NULL };
+    compshare_target filter = list_filter(o);
     projects all = { NULL, 0, false };
     size_t i;
     int status = COMPSHARE_OK;
-    if (!o->all_projects) return compshare_each_instance(client, NULL, show_instance, f);
+    if (!o->all_projects) return compshare_each_instance(client, &filter, show_instance, f);
     status = compshare_get_project_list(client, NULL, keep_project, &all);
     for (i = 0; i < all.count && status == COMPSHARE_OK; i++) {
         filter.project_id = all.ids[i];
@@ -1310,11 +1503,12 @@ static int show(const options *o)
     int code, status;
     memset(&f, 0, sizeof f);
     f.o = o;
-    if (o->count > 0 && (f.entries = (entry *)calloc(o->count, sizeof *f.entries)) == NULL) return say(M_NO_MEMORY), CONFIGURATION;
+    if (o->count > 0 && (f.entries = (entry *)calloc(o->count, sizeof *f.entries)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
     status = show_lists(o, &f);
     check_clock();
-    code = outcome(status);
-    if (code != DONE) say(M_FAILED_LINE, "", error_text());
+    code = read_outcome(status);
+    if (f.no_memory) code = refuse(CONFIGURATION, M_NO_MEMORY);
+    else if (code != DONE) (void)refuse(code, M_FAILED, error_text());
     for (i = 0; i < o->count && code == DONE; i++) {
         entry *e = &f.entries[i];
         if (e->seen) continue;
@@ -1324,6 +1518,7 @@ static int show(const options *o)
     }
     for (i = 0; i < o->count; i++) code = graver(code, f.entries[i].code);
     free(f.entries);
+    free(f.marks);
     if (o->verb == AUDIT && code == DONE) say(M_AUDIT_TALLY, f.listed, f.unplanned);
     return code == DONE && f.unplanned > 0 ? FOUND : code;
 }
@@ -1348,22 +1543,29 @@ static void note_mac(address *a, const struct ifaddrs *i)
     (void)snprintf(a->mac, sizeof a->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
-/* This host's interfaces, each with its address and MAC. */
+/* The MAC of an interface, which an alias ("eth0:1") shares with it. */
+static void find_mac(address *a, const struct ifaddrs *list)
+{
+    const struct ifaddrs *i;
+    size_t len = strcspn(a->name, ":");
+    for (i = list; i != NULL && a->mac[0] == '\0'; i = i->ifa_next)
+        if (i->ifa_addr != NULL && strlen(i->ifa_name) == len && strncmp(i->ifa_name, a->name, len) == 0) note_mac(a, i);
+}
+
+/* This host's IPv4 addresses, each with the MAC of its interface. */
 static void list_addresses(identity *self)
 {
     struct ifaddrs *list, *i;
     if (getifaddrs(&list) != 0) return;
-    for (i = list; i != NULL; i = i->ifa_next) {
-        size_t k;
-        for (k = 0; k < self->count && strcmp(self->own[k].name, i->ifa_name) != 0; k++) {}
-        if (i->ifa_addr == NULL || k == COUNT(self->own)) continue;
-        if (k == self->count) (void)snprintf(self->own[self->count++].name, IFNAMSIZ, "%s", i->ifa_name);
-        if (i->ifa_addr->sa_family == AF_INET) {
-            const unsigned char *ip = (const unsigned char *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr;
-            (void)snprintf(self->own[k].ip, sizeof self->own[k].ip, "%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]);
-        } else {
-            note_mac(&self->own[k], i);
-        }
+    for (i = list; i != NULL && self->count < COUNT(self->own); i = i->ifa_next) {
+        address *a = &self->own[self->count];
+        const unsigned char *ip;
+        if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK)) continue;
+        ip = (const unsigned char *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr;
+        (void)snprintf(a->name, sizeof a->name, "%s", i->ifa_name);
+        (void)snprintf(a->ip, sizeof a->ip, "%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]);
+        find_mac(a, list);
+        self->count += a->mac[0] != '\0';
     }
     freeifaddrs(list);
 }
@@ -1377,7 +1579,7 @@ static bool is_own(const identity *self, compshare_value element)
         if (compshare_copy_text(compshare_get(at, "Type"), type, sizeof type) < 0 || strcmp(type, "Private") != 0) continue;
         if (compshare_copy_text(compshare_get(at, "IP"), ip, sizeof ip) < 0 || compshare_copy_text(compshare_get(at, "Mac"), mac, sizeof mac) < 0) continue;
         for (k = 0; k < self->count; k++)
-            if (strcmp(self->own[k].ip, ip) == 0 && self->own[k].mac[0] != '\0' && strcasecmp(self->own[k].mac, mac) == 0) return true;
+            if (strcmp(self->own[k].ip, ip) == 0 && strcasecmp(self->own[k].mac, mac) == 0) return true;
     }
     return false;
 }
@@ -1414,18 +1616,19 @@ static int resolve_self(options *o)
     if (id == NULL) {
         list_addresses(&self);
         status = compshare_each_instance(client, NULL, match_self, &self);
-        if (status != COMPSHARE_OK) return say(M_FAILED_LINE, "self:", error_text()), outcome(status);
-        if (self.found != 1) return say(self.found == 0 ? M_NOT_SELF : M_TWO_SELVES, self.ids), UNSCHEDULABLE;
+        if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_SELF_FAILED, error_text());
+        if (self.found != 1) return refuse(UNSCHEDULABLE, self.found == 0 ? M_NOT_SELF : M_TWO_SELVES, self.ids);
         id = self.id;
     }
     for (; i < o->count; i++)
-        if (strcmp(o->uhosts[i], "self") == 0 && (o->uhosts[i] = strdup(id)) == NULL) return say(M_NO_MEMORY), CONFIGURATION;
+        if (strcmp(o->uhosts[i], "self") == 0 && (o->uhosts[i] = strdup(id)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
     return DONE;
 }
 
 /* ---- signals: noted by a handler, dealt with by the loop ---- */
 
 static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
+static struct sigaction found_as[COUNT(caught)];    /* what the command is to have */
 static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG];
 static int wake[2];
 
@@ -1441,19 +1644,33 @@ static void note_signal(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-static bool catch_signals(void)
+static void catch_signal(int number)
 {
     struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = note_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    (void)sigaction(number, &action, NULL);
+}
+
+/* What is ignored stays so: nohup, and a shell's background. */
+static void catch_signals(void)
+{
+    size_t i;
+    for (i = 0; i < COUNT(caught); i++) {
+        (void)sigaction(caught[i], NULL, &found_as[i]);
+        if (found_as[i].sa_handler != SIG_IGN || caught[i] == SIGCHLD || caught[i] == SIGCONT) catch_signal(caught[i]);
+    }
+}
+
+static bool open_wake(void)
+{
     size_t i;
     if (pipe(wake) != 0) return false;
     for (i = 0; i < 2; i++) {
         (void)fcntl(wake[i], F_SETFD, FD_CLOEXEC);
         (void)fcntl(wake[i], F_SETFL, O_NONBLOCK);
     }
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = note_signal;
-    action.sa_flags = SA_SIGINFO | SA_RESTART;
-    for (i = 0; i < COUNT(caught); i++) (void)sigaction(caught[i], &action, NULL);
     return true;
 }
 
@@ -1465,7 +1682,15 @@ static bool taken(volatile sig_atomic_t *noted, int number)
     return was;
 }
 
+static bool interrupted(void)
+{
+    bool typed = taken(from_terminal, SIGINT), asked = taken(from_process, SIGINT);
+    return typed || asked;
+}
+
 /* ---- the lease ---- */
+
+#define FLOOR_S 300             /* the API sets no stop time that is nearer */
 
 typedef struct lease {
     const options *o;
@@ -1477,6 +1702,7 @@ typedef struct lease {
     uint64_t backoff_ms;
     bool renewing, over, warned;
     bool unreachable;           /* the last renewal failed */
+    int missing;                /* readings in a row that did not list it */
     compshare_plan plan;
     compshare_schedule schedule;
     pid_t child;
@@ -1485,32 +1711,44 @@ typedef struct lease {
     int status;                 /* of the command, as waitpid has it */
     unsigned long long birth;   /* of the process that --pid names */
     int lock;
-    char held[512];             /* said once the terminal is ours again */
+    bool locked;
+    char held[2048];            /* said once the terminal is ours again */
+    char reason[COMPSHARE_ERROR_TEXT];      /* why it could not be armed */
     const char *how_ended;
 } lease;
 
-/* Whether a full-screen program has the terminal. */
-static bool terminal_is_taken(void)
+/* Says what was held back, unless the terminal is the command's. Written with SIGTTOU
+   blocked: a shell that the command is may have the terminal. */
+static void show_notes(lease *l)
 {
-    struct termios mode;
-    return tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON);
+    sigset_t mask, old;
+    if (l->held[0] == '\0' || terminal_is_taken()) return;
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGTTOU);
+    (void)sigprocmask(SIG_BLOCK, &mask, &old);
+    (void)fputs(l->held, stderr);
+    (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    l->held[0] = '\0';
 }
 
-/* A line while the command runs: kept back while the terminal is the command's. */
+/* A line while the command runs. */
 static void note(lease *l, int message, ...)
 {
     char line[512];
+    size_t len = strlen(l->held);
     va_list args;
     va_start(args, message);
     (void)vsnprintf(line, sizeof line, tr(message), args);
     va_end(args);
-    if (l->child > 0 && !l->ended && terminal_is_taken()) {
-        (void)snprintf(l->held, sizeof l->held, "%s", line);
-        return;
-    }
-    if (l->held[0] != '\0') (void)fprintf(stderr, "compshare-schedule: %s\n", l->held);
-    l->held[0] = '\0';
-    if (line[0] != '\0') (void)fprintf(stderr, "compshare-schedule: %s\n", line);
+    if (len + strlen(line) + 32 > sizeof l->held) len = 0;      /* the newest matter most */
+    (void)snprintf(l->held + len, sizeof l->held - len, "compshare-schedule: %s\n", line);
+    show_notes(l);
+}
+
+/* When it goes off, for a person. */
+static const char *off_at(const lease *l)
+{
+    return l->armed != 0 ? local_time(l->armed) : "?";
 }
 
 /* When it should go off: a ttl from now, and never beyond the limit. */
@@ -1538,38 +1776,105 @@ static bool passing_state(const char *state)
     return strcmp(state, "Starting") == 0 || strcmp(state, "Rebooting") == 0;
 }
 
+/* ---- other runs on this host: a lock, and the stop times that they have set ---- */
+
+#ifdef SCHEDULE_TEST_CLOCK
+static const char *lock_directory(void) { return from_environment("COMPSHARE_TEST_LOCKS"); }
+#else
+static const char *lock_directory(void) { return NULL; }
+#endif
+
+/* Whoever is last on its way out has it alone for a moment: tried again with every
+   renewal. */
+static void try_lock(lease *l)
+{
+    if (l->lock >= 0 && !l->locked) l->locked = flock(l->lock, LOCK_SH | LOCK_NB) == 0;
+}
+
+static void open_lock(lease *l)
+{
+    const char *dir = lock_directory();
+    char path[PATH_MAX];
+    struct stat info;
+    if (strchr(l->uhost_id, '/') != NULL) return;       /* the API knows no such id */
+    (void)snprintf(path, sizeof path, "%s/compshare-schedule-%s.lock", dir != NULL ? dir : "/tmp", l->uhost_id);
+    l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);       /* another user's */
+    if (l->lock < 0) { say(M_NO_LOCK, path); return; }
+    if (fstat(l->lock, &info) == 0 && info.st_size > 65536) (void)!ftruncate(l->lock, 0);
+    try_lock(l);
+}
+
+/* Whether another run on this host still leases the instance. Of several that end
+   together at least one finds itself alone: a failed attempt drops the lock. */
+static bool shared_with_others(const lease *l)
+{
+    return l->lock >= 0 && flock(l->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+/* Written down before it is set, so that no other run takes it for somebody else's. */
+static void remember(const lease *l, int64_t time)
+{
+    char line[32];
+    int len = snprintf(line, sizeof line, "%lld\n", (long long)time);
+    if (l->lock >= 0 && time != l->armed) (void)!write(l->lock, line, (size_t)len);
+}
+
+/* Whether a run on this host has set this time. */
+static bool set_here(const lease *l, int64_t time)
+{
+    char text[4097], *at = text, *end;
+    off_t size = l->lock >= 0 ? lseek(l->lock, 0, SEEK_END) : 0;
+    ssize_t n;
+    if (time == l->armed) return true;
+    n = size > 0 ? pread(l->lock, text, sizeof text - 1, size > 4096 ? size - 4096 : 0) : 0;
+    text[n > 0 ? n : 0] = '\0';
+    for (; strtoll(at, &end, 10) != time; at = end)
+        if (end == at) return false;
+    return end != at;
+}
+
+/* ---- renewals ---- */
+
 /* What a renewal has found and done. */
 static void renewed(lease *l)
 {
     const compshare_schedule *s = &l->schedule;
-    if (!s->changed) {
-        if (s->stop_time != l->armed) note(l, M_LATER_PLAN, local_time(s->stop_time));
-        l->foreign = s->stop_time > lease_end(l) ? s->stop_time : l->foreign;
-    } else if (l->armed != 0 && s->previous == 0) {
+    bool ours = set_here(l, s->changed ? s->previous : s->stop_time);
+    if (l->armed == 0) {
+        note(l, M_RENEWED, local_time(s->stop_time));
+    } else if (!s->changed) {
+        if (!ours) note(l, M_LATER_PLAN, local_time(s->stop_time));
+    } else if (s->previous == 0) {
         note(l, M_CANCELLED_BY, local_time(s->stop_time));
-    } else if (l->armed != 0 && s->previous < l->armed) {
+    } else if (!ours && s->previous < l->armed) {
         note(l, M_MOVED_BACK, local_time(s->previous), local_time(s->stop_time));
-    } else {
-        if (l->armed != 0 && s->previous > l->armed) l->foreign = s->previous;
-        if (verbose) note(l, M_RENEWED, local_time(s->stop_time));
+    } else if (verbose) {
+        note(l, M_RENEWED, local_time(s->stop_time));
     }
+    if (!ours) l->foreign = !s->changed ? s->stop_time : s->previous > l->armed ? s->previous : 0;
     l->armed = s->stop_time;
-    l->unreachable = l->warned = false;
+    l->unreachable = false;
+    l->missing = 0;
+    if (l->armed - l->o->warn > now()) l->warned = false;
+    try_lock(l);
     plan_renewal(l);
 }
 
+/* One list that lacks the instance may be the API's mistake; three in a row are none. */
 static void renewal_failed(lease *l, int status)
 {
     const char *state = l->schedule.state;
-    if (status == COMPSHARE_E_NOT_FOUND || (status == COMPSHARE_E_STATE && !passing_state(state))) {
+    l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
+    if (l->missing >= 3 || (status == COMPSHARE_E_STATE && !passing_state(state))) {
         l->over = true;
-        note(l, M_GONE, l->uhost_id, status == COMPSHARE_E_NOT_FOUND ? tr(M_NOT_LISTED) : state);
+        note(l, M_GONE, l->uhost_id, l->missing > 0 ? tr(M_NOT_LISTED) : state);
         return;
     }
     l->unreachable = true;
     l->backoff_ms = l->backoff_ms == 0 ? 5000 : l->backoff_ms < 30000 ? l->backoff_ms * 2 : 60000;
     l->next = monotonic_ms(NULL) + l->backoff_ms;
-    note(l, M_RENEWAL_FAILED, l->armed != 0 ? local_time(l->armed) : "?", show_duration(l->armed - now()), error_text());
+    note(l, M_RENEWAL_FAILED, off_at(l), show_duration(l->armed - now()), error_text());
 }
 
 /* A step of the renewal that is under way, or its beginning when it is due. */
@@ -1577,11 +1882,13 @@ static void renew(lease *l)
 {
     int status = COMPSHARE_PENDING;
     if (!l->renewing) {
-        bool at_limit = l->limit != 0 && l->armed >= l->limit;
-        if (l->over || at_limit || monotonic_ms(NULL) < l->next) return;
+        if (l->over || monotonic_ms(NULL) < l->next) return;
+        if (l->limit != 0 && l->limit - now() < FLOOR_S + 10) { plan_renewal(l); return; }      /* nothing can be set any more */
         l->plan.uhost_id = l->uhost_id;
         l->plan.at = lease_end(l);
         l->plan.mode = COMPSHARE_ONLY_EXTEND;
+        remember(l, l->plan.at);
+        trace_change(l->uhost_id, l->plan.at);
         status = compshare_schedule_set_start(client, &l->plan, &l->schedule);
         l->renewing = status == COMPSHARE_OK;
     }
@@ -1590,7 +1897,6 @@ static void renew(lease *l)
     l->renewing = false;
     if (status == COMPSHARE_OK) renewed(l);
     else renewal_failed(l, status);
-    check_clock();
 }
 
 /* The command is told while there is time to write a checkpoint. */
@@ -1598,7 +1904,7 @@ static void warn(lease *l)
 {
     bool ending = l->unreachable || (l->limit != 0 && l->armed >= l->limit);
     pid_t to = l->o->pid != 0 ? (pid_t)l->o->pid : l->child;
-    if (l->o->warn == 0 || l->warned || !ending || l->armed == 0 || l->ended || now() < l->armed - l->o->warn) return;
+    if (l->o->warn == 0 || l->warned || !ending || l->over || l->armed == 0 || l->ended || now() < l->armed - l->o->warn) return;
     l->warned = true;
     if (to > 0) (void)kill(to, l->o->signal);
     note(l, M_WARNED, show_duration(l->armed - now()), l->o->signal_name);
@@ -1627,17 +1933,40 @@ static int find_command(const char *name)
 }
 
 /* In the child: nothing of the keys, and signals as they were. */
-static void become(char **command, int report)
+static void become(char **command, int report, const sigset_t *mask)
 {
     static const char *const secrets[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
     int error;
     size_t i;
-    for (i = 0; i < COUNT(caught); i++) (void)signal(caught[i], SIG_DFL);
+    for (i = 0; i < COUNT(caught); i++) (void)sigaction(caught[i], &found_as[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
     for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
     (void)execvp(command[0], command);
     error = errno;
     (void)!write(report, &error, sizeof error);
     _exit(error == ENOENT ? NO_COMMAND : NOT_RUNNABLE);
+}
+
+/* Signals wait meanwhile: one that came before the child is the command would be lost. */
+static pid_t fork_command(char **command, const int report[2])
+{
+    sigset_t mask, old;
+    size_t i;
+    pid_t child;
+    int error;
+    (void)sigemptyset(&mask);
+    for (i = 0; i < COUNT(caught); i++) (void)sigaddset(&mask, caught[i]);
+    (void)fflush(NULL);
+    (void)sigprocmask(SIG_BLOCK, &mask, &old);
+    child = fork();
+    error = errno;
+    if (child == 0) {
+        (void)close(report[0]);
+        become(command, report[1], &old);
+    }
+    (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    return child;
 }
 
 static int start_command(lease *l)
@@ -1649,17 +1978,13 @@ static int start_command(lease *l)
 #ifdef PR_SET_CHILD_SUBREAPER
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 #endif
-    (void)fflush(NULL);
-    l->child = fork();
-    if (l->child == 0) {
-        (void)close(report[0]);
-        become(l->o->command, report[1]);
-    }
+    l->child = fork_command(l->o->command, report);
+    if (l->child < 0) error = errno;
     (void)close(report[1]);
     do n = l->child < 0 ? 0 : read(report[0], &error, sizeof error); while (n < 0 && errno == EINTR);
-    if (l->child < 0) error = errno;
     (void)close(report[0]);
     l->started = monotonic_ms(NULL);
+    command_runs = error == 0;
     if (error == 0) return DONE;
     say(M_CANNOT_RUN, l->o->command[0], strerror(error));
     if (l->child > 0) (void)waitpid(l->child, NULL, 0);
@@ -1696,9 +2021,28 @@ static bool job_lives(lease *l)
         if (pid != l->child) continue;
         l->ended = true;
         l->status = status;
+        command_runs = false;
     }
     if (!l->ended) return true;
     return pid == 0;            /* orphans of the command */
+}
+
+static void send_command(const lease *l, int number)
+{
+    if (l->child > 0 && !l->ended) (void)kill(l->child, number);
+}
+
+/* Stops as the terminal's other processes do: by the default action, which spares a
+   process that no shell could continue. */
+static void suspend(lease *l)
+{
+    pid_t parent = getppid();
+    if (parent > 0 && getsid(parent) == getsid(0)) note(l, M_SUSPENDED, off_at(l));
+    (void)signal(SIGTSTP, SIG_DFL);
+    (void)raise(SIGTSTP);
+    catch_signal(SIGTSTP);
+    send_command(l, SIGCONT);
+    l->next = monotonic_ms(NULL);
 }
 
 /* Passes on what was sent to this process alone. True: the wait is to end. */
@@ -1709,16 +2053,12 @@ static bool pass_signals(lease *l)
     for (i = 0; i < COUNT(caught); i++) {
         int number = caught[i];
         bool asked = taken(from_process, number), typed = taken(from_terminal, number);
-        if (number == SIGCHLD || number == SIGCONT || (!asked && !typed)) continue;
-        if (asked && l->child > 0 && !l->ended) (void)kill(l->child, number);
-        if (number == SIGTSTP) {
-            note(l, M_SUSPENDED, l->armed != 0 ? local_time(l->armed) : "?");
-            (void)kill(getpid(), SIGSTOP);
-            if (asked && l->child > 0 && !l->ended) (void)kill(l->child, SIGCONT);
-            l->next = monotonic_ms(NULL);
-        } else if (number != SIGUSR1 && number != SIGUSR2) {
-            end = end || l->ended || l->o->pid != 0;     /* no command that could decide */
-        }
+        if (number == SIGCHLD || (!asked && !typed)) continue;
+        /* of a hangup the terminal tells the leader of its session alone */
+        if (asked || (number == SIGHUP && getsid(0) == getpid())) send_command(l, number);
+        if (number == SIGTSTP) suspend(l);
+        else if (number == SIGCONT) l->next = monotonic_ms(NULL);
+        else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
     }
     return end;
 }
@@ -1745,6 +2085,17 @@ static void wait_event(const lease *l, int64_t most_ms)
 #endif
     (void)poll(fds, count, (int)timeout);
     while (read(wake[0], drained, sizeof drained) > 0) {}
+}
+
+/* Pauses. False: a Ctrl-C ended it. */
+static bool rest(const lease *l, uint64_t ms)
+{
+    uint64_t until = monotonic_ms(NULL) + ms, at;
+    while ((at = monotonic_ms(NULL)) < until) {
+        if (interrupted()) return false;
+        wait_event(l, (int64_t)(until - at));
+    }
+    return true;
 }
 
 /* Milliseconds until something other than an event is due. */
@@ -1774,69 +2125,17 @@ static void attend(lease *l)
         }
         renew(l);
         warn(l);
+        show_notes(l);
         wait_event(l, until_due(l));
     }
+    command_runs = false;
+    show_notes(l);
     if (l->renewing) (void)compshare_abort(client);
     l->renewing = false;
     if (l->ended && !said && monotonic_ms(NULL) - l->started < 10000) note(l, M_QUICK_END);
 }
 
 /* ---- arming, and the end ---- */
-
-static void open_lock(lease *l)
-{
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "/tmp/compshare-schedule-%s.lock", l->uhost_id);
-    l->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (l->lock < 0 || flock(l->lock, LOCK_SH | LOCK_NB) != 0) say(M_NO_LOCK, path);
-}
-
-/* Whether another run on this host still leases the instance. */
-static bool shared_with_others(const lease *l)
-{
-    return l->lock >= 0 && flock(l->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-}
-
-/* One attempt. -1: armed; else the exit status. *again: worth another attempt. */
-static int arm_once(lease *l, bool *again, bool *starting)
-{
-    compshare_schedule *s = &l->schedule;
-    int status = compshare_schedule_get(client, l->uhost_id, s);
-    if (status == COMPSHARE_OK && is_prepaid(s->charge_type) && !l->o->prepaid_ok)
-        return say(M_IS_PREPAID, l->uhost_id, s->charge_type), UNSCHEDULABLE;
-    if (status == COMPSHARE_OK) {
-        if (l->limit == 0 && l->o->most != 0) l->limit = now() + l->o->most;
-        if (l->limit != 0 && l->limit - now() < 300) return say(M_TOO_LATE), USAGE;
-        l->plan.uhost_id = l->uhost_id;
-        l->plan.at = lease_end(l);
-        l->plan.mode = COMPSHARE_ONLY_EXTEND;
-        status = compshare_schedule_set(client, &l->plan, s);
-    }
-    check_clock();
-    if (status == COMPSHARE_OK) {
-        l->armed = s->stop_time;
-        if (!s->changed && s->stop_time > l->plan.at) l->foreign = s->stop_time;
-        return -1;
-    }
-    *starting = (status == COMPSHARE_E_STATE && passing_state(s->state)) || compshare_last_error(client)->ret_code == 8903;
-    *again = *starting || outcome(status) == NETWORK || outcome(status) == UNCONFIRMED || compshare_last_error(client)->retryable;
-    return outcome(status);
-}
-
-/* Up to 60 s, or 3 min while the instance starts. DONE, or the exit status. */
-static int arm(lease *l)
-{
-    uint64_t began = monotonic_ms(NULL);
-    bool again = false, starting = false;
-    int code;
-    while ((code = arm_once(l, &again, &starting)) != -1) {
-        uint64_t gone = monotonic_ms(NULL) - began;
-        if (!again || gone >= (starting ? 180000u : 60000u)) return code;
-        (void)poll(NULL, 0, 5000);
-        again = false;
-    }
-    return DONE;
-}
 
 /* Drives a call that was started to its end; a Ctrl-C, or `until`, gives it up. */
 static int finish_call(lease *l, int status, uint64_t until)
@@ -1845,37 +2144,75 @@ static int finish_call(lease *l, int status, uint64_t until)
     l->renewing = true;
     while ((status = compshare_step(client)) == COMPSHARE_PENDING) {
         uint64_t at = monotonic_ms(NULL);
-        if (at >= until || taken(from_terminal, SIGINT) || taken(from_process, SIGINT)) { status = compshare_abort(client); break; }
+        if (at >= until || interrupted()) { status = compshare_abort(client); break; }
         wait_event(l, (int64_t)(until - at));
     }
     l->renewing = false;
     return status;
 }
 
-/* The job has ended: what --on-exit asks for. */
-static int end_once(lease *l, uint64_t until)
+/* Whether an instance that was read may be leased: DONE, or the exit status. */
+static int check_leasable(lease *l)
+{
+    const compshare_schedule *s = &l->schedule;
+    if (is_prepaid(s->charge_type) && !l->o->prepaid_ok)
+        return (void)snprintf(l->reason, sizeof l->reason, tr(M_IS_PREPAID), l->uhost_id, s->charge_type), UNSCHEDULABLE;
+    if (l->limit == 0 && l->o->most != 0) l->limit = now() + l->o->most;
+    if (l->limit != 0 && l->limit - now() < FLOOR_S) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_TOO_LATE)), USAGE;
+    return DONE;
+}
+
+/* One attempt. DONE, or the exit status and the reason. *again: worth another attempt. */
+static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
+{
+    compshare_schedule *s = &l->schedule;
+    int code, status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
+    *again = false;
+    if (status == COMPSHARE_OK) {
+        if ((code = check_leasable(l)) != DONE) return code;
+        l->plan.uhost_id = l->uhost_id;
+        l->plan.at = lease_end(l);
+        l->plan.mode = COMPSHARE_ONLY_EXTEND;
+        remember(l, l->plan.at);
+        trace_change(l->uhost_id, l->plan.at);
+        status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
+    }
+    check_clock();
+    if (status == COMPSHARE_OK) {
+        bool ours = set_here(l, s->changed ? s->previous : s->stop_time);
+        if (!ours && !s->changed && s->stop_time > l->plan.at) l->foreign = s->stop_time;
+        if (!ours && s->changed && s->previous > now()) note(l, M_MOVED_BACK, local_time(s->previous), local_time(s->stop_time));
+        l->armed = s->stop_time;
+        return DONE;
+    }
+    (void)snprintf(l->reason, sizeof l->reason, "%s", error_text());
+    *starting = *starting || (status == COMPSHARE_E_STATE && passing_state(s->state)) || compshare_last_error(client)->ret_code == 8903;
+    *again = (status == COMPSHARE_E_STATE && passing_state(s->state)) || outcome(status) == NETWORK || outcome(status) == UNCONFIRMED
+        || compshare_last_error(client)->retryable;
+    return outcome(status);
+}
+
+/* Up to 60 s, or 3 min while the instance starts. DONE, or the exit status. */
+static int arm(lease *l)
+{
+    uint64_t began = monotonic_ms(NULL), most = 60000;
+    bool again, starting = false;
+    int code;
+    while ((code = arm_once(l, began + most, &again, &starting)) != DONE) {
+        if (starting) most = 180000;
+        if (!again || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
+    }
+    return code;
+}
+
+/* StopCompShareInstance, confirmed by reading. */
+static int stop_now(lease *l, uint64_t until)
 {
     compshare_target target = { NULL, NULL, NULL, NULL };
     compshare_project project;
-    compshare_schedule *s = &l->schedule;
-    int64_t end = now() + (l->o->on_exit == ON_STOP ? 330 : l->o->grace);
-    int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
-    if (status != COMPSHARE_OK) return status;
-    if (s->stop_time > l->armed) l->foreign = s->stop_time;
-    if (l->foreign > end && l->o->on_exit != ON_STOP) end = l->foreign;
-    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) {
-        status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, s), until);
-        if (status == COMPSHARE_OK) l->armed = 0;
-        return status;
-    }
-    l->plan.at = end;
-    l->plan.mode = COMPSHARE_ONLY_SHORTEN;
-    status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
-    if (status != COMPSHARE_OK) return status;
-    l->armed = s->stop_time;
-    if (l->o->on_exit != ON_STOP) return status;
+    int status;
     target.uhost_id = l->uhost_id;
-    target.zone = s->zone;
+    target.zone = l->schedule.zone;
     target.project_id = config.project_id;
     if (target.project_id == NULL) {
         status = finish_call(l, compshare_get_project_list_start(client, &project, NULL, NULL), until);
@@ -1883,28 +2220,73 @@ static int end_once(lease *l, uint64_t until)
         target.project_id = project.project_id;
     }
     status = finish_call(l, compshare_stop_instance_start(client, &target), until);
-    if (status == COMPSHARE_OK) status = finish_call(l, compshare_wait_state_start(client, l->uhost_id, "Stopped", 30000, NULL), until);
+    if (status != COMPSHARE_OK) return status;
+    return finish_call(l, compshare_wait_state_start(client, l->uhost_id, "Stopped", 30000, NULL), until);
+}
+
+/* When it is to go off now that the job has ended. */
+static int64_t exit_time(const lease *l)
+{
+    int64_t soonest = now() + FLOOR_S + 30, end = l->o->on_exit == ON_STOP ? soonest : now() + l->o->grace;
+    if (l->limit != 0 && end > l->limit) end = l->limit > soonest ? l->limit : soonest;
+    return l->foreign > end && l->o->on_exit != ON_STOP ? l->foreign : end;
+}
+
+/* The job has ended: what --on-exit asks for. */
+static int end_once(lease *l, uint64_t until)
+{
+    compshare_schedule *s = &l->schedule;
+    int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
+    if (status == COMPSHARE_E_NOT_FOUND || (status == COMPSHARE_OK && strcmp(s->state, "Running") != 0 && !passing_state(s->state))) {
+        l->over = true;
+        note(l, M_GONE, l->uhost_id, status != COMPSHARE_OK ? tr(M_NOT_LISTED) : s->state);
+        return COMPSHARE_OK;
+    }
+    if (status != COMPSHARE_OK) return status;
+    if (!set_here(l, s->stop_time)) l->foreign = s->stop_time > l->armed ? s->stop_time : 0;
+    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) {
+        trace_change(l->uhost_id, 0);
+        status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, s), until);
+        if (status == COMPSHARE_OK) l->armed = 0;
+        return status;
+    }
+    l->plan.uhost_id = l->uhost_id;
+    l->plan.at = exit_time(l);
+    l->plan.mode = COMPSHARE_ONLY_SHORTEN;
+    remember(l, l->plan.at);
+    trace_change(l->uhost_id, l->plan.at);
+    status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
+    if (status != COMPSHARE_OK) return status;
+    l->armed = s->stop_time;
+    return l->o->on_exit == ON_STOP ? stop_now(l, until) : status;
+}
+
+/* What could not be told to the API now may be told later, for as long as a minute. */
+static int end_patiently(lease *l)
+{
+    uint64_t until = monotonic_ms(NULL) + 60000;
+    int status;
+    while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until) {
+        const compshare_error *e = compshare_last_error(client);
+        if ((!e->retryable && !e->outcome_unknown && outcome(status) != NETWORK) || !rest(l, 5000)) break;
+    }
     return status;
 }
 
 static void end_lease(lease *l)
 {
     static const int said[] = { M_ENDED_GRACE, M_ENDED_STOP, M_ENDED_CANCEL };
-    uint64_t until = monotonic_ms(NULL) + 60000;
     int status;
-    (void)taken(from_terminal, SIGINT);         /* the one that ended the job */
+    (void)interrupted();        /* the one that ended the job */
     l->how_ended = "kept";
-    if (l->over) { l->how_ended = "gone"; return; }
+    if (l->over) { l->how_ended = l->armed != 0 ? "gone" : "unarmed"; return; }
     if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
-    if (l->o->on_exit == ON_KEEP) { note(l, M_ENDED_KEEP, local_time(l->armed)); return; }
-    while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until
-        && (compshare_last_error(client)->retryable || compshare_last_error(client)->outcome_unknown)) {
-        wait_event(l, 5000);
-        if (taken(from_terminal, SIGINT) || taken(from_process, SIGINT)) break;
-    }
-    l->how_ended = status == COMPSHARE_OK ? "done" : "failed";
-    if (status != COMPSHARE_OK) note(l, M_END_FAILED, error_text(), local_time(l->armed));
-    else note(l, l->foreign > now() && l->armed == l->foreign ? M_ENDED_RESTORED : said[l->o->on_exit], local_time(l->armed));
+    if (l->o->on_exit == ON_KEEP) { note(l, M_ENDED_KEEP, off_at(l)); return; }
+    status = end_patiently(l);
+    l->how_ended = l->over ? "gone" : status == COMPSHARE_OK ? "done" : "failed";
+    if (status != COMPSHARE_OK && l->armed == 0) note(l, M_END_UNARMED, error_text());
+    else if (status != COMPSHARE_OK) note(l, M_END_FAILED, error_text(), local_time(l->armed));
+    else if (!l->over) note(l, l->foreign > now() && l->armed == l->foreign ? M_ENDED_RESTORED : said[l->o->on_exit], off_at(l));
 }
 
 static int job_status(const lease *l)
@@ -1919,7 +2301,7 @@ static void write_status(const lease *l, int code)
     FILE *f = l->o->status_file != NULL ? fopen(l->o->status_file, "we") : NULL;
     if (l->o->status_file == NULL) return;
     if (f == NULL || fprintf(f, "{\"uhost_id\":\"%s\",\"stop_time\":%lld,\"ended\":\"%s\",\"exit_status\":%d}\n", l->uhost_id, (long long)l->armed,
-        l->how_ended, code) < 0 || fclose(f) != 0) say(M_CANNOT_READ, l->o->status_file, strerror(errno));
+        l->how_ended, code) < 0 || fclose(f) != 0) say(M_CANNOT_WRITE, l->o->status_file, strerror(errno));
 }
 
 static void announce(const lease *l)
@@ -1941,17 +2323,19 @@ static int run(options *o)
     srand((unsigned)(getpid() ^ (int)monotonic_ms(NULL)));
     if (o->grace < interval_s(o) + 300) o->grace = interval_s(o) + 300;
     if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
-    if (o->pid != 0 && (l.birth = birth_of(o->pid)) == 0) return say(M_NO_PROCESS, o->pid), USAGE;
-    code = arm(&l);
-    if (code == USAGE || (code != DONE && !o->unarmed_ok)) return say(M_NOT_ARMED, error_text()), UNARMED;
-    if (code != DONE) { say(M_UNARMED_ON, error_text()); l.unreachable = true; }
-    else announce(&l);
+    if (o->pid != 0 && (l.birth = birth_of(o->pid)) == 0) return refuse(USAGE, M_NO_PROCESS, o->pid);
+    if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
     open_lock(&l);
-    if (!catch_signals()) return say(M_CANNOT_RUN, "pipe", strerror(errno)), UNARMED;
-    if (code == DONE) plan_renewal(&l);
-    if (o->command != NULL && (code = start_command(&l)) != DONE) { end_lease(&l); return code; }
-    attend(&l);
-    code = job_status(&l);
+    code = arm(&l);
+    if (code == USAGE || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l.reason);
+    if (code != DONE) { say(M_UNARMED_ON, l.reason); l.unreachable = true; l.over = code == UNSCHEDULABLE; }
+    else { announce(&l); plan_renewal(&l); }
+    catch_signals();
+    code = o->command != NULL ? start_command(&l) : DONE;
+    if (code == DONE) {
+        attend(&l);
+        code = job_status(&l);
+    }
     end_lease(&l);
     write_status(&l, code);
     return code;
@@ -1975,8 +2359,9 @@ static int doctor_line(int verdict, const char *detail)
 #define CHECKED(verdict, ...) \
     ((void)snprintf(line, sizeof line, __VA_ARGS__), (void)doctor_line(verdict, line))
 
-/* The last line of the trace about TLS. */
+/* The last line of the trace about TLS, and how many projects there are. */
 static char tls_line[64];
+static size_t doctor_projects;
 
 static void keep_trace(void *user, const char *line)
 {
@@ -1984,28 +2369,68 @@ static void keep_trace(void *user, const char *line)
     if (verbose) print_trace(user, line);
 }
 
-static int doctor(const options *o)
+/* The way to the server's name, or to the proxy that knows it. */
+static void doctor_name(const char *base_url)
+{
+    char line[1200], host[256];
+    const char *at = strstr(base_url, "://");
+    struct addrinfo hints, *list = NULL, *i;
+    uint64_t began = monotonic_ms(NULL);
+    size_t count = 0;
+    int r;
+    if (config.proxy != NULL) {     /* without its user and password */
+        at = strrchr(config.proxy, '@');
+        CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_PROXY), at != NULL ? at + 1 : config.proxy);
+        return;
+    }
+    at = at != NULL ? at + 3 : base_url;
+    (void)snprintf(host, sizeof host, "%.*s", (int)strcspn(at, ":/"), at);
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    if ((r = getaddrinfo(host, NULL, &hints, &list)) != 0) { CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_NAME), host, gai_strerror(r)); return; }
+    for (i = list; i != NULL; i = i->ai_next) count++;
+    freeaddrinfo(list);
+    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_NAME), host, count, (long)(monotonic_ms(NULL) - began));
+}
+
+static void doctor_clock(void)
 {
     char line[1200];
+    int64_t server = compshare_server_time(client), off = unix_time(NULL) - server;
+    if (server == 0) return;
+    if (off >= -60 && off <= 60) CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_CLOCK_FINE), show_duration(off < 0 ? -off + 1 : off + 1));
+    else CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_CLOCK), tr(off > 0 ? M_AHEAD_OF : M_BEHIND), show_duration(off > 0 ? off : -off));
+}
+
+static int join_project(void *user, const compshare_project *p)
+{
+    char *list = (char *)user;
+    size_t len = strlen(list);
+    doctor_projects++;
+    (void)snprintf(list + len, 512 - len, "%s%s", len > 0 ? ", " : "", p->project_id);
+    return 0;
+}
+
+static int doctor(void)
+{
+    char line[1200], list[512] = "";
     const char *base_url = config.base_url != NULL ? config.base_url : "https://api.compshare.cn";
     compshare_project project;
     uint64_t began;
-    int64_t off;
     int status;
-    (void)o;
     CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_KEYS), settings.keys_from);
     CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_ROOTS), config.ca_file != NULL ? config.ca_file : tr(config.ca_pem != NULL ? M_DOCTOR_EMBEDDED : M_DOCTOR_SYSTEM));
+    doctor_name(base_url);
     began = monotonic_ms(NULL);
-    status = compshare_get_project_list(client, &project, NULL, NULL);
-    if (status != COMPSHARE_OK && outcome(status) == NETWORK) return CHECKED(M_DOCTOR_FAILED, "%s", error_text()), NETWORK;
+    status = compshare_get_project_list(client, &project, join_project, list);
+    if (status != COMPSHARE_OK && (compshare_last_error(client)->http_status == 0 || read_outcome(status) == NETWORK))
+        return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_TLS), base_url, error_text()), read_outcome(status);
     CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_TLS), base_url, tls_line, (long)(monotonic_ms(NULL) - began));
-    off = unix_time(NULL) - compshare_server_time(client);
-    if (compshare_server_time(client) != 0 && off >= -60 && off <= 60) CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_CLOCK_FINE), show_duration(off < 0 ? -off + 1 : off + 1));
-    else if (compshare_server_time(client) != 0) CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_CLOCK), tr(off > 0 ? M_AHEAD_OF : M_BEHIND), show_duration(off > 0 ? off : -off));
-    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) return CHECKED(M_DOCTOR_FAILED, "%s", error_text()), outcome(status);
+    doctor_clock();
+    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_SIGNATURE), error_text()), read_outcome(status);
     CHECKED(M_DOCTOR_OK, "%s", tr(M_DOCTOR_SIGNATURE));
     if (status == COMPSHARE_E_PROJECT) CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_SET_PROJECT), error_text());
-    else CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_PROJECT), project.project_id, "");
+    else CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_PROJECT), project.project_id, doctor_projects, list);
     began = monotonic_ms(NULL);
     if (compshare_get_project_list(client, NULL, NULL, NULL) == COMPSHARE_OK)
         CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_TRIPS), (long)(monotonic_ms(NULL) - began));
@@ -2035,13 +2460,14 @@ int main(int argc, char **argv)
     o.grace = 900;
     guess_language();
     if ((code = read_options(&o, argc, argv)) != -1) return code;
-    if (o.verb == RUN && o.timeout == 0) o.timeout = 30;
+    leasing = o.verb == RUN;
+    if (leasing && o.timeout == 0) o.timeout = 30;
     if ((code = open_client(&o)) != DONE) return o.verb == RUN ? UNARMED : code;
     if (o.verb == DOCTOR) { compshare_close(client); config.trace = keep_trace; (void)compshare_open(&client, &config); }
     code = resolve_self(&o);
     if (code != DONE) code = o.verb == RUN ? UNARMED : code;
     else if (o.verb == RUN) code = run(&o);
-    else if (o.verb == DOCTOR) code = doctor(&o);
+    else if (o.verb == DOCTOR) code = doctor();
     else code = o.verb & (SHOW | AUDIT) ? show(&o) : change(&o);
     compshare_close(client);
     memset(&settings, 0, sizeof settings);
