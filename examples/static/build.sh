@@ -37,16 +37,17 @@ compile() {
     shift 2
     smallest=-Os
     ! echo 'int x;' | "$@" -Oz -x c -c -o /dev/null - 2>/dev/null || smallest=-Oz
-    # no tables for unwinding: nothing here throws, and Debian's libraries bring 12 KB of them
+    # No tables for unwinding: nothing here throws, and Debian's libraries bring 12 KB of
+    # them. No RELRO, as nothing applies it to a static program.
     set -- "$@" -std=c99 $smallest -fno-pie -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
         -isystem "$build/static/headers" -I"$here/../.."
     mkdir -p "$(dirname "$out")"
     echo 'SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .ARM.exidx* .ARM.extab*) } } INSERT BEFORE .text;' >"$out.ld"
-    if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -c -o "$out.o" "$tool"
-    else "$@" -c -o "$out.o" "$tool"; fi
+    if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
+    else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
     "$@" -fno-builtin -c -o "$out.lean.o" "$here/lean.c"
     "$@" -c -o "$out.chk.o" "$here/chk.c"
-    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-T,"$out.ld" -o "$out" "$out.o" "$out.lean.o" "$out.chk.o" "$bearssl"
+    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.lean.o" "$out.chk.o" "$bearssl"
     rm -f "$out.ld" "$out.o" "$out.lean.o" "$out.chk.o"
 }
 

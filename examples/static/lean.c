@@ -1,5 +1,5 @@
-/* Three parts of libc in a smaller form, for the static tool: what it uses of musl's
-   is less than they can do, and they make a fourteenth of the program.
+/* Some of libc in a smaller form, for the static tool: it uses less of it than musl's
+   can do, and that less is an eighth of the program.
 
    printf: integers, strings and characters; flags "-", "0", "+" and " "; width and
    precision, "*" too. No floating point, no wide characters, no positions. An unknown
@@ -8,9 +8,14 @@
    malloc: classes of powers of two, each with a list of what was freed; from 64 KB on
    every block is a mapping of its own. For one thread.
 
-   qsort: by insertion. Only getaddrinfo sorts, 48 addresses at most. */
+   qsort: by insertion. Only getaddrinfo sorts, 48 addresses at most.
+
+   fnmatch: "*", "?", sets and "\\", no flags; "?" is a character of UTF-8.
+
+   strftime: %Y %m %d %H %M %S and %z. strstr: for short texts. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #ifdef LEAN_TEST                /* tests/tool/lean.c compares them with the system's */
 #define vfprintf lean_vfprintf
@@ -28,6 +34,9 @@
 #define calloc lean_calloc
 #define realloc lean_realloc
 #define qsort lean_qsort
+#define fnmatch lean_fnmatch
+#define strftime lean_strftime
+#define strstr lean_strstr
 #endif
 
 /* ---- printf ---- */
@@ -261,4 +270,113 @@ void qsort(void *base, size_t count, size_t size, int (*compare)(const void *, c
                 b[byte] = kept;
             }
         }
+}
+
+/* ---- fnmatch ---- */
+
+/* The character of UTF-8 at *s, which moves behind it. */
+static unsigned lean_character(const char **s)
+{
+    unsigned c = (unsigned char)*(*s)++;
+    while (((unsigned char)**s & 0xC0) == 0x80) c = c << 6 | ((unsigned char)*(*s)++ & 0x3F);
+    return c;
+}
+
+/* Whether the set behind a "[" has c; *p moves behind it, or is NULL where it has no end. */
+static bool lean_in_set(const char **p, unsigned c)
+{
+    const char *at = *p;
+    bool other = *at == '!' || *at == '^', found = false, first = true;
+    if (other) at++;
+    for (; *at != ']' || first; first = false) {
+        unsigned low, high;
+        if (*at == '\\' && at[1] != '\0') at++;
+        if (*at == '\0') { *p = NULL; return false; }
+        low = high = lean_character(&at);
+        if (*at == '-' && at[1] != ']' && at[1] != '\0') {
+            at++;
+            if (*at == '\\' && at[1] != '\0') at++;
+            high = lean_character(&at);
+        }
+        found = found || (c >= low && c <= high);
+    }
+    *p = at + 1;
+    return found != other;
+}
+
+/* One step of pattern and text, "*" aside. */
+static bool lean_step(const char **pattern, const char **text)
+{
+    const char *p = *pattern, *set;
+    if (*p == '\0' || **text == '\0') return false;
+    if (*p == '?' || *p == '[') {
+        const char *behind = *text;
+        unsigned c = lean_character(&behind);
+        bool fine = true;
+        set = ++p;
+        if (p[-1] == '[') fine = lean_in_set(&set, c);
+        if (set != NULL) {
+            *pattern = set;
+            *text = behind;
+            return fine;
+        }
+        p--;                    /* a "[" without an end stands for itself */
+    }
+    if (*p == '\\' && p[1] != '\0') p++;
+    if (*p != **text) return false;
+    *pattern = p + 1;
+    ++*text;
+    return true;
+}
+
+int fnmatch(const char *pattern, const char *text, int flags)
+{
+    const char *star = NULL, *from = NULL;
+    (void)flags;
+    while (*pattern != '\0' || *text != '\0') {
+        if (*pattern == '*') { star = ++pattern; from = text; continue; }
+        if (lean_step(&pattern, &text)) continue;
+        if (star == NULL || *from == '\0') return FNM_NOMATCH;
+        (void)lean_character(&from);
+        pattern = star;
+        text = from;
+    }
+    return 0;
+}
+
+/* ---- strftime, strstr ---- */
+
+size_t strftime(char *text, size_t cap, const char *format, const struct tm *t)
+{
+    size_t len = 0;
+    for (; *format != '\0'; format++) {
+        char one[16] = "";
+        long minutes = t->tm_gmtoff / 60, size = minutes < 0 ? -minutes : minutes;
+        int n = 1;
+        one[0] = *format;
+        if (*format == '%') switch (*++format) {
+        case 'Y': n = snprintf(one, sizeof one, "%d", t->tm_year + 1900); break;
+        case 'm': n = snprintf(one, sizeof one, "%02d", t->tm_mon + 1); break;
+        case 'd': n = snprintf(one, sizeof one, "%02d", t->tm_mday); break;
+        case 'H': n = snprintf(one, sizeof one, "%02d", t->tm_hour); break;
+        case 'M': n = snprintf(one, sizeof one, "%02d", t->tm_min); break;
+        case 'S': n = snprintf(one, sizeof one, "%02d", t->tm_sec); break;
+        case 'z': n = snprintf(one, sizeof one, "%c%02ld%02ld", minutes < 0 ? '-' : '+', size / 60, size % 60); break;
+        default: __builtin_trap();
+        }
+        if (len + (size_t)n >= cap) return 0;
+        memcpy(text + len, one, (size_t)n);
+        len += (size_t)n;
+    }
+    if (cap == 0) return 0;
+    text[len] = '\0';
+    return len;
+}
+
+char *strstr(const char *text, const char *part)
+{
+    size_t len = strlen(part);
+    for (; strncmp(text, part, len) != 0; text++)
+        if (*text == '\0') return NULL;
+    return (char *)(uintptr_t)text;
 }

@@ -7,6 +7,9 @@
 #undef calloc
 #undef realloc
 #undef qsort
+#undef fnmatch
+#undef strftime
+#undef strstr
 
 #include <stdlib.h>
 
@@ -125,11 +128,54 @@ static void compare_sorts(void)
     report(wrong == 0, "qsort sorts");
 }
 
+/* Every pattern of up to 5 characters of a small alphabet, on many texts. */
+static void compare_patterns(void)
+{
+    static const char letters[] = "ab*?[]!-\\", *const texts[] = { "", "a", "b", "ab", "ba", "aab", "abab", "a-b", "[a]", "!", "\\a", "bbbaab", "a]" };
+    char pattern[6];
+    size_t i, k, wrong = 0, compared = 0;
+    for (i = 0; i < 9 * 9 * 9 * 9 * 9; i++) {
+        size_t rest = i, len = 0;
+        for (; rest > 0; rest /= 9) pattern[len++] = letters[rest % 9];
+        pattern[len] = '\0';
+        if (len > 0 && pattern[len - 1] == '\\') continue;         /* unspecified */
+        if (strchr(pattern, '[') != NULL && (strchr(pattern, '\\') != NULL || strchr(pattern, '-') != NULL)) continue;      /* systems differ */
+        for (k = 0; k < sizeof texts / sizeof *texts; k++, compared++) {
+            if ((lean_fnmatch(pattern, texts[k], 0) == 0) == (fnmatch(pattern, texts[k], 0) == 0)) continue;
+            if (wrong++ < 5) (void)printf("# pattern \"%s\", text \"%s\"\n", pattern, texts[k]);
+        }
+    }
+    report(wrong == 0 && compared > 100000, "fnmatch finds what the system's finds");
+    report(lean_fnmatch("gpu-[0-9]?*", "gpu-42-x", 0) == 0 && lean_fnmatch("gpu-[!0-9]*", "gpu-42", 0) != 0 && lean_fnmatch("[a\\]]x", "]x", 0) == 0
+        && lean_fnmatch("?-\xE6\x9C\xBA", "\xE5\x85\xB3-\xE6\x9C\xBA", 0) == 0 && lean_fnmatch("[\xE5\x85\xB3\xE6\x9C\xBA]1", "\xE6\x9C\xBA" "1", 0) == 0,
+        "fnmatch: ranges, and characters of UTF-8");
+}
+
+static void compare_times(void)
+{
+    char ours[64], theirs[64];
+    size_t wrong = 0, i, cap;
+    for (i = 0; i < 2000; i++) {
+        time_t t = (time_t)(i * 1234567 + i);
+        struct tm *parts = gmtime(&t);
+        parts->tm_gmtoff = (long)(i % 57) * 1800 - 12 * 3600;
+        for (cap = 0; cap < 40; cap += 1 + i % 13) {
+            size_t a = lean_strftime(ours, cap, "%Y-%m-%d %H:%M:%S %z", parts), b = strftime(theirs, cap, "%Y-%m-%d %H:%M:%S %z", parts);
+            wrong += a != b || (a > 0 && strcmp(ours, theirs) != 0);
+        }
+    }
+    report(wrong == 0, "strftime writes what the system's writes");
+    report(lean_strstr("a://b", "://") != NULL && strcmp(lean_strstr("a://b", "://"), "://b") == 0 && lean_strstr("a:/", "://") == NULL && lean_strstr("", "") != NULL
+        && lean_strstr("", "x") == NULL && strcmp(lean_strstr("aab", "ab"), "ab") == 0, "strstr finds");
+}
+
 int main(void)
 {
     compare_formats();
     exercise_blocks();
     compare_sorts();
+    compare_patterns();
+    compare_times();
     (void)printf("1..%d\n", tests);
     return 0;
 }
