@@ -164,6 +164,11 @@ if have systemd-analyze; then
     report $? 'systemd finds nothing in the units'
 else skip 'systemd' 'no systemd-analyze'; fi
 
+if have python3; then
+    python3 "$here/tests/tool/lease_svg.py" en | diff - "$here/examples/lease.svg" >"$work/log" && python3 "$here/tests/tool/lease_svg.py" zh | diff - "$here/examples/lease.zh-CN.svg" >"$work/log"
+    report $? 'the picture is what its script draws'
+else skip 'the picture' 'no python3'; fi
+
 # ---- against the gateway ----
 
 "$build/tests/gateway" --cert "$certs/ec-chain.pem" --key "$certs/ec-key.pem" --port-file "$work/ports" --instances 12 &
