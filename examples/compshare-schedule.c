@@ -1921,7 +1921,7 @@ static int find_command(const char *name)
     bool seen = false;
     if (strchr(name, '/') != NULL) path = "";
     else if (path == NULL) path = "/bin:/usr/bin";
-    for (at = path; at != NULL; at = strchr(at, ':') != NULL ? strchr(at, ':') + 1 : NULL) {
+    for (at = name[0] != '\0' ? path : NULL; at != NULL; at = strchr(at, ':') != NULL ? strchr(at, ':') + 1 : NULL) {
         int len = (int)strcspn(at, ":");
         (void)snprintf(file, sizeof file, *path == '\0' ? "%.*s%s" : len == 0 ? "%.*s./%s" : "%.*s/%s", len, at, name);
         if (stat(file, &info) != 0) continue;
@@ -2185,7 +2185,7 @@ static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
         l->armed = s->stop_time;
         return DONE;
     }
-    (void)snprintf(l->reason, sizeof l->reason, "%s", error_text());
+    if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') (void)snprintf(l->reason, sizeof l->reason, "%s", error_text());
     *starting = *starting || (status == COMPSHARE_E_STATE && passing_state(s->state)) || compshare_last_error(client)->ret_code == 8903;
     *again = (status == COMPSHARE_E_STATE && passing_state(s->state)) || outcome(status) == NETWORK || outcome(status) == UNCONFIRMED
         || compshare_last_error(client)->retryable;

@@ -8,6 +8,7 @@ import json
 import mmap
 import os
 import pty
+import select
 import shutil
 import signal
 import struct
@@ -226,6 +227,17 @@ class World:
             time.sleep(pause)
         return process.wait()
 
+    def until(self, what, predicate, step):
+        """Moves on little by little until something has come: the clocks of a tool that
+        is at work stand still for longer than it needs."""
+        end = time.monotonic() + PATIENCE * 2
+        while not predicate():
+            assert time.monotonic() < end, "never came: " + what
+            self.advance(step)
+            pause = time.monotonic() + 0.3
+            while time.monotonic() < pause and not predicate():
+                time.sleep(0.01)
+
     def unanswered(self, *words, changes=1):
         """Runs the tool; once its changes are sent, lets the clocks run."""
         update = "UpdateCompShareStopScheduler"
@@ -340,12 +352,15 @@ class Terminal:
                                       stdin=slave, stdout=slave, stderr=slave, cwd=world.dir)
         os.close(slave)
         self.text = ""
+        self.hung_up = False
         self.lock = threading.Lock()
         self.reader = threading.Thread(target=self.follow, daemon=True)
         self.reader.start()
 
     def follow(self):
-        while True:
+        while not self.hung_up:
+            if not select.select([self.master], [], [], 0.05)[0]:
+                continue
             try:
                 data = os.read(self.master, 65536)
             except OSError:
@@ -365,6 +380,12 @@ class Terminal:
     def running(self):
         return self.popen.poll() is None
 
+    def hang_up(self):
+        if not self.hung_up:
+            self.hung_up = True
+            self.reader.join()                  # a read that waits would keep it open
+            os.close(self.master)
+
     def __enter__(self):
         return self
 
@@ -373,4 +394,4 @@ class Terminal:
             self.popen.kill()
         self.popen.wait()
         captured.append(("a terminal", self.text))
-        os.close(self.master)
+        self.hang_up()
