@@ -1,11 +1,12 @@
 #!/bin/sh
 # build.sh static BUILD_DIR [CA_FILE]: compshare-schedule as one static file with musl, in
 # BUILD_DIR/static; CA_FILE's certificates are put into it, so that it needs no file at all.
+# build.sh clock BUILD_DIR: the same with clocks that tests move, compshare-schedule-clock.
 # build.sh release BUILD_DIR [CA_FILE]: the same for x86-64, arm64 and armhf, in
 # BUILD_DIR/release, with sha256 sums. What other machines need of musl and BearSSL is
 # fetched from Debian and unpacked below BUILD_DIR/cross; nothing of it is installed.
 set -eu
-what=$1 build=$2 ca=${3:-}
+what=$1 build=$2 ca=${3:-} define=
 here=$(dirname "$0")
 tool=$here/../compshare-schedule.c
 
@@ -39,8 +40,9 @@ compile() {
     ! echo 'int x;' | "$@" -Oz -x c -c -o /dev/null - 2>/dev/null || smallest=-Oz
     # No tables for unwinding: nothing here throws, and Debian's libraries bring 12 KB of
     # them. No RELRO, as nothing applies it to a static program.
+    # shellcheck disable=SC2086
     set -- "$@" -std=c99 $smallest -fno-pie -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
-        -isystem "$build/static/headers" -I"$here/../.."
+        -isystem "$build/static/headers" -I"$here/../.." $define
     mkdir -p "$(dirname "$out")"
     echo 'SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .ARM.exidx* .ARM.extab*) } } INSERT BEFORE .text;' >"$out.ld"
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
@@ -129,6 +131,10 @@ static)
     static_for "$build/static/compshare-schedule"
     wc -c "$build/static/compshare-schedule"
     ;;
+clock)
+    define=-DSCHEDULE_TEST_CLOCK
+    static_for "$build/static/compshare-schedule-clock"
+    ;;
 release)
     mkdir -p "$build/release"
     case $(uname -m) in
@@ -139,5 +145,5 @@ release)
     cross_for "$build/release/compshare-schedule-armhf" armhf arm-linux-gnueabihf-gcc arm-linux-musleabihf
     (cd "$build/release" && sha256sum compshare-schedule-x86_64 compshare-schedule-arm64 compshare-schedule-armhf >SHA256SUMS && wc -c compshare-schedule-* && cat SHA256SUMS)
     ;;
-*) fail "usage: build.sh static|release BUILD_DIR [CA_FILE]" ;;
+*) fail "usage: build.sh static|clock|release BUILD_DIR [CA_FILE]" ;;
 esac
