@@ -12,7 +12,9 @@
 
    fnmatch: "*", "?", sets and "\\", no flags; "?" is a character of UTF-8.
 
-   strftime: %Y %m %d %H %M %S and %z. strstr: for short texts. */
+   strftime: %Y %m %d %H %M %S and %z. strstr: for short texts. strerror: what a file, a
+   pipe or a new process can fail with. mbstowcs: getaddrinfo only asks it whether a
+   name is UTF-8, and compshare.h has seen to it that it is ASCII. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fnmatch.h>
@@ -37,6 +39,8 @@
 #define fnmatch lean_fnmatch
 #define strftime lean_strftime
 #define strstr lean_strstr
+#define strerror lean_strerror
+#define mbstowcs lean_mbstowcs
 #endif
 
 /* ---- printf ---- */
@@ -344,7 +348,7 @@ int fnmatch(const char *pattern, const char *text, int flags)
     return 0;
 }
 
-/* ---- strftime, strstr ---- */
+/* ---- strftime, strstr, strerror, mbstowcs ---- */
 
 size_t strftime(char *text, size_t cap, const char *format, const struct tm *t)
 {
@@ -379,4 +383,29 @@ char *strstr(const char *text, const char *part)
     for (; strncmp(text, part, len) != 0; text++)
         if (*text == '\0') return NULL;
     return (char *)(uintptr_t)text;
+}
+
+char *strerror(int error)
+{
+    static const struct { int error; char text[28]; } known[] = {
+        { EPERM, "Operation not permitted" }, { ENOENT, "No such file or directory" }, { ESRCH, "No such process" }, { EIO, "I/O error" },
+        { E2BIG, "Argument list too long" }, { ENOEXEC, "Exec format error" }, { EAGAIN, "Resource unavailable" }, { ENOMEM, "Out of memory" },
+        { EACCES, "Permission denied" }, { EEXIST, "File exists" }, { ENOTDIR, "Not a directory" }, { EISDIR, "Is a directory" },
+        { EMFILE, "Too many open files" }, { ENFILE, "Too many open files" }, { ETXTBSY, "Text file busy" }, { ENOSPC, "No space left on device" },
+        { EROFS, "Read-only file system" }, { EPIPE, "Broken pipe" }, { ENAMETOOLONG, "Name too long" }, { ELOOP, "Too many symbolic links" },
+        { EINVAL, "Invalid argument" }
+    };
+    static char other[24];
+    size_t i;
+    for (i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].error == error) return (char *)(uintptr_t)known[i].text;
+    (void)snprintf(other, sizeof other, "error %d", error);
+    return other;
+}
+
+size_t mbstowcs(wchar_t *to, const char *text, size_t cap)
+{
+    (void)to;
+    (void)cap;
+    return strlen(text);
 }

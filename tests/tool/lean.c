@@ -10,6 +10,8 @@
 #undef fnmatch
 #undef strftime
 #undef strstr
+#undef strerror
+#undef mbstowcs
 
 #include <stdlib.h>
 
@@ -167,6 +169,8 @@ static void compare_times(void)
     report(wrong == 0, "strftime writes what the system's writes");
     report(lean_strstr("a://b", "://") != NULL && strcmp(lean_strstr("a://b", "://"), "://b") == 0 && lean_strstr("a:/", "://") == NULL && lean_strstr("", "") != NULL
         && lean_strstr("", "x") == NULL && strcmp(lean_strstr("aab", "ab"), "ab") == 0, "strstr finds");
+    report(strcmp(lean_strerror(ENOENT), strerror(ENOENT)) == 0 && strcmp(lean_strerror(EACCES), strerror(EACCES)) == 0
+        && strcmp(lean_strerror(ETXTBSY), strerror(ETXTBSY)) == 0 && strcmp(lean_strerror(12345), "error 12345") == 0, "strerror says what");
 }
 
 int main(void)

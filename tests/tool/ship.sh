@@ -227,15 +227,23 @@ elif CC=${CC:-cc} sh "$here/examples/static/build.sh" static "$build" "$certs/ro
     report $? 'its size'
     ! readelf -lW "$static" 2>/dev/null | grep -q 'INTERP\|DYNAMIC\|RWE'
     report $? 'it needs no loader, and no page of it is writable and executable'
-    ${CC:-cc} -std=c99 -O1 -o "$work/peak" "$here/tests/tool/peak.c" && "$work/peak" "$static" show >"$work/out" 2>"$work/log"
-    status=$?
-    peak=$(cat "$work/log")
-    tell instances=300
-    "$work/peak" "$static" show >"$work/out" 2>"$work/log" || status=1
-    many=$(cat "$work/log")
+    ${CC:-cc} -std=c99 -O1 -o "$work/peak" "$here/tests/tool/peak.c"
+    # highest INSTANCES: of five times, as the kernel counts pages by the batch
+    highest() {
+        most=0
+        tell "instances=$1"
+        for _ in 1 2 3 4 5; do
+            "$work/peak" "$static" show >"$work/out" 2>"$work/log" && [ "$(grep -c '^uhost-' "$work/out")" -eq "$1" ] || status=1
+            [ "$(cat "$work/log")" -le "$most" ] || most=$(cat "$work/log")
+        done
+    }
+    status=0
+    highest 12
+    peak=$most
+    highest 300
     tell instances=12
-    echo "# figure: peak resident set of show: $peak KiB, of 300 instances: $many KiB (at most $most_kib)"
-    [ $status -eq 0 ] && [ "$(grep -c '^uhost-' "$work/out")" -eq 300 ] && [ "$peak" -lt $most_kib ] && [ "$many" -lt $most_kib ]
+    echo "# figure: peak resident set of show: $peak KiB, of 300 instances: $most KiB (at most $most_kib)"
+    [ $status -eq 0 ] && [ "$peak" -gt 0 ] && [ "$peak" -lt $most_kib ] && [ "$most" -lt $most_kib ]
     report $? 'its peak resident set'
     strings "$static" "$work/embedded" | grep -e "$secret" -e "$here" -e "$(pwd)" -e 'ucloudsomeone' >"$work/log"
     [ $? -eq 1 ]
@@ -278,6 +286,7 @@ if [ -s "$build/release/SHA256SUMS" ]; then
         file=$build/release/compshare-schedule-${machine%%:*}
         if [ -n "$emulator" ] && ! have "$emulator"; then skip "release: ${machine%%:*}" "no $emulator"; continue; fi
         [ -n "$emulator" ] || [ "$(uname -m)" = x86_64 ] || { skip 'release: x86_64' 'another machine'; continue; }
+        tell instances=12
         # shellcheck disable=SC2086
         matches '^compshare-schedule [0-9]' $emulator "$file" --version && matches '^uhost-0001 .*no timed' $emulator "$file" show uhost-0001 &&
             matches 'off at 20[0-9-]* ' $emulator "$file" set uhost-0001 --in 2h && matches 'no timed' $emulator "$file" cancel uhost-0001
