@@ -1708,6 +1708,7 @@ typedef struct lease {
     pid_t child;
     uint64_t started;
     bool ended;                 /* the command has */
+    bool stopped;               /* it has been, from the terminal */
     int status;                 /* of the command, as waitpid has it */
     unsigned long long birth;   /* of the process that --pid names */
     int lock;
@@ -2017,8 +2018,12 @@ static bool job_lives(lease *l)
     int status;
     pid_t pid;
     if (l->o->pid != 0) return birth_of(l->o->pid) == l->birth;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
         if (pid != l->child) continue;
+        if (WIFSTOPPED(status)) {
+            l->stopped = WSTOPSIG(status) != SIGSTOP;       /* a debugger's business */
+            continue;
+        }
         l->ended = true;
         l->status = status;
         command_runs = false;
@@ -2032,15 +2037,16 @@ static void send_command(const lease *l, int number)
     if (l->child > 0 && !l->ended) (void)kill(l->child, number);
 }
 
-/* Stops as the terminal's other processes do: by the default action, which spares a
-   process that no shell could continue. */
+/* Stops once the command has stopped and left the terminal in order: the shell, which
+   knows only this process, takes it then. By the default action, which spares a process
+   that no shell could continue. */
 static void suspend(lease *l)
 {
-    pid_t parent = getppid();
-    if (parent > 0 && getsid(parent) == getsid(0)) note(l, M_SUSPENDED, off_at(l));
+    note(l, M_SUSPENDED, off_at(l));
     (void)signal(SIGTSTP, SIG_DFL);
     (void)raise(SIGTSTP);
     catch_signal(SIGTSTP);
+    l->stopped = false;
     send_command(l, SIGCONT);
     l->next = monotonic_ms(NULL);
 }
@@ -2056,7 +2062,7 @@ static bool pass_signals(lease *l)
         if (number == SIGCHLD || (!asked && !typed)) continue;
         /* of a hangup the terminal tells the leader of its session alone */
         if (asked || (number == SIGHUP && getsid(0) == getpid())) send_command(l, number);
-        if (number == SIGTSTP) suspend(l);
+        if (number == SIGTSTP) l->stopped = l->stopped || l->child <= 0 || l->ended;
         else if (number == SIGCONT) l->next = monotonic_ms(NULL);
         else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
     }
@@ -2123,6 +2129,7 @@ static void attend(lease *l)
             said = true;
             note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);
         }
+        if (l->stopped) suspend(l);
         renew(l);
         warn(l);
         show_notes(l);

@@ -60,7 +60,7 @@ def wait_for(what, predicate, patience=PATIENCE):
         got = predicate()
         if got:
             return got
-        assert time.monotonic() < end, "never came: " + what
+        assert time.monotonic() < end, "never came: " + (what if isinstance(what, str) else what())
         time.sleep(0.01)
 
 
@@ -121,7 +121,7 @@ class Process:
                 return True
             assert self.running() or text in self.err, "ended with %r, and had not said %r: %r" % (self.popen.returncode, text, self.err)
             return False
-        wait_for("%r in %r" % (text, self.err), seen)
+        wait_for(lambda: "%r in %r" % (text, self.err), seen)
 
     def wait(self):
         try:
@@ -234,7 +234,7 @@ class World:
         while not predicate():
             assert time.monotonic() < end, "never came: " + what
             self.advance(step)
-            pause = time.monotonic() + 0.3
+            pause = time.monotonic() + 0.2
             while time.monotonic() < pause and not predicate():
                 time.sleep(0.01)
 
@@ -247,10 +247,11 @@ class World:
         return self.advance_while(process)
 
     def renewed(self, number, seconds=601):
-        """Moves on until the next renewal, and waits for it."""
-        before = self.schedule(number)
+        """Moves on until the next renewal, and waits for it and for its reading back."""
+        before, readings = self.schedule(number), self.requests("DescribeCompShareInstance")
         self.advance(seconds)
         wait_for("a renewal of %d" % number, lambda: self.schedule(number) > before)
+        wait_for("reading back", lambda: self.requests("DescribeCompShareInstance") >= readings + 2)
 
     def looked(self, number, seconds=601):
         """Moves on until the tool reads the instance again."""
@@ -374,7 +375,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def expect(self, text, after=0):
-        wait_for("%r on the terminal, which shows %r" % (text, self.text), lambda: text in self.text[after:])
+        wait_for(lambda: "%r on the terminal, which shows %r" % (text, self.text), lambda: text in self.text[after:])
         return self.text.index(text, after) + len(text)
 
     def running(self):
