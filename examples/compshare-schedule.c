@@ -1628,7 +1628,7 @@ static int resolve_self(options *o)
 /* ---- signals: noted by a handler, dealt with by the loop ---- */
 
 static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
-static struct sigaction found_as[COUNT(caught)];    /* what the command is to have */
+static struct sigaction found_as[COUNT(caught)], pipe_found_as;     /* what the command is to have */
 static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG];
 static int wake[2];
 
@@ -1653,10 +1653,15 @@ static void catch_signal(int number)
     (void)sigaction(number, &action, NULL);
 }
 
-/* What is ignored stays so: nohup, and a shell's background. */
+/* What is ignored stays so: nohup, and a shell's background. Whoever reads what is said
+   may go; the lease stays. */
 static void catch_signals(void)
 {
+    struct sigaction ignore;
     size_t i;
+    memset(&ignore, 0, sizeof ignore);
+    ignore.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &ignore, &pipe_found_as);
     for (i = 0; i < COUNT(caught); i++) {
         (void)sigaction(caught[i], NULL, &found_as[i]);
         if (found_as[i].sa_handler != SIG_IGN || caught[i] == SIGCHLD || caught[i] == SIGCONT) catch_signal(caught[i]);
@@ -1682,10 +1687,11 @@ static bool taken(volatile sig_atomic_t *noted, int number)
     return was;
 }
 
+/* Somebody does not want to wait. */
 static bool interrupted(void)
 {
-    bool typed = taken(from_terminal, SIGINT), asked = taken(from_process, SIGINT);
-    return typed || asked;
+    bool typed = taken(from_terminal, SIGINT), asked = taken(from_process, SIGINT), told = taken(from_process, SIGTERM);
+    return typed || asked || told;
 }
 
 /* ---- the lease ---- */
@@ -1718,12 +1724,14 @@ typedef struct lease {
     const char *how_ended;
 } lease;
 
-/* Says what was held back, unless the terminal is the command's. Written with SIGTTOU
-   blocked: a shell that the command is may have the terminal. */
+/* Says what was held back, unless the terminal is the command's, or stopped by Ctrl-S:
+   renewals must not wait for it. Written with SIGTTOU blocked: a shell that the command
+   is may have the terminal. */
 static void show_notes(lease *l)
 {
+    struct pollfd to = { STDERR_FILENO, POLLOUT, 0 };
     sigset_t mask, old;
-    if (l->held[0] == '\0' || terminal_is_taken()) return;
+    if (l->held[0] == '\0' || terminal_is_taken() || poll(&to, 1, 0) == 0) return;
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGTTOU);
     (void)sigprocmask(SIG_BLOCK, &mask, &old);
@@ -1799,8 +1807,8 @@ static void open_lock(lease *l)
     struct stat info;
     if (strchr(l->uhost_id, '/') != NULL) return;       /* the API knows no such id */
     (void)snprintf(path, sizeof path, "%s/compshare-schedule-%s.lock", dir != NULL ? dir : "/tmp", l->uhost_id);
-    l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);       /* another user's */
+    l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);      /* another user's */
     if (l->lock < 0) { say(M_NO_LOCK, path); return; }
     if (fstat(l->lock, &info) == 0 && info.st_size > 65536) (void)!ftruncate(l->lock, 0);
     try_lock(l);
@@ -1940,6 +1948,7 @@ static void become(char **command, int report, const sigset_t *mask)
     int error;
     size_t i;
     for (i = 0; i < COUNT(caught); i++) (void)sigaction(caught[i], &found_as[i], NULL);
+    (void)sigaction(SIGPIPE, &pipe_found_as, NULL);
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
     for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
     (void)execvp(command[0], command);
@@ -2345,6 +2354,7 @@ static int run(options *o)
     }
     end_lease(&l);
     write_status(&l, code);
+    (void)fputs(l.held, stderr);
     return code;
 }
 
@@ -2478,5 +2488,7 @@ int main(int argc, char **argv)
     else code = o.verb & (SHOW | AUDIT) ? show(&o) : change(&o);
     compshare_close(client);
     memset(&settings, 0, sizeof settings);
-    return fflush(stdout) == 0 ? code : NETWORK;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    say(M_CANNOT_WRITE, "stdout", strerror(errno));
+    return code != DONE ? code : UNCONFIRMED;       /* done, but nobody has heard of it */
 }

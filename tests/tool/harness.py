@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.parse
 
+SETTLE = 0.1                        # until a reply that was seen to be asked for has arrived: clocks must not move under it
 PATIENCE = 60                       # seconds until an event that must come is given up
 PUBLIC_KEY = "planted-public-key-4b1d@example.com1296235120"
 PRIVATE_KEY = "planted0private0key09e2c57a1d"
@@ -252,12 +253,14 @@ class World:
         self.advance(seconds)
         wait_for("a renewal of %d" % number, lambda: self.schedule(number) > before)
         wait_for("reading back", lambda: self.requests("DescribeCompShareInstance") >= readings + 2)
+        time.sleep(SETTLE)
 
     def looked(self, number, seconds=601):
         """Moves on until the tool reads the instance again."""
         before = self.requests("DescribeCompShareInstance")
         self.advance(seconds)
         wait_for("a reading of %d" % number, lambda: self.requests("DescribeCompShareInstance") > before)
+        time.sleep(SETTLE)
 
     # ---- the tool
 

@@ -87,7 +87,7 @@ def never_armed():
         w.set(visibility_delay=1000000)
         p = w.start("run", uhost(5), "--", *w.job())
         w.until("the end", lambda: not p.running(), 6)
-        contains(p.wait().is_(125).err, "confirmed")
+        contains(p.wait().is_(125).err, "the command was not started")
         never_started(w)
 
 
@@ -224,6 +224,23 @@ def dispositions():
         for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGTSTP, signal.SIGTTOU):
             equal(ignored >> (s - 1) & 1, 0, str(s))
         equal(blocked, 0)
+
+
+@test("run: nobody reads what it says any more: the lease goes on; the command still gets SIGPIPE")
+def no_reader():
+    with World() as w:
+        reading, writing = os.pipe()
+        argv = [harness.args.tool_clock, "run", uhost(1), "--"] + w.job("yes | true; exit 3")
+        popen = subprocess.Popen(argv, env=w.env, stderr=writing, stdin=subprocess.DEVNULL)
+        os.close(writing)
+        w.started()
+        os.close(reading)
+        w.set(schedule__1=w.now() + 1000)
+        w.renewed(1)                                        # which is said
+        w.renewed(1)
+        w.end()
+        equal(popen.wait(harness.PATIENCE), 3)
+        near(w.schedule(1), w.now() + 900)
 
 
 @test("run: a command that ends at once is warned about, one that takes longer is not")
@@ -793,9 +810,9 @@ def skipped():
         before = w.requests()
         w.end()
         wait_for("an attempt", lambda: w.stats()["connections"] >= 2 or w.requests() > before)
-        deadline = time.monotonic() + harness.PATIENCE
-        while p.running() and time.monotonic() < deadline:
-            p.signal(signal.SIGINT)
+        number = signal.SIGINT
+        while p.running():
+            p.signal(number)
             time.sleep(0.1)
         contains(p.wait().is_(7).err, "at the latest")
         equal(json.loads(harness.read(w.path("status")))["ended"], "failed")

@@ -175,6 +175,23 @@ def raw():
             equal(t.popen.wait(harness.PATIENCE), 0)
 
 
+@test("terminal: stopped by Ctrl-S it stops no renewals; what was to be said comes with Ctrl-Q")
+def flow():
+    with World() as w, Terminal(w, run_words(1, "--", *w.job())) as t:
+        w.started()
+        t.expect("whatever happens")
+        t.type("\x13")
+        logged(w, t.popen.pid, "USR1")
+        for _ in range(3):
+            w.set(schedule__1=w.now() + 1000)
+            w.renewed(1)
+        lacks(t.text, "somebody had set")
+        t.type("\x11")
+        t.expect("somebody had set")
+        w.end()
+        equal(t.popen.wait(harness.PATIENCE), 0)
+
+
 @test("terminal: a hangup reaches the command")
 def hangup():
     with World() as w:
