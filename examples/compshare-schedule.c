@@ -1628,7 +1628,7 @@ static int resolve_self(options *o)
 /* ---- signals: noted by a handler, dealt with by the loop ---- */
 
 static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
-static struct sigaction found_as[COUNT(caught)];    /* what the command is to have */
+static struct sigaction found_as[COUNT(caught)], pipe_found_as;     /* what the command is to have */
 static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG];
 static int wake[2];
 
@@ -1653,10 +1653,15 @@ static void catch_signal(int number)
     (void)sigaction(number, &action, NULL);
 }
 
-/* What is ignored stays so: nohup, and a shell's background. */
+/* What is ignored stays so: nohup, and a shell's background. Whoever reads what is said
+   may go; the lease stays. */
 static void catch_signals(void)
 {
+    struct sigaction ignore;
     size_t i;
+    memset(&ignore, 0, sizeof ignore);
+    ignore.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &ignore, &pipe_found_as);
     for (i = 0; i < COUNT(caught); i++) {
         (void)sigaction(caught[i], NULL, &found_as[i]);
         if (found_as[i].sa_handler != SIG_IGN || caught[i] == SIGCHLD || caught[i] == SIGCONT) catch_signal(caught[i]);
@@ -1682,10 +1687,11 @@ static bool taken(volatile sig_atomic_t *noted, int number)
     return was;
 }
 
+/* Somebody does not want to wait. */
 static bool interrupted(void)
 {
-    bool typed = taken(from_terminal, SIGINT), asked = taken(from_process, SIGINT);
-    return typed || asked;
+    bool typed = taken(from_terminal, SIGINT), asked = taken(from_process, SIGINT), told = taken(from_process, SIGTERM);
+    return typed || asked || told;
 }
 
 /* ---- the lease ---- */
@@ -1708,6 +1714,7 @@ typedef struct lease {
     pid_t child;
     uint64_t started;
     bool ended;                 /* the command has */
+    bool stopped;               /* it has been, from the terminal */
     int status;                 /* of the command, as waitpid has it */
     unsigned long long birth;   /* of the process that --pid names */
     int lock;
@@ -1717,12 +1724,14 @@ typedef struct lease {
     const char *how_ended;
 } lease;
 
-/* Says what was held back, unless the terminal is the command's. Written with SIGTTOU
-   blocked: a shell that the command is may have the terminal. */
+/* Says what was held back, unless the terminal is the command's, or stopped by Ctrl-S:
+   renewals must not wait for it. Written with SIGTTOU blocked: a shell that the command
+   is may have the terminal. */
 static void show_notes(lease *l)
 {
+    struct pollfd to = { STDERR_FILENO, POLLOUT, 0 };
     sigset_t mask, old;
-    if (l->held[0] == '\0' || terminal_is_taken()) return;
+    if (l->held[0] == '\0' || terminal_is_taken() || poll(&to, 1, 0) == 0) return;
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGTTOU);
     (void)sigprocmask(SIG_BLOCK, &mask, &old);
@@ -1798,8 +1807,8 @@ static void open_lock(lease *l)
     struct stat info;
     if (strchr(l->uhost_id, '/') != NULL) return;       /* the API knows no such id */
     (void)snprintf(path, sizeof path, "%s/compshare-schedule-%s.lock", dir != NULL ? dir : "/tmp", l->uhost_id);
-    l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);       /* another user's */
+    l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);      /* another user's */
     if (l->lock < 0) { say(M_NO_LOCK, path); return; }
     if (fstat(l->lock, &info) == 0 && info.st_size > 65536) (void)!ftruncate(l->lock, 0);
     try_lock(l);
@@ -1939,6 +1948,7 @@ static void become(char **command, int report, const sigset_t *mask)
     int error;
     size_t i;
     for (i = 0; i < COUNT(caught); i++) (void)sigaction(caught[i], &found_as[i], NULL);
+    (void)sigaction(SIGPIPE, &pipe_found_as, NULL);
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
     for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
     (void)execvp(command[0], command);
@@ -2017,8 +2027,12 @@ static bool job_lives(lease *l)
     int status;
     pid_t pid;
     if (l->o->pid != 0) return birth_of(l->o->pid) == l->birth;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
         if (pid != l->child) continue;
+        if (WIFSTOPPED(status)) {
+            l->stopped = WSTOPSIG(status) != SIGSTOP;       /* a debugger's business */
+            continue;
+        }
         l->ended = true;
         l->status = status;
         command_runs = false;
@@ -2032,15 +2046,16 @@ static void send_command(const lease *l, int number)
     if (l->child > 0 && !l->ended) (void)kill(l->child, number);
 }
 
-/* Stops as the terminal's other processes do: by the default action, which spares a
-   process that no shell could continue. */
+/* Stops once the command has stopped and left the terminal in order: the shell, which
+   knows only this process, takes it then. By the default action, which spares a process
+   that no shell could continue. */
 static void suspend(lease *l)
 {
-    pid_t parent = getppid();
-    if (parent > 0 && getsid(parent) == getsid(0)) note(l, M_SUSPENDED, off_at(l));
+    note(l, M_SUSPENDED, off_at(l));
     (void)signal(SIGTSTP, SIG_DFL);
     (void)raise(SIGTSTP);
     catch_signal(SIGTSTP);
+    l->stopped = false;
     send_command(l, SIGCONT);
     l->next = monotonic_ms(NULL);
 }
@@ -2056,7 +2071,7 @@ static bool pass_signals(lease *l)
         if (number == SIGCHLD || (!asked && !typed)) continue;
         /* of a hangup the terminal tells the leader of its session alone */
         if (asked || (number == SIGHUP && getsid(0) == getpid())) send_command(l, number);
-        if (number == SIGTSTP) suspend(l);
+        if (number == SIGTSTP) l->stopped = l->stopped || l->child <= 0 || l->ended;
         else if (number == SIGCONT) l->next = monotonic_ms(NULL);
         else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
     }
@@ -2123,6 +2138,7 @@ static void attend(lease *l)
             said = true;
             note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);
         }
+        if (l->stopped) suspend(l);
         renew(l);
         warn(l);
         show_notes(l);
@@ -2338,6 +2354,7 @@ static int run(options *o)
     }
     end_lease(&l);
     write_status(&l, code);
+    (void)fputs(l.held, stderr);
     return code;
 }
 
@@ -2471,5 +2488,7 @@ int main(int argc, char **argv)
     else code = o.verb & (SHOW | AUDIT) ? show(&o) : change(&o);
     compshare_close(client);
     memset(&settings, 0, sizeof settings);
-    return fflush(stdout) == 0 ? code : NETWORK;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    say(M_CANNOT_WRITE, "stdout", strerror(errno));
+    return code != DONE ? code : UNCONFIRMED;       /* done, but nobody has heard of it */
 }

@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.parse
 
+SETTLE = 0.1                        # until a reply that was seen to be asked for has arrived: clocks must not move under it
 PATIENCE = 60                       # seconds until an event that must come is given up
 PUBLIC_KEY = "planted-public-key-4b1d@example.com1296235120"
 PRIVATE_KEY = "planted0private0key09e2c57a1d"
@@ -60,7 +61,7 @@ def wait_for(what, predicate, patience=PATIENCE):
         got = predicate()
         if got:
             return got
-        assert time.monotonic() < end, "never came: " + what
+        assert time.monotonic() < end, "never came: " + (what if isinstance(what, str) else what())
         time.sleep(0.01)
 
 
@@ -121,7 +122,7 @@ class Process:
                 return True
             assert self.running() or text in self.err, "ended with %r, and had not said %r: %r" % (self.popen.returncode, text, self.err)
             return False
-        wait_for("%r in %r" % (text, self.err), seen)
+        wait_for(lambda: "%r in %r" % (text, self.err), seen)
 
     def wait(self):
         try:
@@ -234,7 +235,7 @@ class World:
         while not predicate():
             assert time.monotonic() < end, "never came: " + what
             self.advance(step)
-            pause = time.monotonic() + 0.3
+            pause = time.monotonic() + 0.2
             while time.monotonic() < pause and not predicate():
                 time.sleep(0.01)
 
@@ -247,16 +248,19 @@ class World:
         return self.advance_while(process)
 
     def renewed(self, number, seconds=601):
-        """Moves on until the next renewal, and waits for it."""
-        before = self.schedule(number)
+        """Moves on until the next renewal, and waits for it and for its reading back."""
+        before, readings = self.schedule(number), self.requests("DescribeCompShareInstance")
         self.advance(seconds)
         wait_for("a renewal of %d" % number, lambda: self.schedule(number) > before)
+        wait_for("reading back", lambda: self.requests("DescribeCompShareInstance") >= readings + 2)
+        time.sleep(SETTLE)
 
     def looked(self, number, seconds=601):
         """Moves on until the tool reads the instance again."""
         before = self.requests("DescribeCompShareInstance")
         self.advance(seconds)
         wait_for("a reading of %d" % number, lambda: self.requests("DescribeCompShareInstance") > before)
+        time.sleep(SETTLE)
 
     # ---- the tool
 
@@ -374,7 +378,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def expect(self, text, after=0):
-        wait_for("%r on the terminal, which shows %r" % (text, self.text), lambda: text in self.text[after:])
+        wait_for(lambda: "%r on the terminal, which shows %r" % (text, self.text), lambda: text in self.text[after:])
         return self.text.index(text, after) + len(text)
 
     def running(self):

@@ -29,6 +29,19 @@ def tool_below(pid):
     return wait_for("the tool below the shell", find)
 
 
+def in_front(pid):
+    """Waits until a shell has given the terminal to the process's group."""
+    def given():
+        fields = read("/proc/%d/stat" % pid).rpartition(")")[2].split()
+        return fields[2] == fields[5]
+    wait_for("the terminal for %d" % pid, given)
+
+
+def both(tool, pid, stopped):
+    wait_for(lambda: "both %s: the tool is %s, the command %s" % ("stopped" if stopped else "going on", process_state(tool), process_state(pid)),
+             lambda: (process_state(tool) == "T") == stopped and (process_state(pid) == "T") == stopped)
+
+
 def quote(words):
     return " ".join("'%s'" % str(w).replace("'", "'\\''") for w in words)
 
@@ -71,7 +84,6 @@ def orphaned():
     with World() as w, Terminal(w, run_words(1, "--", *w.job())) as t:
         pid = w.started()
         t.type("\x1a")
-        wait_for("a reading", lambda: w.requests(DESCRIBE) >= 4)
         logged(w, t.popen.pid, "USR1")
         assert process_state(t.popen.pid) != "T" and process_state(pid) != "T"
         lacks(t.text, "suspended")
@@ -88,22 +100,24 @@ def suspended():
         pid = w.started()
         tool = tool_below(t.popen.pid)
         for how in ("fg\n", "bg\n"):
+            in_front(tool)
             t.type("\x1a")
-            wait_for("both to stop", lambda: process_state(tool) == "T" and process_state(pid) == "T")
+            both(tool, pid, True)
             t.expect("suspended: renewals pause, off by ")
             t.expect("Stopped")
             before = w.requests(DESCRIBE)
             t.type(how)
-            wait_for("both to go on", lambda: process_state(tool) != "T" and process_state(pid) != "T")
+            both(tool, pid, False)
             wait_for("a reading at once", lambda: w.requests(DESCRIBE) > before)
         t.type("fg\n")
+        in_front(tool)
         os.kill(tool, signal.SIGTSTP)                       # asked for by a process
-        wait_for("both to stop", lambda: process_state(tool) == "T" and process_state(pid) == "T")
+        both(tool, pid, True)
         before = w.schedule(1)
         w.advance(700)
         equal(w.schedule(1), before)
         os.kill(tool, signal.SIGCONT)
-        wait_for("both to go on", lambda: process_state(tool) != "T" and process_state(pid) != "T")
+        both(tool, pid, False)
         wait_for("a renewal at once", lambda: w.schedule(1) > before)
         w.end()
         wait_for("the end", lambda: not os.path.exists("/proc/%d" % tool))
@@ -150,9 +164,7 @@ def raw():
             w.set(schedule__1=0, **DOWN)
             connections = w.stats()["connections"]
             w.advance(601)
-            for n in range(3):
-                wait_for("failures", lambda: w.stats()["connections"] > connections + n)
-                w.advance(61)
+            w.until("failures", lambda: w.stats()["connections"] > connections + 2, 15)
             equal(t.text[at:], "")
             with open(w.path("cooked"), "w"):
                 pass
@@ -161,6 +173,23 @@ def raw():
             w.set(**UP)
             w.end()
             equal(t.popen.wait(harness.PATIENCE), 0)
+
+
+@test("terminal: stopped by Ctrl-S it stops no renewals; what was to be said comes with Ctrl-Q")
+def flow():
+    with World() as w, Terminal(w, run_words(1, "--", *w.job())) as t:
+        w.started()
+        t.expect("whatever happens")
+        t.type("\x13")
+        logged(w, t.popen.pid, "USR1")
+        for _ in range(3):
+            w.set(schedule__1=w.now() + 1000)
+            w.renewed(1)
+        lacks(t.text, "somebody had set")
+        t.type("\x11")
+        t.expect("somebody had set")
+        w.end()
+        equal(t.popen.wait(harness.PATIENCE), 0)
 
 
 @test("terminal: a hangup reaches the command")
@@ -188,7 +217,7 @@ class Tmux:
         subprocess.run(self.base + ["new-session", "-d", "-x", "110", "-y", "30", "exec env PS1='$ ' bash --norc --noprofile -i"], env=env, cwd=world.dir, check=True,
                        stdin=subprocess.DEVNULL)
         self.shell = int(self.call("display-message", "-p", "#{pane_pid}"))
-        self.shows("$ ")
+        self.shows("$")
 
     def call(self, *words):
         return subprocess.run(self.base + list(words), stdout=subprocess.PIPE, check=True).stdout.decode()
@@ -197,7 +226,7 @@ class Tmux:
         return self.call("capture-pane", "-p")
 
     def shows(self, text):
-        wait_for("%r on the screen: %s" % (text, self.screen()), lambda: text in self.screen())
+        wait_for(lambda: "%r on the screen: %s" % (text, self.screen()), lambda: text in self.screen())
 
     def type(self, text):
         self.call("send-keys", "-l", text)
@@ -234,14 +263,14 @@ def tmux_keys():
         logged(w, tool, "USR1")
         equal(w.log().count("INT"), 1)
         t.keys("C-z")
-        wait_for("both to stop", lambda: process_state(tool) == "T" and process_state(pid) == "T")
+        both(tool, pid, True)
         t.shows("renewals pause")
         t.shows("Stopped")
         before = w.requests(DESCRIBE)
         t.type("fg")
         t.keys("Enter")
         wait_for("a reading at once", lambda: w.requests(DESCRIBE) > before)
-        wait_for("both to go on", lambda: process_state(tool) != "T" and process_state(pid) != "T")
+        both(tool, pid, False)
         w.end()
         t.shows("the job has ended: off at")
         near(w.schedule(1), w.now() + 900)
@@ -263,19 +292,16 @@ def full_screen(program, leave):
         w.set(**DOWN)
         connections = w.stats()["connections"]
         w.advance(601)
-        for n in range(3):
-            wait_for("failures", lambda: w.stats()["connections"] > connections + n)
-            w.advance(61)
+        w.until("failures", lambda: w.stats()["connections"] > connections + 2, 15)
         equal(t.screen(), before)
         w.set(**UP)
         t.keys("C-z")
-        if program.startswith("vim"):                       # it stops its whole group by itself
-            wait_for("the tool to stop", lambda: process_state(tool) == "T")
-            t.shows("Stopped")
-            t.type("fg")
-            t.keys("Enter")
-            t.shows("this is line 20")
-            wait_for("the tool to go on", lambda: process_state(tool) != "T")
+        wait_for("the tool to stop", lambda: process_state(tool) == "T")
+        t.shows("Stopped")
+        t.type("fg")
+        t.keys("Enter")
+        t.shows("this is line 20")
+        wait_for("the tool to go on", lambda: process_state(tool) != "T")
         t.keys(*leave)
         t.shows("the job has ended: off at")
         contains(t.screen(), "somebody had set")

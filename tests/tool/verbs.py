@@ -619,6 +619,17 @@ def colours():
             lacks(r.out + r.err, "\033")
 
 
+@test("output that cannot be written is a failure")
+def full_disk():
+    if not os.path.exists("/dev/full"):
+        raise Skip("there is no /dev/full")
+    with World() as w, open("/dev/full", "w") as full:
+        for words in (["show"], ["show", "--json"], ["set", uhost(1), "--in", "1h"]):
+            done = harness.subprocess.run([harness.args.tool] + words, env=w.env, stdout=full, stderr=harness.subprocess.PIPE, check=False)
+            equal(done.returncode, 5)
+            contains(done.stderr.decode(), "cannot be written")
+
+
 @test("doctor: keys, roots, name, TLS, clock, signature, projects, round trip; text, JSON, Chinese, and what is wrong")
 def doctor():
     with World() as w:
