@@ -1,7 +1,8 @@
 #!/bin/sh
 # setup.sh demo|test|static|release|check: installs what is missing for `make demo`, `make
-# test`, the static files and the longer checks. Does nothing when all is there. With apt-get it installs
-# by itself (through sudo when not root); elsewhere it names the packages.
+# test`, the static files and the longer checks. Does nothing when all is there. With
+# apt-get it installs by itself (through sudo when not root); elsewhere it names the
+# packages.
 set -eu
 level=${1:-test}
 CC=${CC:-cc}
