@@ -901,12 +901,12 @@ static void trace_settings(void)
         config.security_token != NULL ? " SecurityToken=****" : "", or_none(config.region), or_none(config.zone), or_none(config.project_id));
 }
 
-/* What a change is about to ask for; time 0: that there be none. */
+/* What a change is about to ask for; time 0: that there be none; below: not known yet. */
 static void trace_change(const char *uhost_id, int64_t time)
 {
     char line[160];
     if (!verbose) return;
-    (void)snprintf(line, sizeof line, "UHostId=%s SchedulerStopTime=%lld", uhost_id, (long long)time);
+    (void)snprintf(line, sizeof line, time < 0 ? "UHostId=%s" : "UHostId=%s SchedulerStopTime=%lld", uhost_id, (long long)time);
     print_trace(NULL, line);
 }
 
@@ -1347,7 +1347,7 @@ static int change_one(const options *o)
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    trace_change(e.id, o->at);
+    trace_change(e.id, o->at != 0 || o->verb == CANCEL ? o->at : -1);
     if (o->if_none) status = compshare_schedule_get(client, plan.uhost_id, &s);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now()))
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
@@ -1687,13 +1687,6 @@ static bool taken(volatile sig_atomic_t *noted, int number)
     return was;
 }
 
-/* Somebody does not want to wait. */
-static bool interrupted(void)
-{
-    bool typed = taken(from_terminal, SIGINT), asked = taken(from_process, SIGINT), told = taken(from_process, SIGTERM);
-    return typed || asked || told;
-}
-
 /* ---- the lease ---- */
 
 #define FLOOR_S 300             /* the API sets no stop time that is nearer */
@@ -1707,6 +1700,7 @@ typedef struct lease {
     uint64_t next;              /* when to renew, by monotonic_ms */
     uint64_t backoff_ms;
     bool renewing, over, warned;
+    bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
     bool unreachable;           /* the last renewal failed */
     int missing;                /* readings in a row that did not list it */
     compshare_plan plan;
@@ -2102,12 +2096,28 @@ static void wait_event(const lease *l, int64_t most_ms)
     while (read(wake[0], drained, sizeof drained) > 0) {}
 }
 
+/* Somebody does not want to wait. While nothing has been started, any signal that ends
+   programs says so (process 1 of a container would not be ended by it); later only a
+   Ctrl-C, because the others may come twice. */
+static bool interrupted(lease *l)
+{
+    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    bool any = false;
+    size_t i;
+    for (i = 0; i < (l->arming ? COUNT(ending) : 1); i++) {
+        bool typed = taken(from_terminal, ending[i]), asked = taken(from_process, ending[i]);
+        any = any || typed || asked;
+    }
+    l->given_up = l->given_up || (l->arming && any);
+    return any;
+}
+
 /* Pauses. False: a Ctrl-C ended it. */
-static bool rest(const lease *l, uint64_t ms)
+static bool rest(lease *l, uint64_t ms)
 {
     uint64_t until = monotonic_ms(NULL) + ms, at;
     while ((at = monotonic_ms(NULL)) < until) {
-        if (interrupted()) return false;
+        if (interrupted(l)) return false;
         wait_event(l, (int64_t)(until - at));
     }
     return true;
@@ -2160,7 +2170,7 @@ static int finish_call(lease *l, int status, uint64_t until)
     l->renewing = true;
     while ((status = compshare_step(client)) == COMPSHARE_PENDING) {
         uint64_t at = monotonic_ms(NULL);
-        if (at >= until || interrupted()) { status = compshare_abort(client); break; }
+        if (at >= until || interrupted(l)) { status = compshare_abort(client); break; }
         wait_event(l, (int64_t)(until - at));
     }
     l->renewing = false;
@@ -2216,7 +2226,7 @@ static int arm(lease *l)
     int code;
     while ((code = arm_once(l, began + most, &again, &starting)) != DONE) {
         if (starting) most = 180000;
-        if (!again || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
+        if (!again || l->given_up || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
     }
     return code;
 }
@@ -2293,7 +2303,7 @@ static void end_lease(lease *l)
 {
     static const int said[] = { M_ENDED_GRACE, M_ENDED_STOP, M_ENDED_CANCEL };
     int status;
-    (void)interrupted();        /* the one that ended the job */
+    (void)interrupted(l);       /* the one that ended the job */
     l->how_ended = "kept";
     if (l->over) { l->how_ended = l->armed != 0 ? "gone" : "unarmed"; return; }
     if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
@@ -2342,11 +2352,13 @@ static int run(options *o)
     if (o->pid != 0 && (l.birth = birth_of(o->pid)) == 0) return refuse(USAGE, M_NO_PROCESS, o->pid);
     if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
     open_lock(&l);
+    catch_signals();
+    l.arming = true;
     code = arm(&l);
-    if (code == USAGE || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l.reason);
+    l.arming = false;
+    if (code == USAGE || l.given_up || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l.reason);
     if (code != DONE) { say(M_UNARMED_ON, l.reason); l.unreachable = true; l.over = code == UNSCHEDULABLE; }
     else { announce(&l); plan_renewal(&l); }
-    catch_signals();
     code = o->command != NULL ? start_command(&l) : DONE;
     if (code == DONE) {
         attend(&l);

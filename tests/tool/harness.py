@@ -329,21 +329,25 @@ def uhost(number):
     return "uhost-%04d" % number
 
 
-def alive(pid):
-    """Neither gone nor a zombie."""
+def process_fields(pid):
+    """/proc/PID/stat from the state on; empty strings where there is no such process."""
     try:
         with open("/proc/%d/stat" % pid) as f:
-            return f.read().rpartition(")")[2].split()[0] != "Z"
+            return f.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return [""] * 50
 
 
 def process_state(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    return process_fields(pid)[0]
+
+
+def alive(pid):
+    return process_state(pid) not in ("", "Z")
+
+
+def children(pid):
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and process_fields(int(name))[1] == str(pid)]
 
 
 class Terminal:

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import harness
-from harness import Skip, World, alive, contains, equal, lacks, process_state, test, uhost, wait_for
+from harness import Skip, World, alive, children, contains, equal, lacks, process_state, test, uhost, wait_for
 
 UPDATE = "UpdateCompShareStopScheduler"
 DESCRIBE = "DescribeCompShareInstance"
@@ -28,6 +28,14 @@ def refused(w, *words):
 
 def never_started(w):
     equal(w.log(), [], "what the command did")
+
+
+def namespace():
+    """What starts a command as process 1; None where that is not possible."""
+    for prefix in (["unshare", "-p", "-f", "--kill-child"], ["unshare", "-U", "-r", "-p", "-f", "--kill-child"]):
+        if shutil.which("unshare") and subprocess.run(prefix + ["true"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return prefix
+    return None
 
 
 # ---- arming
@@ -88,6 +96,22 @@ def never_armed():
         p = w.start("run", uhost(5), "--", *w.job())
         w.until("the end", lambda: not p.running(), 6)
         contains(p.wait().is_(125).err, "the command was not started")
+        never_started(w)
+
+
+@test("run: a signal while it arms: 125, nothing is started, --unarmed-ok or not, as PID 1 too")
+def interrupted_arming():
+    prefix = namespace()
+    with World() as w:
+        w.set(fail_next=1000000, fail_code=8903, drop_action=UPDATE)
+        for number, words, wrap in ((signal.SIGINT, [], []), (signal.SIGTERM, ["--unarmed-ok"], []), (signal.SIGHUP, [], []), (signal.SIGTERM, [], prefix)):
+            if wrap is None:
+                continue
+            before = w.requests(UPDATE)
+            p = w.start("run", uhost(1), *words, "--", *w.job(), wrap=wrap)
+            wait_for("an attempt", lambda: w.requests(UPDATE) > before)
+            os.kill(children(p.pid)[0] if wrap else p.pid, number)
+            contains(p.wait().is_(125).err, "the command was not started")
         never_started(w)
 
 
@@ -285,18 +309,14 @@ def daemons():
 
 @test("run as PID 1 of a container: reaps orphans, passes signals on, passes the status through")
 def pid_one():
-    prefix = next((p for p in (["unshare", "-p", "-f", "--kill-child"], ["unshare", "-U", "-r", "-p", "-f", "--kill-child"])
-                   if shutil.which("unshare") and subprocess.run(p + ["true"], stderr=subprocess.DEVNULL, check=False).returncode == 0), None)
+    prefix = namespace()
     if prefix is None:
         raise Skip("unshare --pid --fork is not possible here")
     with World() as w:
         p = w.start("run", uhost(1), "--", "sh", "-c", "for i in 1 2 3; do (sh -c 'sleep 0.05' &) ; done; sleep 0.3; exec %s" % " ".join(w.job()), wrap=prefix)
         wait_for("the start", lambda: "ready" in w.log())
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(p.pid)], stdout=subprocess.PIPE, check=True).stdout.split()
-        equal(len(children), 1)
-        inner = int(children[0])
-        equal(harness.read(w.path("pid")).strip() != "1", True)
-        wait_for("the orphans' end", lambda: len(subprocess.run(["ps", "-o", "pid=", "--ppid", str(inner)], stdout=subprocess.PIPE, check=False).stdout.split()) == 1)
+        inner, = children(p.pid)
+        wait_for("the orphans' end", lambda: len(children(inner)) == 1)
         os.kill(inner, signal.SIGTSTP)                      # nobody could continue it
         w.renewed(1)
         os.kill(inner, signal.SIGUSR1)

@@ -10,19 +10,14 @@ import termios
 import time
 
 import harness
-from harness import Skip, Terminal, World, contains, equal, lacks, process_state, read, test, uhost, wait_for
+from harness import Skip, Terminal, World, children, contains, equal, lacks, process_state, read, test, uhost, wait_for
 from leases import DESCRIBE, DOWN, UP, UPDATE, near
-
-
-def child_of(pid):
-    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=subprocess.PIPE, check=False).stdout.split()
-    return [int(x) for x in out]
 
 
 def tool_below(pid):
     """The wrapper's pid, where a shell has started it."""
     def find():
-        for child in child_of(pid):
+        for child in children(pid):
             if os.path.realpath("/proc/%d/exe" % child) == os.path.realpath(harness.args.tool_clock):
                 return child
         return None
@@ -32,7 +27,7 @@ def tool_below(pid):
 def in_front(pid):
     """Waits until a shell has given the terminal to the process's group."""
     def given():
-        fields = read("/proc/%d/stat" % pid).rpartition(")")[2].split()
+        fields = harness.process_fields(pid)
         return fields[2] == fields[5]
     wait_for("the terminal for %d" % pid, given)
 
