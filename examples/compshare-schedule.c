@@ -1629,16 +1629,17 @@ static int resolve_self(options *o)
 
 static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
 static struct sigaction found_as[COUNT(caught)], pipe_found_as;     /* what the command is to have */
-static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG];
+static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG], command_pid;
 static int wake[2];
 
-/* A terminal sends to every process in front of it, the command included; what a process
-   sends to this one alone has to be passed on. */
+/* A terminal sends to every process in front of it, the command included, as does a
+   command that stops or ends its whole group; what another process sends to this one alone
+   has to be passed on. */
 static void note_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
     (void)context;
-    if (info != NULL && info->si_code <= 0) from_process[number] = 1;
+    if (info != NULL && info->si_code <= 0 && info->si_pid != command_pid) from_process[number] = 1;
     else from_terminal[number] = 1;
     (void)!write(wake[1], "", 1);
     errno = error;
@@ -1708,7 +1709,8 @@ typedef struct lease {
     pid_t child;
     uint64_t started;
     bool ended;                 /* the command has */
-    bool stopped;               /* it has been, from the terminal */
+    bool halted, stopped;       /* it is not running; and that was the terminal */
+    uint64_t stop_by;           /* when to stop though the command has not; 0: not asked to */
     int status;                 /* of the command, as waitpid has it */
     unsigned long long birth;   /* of the process that --pid names */
     int lock;
@@ -1989,6 +1991,7 @@ static int start_command(lease *l)
     (void)close(report[0]);
     l->started = monotonic_ms(NULL);
     command_runs = error == 0;
+    command_pid = l->child;
     if (error == 0) return DONE;
     say(M_CANNOT_RUN, l->o->command[0], strerror(error));
     if (l->child > 0) (void)waitpid(l->child, NULL, 0);
@@ -2021,12 +2024,11 @@ static bool job_lives(lease *l)
     int status;
     pid_t pid;
     if (l->o->pid != 0) return birth_of(l->o->pid) == l->birth;
-    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (pid != l->child) continue;
-        if (WIFSTOPPED(status)) {
-            l->stopped = WSTOPSIG(status) != SIGSTOP;       /* a debugger's business */
-            continue;
-        }
+        l->halted = WIFSTOPPED(status);
+        l->stopped = WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP;     /* which is a debugger's business */
+        if (WIFSTOPPED(status) || WIFCONTINUED(status)) continue;
         l->ended = true;
         l->status = status;
         command_runs = false;
@@ -2049,9 +2051,21 @@ static void suspend(lease *l)
     (void)signal(SIGTSTP, SIG_DFL);
     (void)raise(SIGTSTP);
     catch_signal(SIGTSTP);
+    (void)poll(NULL, 0, 100);   /* who continues a whole group continues the command, too */
+    (void)job_lives(l);
+    if (l->halted) send_command(l, SIGCONT);
     l->stopped = false;
-    send_command(l, SIGCONT);
+    l->stop_by = 0;
     l->next = monotonic_ms(NULL);
+}
+
+/* Asked to stop: once the command has, or in 2 s where it does not or cannot. Nothing
+   where no shell could continue either of them. */
+static void stop_soon(lease *l)
+{
+    pid_t parent = getppid();
+    if (l->child <= 0 || l->ended) l->stopped = true;
+    else if (parent > 0 && getsid(parent) == getsid(0)) l->stop_by = monotonic_ms(NULL) + 2000;
 }
 
 /* Passes on what was sent to this process alone. True: the wait is to end. */
@@ -2065,7 +2079,7 @@ static bool pass_signals(lease *l)
         if (number == SIGCHLD || (!asked && !typed)) continue;
         /* of a hangup the terminal tells the leader of its session alone */
         if (asked || (number == SIGHUP && getsid(0) == getpid())) send_command(l, number);
-        if (number == SIGTSTP) l->stopped = l->stopped || l->child <= 0 || l->ended;
+        if (number == SIGTSTP) stop_soon(l);
         else if (number == SIGCONT) l->next = monotonic_ms(NULL);
         else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
     }
@@ -2135,7 +2149,7 @@ static int64_t until_due(const lease *l)
         left = (l->armed - l->o->warn - now()) * 1000;
         if (left > 0 && left < due) due = left;
     }
-    if (l->o->pid != 0 && due > 1000) due = 1000;
+    if ((l->o->pid != 0 || l->stop_by != 0) && due > 1000) due = 1000;
     return due > 0 ? due : l->renewing ? 60000 : 1;
 }
 
@@ -2148,7 +2162,7 @@ static void attend(lease *l)
             said = true;
             note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);
         }
-        if (l->stopped) suspend(l);
+        if (l->stopped || (l->stop_by != 0 && monotonic_ms(NULL) >= l->stop_by)) suspend(l);
         renew(l);
         warn(l);
         show_notes(l);

@@ -81,7 +81,9 @@ def never_armed():
         w.set(fail_next=1000000, fail_code=8903, drop_action=UPDATE)
         began = w.now()
         p = w.start("run", uhost(1), "--", *w.job())
-        w.until("the end", lambda: not p.running(), 6)
+        wait_for("an attempt", lambda: w.requests(UPDATE) >= 1)
+        time.sleep(harness.SETTLE)
+        w.until("the end", lambda: not p.running(), 6, steady=True)
         r = p.wait().is_(125)
         assert w.now() - began >= 170, w.now() - began
         contains(r.err, "the command was not started")
@@ -94,7 +96,7 @@ def never_armed():
         w.set(**UP)
         w.set(visibility_delay=1000000)
         p = w.start("run", uhost(5), "--", *w.job())
-        w.until("the end", lambda: not p.running(), 6)
+        w.until("the end", lambda: not p.running(), 6, steady=True)
         contains(p.wait().is_(125).err, "the command was not started")
         never_started(w)
 
@@ -231,6 +233,20 @@ def passed_on():
         p.wait().is_(9)
         equal(w.log()[-1], "TERM")
         near(w.schedule(1), w.now() + 900)
+
+
+@test("run: what the command sends to its whole group is not passed back to it")
+def own_group():
+    with World() as w:
+        p = w.start("run", uhost(1), "--", "sh", "-c", "trap 'echo USR1 >>log' USR1; kill -USR1 0; kill -USR1 0; echo ready >>log; while [ ! -e end ]; do sleep 0.03; done",
+                    cwd=w.dir, start_new_session=True)
+        wait_for("the start", lambda: "ready" in w.log())
+        before = w.log()
+        p.signal(signal.SIGUSR1)
+        wait_for("a third one", lambda: len(w.log()) > len(before))
+        w.end()
+        p.wait().is_(0)
+        equal(w.log(), ["USR1", "USR1", "ready", "USR1"])
 
 
 @test("run: what was ignored stays ignored (nohup), what was not is as it was")
