@@ -1970,6 +1970,7 @@ static pid_t fork_command(char **command, const int report[2])
         (void)close(report[0]);
         become(command, report[1], &old);
     }
+    command_pid = child;        /* known before the first signal comes */
     (void)sigprocmask(SIG_SETMASK, &old, NULL);
     errno = error;
     return child;
@@ -1991,7 +1992,6 @@ static int start_command(lease *l)
     (void)close(report[0]);
     l->started = monotonic_ms(NULL);
     command_runs = error == 0;
-    command_pid = l->child;
     if (error == 0) return DONE;
     say(M_CANNOT_RUN, l->o->command[0], strerror(error));
     if (l->child > 0) (void)waitpid(l->child, NULL, 0);
@@ -2495,10 +2495,19 @@ static void guess_language(void)
     }
 }
 
+/* Where 0, 1 or 2 is closed, the next file that is opened would get what is printed. */
+static void open_standard(void)
+{
+    int fd;
+    do fd = open("/dev/null", O_RDWR); while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static options o;
     int code;
+    open_standard();
     o.ttl = 3600;
     o.grace = 900;
     guess_language();

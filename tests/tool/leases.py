@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import harness
-from harness import Skip, World, alive, children, contains, equal, lacks, process_state, test, uhost, wait_for
+from harness import Skip, World, alive, children, contains, equal, lacks, process_state, read, test, uhost, wait_for
 
 UPDATE = "UpdateCompShareStopScheduler"
 DESCRIBE = "DescribeCompShareInstance"
@@ -164,7 +164,7 @@ def unarmed():
         for n in (1, 3):
             r = w.start("run", uhost(n), "--unarmed-ok", "--status-file", w.path("status"), "--", *w.job("exit 5")).wait().is_(5)
             contains(r.err, "the command starts all the same")
-            equal(json.loads(harness.read(w.path("status")))["ended"], "unarmed")
+            equal(json.loads(read(w.path("status")))["ended"], "unarmed")
             equal(w.schedule(n), 0)
         os.unlink(w.path("end"))
         os.unlink(w.path("log"))
@@ -212,11 +212,11 @@ def environment():
     with World() as w:
         w.end()
         w.start("run", uhost(1), "--", *w.job()).wait().is_(0)
-        env = harness.read(w.path("env"))
+        env = read(w.path("env"))
         for part in ("COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN", harness.PRIVATE_KEY, harness.PUBLIC_KEY, harness.TOKEN):
             lacks(env, part)
         contains(env, "COMPSHARE_CA_FILE")
-        fds = [line.split()[-3] for line in harness.read(w.path("fds")).splitlines()[1:]]
+        fds = [line.split()[-3] for line in read(w.path("fds")).splitlines()[1:]]
         equal([fd for fd in fds if int(fd) > 2 and int(fd) != max(map(int, fds))], [], "descriptors")
 
 
@@ -258,19 +258,19 @@ def dispositions():
         p.signal(signal.SIGHUP)
         w.end()
         p.wait().is_(0)
-        fields = dict(line.split(":\t", 1) for line in harness.read(w.path("status")).splitlines() if ":\t" in line)
+        fields = dict(line.split(":\t", 1) for line in read(w.path("status")).splitlines() if ":\t" in line)
         ignored, blocked = int(fields["SigIgn"], 16), int(fields["SigBlk"], 16)
         equal(ignored >> (signal.SIGHUP - 1) & 1, 1)
-        for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGTSTP, signal.SIGTTOU):
+        for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGTSTP, signal.SIGTTOU, signal.SIGPIPE):
             equal(ignored >> (s - 1) & 1, 0, str(s))
         equal(blocked, 0)
 
 
-@test("run: nobody reads what it says any more: the lease goes on; the command still gets SIGPIPE")
+@test("run: nobody reads what it says, or nobody ever could: the lease goes on")
 def no_reader():
     with World() as w:
         reading, writing = os.pipe()
-        argv = [harness.args.tool_clock, "run", uhost(1), "--"] + w.job("yes | true; exit 3")
+        argv = [harness.args.tool_clock, "run", uhost(1), "--"] + w.job("exit 3")
         popen = subprocess.Popen(argv, env=w.env, stderr=writing, stdin=subprocess.DEVNULL)
         os.close(writing)
         w.started()
@@ -281,6 +281,10 @@ def no_reader():
         w.end()
         equal(popen.wait(harness.PATIENCE), 3)
         near(w.schedule(1), w.now() + 900)
+        p = w.start("run", uhost(4), "--", "sh", "-c", "exit 6", wrap=["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'])
+        p.wait().is_(6)
+        near(w.schedule(4), w.now() + 900)
+        lacks(read(w.path("compshare-schedule-%s.lock" % uhost(4))), "compshare")
 
 
 @test("run: a command that ends at once is warned about, one that takes longer is not")
@@ -528,7 +532,7 @@ def gone():
             w.end()
             p.wait().is_(8)
             equal(w.requests(), before)
-            equal(json.loads(harness.read(w.path("status")))["ended"], "gone")
+            equal(json.loads(read(w.path("status")))["ended"], "gone")
         equal(w.state(1), "Stopped")
         equal(w.requests("StartCompShareInstance"), 0)
 
@@ -766,7 +770,7 @@ def on_exit():
             r = w.start("run", uhost(n), "--ttl", "2h", *words, "--status-file", w.path("status"), "--", "true").wait().is_(0)
             contains(r.err, "the job has ended: ")
             contains(r.err, text)
-            s = json.loads(harness.read(w.path("status")))
+            s = json.loads(read(w.path("status")))
             equal((s["uhost_id"], s["exit_status"], s["ended"]), (uhost(n), 0, "kept" if "keep" in words else "done"))
             if n != 5:
                 equal(s["stop_time"], w.schedule(n))
@@ -804,7 +808,7 @@ def down_at_end():
         assert w.now() - began >= 55, w.now() - began
         contains(r.err, "off by ")
         contains(r.err, "at the latest")
-        equal(json.loads(harness.read(w.path("status"))), {"uhost_id": uhost(1), "stop_time": schedule, "ended": "failed", "exit_status": 7})
+        equal(json.loads(read(w.path("status"))), {"uhost_id": uhost(1), "stop_time": schedule, "ended": "failed", "exit_status": 7})
         equal(w.schedule(1), schedule)
         assert w.requests() >= before
 
@@ -851,7 +855,7 @@ def skipped():
             p.signal(number)
             time.sleep(0.1)
         contains(p.wait().is_(7).err, "at the latest")
-        equal(json.loads(harness.read(w.path("status")))["ended"], "failed")
+        equal(json.loads(read(w.path("status")))["ended"], "failed")
 
 
 @test("run: everything it says is said in Chinese, too")
