@@ -238,15 +238,16 @@ def passed_on():
 @test("run: what the command sends to its whole group is not passed back to it")
 def own_group():
     with World() as w:
-        p = w.start("run", uhost(1), "--", "sh", "-c", "trap 'echo USR1 >>log' USR1; kill -USR1 0; kill -USR1 0; echo ready >>log; while [ ! -e end ]; do sleep 0.03; done",
+        p = w.start("run", uhost(1), "--", "sh", "-c", "trap 'echo USR1 >>log' USR1; trap 'echo USR2 >>log' USR2; kill -USR1 0; kill -USR1 0; echo ready >>log; while [ ! -e end ]; do sleep 0.03; done",
                     cwd=w.dir, start_new_session=True)
         wait_for("the start", lambda: "ready" in w.log())
-        before = w.log()
+        p.signal(signal.SIGUSR2)                            # the wrapper has dealt with what came before it
+        wait_for("USR2", lambda: "USR2" in w.log())
         p.signal(signal.SIGUSR1)
-        wait_for("a third one", lambda: len(w.log()) > len(before))
+        wait_for("a third one", lambda: len(w.log()) > 4)
         w.end()
         p.wait().is_(0)
-        equal(w.log(), ["USR1", "USR1", "ready", "USR1"])
+        equal(w.log(), ["USR1", "USR1", "ready", "USR2", "USR1"])
 
 
 @test("run: what was ignored stays ignored (nohup), what was not is as it was")
