@@ -901,12 +901,12 @@ static void trace_settings(void)
         config.security_token != NULL ? " SecurityToken=****" : "", or_none(config.region), or_none(config.zone), or_none(config.project_id));
 }
 
-/* What a change is about to ask for; time 0: that there be none. */
+/* What a change is about to ask for; time 0: that there be none; below: not known yet. */
 static void trace_change(const char *uhost_id, int64_t time)
 {
     char line[160];
     if (!verbose) return;
-    (void)snprintf(line, sizeof line, "UHostId=%s SchedulerStopTime=%lld", uhost_id, (long long)time);
+    (void)snprintf(line, sizeof line, time < 0 ? "UHostId=%s" : "UHostId=%s SchedulerStopTime=%lld", uhost_id, (long long)time);
     print_trace(NULL, line);
 }
 
@@ -1347,7 +1347,7 @@ static int change_one(const options *o)
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    trace_change(e.id, o->at);
+    trace_change(e.id, o->at != 0 || o->verb == CANCEL ? o->at : -1);
     if (o->if_none) status = compshare_schedule_get(client, plan.uhost_id, &s);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now()))
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
@@ -1629,16 +1629,17 @@ static int resolve_self(options *o)
 
 static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
 static struct sigaction found_as[COUNT(caught)], pipe_found_as;     /* what the command is to have */
-static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG];
+static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG], command_pid;
 static int wake[2];
 
-/* A terminal sends to every process in front of it, the command included; what a process
-   sends to this one alone has to be passed on. */
+/* A terminal sends to every process in front of it, the command included, as does a
+   command that stops or ends its whole group; what another process sends to this one alone
+   has to be passed on. */
 static void note_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
     (void)context;
-    if (info != NULL && info->si_code <= 0) from_process[number] = 1;
+    if (info != NULL && info->si_code <= 0 && info->si_pid != command_pid) from_process[number] = 1;
     else from_terminal[number] = 1;
     (void)!write(wake[1], "", 1);
     errno = error;
@@ -1687,13 +1688,6 @@ static bool taken(volatile sig_atomic_t *noted, int number)
     return was;
 }
 
-/* Somebody does not want to wait. */
-static bool interrupted(void)
-{
-    bool typed = taken(from_terminal, SIGINT), asked = taken(from_process, SIGINT), told = taken(from_process, SIGTERM);
-    return typed || asked || told;
-}
-
 /* ---- the lease ---- */
 
 #define FLOOR_S 300             /* the API sets no stop time that is nearer */
@@ -1707,6 +1701,7 @@ typedef struct lease {
     uint64_t next;              /* when to renew, by monotonic_ms */
     uint64_t backoff_ms;
     bool renewing, over, warned;
+    bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
     bool unreachable;           /* the last renewal failed */
     int missing;                /* readings in a row that did not list it */
     compshare_plan plan;
@@ -1714,7 +1709,8 @@ typedef struct lease {
     pid_t child;
     uint64_t started;
     bool ended;                 /* the command has */
-    bool stopped;               /* it has been, from the terminal */
+    bool halted, stopped;       /* it is not running; and that was the terminal */
+    uint64_t stop_by;           /* when to stop though the command has not; 0: not asked to */
     int status;                 /* of the command, as waitpid has it */
     unsigned long long birth;   /* of the process that --pid names */
     int lock;
@@ -1974,6 +1970,7 @@ static pid_t fork_command(char **command, const int report[2])
         (void)close(report[0]);
         become(command, report[1], &old);
     }
+    command_pid = child;        /* known before the first signal comes */
     (void)sigprocmask(SIG_SETMASK, &old, NULL);
     errno = error;
     return child;
@@ -2027,12 +2024,11 @@ static bool job_lives(lease *l)
     int status;
     pid_t pid;
     if (l->o->pid != 0) return birth_of(l->o->pid) == l->birth;
-    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (pid != l->child) continue;
-        if (WIFSTOPPED(status)) {
-            l->stopped = WSTOPSIG(status) != SIGSTOP;       /* a debugger's business */
-            continue;
-        }
+        l->halted = WIFSTOPPED(status);
+        l->stopped = WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP;     /* which is a debugger's business */
+        if (WIFSTOPPED(status) || WIFCONTINUED(status)) continue;
         l->ended = true;
         l->status = status;
         command_runs = false;
@@ -2055,9 +2051,21 @@ static void suspend(lease *l)
     (void)signal(SIGTSTP, SIG_DFL);
     (void)raise(SIGTSTP);
     catch_signal(SIGTSTP);
+    (void)poll(NULL, 0, 100);   /* who continues a whole group continues the command, too */
+    (void)job_lives(l);
+    if (l->halted) send_command(l, SIGCONT);
     l->stopped = false;
-    send_command(l, SIGCONT);
+    l->stop_by = 0;
     l->next = monotonic_ms(NULL);
+}
+
+/* Asked to stop: once the command has, or in 2 s where it does not or cannot. Nothing
+   where no shell could continue either of them. */
+static void stop_soon(lease *l)
+{
+    pid_t parent = getppid();
+    if (l->child <= 0 || l->ended) l->stopped = true;
+    else if (parent > 0 && getsid(parent) == getsid(0)) l->stop_by = monotonic_ms(NULL) + 2000;
 }
 
 /* Passes on what was sent to this process alone. True: the wait is to end. */
@@ -2071,7 +2079,7 @@ static bool pass_signals(lease *l)
         if (number == SIGCHLD || (!asked && !typed)) continue;
         /* of a hangup the terminal tells the leader of its session alone */
         if (asked || (number == SIGHUP && getsid(0) == getpid())) send_command(l, number);
-        if (number == SIGTSTP) l->stopped = l->stopped || l->child <= 0 || l->ended;
+        if (number == SIGTSTP) stop_soon(l);
         else if (number == SIGCONT) l->next = monotonic_ms(NULL);
         else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
     }
@@ -2102,12 +2110,28 @@ static void wait_event(const lease *l, int64_t most_ms)
     while (read(wake[0], drained, sizeof drained) > 0) {}
 }
 
+/* Somebody does not want to wait. While nothing has been started, any signal that ends
+   programs says so (process 1 of a container would not be ended by it); later only a
+   Ctrl-C, because the others may come twice. */
+static bool interrupted(lease *l)
+{
+    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    bool any = false;
+    size_t i;
+    for (i = 0; i < (l->arming ? COUNT(ending) : 1); i++) {
+        bool typed = taken(from_terminal, ending[i]), asked = taken(from_process, ending[i]);
+        any = any || typed || asked;
+    }
+    l->given_up = l->given_up || (l->arming && any);
+    return any;
+}
+
 /* Pauses. False: a Ctrl-C ended it. */
-static bool rest(const lease *l, uint64_t ms)
+static bool rest(lease *l, uint64_t ms)
 {
     uint64_t until = monotonic_ms(NULL) + ms, at;
     while ((at = monotonic_ms(NULL)) < until) {
-        if (interrupted()) return false;
+        if (interrupted(l)) return false;
         wait_event(l, (int64_t)(until - at));
     }
     return true;
@@ -2125,7 +2149,7 @@ static int64_t until_due(const lease *l)
         left = (l->armed - l->o->warn - now()) * 1000;
         if (left > 0 && left < due) due = left;
     }
-    if (l->o->pid != 0 && due > 1000) due = 1000;
+    if ((l->o->pid != 0 || l->stop_by != 0) && due > 1000) due = 1000;
     return due > 0 ? due : l->renewing ? 60000 : 1;
 }
 
@@ -2138,7 +2162,7 @@ static void attend(lease *l)
             said = true;
             note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);
         }
-        if (l->stopped) suspend(l);
+        if (l->stopped || (l->stop_by != 0 && monotonic_ms(NULL) >= l->stop_by)) suspend(l);
         renew(l);
         warn(l);
         show_notes(l);
@@ -2160,7 +2184,7 @@ static int finish_call(lease *l, int status, uint64_t until)
     l->renewing = true;
     while ((status = compshare_step(client)) == COMPSHARE_PENDING) {
         uint64_t at = monotonic_ms(NULL);
-        if (at >= until || interrupted()) { status = compshare_abort(client); break; }
+        if (at >= until || interrupted(l)) { status = compshare_abort(client); break; }
         wait_event(l, (int64_t)(until - at));
     }
     l->renewing = false;
@@ -2216,7 +2240,7 @@ static int arm(lease *l)
     int code;
     while ((code = arm_once(l, began + most, &again, &starting)) != DONE) {
         if (starting) most = 180000;
-        if (!again || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
+        if (!again || l->given_up || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
     }
     return code;
 }
@@ -2293,7 +2317,7 @@ static void end_lease(lease *l)
 {
     static const int said[] = { M_ENDED_GRACE, M_ENDED_STOP, M_ENDED_CANCEL };
     int status;
-    (void)interrupted();        /* the one that ended the job */
+    (void)interrupted(l);       /* the one that ended the job */
     l->how_ended = "kept";
     if (l->over) { l->how_ended = l->armed != 0 ? "gone" : "unarmed"; return; }
     if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
@@ -2342,11 +2366,13 @@ static int run(options *o)
     if (o->pid != 0 && (l.birth = birth_of(o->pid)) == 0) return refuse(USAGE, M_NO_PROCESS, o->pid);
     if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
     open_lock(&l);
+    catch_signals();
+    l.arming = true;
     code = arm(&l);
-    if (code == USAGE || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l.reason);
+    l.arming = false;
+    if (code == USAGE || l.given_up || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l.reason);
     if (code != DONE) { say(M_UNARMED_ON, l.reason); l.unreachable = true; l.over = code == UNSCHEDULABLE; }
     else { announce(&l); plan_renewal(&l); }
-    catch_signals();
     code = o->command != NULL ? start_command(&l) : DONE;
     if (code == DONE) {
         attend(&l);
@@ -2469,10 +2495,19 @@ static void guess_language(void)
     }
 }
 
+/* Where 0, 1 or 2 is closed, the next file that is opened would get what is printed. */
+static void open_standard(void)
+{
+    int fd;
+    do fd = open("/dev/null", O_RDWR); while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static options o;
     int code;
+    open_standard();
     o.ttl = 3600;
     o.grace = 900;
     guess_language();

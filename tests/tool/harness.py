@@ -228,16 +228,18 @@ class World:
             time.sleep(pause)
         return process.wait()
 
-    def until(self, what, predicate, step):
-        """Moves on little by little until something has come: the clocks of a tool that
-        is at work stand still for longer than it needs."""
-        end = time.monotonic() + PATIENCE * 2
+    def until(self, what, predicate, step, steady=False):
+        """Moves on little by little until something has come, and ever more slowly, unless
+        told not to: a tool that is at work must not see its timeouts fly past."""
+        end, pause = time.monotonic() + PATIENCE * 2, 0.2
         while not predicate():
             assert time.monotonic() < end, "never came: " + what
             self.advance(step)
-            pause = time.monotonic() + 0.2
-            while time.monotonic() < pause and not predicate():
+            wait = time.monotonic() + pause
+            while time.monotonic() < wait and not predicate():
                 time.sleep(0.01)
+            if not steady:
+                pause *= 1.3
 
     def unanswered(self, *words, changes=1):
         """Runs the tool; once its changes are sent, lets the clocks run."""
@@ -329,21 +331,25 @@ def uhost(number):
     return "uhost-%04d" % number
 
 
-def alive(pid):
-    """Neither gone nor a zombie."""
+def process_fields(pid):
+    """/proc/PID/stat from the state on; empty strings where there is no such process."""
     try:
         with open("/proc/%d/stat" % pid) as f:
-            return f.read().rpartition(")")[2].split()[0] != "Z"
+            return f.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return [""] * 50
 
 
 def process_state(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    return process_fields(pid)[0]
+
+
+def alive(pid):
+    return process_state(pid) not in ("", "Z")
+
+
+def children(pid):
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and process_fields(int(name))[1] == str(pid)]
 
 
 class Terminal:

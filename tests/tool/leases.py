@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import harness
-from harness import Skip, World, alive, contains, equal, lacks, process_state, test, uhost, wait_for
+from harness import Skip, World, alive, children, contains, equal, lacks, process_state, read, test, uhost, wait_for
 
 UPDATE = "UpdateCompShareStopScheduler"
 DESCRIBE = "DescribeCompShareInstance"
@@ -28,6 +28,14 @@ def refused(w, *words):
 
 def never_started(w):
     equal(w.log(), [], "what the command did")
+
+
+def namespace():
+    """What starts a command as process 1; None where that is not possible."""
+    for prefix in (["unshare", "-p", "-f", "--kill-child"], ["unshare", "-U", "-r", "-p", "-f", "--kill-child"]):
+        if shutil.which("unshare") and subprocess.run(prefix + ["true"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return prefix
+    return None
 
 
 # ---- arming
@@ -73,7 +81,9 @@ def never_armed():
         w.set(fail_next=1000000, fail_code=8903, drop_action=UPDATE)
         began = w.now()
         p = w.start("run", uhost(1), "--", *w.job())
-        w.until("the end", lambda: not p.running(), 6)
+        wait_for("an attempt", lambda: w.requests(UPDATE) >= 1)
+        time.sleep(harness.SETTLE)
+        w.until("the end", lambda: not p.running(), 6, steady=True)
         r = p.wait().is_(125)
         assert w.now() - began >= 170, w.now() - began
         contains(r.err, "the command was not started")
@@ -86,8 +96,24 @@ def never_armed():
         w.set(**UP)
         w.set(visibility_delay=1000000)
         p = w.start("run", uhost(5), "--", *w.job())
-        w.until("the end", lambda: not p.running(), 6)
+        w.until("the end", lambda: not p.running(), 6, steady=True)
         contains(p.wait().is_(125).err, "the command was not started")
+        never_started(w)
+
+
+@test("run: a signal while it arms: 125, nothing is started, --unarmed-ok or not, as PID 1 too")
+def interrupted_arming():
+    prefix = namespace()
+    with World() as w:
+        w.set(fail_next=1000000, fail_code=8903, drop_action=UPDATE)
+        for number, words, wrap in ((signal.SIGINT, [], []), (signal.SIGTERM, ["--unarmed-ok"], []), (signal.SIGHUP, [], []), (signal.SIGTERM, [], prefix)):
+            if wrap is None:
+                continue
+            before = w.requests(UPDATE)
+            p = w.start("run", uhost(1), *words, "--", *w.job(), wrap=wrap)
+            wait_for("an attempt", lambda: w.requests(UPDATE) > before)
+            os.kill(children(p.pid)[0] if wrap else p.pid, number)
+            contains(p.wait().is_(125).err, "the command was not started")
         never_started(w)
 
 
@@ -138,7 +164,7 @@ def unarmed():
         for n in (1, 3):
             r = w.start("run", uhost(n), "--unarmed-ok", "--status-file", w.path("status"), "--", *w.job("exit 5")).wait().is_(5)
             contains(r.err, "the command starts all the same")
-            equal(json.loads(harness.read(w.path("status")))["ended"], "unarmed")
+            equal(json.loads(read(w.path("status")))["ended"], "unarmed")
             equal(w.schedule(n), 0)
         os.unlink(w.path("end"))
         os.unlink(w.path("log"))
@@ -186,11 +212,11 @@ def environment():
     with World() as w:
         w.end()
         w.start("run", uhost(1), "--", *w.job()).wait().is_(0)
-        env = harness.read(w.path("env"))
+        env = read(w.path("env"))
         for part in ("COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN", harness.PRIVATE_KEY, harness.PUBLIC_KEY, harness.TOKEN):
             lacks(env, part)
         contains(env, "COMPSHARE_CA_FILE")
-        fds = [line.split()[-3] for line in harness.read(w.path("fds")).splitlines()[1:]]
+        fds = [line.split()[-3] for line in read(w.path("fds")).splitlines()[1:]]
         equal([fd for fd in fds if int(fd) > 2 and int(fd) != max(map(int, fds))], [], "descriptors")
 
 
@@ -209,6 +235,21 @@ def passed_on():
         near(w.schedule(1), w.now() + 900)
 
 
+@test("run: what the command sends to its whole group is not passed back to it")
+def own_group():
+    with World() as w:
+        p = w.start("run", uhost(1), "--", "sh", "-c", "trap 'echo USR1 >>log' USR1; trap 'echo USR2 >>log' USR2; kill -USR1 0; kill -USR1 0; echo ready >>log; while [ ! -e end ]; do sleep 0.03; done",
+                    cwd=w.dir, start_new_session=True)
+        wait_for("the start", lambda: "ready" in w.log())
+        p.signal(signal.SIGUSR2)                            # the wrapper has dealt with what came before it
+        wait_for("USR2", lambda: "USR2" in w.log())
+        p.signal(signal.SIGUSR1)
+        wait_for("a third one", lambda: len(w.log()) > 4)
+        w.end()
+        p.wait().is_(0)
+        equal(w.log(), ["USR1", "USR1", "ready", "USR2", "USR1"])
+
+
 @test("run: what was ignored stays ignored (nohup), what was not is as it was")
 def dispositions():
     with World() as w:
@@ -218,19 +259,19 @@ def dispositions():
         p.signal(signal.SIGHUP)
         w.end()
         p.wait().is_(0)
-        fields = dict(line.split(":\t", 1) for line in harness.read(w.path("status")).splitlines() if ":\t" in line)
+        fields = dict(line.split(":\t", 1) for line in read(w.path("status")).splitlines() if ":\t" in line)
         ignored, blocked = int(fields["SigIgn"], 16), int(fields["SigBlk"], 16)
         equal(ignored >> (signal.SIGHUP - 1) & 1, 1)
-        for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGTSTP, signal.SIGTTOU):
+        for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGTSTP, signal.SIGTTOU, signal.SIGPIPE):
             equal(ignored >> (s - 1) & 1, 0, str(s))
         equal(blocked, 0)
 
 
-@test("run: nobody reads what it says any more: the lease goes on; the command still gets SIGPIPE")
+@test("run: nobody reads what it says, or nobody ever could: the lease goes on")
 def no_reader():
     with World() as w:
         reading, writing = os.pipe()
-        argv = [harness.args.tool_clock, "run", uhost(1), "--"] + w.job("yes | true; exit 3")
+        argv = [harness.args.tool_clock, "run", uhost(1), "--"] + w.job("exit 3")
         popen = subprocess.Popen(argv, env=w.env, stderr=writing, stdin=subprocess.DEVNULL)
         os.close(writing)
         w.started()
@@ -241,6 +282,10 @@ def no_reader():
         w.end()
         equal(popen.wait(harness.PATIENCE), 3)
         near(w.schedule(1), w.now() + 900)
+        p = w.start("run", uhost(4), "--", "sh", "-c", "exit 6", wrap=["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'])
+        p.wait().is_(6)
+        near(w.schedule(4), w.now() + 900)
+        lacks(read(w.path("compshare-schedule-%s.lock" % uhost(4))), "compshare")
 
 
 @test("run: a command that ends at once is warned about, one that takes longer is not")
@@ -285,18 +330,14 @@ def daemons():
 
 @test("run as PID 1 of a container: reaps orphans, passes signals on, passes the status through")
 def pid_one():
-    prefix = next((p for p in (["unshare", "-p", "-f", "--kill-child"], ["unshare", "-U", "-r", "-p", "-f", "--kill-child"])
-                   if shutil.which("unshare") and subprocess.run(p + ["true"], stderr=subprocess.DEVNULL, check=False).returncode == 0), None)
+    prefix = namespace()
     if prefix is None:
         raise Skip("unshare --pid --fork is not possible here")
     with World() as w:
         p = w.start("run", uhost(1), "--", "sh", "-c", "for i in 1 2 3; do (sh -c 'sleep 0.05' &) ; done; sleep 0.3; exec %s" % " ".join(w.job()), wrap=prefix)
         wait_for("the start", lambda: "ready" in w.log())
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(p.pid)], stdout=subprocess.PIPE, check=True).stdout.split()
-        equal(len(children), 1)
-        inner = int(children[0])
-        equal(harness.read(w.path("pid")).strip() != "1", True)
-        wait_for("the orphans' end", lambda: len(subprocess.run(["ps", "-o", "pid=", "--ppid", str(inner)], stdout=subprocess.PIPE, check=False).stdout.split()) == 1)
+        inner, = children(p.pid)
+        wait_for("the orphans' end", lambda: len(children(inner)) == 1)
         os.kill(inner, signal.SIGTSTP)                      # nobody could continue it
         w.renewed(1)
         os.kill(inner, signal.SIGUSR1)
@@ -492,7 +533,7 @@ def gone():
             w.end()
             p.wait().is_(8)
             equal(w.requests(), before)
-            equal(json.loads(harness.read(w.path("status")))["ended"], "gone")
+            equal(json.loads(read(w.path("status")))["ended"], "gone")
         equal(w.state(1), "Stopped")
         equal(w.requests("StartCompShareInstance"), 0)
 
@@ -730,7 +771,7 @@ def on_exit():
             r = w.start("run", uhost(n), "--ttl", "2h", *words, "--status-file", w.path("status"), "--", "true").wait().is_(0)
             contains(r.err, "the job has ended: ")
             contains(r.err, text)
-            s = json.loads(harness.read(w.path("status")))
+            s = json.loads(read(w.path("status")))
             equal((s["uhost_id"], s["exit_status"], s["ended"]), (uhost(n), 0, "kept" if "keep" in words else "done"))
             if n != 5:
                 equal(s["stop_time"], w.schedule(n))
@@ -768,7 +809,7 @@ def down_at_end():
         assert w.now() - began >= 55, w.now() - began
         contains(r.err, "off by ")
         contains(r.err, "at the latest")
-        equal(json.loads(harness.read(w.path("status"))), {"uhost_id": uhost(1), "stop_time": schedule, "ended": "failed", "exit_status": 7})
+        equal(json.loads(read(w.path("status"))), {"uhost_id": uhost(1), "stop_time": schedule, "ended": "failed", "exit_status": 7})
         equal(w.schedule(1), schedule)
         assert w.requests() >= before
 
@@ -815,7 +856,7 @@ def skipped():
             p.signal(number)
             time.sleep(0.1)
         contains(p.wait().is_(7).err, "at the latest")
-        equal(json.loads(harness.read(w.path("status")))["ended"], "failed")
+        equal(json.loads(read(w.path("status")))["ended"], "failed")
 
 
 @test("run: everything it says is said in Chinese, too")

@@ -10,19 +10,14 @@ import termios
 import time
 
 import harness
-from harness import Skip, Terminal, World, contains, equal, lacks, process_state, read, test, uhost, wait_for
+from harness import Skip, Terminal, World, children, contains, equal, lacks, process_state, read, test, uhost, wait_for
 from leases import DESCRIBE, DOWN, UP, UPDATE, near
-
-
-def child_of(pid):
-    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=subprocess.PIPE, check=False).stdout.split()
-    return [int(x) for x in out]
 
 
 def tool_below(pid):
     """The wrapper's pid, where a shell has started it."""
     def find():
-        for child in child_of(pid):
+        for child in children(pid):
             if os.path.realpath("/proc/%d/exe" % child) == os.path.realpath(harness.args.tool_clock):
                 return child
         return None
@@ -32,14 +27,15 @@ def tool_below(pid):
 def in_front(pid):
     """Waits until a shell has given the terminal to the process's group."""
     def given():
-        fields = read("/proc/%d/stat" % pid).rpartition(")")[2].split()
+        fields = harness.process_fields(pid)
         return fields[2] == fields[5]
     wait_for("the terminal for %d" % pid, given)
 
 
 def both(tool, pid, stopped):
+    """A shell in the middle of a vfork counts as stopped: it waits for a child that is."""
     wait_for(lambda: "both %s: the tool is %s, the command %s" % ("stopped" if stopped else "going on", process_state(tool), process_state(pid)),
-             lambda: (process_state(tool) == "T") == stopped and (process_state(pid) == "T") == stopped)
+             lambda: (process_state(tool) == "T") == stopped and (process_state(pid) in ("T", "D") if stopped else process_state(pid) != "T"))
 
 
 def quote(words):
@@ -109,9 +105,15 @@ def suspended():
             t.type(how)
             both(tool, pid, False)
             wait_for("a reading at once", lambda: w.requests(DESCRIBE) > before)
-        t.type("fg\n")
-        in_front(tool)
-        os.kill(tool, signal.SIGTSTP)                       # asked for by a process
+        os.kill(tool, signal.SIGCONT)
+        for stop in (lambda: os.kill(tool, signal.SIGTSTP), lambda: os.kill(pid, signal.SIGTSTP)):      # asked for by a process
+            stop()
+            both(tool, pid, True)
+            os.kill(tool, signal.SIGCONT)                   # the wrapper alone
+            both(tool, pid, False)
+            wait_for("the wrapper to be ready", lambda: process_state(tool) == "S")
+            time.sleep(0.3)
+        os.kill(tool, signal.SIGTSTP)
         both(tool, pid, True)
         before = w.schedule(1)
         w.advance(700)
@@ -203,6 +205,26 @@ def hangup():
             equal(t.popen.wait(harness.PATIENCE), 6)
         equal(w.log().count("HUP"), 1)
         near(w.schedule(1), w.now() + 900)
+
+
+@test("terminal: Ctrl-Z stops the wrapper though the command does not; fg brings both back")
+def ignores():
+    with World() as w, Terminal(w, ["bash", "--norc", "--noprofile", "-i"]) as t:
+        t.expect("$ ")
+        w.job()
+        t.type(quote(run_words(1, "--", "sh", "-c", "trap '' TSTP; exec sh job.sh")) + "\n")
+        w.started()
+        tool = tool_below(t.popen.pid)
+        in_front(tool)
+        t.type("\x1a")
+        wait_for("the tool to stop", lambda: process_state(tool) == "T")
+        t.expect("Stopped")
+        before = w.requests(DESCRIBE)
+        t.type("fg\n")
+        wait_for("a reading at once", lambda: w.requests(DESCRIBE) > before)
+        w.end()
+        t.expect("the job has ended")
+        t.type("exit\n")
 
 
 # ---- tmux
