@@ -36,7 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
-#include <linux/if_packet.h>
+#include <netpacket/packet.h>
 #include <sys/prctl.h>
 #else
 #include <net/if_dl.h>
@@ -639,12 +639,23 @@ static int check_options(const options *o)
 static bool read_ids(options *o)
 {
     char word[128];
-    while (scanf("%127s", word) == 1) {
-        char **more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
+    size_t len = 0;
+    int c;
+    do {
+        char **more;
+        c = getchar();
+        if (c != EOF && !isspace(c)) {
+            if (len < sizeof word - 1) word[len++] = (char)c;
+            continue;
+        }
+        if (len == 0) continue;
+        word[len] = '\0';
+        len = 0;
+        more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
         if (more == NULL || (more[o->count] = strdup(word)) == NULL) return false;
         o->uhosts = more;
         o->count++;
-    }
+    } while (c != EOF);
     return true;
 }
 
@@ -710,9 +721,9 @@ static int read_options(options *o, int argc, char **argv)
     for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {}
     if (at + 1 < argc) o->command = argv + at + 1;
     opterr = 0;
-    while ((id = getopt_long(at, argv, "-:h", table, NULL)) != -1) {
-        if (id == 1) {
-            if ((code = take_argument(o, optarg)) != DONE) return code;
+    while ((id = getopt_long(at, argv, "-:h", table, NULL)) != -1 || optind < at) {
+        if (id == 1 || id == -1) {      /* musl's ends at a lone "-" */
+            if ((code = take_argument(o, id == 1 ? optarg : argv[optind++])) != DONE) return code;
             continue;
         }
         if (id == 'h' || id == O_HELP) return out(stdout, M_HELP), DONE;
