@@ -139,8 +139,8 @@
        /opt/homebrew/etc/ca-certificates/cert.pem           macOS, Homebrew on ARM
        /usr/local/etc/ca-certificates/cert.pem              macOS, Homebrew on Intel
 
-   BearSSL checks no revocation, no extended key usage, no path length and no
-   expiry of a root.
+   BearSSL checks no revocation and no extended key usage, and of a root neither its
+   expiry nor its path length.
 
    READING ON
 
@@ -1639,12 +1639,15 @@ static const char *compshare__http_content_encoding(compshare__http *h, compshar
     return NULL;
 }
 
-/* Printable ASCII, as far as it fits. */
+/* Printable ASCII, as far as it fits; nothing if there is a '=' in it: then it is a
+   request's body, sent back, which must not come into an error. */
 static void compshare__http_keep(char dst[64], const char *src, size_t len)
 {
     size_t i;
     for (i = 0; i < len && i < 63; i++) dst[i] = src[i] > 0x20 && src[i] < 0x7F ? src[i] : '?';
     dst[i] = '\0';
+    for (i = 0; i < len; i++)
+        if (src[i] == '=') dst[0] = '\0';
 }
 
 static const char *compshare__http_content_type(compshare__http *h, compshare_view v)
@@ -2662,8 +2665,8 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn
     br_sha256_init(&sha256);
     br_x509_decoder_init(&t->decoder, compshare__trust_hash, &sha256);
     compshare__pem_seek(&t->pem, offset);
-    while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0)
-        br_x509_decoder_push(&t->decoder, t->der, n);
+    while (br_x509_decoder_last_error(&t->decoder) == BR_ERR_X509_TRUNCATED     /* after another error it must not go on */
+        && (n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0) br_x509_decoder_push(&t->decoder, t->der, n);
     br_sha256_out(&sha256, hash);
     if (br_x509_decoder_last_error(&t->decoder) != 0 || memcmp(hash, t->looked_up, sizeof hash) != 0
         || !compshare__trust_key(t, &anchor->pkey)) return COMPSHARE__TRUST_UNUSABLE;
@@ -3128,7 +3131,7 @@ static const char *compshare__tls_meaning(int code)
         { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
         { BR_ERR_X509_BAD_SERVER_NAME, "its certificate is for another host" },
         { BR_ERR_X509_CRITICAL_EXTENSION, "its certificate has a critical extension that is not supported" },
-        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA" },
+        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA, or not for so long a chain" },
         { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "a certificate in its chain may not be used for this" },
         { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
         { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" },
@@ -4104,11 +4107,17 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
     return NULL;
 }
 
+/* Message, unless it repeats the signed request: that is a credential. */
 static void compshare__judge_message(compshare *c)
 {
     uint32_t at;
+    size_t i;
+    compshare_view raw;
     if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
-    (void)compshare__json_copy(compshare__json_raw(&c->tree, at), c->error.message, sizeof c->error.message, true);
+    raw = compshare__json_raw(&c->tree, at);
+    for (i = 0; i + 40 <= raw.len; i++)
+        if (memcmp(raw.ptr + i, c->params.signature, 40) == 0) return;
+    (void)compshare__json_copy(raw, c->error.message, sizeof c->error.message, true);
 }
 
 /* Validates and tokenizes the body, or what the splitter kept of it. */

@@ -29,6 +29,7 @@ static HARNESS_UNUSED wire wire_serve(const char *mode, const char *const *scrip
     int n = 0, count = 0, i;
     memset(&w, 0, sizeof w);
     wire_name(w.log, sizeof w.log, "log");
+    unlink(w.log);      /* of an earlier process of this number */
     args[n++] = harness_program("raw_server");
     if (strcmp(mode, "plain") == 0) {
         args[n++] = "--plain";
