@@ -1643,11 +1643,10 @@ static const char *compshare__http_content_encoding(compshare__http *h, compshar
    request's body, sent back, which must not come into an error. */
 static void compshare__http_keep(char dst[64], const char *src, size_t len)
 {
-    size_t i;
-    for (i = 0; i < len && i < 63; i++) dst[i] = src[i] > 0x20 && src[i] < 0x7F ? src[i] : '?';
-    dst[i] = '\0';
-    for (i = 0; i < len; i++)
-        if (src[i] == '=') dst[0] = '\0';
+    size_t n = 0;
+    for (; len > 0 && *src != '='; len--, src++)
+        if (n < 63) dst[n++] = *src > 0x20 && *src < 0x7F ? *src : '?';
+    dst[len > 0 ? 0 : n] = '\0';
 }
 
 static const char *compshare__http_content_type(compshare__http *h, compshare_view v)
@@ -3945,14 +3944,15 @@ static const char *compshare__config_proxy(const char *s, compshare__url *url)
     url->path.len = at > 0 ? at - 1 : 0;
     if (url->path.len > COMPSHARE__CREDENTIALS_MAX) return "its user and password are longer than 255 bytes";
     for (i = 0; i < url->path.len; i++) {
-        int high, low;
+        int high, c;
         password = password || s[i] == ':';
         if (s[i] != '%') continue;
         high = compshare__bytes_hex((unsigned char)s[i + 1]);
-        low = high < 0 ? -1 : compshare__bytes_hex((unsigned char)s[i + 2]);
-        if (low < 0) return "a % in its user or password is not followed by two hexadecimal digits";
-        if (high < 2 || (high == 7 && low == 15)) return "its user or password holds a control character";
-        if (high == 3 && low == 10 && !password) return "its user holds a colon";     /* RFC 7617 2 */
+        c = high < 0 ? -1 : compshare__bytes_hex((unsigned char)s[i + 2]);
+        if (c < 0) return "a % in its user or password is not followed by two hexadecimal digits";
+        c += 16 * high;
+        if (c < 0x20 || c == 0x7F) return "its user or password holds a control character";
+        if (c == ':' && !password) return "its user holds a colon";     /* RFC 7617 2 */
     }
     s += at;
     url->plain = true;
