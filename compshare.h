@@ -2792,6 +2792,7 @@ typedef struct compshare__tls {
     bool request;               /* bytes sent from now on belong to a request */
     bool mute;                  /* the request was given up: nothing more may be sent */
     bool eager;                 /* the last reading filled rx: more is waiting */
+    uint16_t ahead;             /* bytes of the handshake that wait in tx in front of the request */
     int64_t now;                /* the time that certificates are checked at */
     size_t tx_len, tx_at, rx_len, rx_at;
 #ifdef COMPSHARE_PLAINTEXT
@@ -2860,6 +2861,7 @@ static void compshare__tls_clear(compshare__tls *t)
 {
     t->established = t->orderly = t->sent = t->request = t->mute = t->eager = false;
     t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
+    t->ahead = 0;
 }
 
 /* ---- bytes to and from the transport ---- */
@@ -2875,7 +2877,8 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
 {
     ptrdiff_t n = t->io->send(t->io->user, src, len);
     if (n > 0 && (size_t)n <= len) {
-        if (t->request) t->sent = true;
+        if (t->request && (size_t)n > t->ahead) t->sent = true;
+        t->ahead = (size_t)n < t->ahead ? (uint16_t)(t->ahead - n) : 0;
         return n;
     }
     return compshare__tls_want(n);
@@ -3006,6 +3009,7 @@ static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
 
 static void compshare__tls_commit(compshare__tls *t, size_t len)
 {
+    if (!t->request && !COMPSHARE__PLAIN(t)) t->ahead = (uint16_t)(t->tx_len - t->tx_at);
     t->request = true;
     if (COMPSHARE__PLAIN(t)) t->tx_len += len;
     else br_ssl_engine_sendapp_ack(&t->client.eng, len);
@@ -3085,10 +3089,7 @@ static bool compshare__tls_quiet(compshare__tls *t)
 /* Whether an idle kept connection still stands: an orderly server says nothing. */
 static bool compshare__tls_alive(compshare__tls *t)
 {
-    ptrdiff_t n;
-    if (!compshare__tls_quiet(t)) return false;
-    n = compshare__tls_recv(t, t->rx, sizeof t->rx);
-    return n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE;
+    return compshare__tls_quiet(t) && !compshare__tls_peer_speaks(t);
 }
 
 /* Says goodbye if that needs no waiting. */
@@ -3185,7 +3186,7 @@ typedef struct compshare__posix {
 
 static uint64_t compshare__posix_monotonic_ms(void *user)
 {
-    struct timespec ts;
+    struct timespec ts = { 0, 0 };
 #ifdef CLOCK_BOOTTIME           /* counts while the machine is suspended */
     clockid_t clock = CLOCK_BOOTTIME;
 #else
@@ -3695,14 +3696,13 @@ static const compshare__status *compshare__fail_status(int status)
 
 static int compshare__fail_stage(const compshare *c)
 {
-    switch (c->phase) {
-    case COMPSHARE__PHASE_CONNECT:
-    case COMPSHARE__PHASE_PROXY: return COMPSHARE_STAGE_CONNECT;
-    case COMPSHARE__PHASE_HANDSHAKE: return COMPSHARE_STAGE_HANDSHAKE;
-    case COMPSHARE__PHASE_SEND: return COMPSHARE_STAGE_SEND;
-    case COMPSHARE__PHASE_RECEIVE: return c->http.state == COMPSHARE__HTTP_DONE ? COMPSHARE_STAGE_JUDGE : COMPSHARE_STAGE_RECEIVE;
-    default: return c->phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL ? COMPSHARE_STAGE_JUDGE : COMPSHARE_STAGE_PREPARE;
-    }
+    static const unsigned char stages[] = {     /* of each phase */
+        COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_CONNECT,
+        COMPSHARE_STAGE_CONNECT, COMPSHARE_STAGE_HANDSHAKE, COMPSHARE_STAGE_SEND, COMPSHARE_STAGE_RECEIVE
+    };
+    bool judging = c->phase == COMPSHARE__PHASE_RECEIVE ? c->http.state == COMPSHARE__HTTP_DONE
+        : c->phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL;
+    return judging ? COMPSHARE_STAGE_JUDGE : stages[c->phase];
 }
 
 /* Records a failure: its status, the stage, and a sentence as of
@@ -4587,7 +4587,7 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
         used += compshare__http_feed(&c->http, src + used, len - used, &body);
         if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
         else if (c->draining) r = (c->drained += body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
-        else if (body.len > 0) r = compshare__drive_body(c, body);
+        else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
         if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
             c->draining = true;
             r = COMPSHARE_OK;
@@ -4609,8 +4609,8 @@ static int compshare__drive_receive(compshare *c)
 {
     int reads;
     for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++) {
-        const unsigned char *src;
-        size_t len;
+        const unsigned char *src = NULL;
+        size_t len = 0;
         int r;
         if (reads == COMPSHARE__STEP_READS) return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->tls, &src, &len);
@@ -4797,6 +4797,7 @@ static void compshare__drive_finish(compshare *c, int status)
     if (!c->http.tunnel) memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
     compshare__drive_settle(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
+    if (status != COMPSHARE_OK && c->error.stage < COMPSHARE_STAGE_JUDGE) c->body_len = 0;     /* a part is no reply */
     compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
     c->phase = COMPSHARE__PHASE_IDLE;
     c->draining = false;
@@ -4941,6 +4942,7 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     c->entered = true;
     c->draining = false;
     (void)compshare__fail(c, status, "%s", why);
+    if (compshare__drive_failed(c, status) == COMPSHARE_E_IO) (void)compshare__fail_errno(c);
     c->http.state = COMPSHARE__HTTP_FAILED;
     c->task.aborted = true;
     compshare__drive_finish(c, status);
