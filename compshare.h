@@ -3030,9 +3030,7 @@ static int compshare__tls_flush(compshare__tls *t)
    request: a 100 Continue was not asked for. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
-    ptrdiff_t n;
-    if (t->rx_at < t->rx_len) return true;
-    n = compshare__tls_recv(t, t->rx, sizeof t->rx);
+    ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
     t->rx_at = 0;
     t->rx_len = n > 0 ? (size_t)n : 0;
     return n != COMPSHARE_WANT_READ && n != COMPSHARE_WANT_WRITE;
@@ -3079,11 +3077,8 @@ static void compshare__tls_consumed(compshare__tls *t, size_t len)
 static bool compshare__tls_quiet(compshare__tls *t)
 {
     size_t len;
-    const unsigned char *at;
     if (t->rx_at < t->rx_len) return false;
-    if (COMPSHARE__PLAIN(t)) return true;
-    at = br_ssl_engine_recvrec_buf(&t->client.eng, &len);
-    return at == t->record && len == 5 && br_ssl_engine_recvapp_buf(&t->client.eng, &len) == NULL;
+    return COMPSHARE__PLAIN(t) || br_ssl_engine_recvrec_buf(&t->client.eng, &len) == t->record;
 }
 
 /* Whether an idle kept connection still stands: an orderly server says nothing. */
@@ -3413,7 +3408,7 @@ static const char *const compshare__posix_bundles[] = {     /* as the manual lis
 static const char *compshare__posix_open_bundle(compshare__posix *p, const char *ca_file)
 {
     size_t i, count = sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0];
-    for (i = 0; i < (ca_file != NULL ? 1 : count) && p->bundle < 0; i++) {
+    for (i = 0; i < (ca_file != NULL ? 1 : count); i++) {
         const char *path = ca_file != NULL ? ca_file : compshare__posix_bundles[i];
         do p->bundle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (p->bundle < 0 && errno == EINTR);
         if (p->bundle >= 0) return path;
@@ -4237,7 +4232,7 @@ static bool compshare__session_load(compshare *c, compshare__session *s)
     if (c->config.session == NULL) return false;
     memcpy(s, c->config.session, sizeof *s);
     return s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
-        && s->parameters.session_id_len > 0 && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
+        && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
 }
 
 /* Keeps what the handshake agreed on. Whether it resumed `offered`: then its day goes on. */
@@ -4654,7 +4649,6 @@ static void compshare__drive_again(compshare *c, uint32_t pause_ms)
 static bool compshare__drive_reconnect(compshare *c, int r)
 {
     if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
-    if (c->phase != COMPSHARE__PHASE_SEND && c->phase != COMPSHARE__PHASE_RECEIVE) return false;
     if (c->tls.sent && !c->request.repeatable) return false;
     compshare__trace(c, "the kept connection was dead: reconnecting");
     compshare__drive_again(c, 0);
@@ -4689,7 +4683,7 @@ static bool compshare__drive_retry(compshare *c)
 {
     uint64_t pause, now = compshare__client_now(c);
     if (c->retries == 0 || !c->error.retryable || c->handed) return false;
-    if (!c->request.repeatable && (c->lost || c->tls.sent)) return false;
+    if (!c->request.repeatable && c->tls.sent) return false;
     pause = compshare__drive_backoff(c);
     if (now >= c->request_deadline || pause >= c->request_deadline - now) return false;
     c->retries--;
@@ -4958,13 +4952,12 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
     uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
     bool pausing = c->phase == COMPSHARE__PHASE_PAUSE;
     if (c->more || (c->wants == 0 && !pausing)) return 0;
-    if (pausing && c->pause_until < due) due = c->pause_until;
+    if (pausing) due = c->pause_until;
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
         due = c->posix.share;
 #endif
-    if (due <= now) return 0;
-    return due - now < UINT32_MAX ? (uint32_t)(due - now) : UINT32_MAX;
+    return due > now ? (uint32_t)(due - now) : 0;
 }
 
 /* The blocking form of every call, given what its start returned: steps, and waiting
@@ -4981,8 +4974,7 @@ static int compshare__task_run(compshare *c, int r)
         c->entered = true;
         r = c->io.wait(c->io.user, c->wants, timeout);
         c->entered = false;
-        if (r < 0 && r != COMPSHARE_WANT_READ && r != COMPSHARE_WANT_WRITE)
-            return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
+        if (r < 0) return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
     }
 }
 

@@ -32,6 +32,7 @@ check|command clang|clang|clang|clang|llvm
 check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
 check|command valgrind|valgrind|valgrind|valgrind|
 check|command gcovr|gcovr|gcovr|gcovr|gcovr
+check|command python3|python3|python3|python3|python3
 '
 
 present() {

@@ -70,7 +70,9 @@ enum effect {
     PART_STALL, /* one byte leaves; then STALL */
     EARLY,      /* a wait ends although nothing is ready and no time has passed */
     READY,      /* a wait says that something is ready */
-    LEAP        /* the clock has moved by an hour */
+    LEAP,       /* the clock has moved by an hour */
+    FOREIGN,    /* a name has no address of a kind that is known */
+    CROWD       /* a name has more addresses than are tried */
 };
 
 #define ONCE 1u                 /* only the k-th operation */
@@ -129,6 +131,8 @@ static const kind kinds[] = {
     { GETADDRINFO, "EAI_NONAME", ANSWER, EAI_NONAME, ONCE | ONWARD },
     { GETADDRINFO, "EAI_MEMORY", ANSWER, EAI_MEMORY, ONCE | ONWARD },
     { GETADDRINFO, "EAI_SYSTEM", ANSWER, EAI_SYSTEM, ONCE | ONWARD },
+    { GETADDRINFO, "FOREIGN", FOREIGN, 0, ONCE | ONWARD },
+    { GETADDRINFO, "CROWD", CROWD, 0, ONCE | ONWARD },
     { OPEN, "ENOENT", FAIL, ENOENT, ONCE | ONWARD },
     { OPEN, "EMFILE", FAIL, EMFILE, ONCE | ONWARD },
     { OPEN, "EACCES", FAIL, EACCES, ONCE | ONWARD },
@@ -489,29 +493,37 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 /* ---- names ---- */
 
 /* The first address answers nobody: what fails with it has to go on with the second. */
-static struct sockaddr_in faults_address[2];
-static struct addrinfo faults_list[2];
+static struct sockaddr_in faults_address[12];
+static struct addrinfo faults_list[COUNT(faults_address)];
+
+/* Puts the i-th address of a list of `count` there. */
+static void faults_list_address(size_t i, size_t count, const char *service)
+{
+    memset(&faults_address[i], 0, sizeof faults_address[i]);
+    memset(&faults_list[i], 0, sizeof faults_list[i]);
+    faults_address[i].sin_family = AF_INET;
+    faults_address[i].sin_port = htons((uint16_t)strtoul(service, NULL, 10));
+    faults_address[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK + (i == 0 ? 1u : 0u));
+    faults_list[i].ai_family = AF_INET;
+    faults_list[i].ai_socktype = SOCK_STREAM;
+    faults_list[i].ai_addrlen = sizeof faults_address[i];
+    faults_list[i].ai_addr = (struct sockaddr *)(void *)&faults_address[i];
+    faults_list[i].ai_next = i + 1 < count ? &faults_list[i + 1] : NULL;
+}
 
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **list)
 {
     const kind *k = faults_now(GETADDRINFO);
-    size_t i;
+    size_t i, count = k != NULL && k->effect == CROWD ? COUNT(faults_list) : 2;
     if (strcmp(host, "localhost") != 0 || hints->ai_socktype != SOCK_STREAM) books_misuse("getaddrinfo for another host", -1);
-    if (k != NULL) {
+    if (k != NULL && k->effect == ANSWER) {
         errno = EMFILE;         /* what EAI_SYSTEM means */
         return k->value;
     }
-    for (i = 0; i < 2; i++) {
-        memset(&faults_address[i], 0, sizeof faults_address[i]);
-        memset(&faults_list[i], 0, sizeof faults_list[i]);
-        faults_address[i].sin_family = AF_INET;
-        faults_address[i].sin_port = htons((uint16_t)strtoul(service, NULL, 10));
-        faults_address[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK + (i == 0 ? 1u : 0u));
-        faults_list[i].ai_family = AF_INET;
-        faults_list[i].ai_socktype = SOCK_STREAM;
-        faults_list[i].ai_addrlen = sizeof faults_address[i];
-        faults_list[i].ai_addr = (struct sockaddr *)(void *)&faults_address[i];
-        faults_list[i].ai_next = i == 0 ? &faults_list[1] : NULL;
+    for (i = 0; i < count; i++) faults_list_address(i, count, service);
+    if (k != NULL && k->effect == FOREIGN) {
+        faults_list[0].ai_family = AF_UNIX;
+        faults_list[1].ai_addrlen = 128;
     }
     books.lists++;
     *list = faults_list;
