@@ -1,6 +1,10 @@
 # make            the examples
 # make demo       the main job against a loopback gateway (a real account only with DEMO_LIVE=1)
 # make test       everything that must hold, ends with "N passed, N failed"
+# make torture    every operation of the system fails once, in every way
+# make fuzz       TIME=60: hostile bytes for so many seconds, all targets together
+# make coverage   lines and branches of compshare.h by room; fails where one was never taken
+# make sanitize   memory that was never written, integers that wrap, hardened builds
 # make size       sizes of the object, here and for a Cortex-M4, and of the client's memory
 # make install    the header, the tools, manual page, completion, examples; PREFIX=/usr/local DESTDIR=
 # make static     compshare-schedule as one static file, with musl; CA=FILE puts root certificates into it
@@ -25,7 +29,8 @@ PROGRAMS = $(UNIT:%=$(BUILD)/tests/unit/%) $(INTEGRATION:%=$(BUILD)/tests/integr
 SANITIZED = $(UNIT:%=$(BUILD)/tests/sanitized/unit/%) $(INTEGRATION:%=$(BUILD)/tests/sanitized/integration/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test coverage test-programs setup-demo setup-test setup-check setup-static setup-release size static release install clean certs
+.PHONY: all demo test torture fuzz coverage sanitize test-programs check-programs setup-demo setup-test setup-check setup-static \
+	setup-release size static release install clean certs
 
 all: $(EXAMPLES)
 
@@ -92,9 +97,35 @@ test: setup-test
 setup-check:
 	@CC="$(CC)" sh tests/setup.sh check
 
+CHECKS = COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs CC="$(CC)"
+TORTURE = $(BUILD)/tests/torture
+TIME ?= 60
+# what tests/torture can make fail
+WRAP = $(patsubst %,-Wl$(comma)--wrap=%,socket connect poll getsockopt send recv close getaddrinfo freeaddrinfo open pread fstat \
+	clock_gettime time getrandom br_ssl_engine_sendapp_ack)
+comma = ,
+
+$(TORTURE): tests/torture/torture.c $(wildcard tests/torture/*.h tests/integration/*.h) compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS) $(WRAP)
+
+check-programs: $(GATEWAY) $(RAW) certs $(EXAMPLES)
+
+torture: setup-check
+	@$(MAKE) --no-print-directory -s check-programs $(TORTURE)
+	@$(CHECKS) sh tests/run.sh torture=$(TORTURE)
+
+fuzz: setup-check
+	@$(MAKE) --no-print-directory -s certs
+	@$(CHECKS) sh tests/run.sh "fuzz=sh tests/fuzz.sh $(BUILD) $(TIME)"
+
 coverage: setup-check
-	@$(MAKE) --no-print-directory -s $(GATEWAY) $(RAW) certs
-	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs CC="$(CC)" sh tests/coverage.sh $(BUILD)
+	@$(MAKE) --no-print-directory -s check-programs
+	@$(CHECKS) TORTURE_LINK='$(WRAP)' sh tests/coverage.sh $(BUILD)
+
+sanitize: setup-check
+	@$(MAKE) --no-print-directory -s check-programs
+	@$(CHECKS) sh tests/run.sh "sanitize=sh tests/sanitize.sh $(BUILD)"
 
 # ---- figures ----
 

@@ -139,8 +139,8 @@
        /opt/homebrew/etc/ca-certificates/cert.pem           macOS, Homebrew on ARM
        /usr/local/etc/ca-certificates/cert.pem              macOS, Homebrew on Intel
 
-   BearSSL checks no revocation, no extended key usage, no path length and no
-   expiry of a root.
+   BearSSL checks no revocation and no extended key usage, and of a root neither its
+   expiry nor its path length.
 
    READING ON
 
@@ -1639,12 +1639,14 @@ static const char *compshare__http_content_encoding(compshare__http *h, compshar
     return NULL;
 }
 
-/* Printable ASCII, as far as it fits. */
+/* Printable ASCII, as far as it fits; nothing if there is a '=' in it: then it is a
+   request's body, sent back, which must not come into an error. */
 static void compshare__http_keep(char dst[64], const char *src, size_t len)
 {
-    size_t i;
-    for (i = 0; i < len && i < 63; i++) dst[i] = src[i] > 0x20 && src[i] < 0x7F ? src[i] : '?';
-    dst[i] = '\0';
+    size_t n = 0;
+    for (; len > 0 && *src != '='; len--, src++)
+        if (n < 63) dst[n++] = *src > 0x20 && *src < 0x7F ? *src : '?';
+    dst[len > 0 ? 0 : n] = '\0';
 }
 
 static const char *compshare__http_content_type(compshare__http *h, compshare_view v)
@@ -2662,8 +2664,8 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn
     br_sha256_init(&sha256);
     br_x509_decoder_init(&t->decoder, compshare__trust_hash, &sha256);
     compshare__pem_seek(&t->pem, offset);
-    while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0)
-        br_x509_decoder_push(&t->decoder, t->der, n);
+    while (br_x509_decoder_last_error(&t->decoder) == BR_ERR_X509_TRUNCATED     /* after another error it must not go on */
+        && (n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0) br_x509_decoder_push(&t->decoder, t->der, n);
     br_sha256_out(&sha256, hash);
     if (br_x509_decoder_last_error(&t->decoder) != 0 || memcmp(hash, t->looked_up, sizeof hash) != 0
         || !compshare__trust_key(t, &anchor->pkey)) return COMPSHARE__TRUST_UNUSABLE;
@@ -2790,6 +2792,7 @@ typedef struct compshare__tls {
     bool request;               /* bytes sent from now on belong to a request */
     bool mute;                  /* the request was given up: nothing more may be sent */
     bool eager;                 /* the last reading filled rx: more is waiting */
+    uint16_t ahead;             /* bytes of the handshake that wait in tx in front of the request */
     int64_t now;                /* the time that certificates are checked at */
     size_t tx_len, tx_at, rx_len, rx_at;
 #ifdef COMPSHARE_PLAINTEXT
@@ -2858,6 +2861,7 @@ static void compshare__tls_clear(compshare__tls *t)
 {
     t->established = t->orderly = t->sent = t->request = t->mute = t->eager = false;
     t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
+    t->ahead = 0;
 }
 
 /* ---- bytes to and from the transport ---- */
@@ -2873,7 +2877,8 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
 {
     ptrdiff_t n = t->io->send(t->io->user, src, len);
     if (n > 0 && (size_t)n <= len) {
-        if (t->request) t->sent = true;
+        if (t->request && (size_t)n > t->ahead) t->sent = true;
+        t->ahead = (size_t)n < t->ahead ? (uint16_t)(t->ahead - n) : 0;
         return n;
     }
     return compshare__tls_want(n);
@@ -3004,6 +3009,7 @@ static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
 
 static void compshare__tls_commit(compshare__tls *t, size_t len)
 {
+    if (!t->request && !COMPSHARE__PLAIN(t)) t->ahead = (uint16_t)(t->tx_len - t->tx_at);
     t->request = true;
     if (COMPSHARE__PLAIN(t)) t->tx_len += len;
     else br_ssl_engine_sendapp_ack(&t->client.eng, len);
@@ -3024,9 +3030,7 @@ static int compshare__tls_flush(compshare__tls *t)
    request: a 100 Continue was not asked for. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
-    ptrdiff_t n;
-    if (t->rx_at < t->rx_len) return true;
-    n = compshare__tls_recv(t, t->rx, sizeof t->rx);
+    ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
     t->rx_at = 0;
     t->rx_len = n > 0 ? (size_t)n : 0;
     return n != COMPSHARE_WANT_READ && n != COMPSHARE_WANT_WRITE;
@@ -3073,20 +3077,14 @@ static void compshare__tls_consumed(compshare__tls *t, size_t len)
 static bool compshare__tls_quiet(compshare__tls *t)
 {
     size_t len;
-    const unsigned char *at;
     if (t->rx_at < t->rx_len) return false;
-    if (COMPSHARE__PLAIN(t)) return true;
-    at = br_ssl_engine_recvrec_buf(&t->client.eng, &len);
-    return at == t->record && len == 5 && br_ssl_engine_recvapp_buf(&t->client.eng, &len) == NULL;
+    return COMPSHARE__PLAIN(t) || br_ssl_engine_recvrec_buf(&t->client.eng, &len) == t->record;
 }
 
 /* Whether an idle kept connection still stands: an orderly server says nothing. */
 static bool compshare__tls_alive(compshare__tls *t)
 {
-    ptrdiff_t n;
-    if (!compshare__tls_quiet(t)) return false;
-    n = compshare__tls_recv(t, t->rx, sizeof t->rx);
-    return n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE;
+    return compshare__tls_quiet(t) && !compshare__tls_peer_speaks(t);
 }
 
 /* Says goodbye if that needs no waiting. */
@@ -3128,7 +3126,7 @@ static const char *compshare__tls_meaning(int code)
         { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
         { BR_ERR_X509_BAD_SERVER_NAME, "its certificate is for another host" },
         { BR_ERR_X509_CRITICAL_EXTENSION, "its certificate has a critical extension that is not supported" },
-        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA" },
+        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA, or not for so long a chain" },
         { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "a certificate in its chain may not be used for this" },
         { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
         { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" },
@@ -3183,7 +3181,7 @@ typedef struct compshare__posix {
 
 static uint64_t compshare__posix_monotonic_ms(void *user)
 {
-    struct timespec ts;
+    struct timespec ts = { 0, 0 };
 #ifdef CLOCK_BOOTTIME           /* counts while the machine is suspended */
     clockid_t clock = CLOCK_BOOTTIME;
 #else
@@ -3410,7 +3408,7 @@ static const char *const compshare__posix_bundles[] = {     /* as the manual lis
 static const char *compshare__posix_open_bundle(compshare__posix *p, const char *ca_file)
 {
     size_t i, count = sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0];
-    for (i = 0; i < (ca_file != NULL ? 1 : count) && p->bundle < 0; i++) {
+    for (i = 0; i < (ca_file != NULL ? 1 : count); i++) {
         const char *path = ca_file != NULL ? ca_file : compshare__posix_bundles[i];
         do p->bundle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (p->bundle < 0 && errno == EINTR);
         if (p->bundle >= 0) return path;
@@ -3693,14 +3691,13 @@ static const compshare__status *compshare__fail_status(int status)
 
 static int compshare__fail_stage(const compshare *c)
 {
-    switch (c->phase) {
-    case COMPSHARE__PHASE_CONNECT:
-    case COMPSHARE__PHASE_PROXY: return COMPSHARE_STAGE_CONNECT;
-    case COMPSHARE__PHASE_HANDSHAKE: return COMPSHARE_STAGE_HANDSHAKE;
-    case COMPSHARE__PHASE_SEND: return COMPSHARE_STAGE_SEND;
-    case COMPSHARE__PHASE_RECEIVE: return c->http.state == COMPSHARE__HTTP_DONE ? COMPSHARE_STAGE_JUDGE : COMPSHARE_STAGE_RECEIVE;
-    default: return c->phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL ? COMPSHARE_STAGE_JUDGE : COMPSHARE_STAGE_PREPARE;
-    }
+    static const unsigned char stages[] = {     /* of each phase */
+        COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_CONNECT,
+        COMPSHARE_STAGE_CONNECT, COMPSHARE_STAGE_HANDSHAKE, COMPSHARE_STAGE_SEND, COMPSHARE_STAGE_RECEIVE
+    };
+    bool judging = c->phase == COMPSHARE__PHASE_RECEIVE ? c->http.state == COMPSHARE__HTTP_DONE
+        : c->phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL;
+    return judging ? COMPSHARE_STAGE_JUDGE : stages[c->phase];
 }
 
 /* Records a failure: its status, the stage, and a sentence as of
@@ -3942,14 +3939,15 @@ static const char *compshare__config_proxy(const char *s, compshare__url *url)
     url->path.len = at > 0 ? at - 1 : 0;
     if (url->path.len > COMPSHARE__CREDENTIALS_MAX) return "its user and password are longer than 255 bytes";
     for (i = 0; i < url->path.len; i++) {
-        int high, low;
+        int high, c;
         password = password || s[i] == ':';
         if (s[i] != '%') continue;
         high = compshare__bytes_hex((unsigned char)s[i + 1]);
-        low = high < 0 ? -1 : compshare__bytes_hex((unsigned char)s[i + 2]);
-        if (low < 0) return "a % in its user or password is not followed by two hexadecimal digits";
-        if (high < 2 || (high == 7 && low == 15)) return "its user or password holds a control character";
-        if (high == 3 && low == 10 && !password) return "its user holds a colon";     /* RFC 7617 2 */
+        c = high < 0 ? -1 : compshare__bytes_hex((unsigned char)s[i + 2]);
+        if (c < 0) return "a % in its user or password is not followed by two hexadecimal digits";
+        c += 16 * high;
+        if (c < 0x20 || c == 0x7F) return "its user or password holds a control character";
+        if (c == ':' && !password) return "its user holds a colon";     /* RFC 7617 2 */
     }
     s += at;
     url->plain = true;
@@ -4104,11 +4102,17 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
     return NULL;
 }
 
+/* Message, unless it repeats the signed request: that is a credential. */
 static void compshare__judge_message(compshare *c)
 {
     uint32_t at;
+    size_t i;
+    compshare_view raw;
     if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
-    (void)compshare__json_copy(compshare__json_raw(&c->tree, at), c->error.message, sizeof c->error.message, true);
+    raw = compshare__json_raw(&c->tree, at);
+    for (i = 0; i + 40 <= raw.len; i++)
+        if (memcmp(raw.ptr + i, c->params.signature, 40) == 0) return;
+    (void)compshare__json_copy(raw, c->error.message, sizeof c->error.message, true);
 }
 
 /* Validates and tokenizes the body, or what the splitter kept of it. */
@@ -4228,7 +4232,7 @@ static bool compshare__session_load(compshare *c, compshare__session *s)
     if (c->config.session == NULL) return false;
     memcpy(s, c->config.session, sizeof *s);
     return s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
-        && s->parameters.session_id_len > 0 && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
+        && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
 }
 
 /* Keeps what the handshake agreed on. Whether it resumed `offered`: then its day goes on. */
@@ -4578,7 +4582,7 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
         used += compshare__http_feed(&c->http, src + used, len - used, &body);
         if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
         else if (c->draining) r = (c->drained += body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
-        else if (body.len > 0) r = compshare__drive_body(c, body);
+        else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
         if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
             c->draining = true;
             r = COMPSHARE_OK;
@@ -4600,8 +4604,8 @@ static int compshare__drive_receive(compshare *c)
 {
     int reads;
     for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++) {
-        const unsigned char *src;
-        size_t len;
+        const unsigned char *src = NULL;
+        size_t len = 0;
         int r;
         if (reads == COMPSHARE__STEP_READS) return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->tls, &src, &len);
@@ -4645,7 +4649,6 @@ static void compshare__drive_again(compshare *c, uint32_t pause_ms)
 static bool compshare__drive_reconnect(compshare *c, int r)
 {
     if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
-    if (c->phase != COMPSHARE__PHASE_SEND && c->phase != COMPSHARE__PHASE_RECEIVE) return false;
     if (c->tls.sent && !c->request.repeatable) return false;
     compshare__trace(c, "the kept connection was dead: reconnecting");
     compshare__drive_again(c, 0);
@@ -4680,7 +4683,7 @@ static bool compshare__drive_retry(compshare *c)
 {
     uint64_t pause, now = compshare__client_now(c);
     if (c->retries == 0 || !c->error.retryable || c->handed) return false;
-    if (!c->request.repeatable && (c->lost || c->tls.sent)) return false;
+    if (!c->request.repeatable && c->tls.sent) return false;
     pause = compshare__drive_backoff(c);
     if (now >= c->request_deadline || pause >= c->request_deadline - now) return false;
     c->retries--;
@@ -4788,6 +4791,7 @@ static void compshare__drive_finish(compshare *c, int status)
     if (!c->http.tunnel) memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
     compshare__drive_settle(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
+    if (status != COMPSHARE_OK && c->error.stage < COMPSHARE_STAGE_JUDGE) c->body_len = 0;     /* a part is no reply */
     compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
     c->phase = COMPSHARE__PHASE_IDLE;
     c->draining = false;
@@ -4932,6 +4936,7 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     c->entered = true;
     c->draining = false;
     (void)compshare__fail(c, status, "%s", why);
+    if (compshare__drive_failed(c, status) == COMPSHARE_E_IO) (void)compshare__fail_errno(c);
     c->http.state = COMPSHARE__HTTP_FAILED;
     c->task.aborted = true;
     compshare__drive_finish(c, status);
@@ -4947,13 +4952,12 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
     uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
     bool pausing = c->phase == COMPSHARE__PHASE_PAUSE;
     if (c->more || (c->wants == 0 && !pausing)) return 0;
-    if (pausing && c->pause_until < due) due = c->pause_until;
+    if (pausing) due = c->pause_until;
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
         due = c->posix.share;
 #endif
-    if (due <= now) return 0;
-    return due - now < UINT32_MAX ? (uint32_t)(due - now) : UINT32_MAX;
+    return due > now ? (uint32_t)(due - now) : 0;
 }
 
 /* The blocking form of every call, given what its start returned: steps, and waiting
@@ -4970,8 +4974,7 @@ static int compshare__task_run(compshare *c, int r)
         c->entered = true;
         r = c->io.wait(c->io.user, c->wants, timeout);
         c->entered = false;
-        if (r < 0 && r != COMPSHARE_WANT_READ && r != COMPSHARE_WANT_WRITE)
-            return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
+        if (r < 0) return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
     }
 }
 

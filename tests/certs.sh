@@ -24,6 +24,21 @@
 #   ip           CN=127.0.0.1, no SAN       ipsan        SAN IP:127.0.0.1, other CN
 #   notca        intermediate says CA:FALSE reversed     leaf, root, intermediate
 #   clientauth   extended key usage clientAuth only
+#   ekucrit      critical extended key usage serverAuth
+#   nccrit       intermediate with critical name constraints, for localhost
+#   ncsoft       intermediate with others that are not critical, for other.example
+#   encipher     key usage keyEncipherment only
+#   nosigning    intermediate may not sign  badsig       signed with another key
+#   duplicate    leaf, leaf, intermediate   trailing     both roots and a leaf behind it
+#   cross        root-rsa, signed by unknown-root, behind it
+#   pathlen      a second intermediate under the first one, whose pathlen is 0
+#   deep         eight intermediates; the one next to the root is deep1.pem
+#   long         DNS name of 253 bytes
+#   expiredroot  under old-root.pem, of 2020
+#   weakroot     under weak-root.pem, of 1024 bits
+#   shortroot    an intermediate under short-root.pem, whose pathlen is 0
+#   ed25519      Ed25519 leaf               edinter      RSA leaf under an Ed25519 intermediate
+#   psskey       leaf key that is for RSA-PSS only
 #
 # Also: selfsigned.pem, leafonly.pem, roots.pem (both roots), and bundles:
 #
@@ -156,6 +171,32 @@ keyUsage = critical,digitalSignature,keyEncipherment
 extendedKeyUsage = serverAuth
 subjectAltName = DNS:localhost
 2.999.1 = critical,ASN1:UTF8String:nobody knows this
+[ekucrit]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = critical,serverAuth
+subjectAltName = DNS:localhost
+[encipher]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,keyEncipherment
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost
+[long]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:$ENV::LONG
+[nccrit]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+nameConstraints = critical,permitted;DNS:localhost
+[ncsoft]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+nameConstraints = permitted;DNS:other.example
+[nosigning]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,cRLSign
 [ca]
 default_ca = dated
 [dated]
@@ -170,7 +211,13 @@ commonName = supplied
 END
 : >index
 OPENSSL_CONF=$work/openssl.cnf
-export OPENSSL_CONF
+i=63 LONG=		# labels of 63, 63, 63 and 61 bytes
+while [ "${#LONG}" -lt 253 ]; do
+	[ -z "$LONG" ] || LONG=$LONG.
+	[ "${#LONG}" -lt 192 ] || i=61
+	LONG=$LONG$(printf "%0${i}d" 0 | tr 0 a)
+done
+export OPENSSL_CONF LONG
 
 # ssl ARGS...: runs openssl, keeping what it says for the case of failure.
 ssl() {
@@ -228,6 +275,15 @@ rsa_leaf() {
 	shift 3
 	issue "$l_name.pem" leaf.key "$l_subj" "$l_ext" inter-rsa "$@"
 	emit "$l_name" leaf.key "$l_name.pem" inter-rsa.pem
+}
+
+# rsa_under NAME DN EXTENSIONS: a leaf under an intermediate of its own, which has
+# the key of the RSA intermediate
+rsa_under() {
+	issue "$1-inter.pem" inter-rsa.key "/C=XX/O=Certificate Tests/CN=$2" "$3" root-rsa
+	cp inter-rsa.key "$1-inter.key"
+	issue "$1.pem" leaf.key /CN=localhost leaf "$1-inter"
+	emit "$1" leaf.key "$1.pem" "$1-inter.pem"
 }
 
 # keys and authorities
@@ -297,8 +353,73 @@ emit selfsigned other.key selfsigned.pem
 emit leafonly leaf.key rsa.pem
 emit reversed leaf.key rsa.pem root-rsa.pem inter-rsa.pem
 
+# chains that most servers never send
+
+rsa_leaf ekucrit /CN=localhost ekucrit
+rsa_leaf encipher /CN=localhost encipher
+rsa_leaf long '/CN=a long name' long
+rsa_under nccrit 'Test Constrained' nccrit
+rsa_under ncsoft 'Test Softly Constrained' ncsoft
+rsa_under nosigning 'Test No Signer' nosigning
+emit duplicate leaf.key rsa.pem rsa.pem inter-rsa.pem
+emit trailing leaf.key rsa.pem inter-rsa.pem root-rsa.pem root-ec.pem selfsigned.pem
+issue cross-root.pem root-rsa.key "$rsa_root_dn" root unknown-root
+emit cross leaf.key rsa.pem inter-rsa.pem cross-root.pem
+
+selfsign forger.pem twin2.key '/C=XX/O=Certificate Tests/CN=Test RSA Intermediate' root
+cp twin2.key forger.key
+issue badsig.pem leaf.key /CN=localhost leaf forger
+emit badsig leaf.key badsig.pem inter-rsa.pem
+
+issue sub.pem other.key '/C=XX/O=Certificate Tests/CN=Test Second Intermediate' inter inter-rsa
+cp other.key sub.key
+issue pathlen.pem leaf.key /CN=localhost leaf sub
+emit pathlen leaf.key pathlen.pem sub.pem inter-rsa.pem
+
+cp root-rsa.pem deep0.pem
+i=0 names=
+while [ $i -lt 8 ]; do
+	cp root-rsa.key deep$i.key	# one key for all
+	j=$((i + 1))
+	issue deep$j.pem root-rsa.key "/C=XX/O=Certificate Tests/CN=Test Level $j" root deep$i
+	names="deep$j.pem $names"
+	i=$j
+done
+cp root-rsa.key deep8.key
+issue deep.pem leaf.key /CN=localhost leaf deep8
+# shellcheck disable=SC2086
+emit deep leaf.key deep.pem $names
+
+ssl req -new -sha256 -key twin2.key -subj '/CN=Test Old Root' -out csr
+ssl ca -batch -notext -selfsign -in csr -keyfile twin2.key -extensions root \
+	-startdate 20200101000000Z -enddate 20201231235959Z -out old-root.pem
+cp twin2.key old-root.key
+issue expiredroot.pem leaf.key /CN=localhost leaf old-root
+emit expiredroot leaf.key expiredroot.pem
+selfsign short-root.pem twin1.key '/C=XX/O=Certificate Tests/CN=Test Short Root' inter
+cp twin1.key short-root.key
+issue shortroot-inter.pem inter-rsa.key '/C=XX/O=Certificate Tests/CN=Test Below Short Root' inter short-root
+cp inter-rsa.key shortroot-inter.key
+issue shortroot.pem leaf.key /CN=localhost leaf shortroot-inter
+emit shortroot leaf.key shortroot.pem shortroot-inter.pem
+selfsign weak-root.pem small.key '/C=XX/O=Certificate Tests/CN=Test Weak Root' root
+cp small.key weak-root.key
+issue weakroot.pem leaf.key /CN=localhost leaf weak-root
+emit weakroot leaf.key weakroot.pem
+
+ssl genpkey -algorithm ED25519 -out ed25519.key
+ssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out psskey.key
+issue ed25519.pem ed25519.key /CN=localhost leaf inter-rsa
+emit ed25519 ed25519.key ed25519.pem inter-rsa.pem
+issue edinter-ca.pem ed25519.key '/C=XX/O=Certificate Tests/CN=Test Ed25519' inter root-rsa
+cp ed25519.key edinter-ca.key
+issue edinter.pem leaf.key /CN=localhost leaf edinter-ca
+emit edinter leaf.key edinter.pem edinter-ca.pem
+issue psskey.pem psskey.key /CN=localhost leaf inter-rsa
+emit psskey psskey.key psskey.pem inter-rsa.pem
+
 step='copying'
-cp root-rsa.pem root-ec.pem unknown-root.pem selfsigned.pem "$out/"
+cp root-rsa.pem root-ec.pem unknown-root.pem selfsigned.pem old-root.pem weak-root.pem short-root.pem deep1.pem "$out/"
 cp rsa.pem "$out/leafonly.pem"
 cat root-rsa.pem root-ec.pem >"$out/roots.pem"
 
@@ -345,11 +466,12 @@ cat big root-rsa.pem root-ec.pem >"$out/bundle-big.pem"
 
 # The good chains must be good, and the wrong ones wrong.
 
-for i in rsa ec p384; do
+for i in rsa ec p384 duplicate trailing cross nccrit ekucrit; do
 	ssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \
 		-verify_hostname localhost "$out/$i-chain.pem"
 done
-for i in wronghost wildcard expired notyet selfsigned unknown critext notca clientauth; do
+for i in wronghost wildcard expired notyet selfsigned unknown critext notca clientauth \
+	ncsoft nosigning badsig pathlen expiredroot weakroot; do
 	step="$i must not verify"
 	if openssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \
 		-purpose sslserver -verify_hostname localhost "$out/$i-chain.pem" >>log 2>&1; then

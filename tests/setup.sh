@@ -24,6 +24,8 @@ test|header openssl/ssl.h|libssl-dev|openssl-dev|openssl-devel|openssl
 test|command socat|socat|socat|socat|socat
 test|command tinyproxy|tinyproxy-bin|tinyproxy|tinyproxy|tinyproxy
 test|command nginx|nginx|nginx|nginx|nginx
+test|command stunnel|stunnel4|stunnel|stunnel|stunnel
+test|command haproxy|haproxy|haproxy|haproxy|haproxy
 test|command g++|g++|g++|gcc-c++|
 test|cross arm-none-eabi-gcc|gcc-arm-none-eabi libnewlib-arm-none-eabi|gcc-arm-none-eabi newlib-arm-none-eabi|arm-none-eabi-gcc-cs arm-none-eabi-newlib|
 test|cross riscv64-unknown-elf-gcc --specs=picolibc.specs|gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf|||
@@ -37,6 +39,7 @@ check|command clang|clang|clang|clang|llvm
 check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
 check|command valgrind|valgrind|valgrind|valgrind|
 check|command gcovr|gcovr|gcovr|gcovr|gcovr
+check|command python3|python3|python3|python3|python3
 check|command qemu-aarch64|qemu-user|qemu-aarch64 qemu-arm|qemu-user|
 check|command mandoc|mandoc|mandoc|mandoc|mandoc
 check|command zsh|zsh|zsh|zsh|zsh

@@ -377,6 +377,7 @@ typedef struct tap {
     bool tunnel;                    /* false: it goes on as `behind` says */
     int behind;
     size_t piece, send_piece;       /* at most so many bytes at a time; 0: no limit */
+    unsigned full_every, sendings;  /* every so many sendings there is no room; 0: always some */
     char head[4096];                /* what the client asked it */
     size_t head_len;
     bool head_done, too_early;      /* something came before the answer was read */
@@ -482,6 +483,7 @@ static ptrdiff_t tap_send(void *user, const void *src, size_t len)
     ptrdiff_t n;
     assert_true(t->open_now == 1 && len > 0 && src != NULL);
     t->in_pause = false;
+    if (t->full_every != 0 && ++t->sendings % t->full_every == 0) return COMPSHARE_WANT_WRITE;
     if (t->send_piece != 0 && len > t->send_piece) len = t->send_piece;
     if (t->answer != NULL && !t->head_done) {
         size_t i;

@@ -122,6 +122,30 @@ static void reconnects_resume(void **state)
     expect_handshakes(1, 7);
 }
 
+/* The end of a resumed handshake waits for the request: however large that is, and in
+   however small pieces it leaves. */
+static void large_requests_resume(void **state)
+{
+    static char note[5000];
+    compshare_param params[2];
+    size_t piece;
+    (void)state;
+    memset(note, 'n', sizeof note - 1);
+    params[0] = compshare_text("UHostId", "uhost-0001");
+    params[1] = compshare_text("Note", note);
+    assert_int_equal(once(DELETE), COMPSHARE_OK);
+    for (piece = 0; piece < 60; piece += 7) {
+        harness_open(&h);
+        t.send_piece = piece;
+        t.full_every = piece > 0 ? 3 : 0;
+        harness_expect(&h, compshare_call(h.client, DELETE, params, 2), COMPSHARE_OK);
+        harness_close(&h);
+    }
+    expect_handshakes(1, 9);
+    t.send_piece = 0;
+    t.full_every = 0;
+}
+
 /* Without one, nothing is resumed, kept or offered. */
 static void without_a_session(void **state)
 {
@@ -587,7 +611,7 @@ static void through_a_proxy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(second_client_resumes), T(reconnects_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
+        T(second_client_resumes), T(reconnects_resume), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
         T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_roots), T(a_day_at_the_most),
         T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
         T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(through_a_proxy)

@@ -158,6 +158,22 @@ static void wait_returns_early(void **state)
     whole_round(&gateway);
 }
 
+/* No wait is longer than poll's argument can say. */
+static void longest_wait(void **state)
+{
+    compshare__posix p;
+    compshare_transport io;
+    int ends[2];
+    (void)state;
+    compshare__posix_init(&p, &io);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    p.fd = ends[0];
+    assert_int_equal(io.wait(io.user, COMPSHARE_READ, UINT32_MAX), COMPSHARE_OK);
+    io.close(io.user);
+    assert_int_equal(close(ends[1]), 0);
+}
+
 static void opens_late(void **state)
 {
     (void)state;
@@ -437,7 +453,7 @@ static void plaintext(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(undisturbed), T(one_byte_at_a_time), T(odd_pieces), T(would_block_every_second_time), T(wait_returns_early), T(opens_late),
+        T(undisturbed), T(one_byte_at_a_time), T(odd_pieces), T(would_block_every_second_time), T(wait_returns_early), T(opens_late), T(longest_wait),
         T(send_takes_more_than_it_was_given), T(recv_gives_more_than_was_asked), T(recv_answers_nonsense), T(send_fails_everywhere),
         T(recv_fails_everywhere), T(recv_fails_after_the_reply), T(kept_connection_refuses_the_first_byte), T(open_fails), T(no_wait),
         T(no_fd), T(wait_fails), T(wait_calls_back), T(plaintext)

@@ -29,6 +29,7 @@ static HARNESS_UNUSED wire wire_serve(const char *mode, const char *const *scrip
     int n = 0, count = 0, i;
     memset(&w, 0, sizeof w);
     wire_name(w.log, sizeof w.log, "log");
+    unlink(w.log);      /* of an earlier process of this number */
     args[n++] = harness_program("raw_server");
     if (strcmp(mode, "plain") == 0) {
         args[n++] = "--plain";
@@ -102,7 +103,7 @@ typedef struct shim {
     bool stutter;                   /* would-block on every second call */
     bool restless;                  /* wait returns at once, as after a signal */
     int open_status;                /* not 0: what open answers */
-    int open_late;                  /* so many WANT_WRITE before it goes on */
+    int open_late;                  /* so many WANTs before it goes on */
     size_t send_fail_at, recv_fail_at;      /* E_IO after so many bytes; 0: never */
     size_t send_full_at;            /* no room for more than so many bytes; 0: always */
     bool send_lies, recv_lies;      /* answers with more than was asked for */
@@ -117,7 +118,7 @@ static int shim_open(void *user, const char *host, uint16_t port)
 {
     shim *s = (shim *)user;
     if (s->open_status != 0) return s->open_status;
-    if (s->open_late > 0) { s->open_late--; return COMPSHARE_WANT_WRITE; }
+    if (s->open_late > 0) return s->open_late-- % 2 != 0 ? COMPSHARE_WANT_WRITE : COMPSHARE_WANT_READ;
     {
         int r = s->inner.open(s->inner.user, host, port);
         if (r == COMPSHARE_OK) { s->opens++; s->open_now++; }

@@ -399,6 +399,14 @@ static void idle_either_way(void **state)
     CHECK_NUMBER(plan.opened, 1);
 }
 
+/* What BearSSL's codes mean, where no peer can bring them about. */
+static void meanings(void **state)
+{
+    (void)state;
+    CHECK_TEXT(compshare__tls_meaning(BR_ERR_SEND_FATAL_ALERT + 40), "TLS was ended by this client");
+    CHECK_TEXT(compshare__tls_meaning(BR_ERR_BAD_PARAM), "the server broke the TLS protocol");
+}
+
 /* An empty setting, as from an empty environment variable, is none. */
 static void empty_defaults(void **state)
 {
@@ -427,7 +435,7 @@ int main(void)
         T(engine_stuck), T(engine_flooded), T(engine_flooded_in_steps), T(success_before_the_request), T(sending_fails),
         T(stuck_at_the_end), T(lost_then_refused), T(nothing_half_filled), T(remote_text_is_clean),
         T(nothing_left_of_the_last_reply), T(callbacks_are_refused), T(results_are_empty), T(absurd_clocks), T(idle_either_way),
-        T(empty_defaults)
+        T(meanings), T(empty_defaults)
     };
     return cmocka_run_group_tests_name("drive", tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ static ptrdiff_t script_recv(void *user, void *dst, size_t cap)
         script.asked = false;
         script.next++;
         script.at = 0;
-        script.len = (size_t)snprintf(script.reply, sizeof script.reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n%s",
+        if (strncmp(body, "HTTP/", 5) == 0) script.len = (size_t)snprintf(script.reply, sizeof script.reply, "%s", body);
+        else script.len = (size_t)snprintf(script.reply, sizeof script.reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n%s",
             (unsigned long)strlen(body), body);
         CHECK(script.len < sizeof script.reply);
     }
@@ -287,6 +288,36 @@ static void far_times(void **state)
     CHECK(schedule.stop_time == 1 && schedule.seconds_left == 0);
 }
 
+/* A server's clock from before this file existed is used all the same: it judges. */
+static void old_server_clock(void **state)
+{
+    compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
+    (void)state;
+    script.unix_time = 5;
+    bodies("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2015 00:00:00 GMT\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}", "{\"RetCode\":0}", NULL);
+    ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_OK, "");
+    ended(compshare_update_stop_scheduler(client, &target, INT64_C(1420070400) + 3600), COMPSHARE_OK, "");
+    bodies("{\"RetCode\":0}", NULL, NULL);
+    ended(compshare_update_stop_scheduler(client, &target, INT64_C(1420070400) + 200), COMPSHARE_E_TOO_SOON, "100 s short");
+}
+
+#define BUSY(after) "HTTP/1.1 503 Busy\r\nRetry-After: " after "\r\nContent-Length: 0\r\n\r\n"
+
+/* Between readings, too, the server says when to come again; not beyond the time there is. */
+static void asked_to_wait(void **state)
+{
+    compshare_instance instance;
+    uint64_t began;
+    (void)state;
+    bodies(BUSY("20"), ONE(",\"State\":\"Running\""), NULL);
+    began = script.now;
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
+    CHECK_NUMBER(script.now - began, 20000);
+    bodies(BUSY("600"), ONE(",\"State\":\"Running\""), NULL);
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_TIMEOUT, "last seen: never; reading failed: HTTP status 503");
+    CHECK_NUMBER(script.next, 1);
+}
+
 /* A state that is shorter than "Fail" is no failure. */
 static void short_states(void **state)
 {
@@ -357,7 +388,7 @@ static void no_client(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(projects), T(instances), T(lists), T(changes), T(far_times), T(short_states), T(zones), T(no_client)
+        T(projects), T(instances), T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(zones), T(no_client)
     };
     return cmocka_run_group_tests_name("typed", tests, NULL, NULL);
 }

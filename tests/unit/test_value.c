@@ -486,6 +486,20 @@ static void failures(void **state)
     CHECK_NUMBER(i, 38);
 }
 
+/* Which project, where the configuration names none. */
+static void no_one_project(void **state)
+{
+    compshare_project chosen;
+    (void)state;
+    canned_text("{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org-1\",\"IsDefault\":true},{\"ProjectId\":\"org-2\",\"IsDefault\":true}]}");
+    CHECK_NUMBER(compshare_get_project_list(client, &chosen, NULL, NULL), COMPSHARE_E_PROJECT);
+    CHECK_TEXT(compshare_last_error(client)->detail, "several projects are the default; set project_id: org-1, org-2");
+    canned_text("{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org-1\"},{\"ProjectId\":\"org-2\"}]}");
+    CHECK_NUMBER(compshare_get_project_list(client, &chosen, NULL, NULL), COMPSHARE_E_PROJECT);
+    CHECK_TEXT(compshare_last_error(client)->detail, "no project is the default; set project_id: org-1, org-2");
+    CHECK_TEXT(chosen.project_id, "");
+}
+
 static void text_is(const char *wanted)
 {
     char text[1024], small[40];
@@ -820,6 +834,12 @@ static void small_memory(void **state)
         seen = 0;
         CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_TOO_LARGE);
         CHECK_NUMBER(seen, 0);
+        len = (size_t)sprintf(body, "{\"RetCode\":0,\"UHostSet\":[[");     /* short, and of many values */
+        for (n = 0; n < 1000; n++) len += (size_t)sprintf(body + len, "%s0", n > 0 ? "," : "");
+        len += (size_t)sprintf(body + len, "]]}");
+        canned_body(body, len);
+        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_TOO_LARGE);
+        CHECK_NUMBER(seen, 0);
         compshare_close(client);
         for (n = 0; n < (int64_t)sizeof memory; n++) {
             bool inside = (size_t)n >= 16 + offset && (size_t)n < 16 + offset + needed;
@@ -873,6 +893,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(readers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streamed_or_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_one_project, set_up, tear_down),
         cmocka_unit_test_setup_teardown(error_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(messages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(callbacks, set_up, tear_down),
