@@ -82,7 +82,14 @@ $(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/i
 	@mkdir -p $(@D)
 	$(CC) $(POSIX) $(SANITIZE) -I. -Itests/integration -o $@ $< $(LIBS)
 
-test-programs: $(GATEWAY) $(RAW) certs $(PROGRAMS) $(SANITIZED) $(EXAMPLES)
+# the tool, with clocks that tests move
+TOOL_CLOCK = $(BUILD)/tests/tool_clock
+
+$(TOOL_CLOCK): examples/compshare-schedule.c compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(CFLAGS) -DSCHEDULE_TEST_CLOCK -I. -o $@ $< -lbearssl
+
+test-programs: $(GATEWAY) $(RAW) certs $(PROGRAMS) $(SANITIZED) $(EXAMPLES) $(TOOL_CLOCK)
 
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 test-programs
@@ -90,7 +97,10 @@ test: setup-test
 		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
 		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
 		"examples=sh tests/examples.sh $(BUILD)" \
-		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded"
+		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \
+		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
+			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
+		"ship=CC='$(CC)' bash tests/tool/ship.sh $(BUILD)"
 
 # ---- longer checks ----
 

@@ -27,6 +27,8 @@ test|command nginx|nginx|nginx|nginx|nginx
 test|command stunnel|stunnel4|stunnel|stunnel|stunnel
 test|command haproxy|haproxy|haproxy|haproxy|haproxy
 test|command g++|g++|g++|gcc-c++|
+test|command python3|python3|python3|python3|python3
+test|command tmux|tmux|tmux|tmux|tmux
 test|cross arm-none-eabi-gcc|gcc-arm-none-eabi libnewlib-arm-none-eabi|gcc-arm-none-eabi newlib-arm-none-eabi|arm-none-eabi-gcc-cs arm-none-eabi-newlib|
 test|cross riscv64-unknown-elf-gcc --specs=picolibc.specs|gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf|||
 static|header bearssl.h|libbearssl-dev|bearssl-dev|bearssl-devel|bearssl
@@ -39,7 +41,6 @@ check|command clang|clang|clang|clang|llvm
 check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
 check|command valgrind|valgrind|valgrind|valgrind|
 check|command gcovr|gcovr|gcovr|gcovr|gcovr
-check|command python3|python3|python3|python3|python3
 check|command qemu-aarch64|qemu-user|qemu-aarch64 qemu-arm|qemu-user|
 check|command mandoc|mandoc|mandoc|mandoc|mandoc
 check|command zsh|zsh|zsh|zsh|zsh

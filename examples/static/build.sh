@@ -22,8 +22,6 @@ headers() {
         from=$(echo "#include <$header.h>" | ${CC:-cc} -E -x c - | sed -n "s|^# 1 \"\(.*\)/$header\.h\".*|\1|p" | head -n 1)
         ln -sf "$from/$header"* "$build/static/headers/"
     done
-    mkdir -p "$build/static/headers/linux"      # a kernel header that musl has under another name
-    echo '#include <netpacket/packet.h>' >"$build/static/headers/linux/if_packet.h"
 }
 
 # The PEM blocks of a file as a C string literal
@@ -47,10 +45,9 @@ compile() {
     echo 'SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .ARM.exidx* .ARM.extab*) } } INSERT BEFORE .text;' >"$out.ld"
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
     else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
-    "$@" -fno-builtin -c -o "$out.lean.o" "$here/lean.c"
     "$@" -c -o "$out.chk.o" "$here/chk.c"
-    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.lean.o" "$out.chk.o" "$bearssl"
-    rm -f "$out.ld" "$out.o" "$out.lean.o" "$out.chk.o"
+    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$bearssl"
+    rm -f "$out.ld" "$out.o" "$out.chk.o"
 }
 
 # fetch ARCH: its musl and BearSSL, with lists and a cache of their own
