@@ -100,7 +100,8 @@ test: setup-test
 		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \
 		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
 			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
-		"ship=CC='$(CC)' bash tests/tool/ship.sh $(BUILD)"
+		"ship=CC='$(CC)' bash tests/tool/ship.sh $(BUILD)" \
+		"static tool=sh tests/tool/static.sh $(BUILD)"
 
 # ---- longer checks ----
 
