@@ -110,8 +110,8 @@
    "always", or not a byte of the request was sent. And it may help: no connection, a
    connection that broke, HTTP 429 or 5xx, or a RetCode that means "later" (153 rate
    limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of each by chance;
-   Retry-After is kept, between readings, too; a pause that would pass timeout_ms is not begun. The 300 s
-   floor of a stop time is checked again before each sending. A list that has been
+   Retry-After is kept, between readings, too; a pause that would pass timeout_ms is
+   not begun. The 300 s floor of a stop time is checked again before each sending. A list that has been
    handed out in part is not begun again. Actions of class "verify" (stop, start) are
    sent again only by compshare_stop_instance and compshare_start_instance, after
    readings, none of which failed, have shown for 30 s that nothing happened.
@@ -270,7 +270,8 @@ typedef struct { const char *ptr; size_t len; } compshare_view;
           Never blocks. Also called before and during sending, to see whether the
           peer is there and silent.
    wait   returns COMPSHARE_OK once a wanted direction is ready, after timeout_ms
-          milliseconds, or early for any reason; a negative status ends the call.
+          milliseconds, or early for any reason; any negative value, a WANT too,
+          ends the call with COMPSHARE_E_IO.
           want 0: just sleep. May be NULL if only compshare_step is used.
    close  gives the connection up; called before every open, too.
    fd     the descriptor to poll, or -1. May be NULL. */
@@ -299,7 +300,8 @@ typedef struct compshare_transport {
    proxy               "http://[user:password@]host[:port]": all traffic goes through
                        a tunnel that this proxy opens (CONNECT, RFC 9110 9.3.6); the
                        host may be an IP address, the port defaults to 80, user and
-                       password may be percent-encoded. TLS stays end to end
+                       password may be percent-encoded (the user may hold no colon). TLS stays
+                       end to end
    user_agent          default "compshare.h/" COMPSHARE_VERSION
    connect_timeout_ms  for name resolution, TCP, proxy and TLS; default 5,000
    timeout_ms          for a whole call or workflow, with all its pages, pauses and
@@ -557,7 +559,8 @@ COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const comps
 COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target);
 
 /* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance; Region,
-   Zone and ProjectId are needed, of the target or of the configuration. COMPSHARE_OK: the API accepted it; the state then changes in its own time, see
+   Zone and ProjectId are needed, of the target or of the configuration. COMPSHARE_OK:
+   the API accepted it; the state then changes in its own time, see
    compshare_wait_state. Where no definite answer comes, the instance is looked at,
    within timeout_ms, for up to 30 s: if its state shows that the request was
    executed, the call succeeds (a reboot shows only while it lasts). Otherwise it
@@ -639,7 +642,7 @@ typedef struct compshare_schedule {
 
    Refused before anything is changed: COMPSHARE_E_NOT_FOUND, COMPSHARE_E_PROJECT, and
    by _set and _extend COMPSHARE_E_STATE (not Running), COMPSHARE_E_SPOT,
-   COMPSHARE_E_TOO_SOON.
+   COMPSHARE_E_TOO_SOON, COMPSHARE_E_PARAM (after the year 9999).
 
    A reply that is lost is read back, too, before anything is reported (for that, the
    change itself may take half of the time left). COMPSHARE_E_UNCONFIRMED: the change
@@ -1045,6 +1048,14 @@ static bool compshare__bytes_among(char c, const char *set)
     return *set != '\0';
 }
 
+/* Whether v holds the n bytes of `part` somewhere. */
+static bool compshare__bytes_hold(compshare_view v, const char *part, size_t n)
+{
+    for (; v.len >= n; v.ptr++, v.len--)
+        if (memcmp(v.ptr, part, n) == 0) return true;
+    return false;
+}
+
 /* How many characters s begins with that are in the set, or are not. */
 static size_t compshare__bytes_span(const char *s, const char *set, bool in)
 {
@@ -1373,7 +1384,7 @@ static size_t compshare__encode_body(compshare__encoder *e, const compshare__par
         compshare_view part = compshare__params_part(set, e->part, scratch);
         while (e->byte < part.len && cap - n >= 3)
             n += compshare__encode_byte((unsigned char)part.ptr[e->byte++], (char *)dst + n);
-        if (e->byte < part.len || cap == n) break;
+        if (e->byte < part.len || (cap == n && e->part + 1 < 2 * set->count)) break;
         e->byte = 0;
         if (++e->part < 2 * set->count) dst[n++] = e->part % 2 != 0 ? '=' : '&';
     }
@@ -2658,14 +2669,18 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn
     unsigned char hash[br_sha256_SIZE];
     br_sha256_context sha256;
     size_t n;
+    int error;
     if (t->filled == 2) return COMPSHARE__TRUST_THREE;
     if (dn_len > COMPSHARE__DN_MAX) return COMPSHARE__TRUST_UNUSABLE;
     memcpy(t->dn[t->filled], t->der + dn, dn_len);
     br_sha256_init(&sha256);
     br_x509_decoder_init(&t->decoder, compshare__trust_hash, &sha256);
     compshare__pem_seek(&t->pem, offset);
-    while (br_x509_decoder_last_error(&t->decoder) == BR_ERR_X509_TRUNCATED     /* after another error it must not go on */
-        && (n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0) br_x509_decoder_push(&t->decoder, t->der, n);
+    while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0) {
+        br_x509_decoder_push(&t->decoder, t->der, n);
+        error = br_x509_decoder_last_error(&t->decoder);
+        if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;       /* BearSSL's decoder must not be fed after an error */
+    }
     br_sha256_out(&sha256, hash);
     if (br_x509_decoder_last_error(&t->decoder) != 0 || memcmp(hash, t->looked_up, sizeof hash) != 0
         || !compshare__trust_key(t, &anchor->pkey)) return COMPSHARE__TRUST_UNUSABLE;
@@ -3009,7 +3024,7 @@ static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
 
 static void compshare__tls_commit(compshare__tls *t, size_t len)
 {
-    if (!t->request && !COMPSHARE__PLAIN(t)) t->ahead = (uint16_t)(t->tx_len - t->tx_at);
+    if (!t->request) t->ahead = (uint16_t)(t->tx_len - t->tx_at);
     t->request = true;
     if (COMPSHARE__PLAIN(t)) t->tx_len += len;
     else br_ssl_engine_sendapp_ack(&t->client.eng, len);
@@ -3271,6 +3286,16 @@ static int compshare__posix_socket(int family)
     return fd;
 }
 
+/* Waits for poll's events; see poll for what it returns. */
+static int compshare__posix_poll(int fd, int events, int timeout_ms)
+{
+    struct pollfd pfd;
+    pfd.fd = fd;
+    pfd.events = (short)events;
+    pfd.revents = 0;
+    return poll(&pfd, 1, timeout_ms);
+}
+
 /* Begins to connect to the current address. 1: connected; 0: on the way; -1: failed,
    see last_errno. */
 static int compshare__posix_begin(compshare__posix *p)
@@ -3284,16 +3309,6 @@ static int compshare__posix_begin(compshare__posix *p)
     if (p->fd >= 0 && (errno == EINPROGRESS || errno == EINTR)) return 0;
     p->last_errno = errno;
     return -1;
-}
-
-/* Waits for poll's events; see poll for what it returns. */
-static int compshare__posix_poll(int fd, int events, int timeout_ms)
-{
-    struct pollfd pfd;
-    pfd.fd = fd;
-    pfd.events = (short)events;
-    pfd.revents = 0;
-    return poll(&pfd, 1, timeout_ms);
 }
 
 /* Goes on with it: the same results. */
@@ -3697,7 +3712,8 @@ static int compshare__fail_stage(const compshare *c)
     };
     bool judging = c->phase == COMPSHARE__PHASE_RECEIVE ? c->http.state == COMPSHARE__HTTP_DONE
         : c->phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL;
-    return judging ? COMPSHARE_STAGE_JUDGE : stages[c->phase];
+    if (judging) return COMPSHARE_STAGE_JUDGE;
+    return stages[c->phase];
 }
 
 /* Records a failure: its status, the stage, and a sentence as of
@@ -3856,7 +3872,8 @@ static const char *compshare__config_host(const char *host, size_t len, bool pla
             return "a label of the host name is longer than 63 bytes";
         }
     }
-    if (!plain && compshare__bytes_digit(host[last]) && (compshare__bytes_span(host + last, "0123456789ABCDEFabcdef", true) == len - last
+    if (!plain && compshare__bytes_digit(host[last])
+        && (compshare__bytes_span(host + last, "0123456789ABCDEFabcdef", true) == len - last
         || (host[last] == '0' && compshare__bytes_lower(host[last + 1]) == 'x')))
         return "an IP address cannot be verified: use a host name";
     return NULL;
@@ -3998,39 +4015,34 @@ static size_t compshare__config_memory(const compshare_config *f)
     return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + record;
 }
 
-static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__url *proxy, compshare__text *why)
+/* NULL, or why the configuration is refused, and what of it. */
+static const char *compshare__config_refusal(const compshare_config *f, compshare__url *url, compshare__url *proxy, const char **field)
 {
     static const char *const names[] = { "public_key: ", "private_key: ", "security_token: ", "region: ", "zone: ", "project_id: " };
-    const char *field = "", *reason = f == NULL ? "config: it is NULL" : NULL;
-    size_t i, needed;
-    if (reason == NULL) {
-        const char *const values[] = { f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id };
-        for (i = 0; i < 6 && reason == NULL; i++) {
-            field = names[i];
-            reason = compshare__config_identity(values[i], i < 2, i < 3);
-        }
+    const char *const values[] = { f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id };
+    const char *reason;
+    size_t i;
+    for (i = 0; i < 6; i++) {
+        *field = names[i];
+        if ((reason = compshare__config_identity(values[i], i < 2, i < 3)) != NULL) return reason;
     }
-    if (reason == NULL) {
-        field = "";
-        reason = compshare__config_parts(f);
-    }
-    if (reason == NULL) {
-        field = "base_url: ";
-        reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url);
-    }
-    if (reason == NULL) {
-        field = "proxy: ";
-        memset(proxy, 0, sizeof *proxy);
-        if (f->proxy != NULL) reason = compshare__config_proxy(f->proxy, proxy);
-    }
-    if (reason == NULL) {
-        field = "user_agent: ";
-        reason = compshare__config_user_agent(f->user_agent);
-    }
-    if (reason == NULL) {
-        field = "memory: ";
-        if (f->memory == NULL) reason = "it is NULL";
-    }
+    *field = "";
+    if ((reason = compshare__config_parts(f)) != NULL) return reason;
+    *field = "base_url: ";
+    if ((reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url)) != NULL) return reason;
+    *field = "proxy: ";
+    memset(proxy, 0, sizeof *proxy);
+    if (f->proxy != NULL && (reason = compshare__config_proxy(f->proxy, proxy)) != NULL) return reason;
+    *field = "user_agent: ";
+    if ((reason = compshare__config_user_agent(f->user_agent)) != NULL) return reason;
+    *field = "memory: ";
+    return f->memory == NULL ? "it is NULL" : NULL;
+}
+
+static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__url *proxy, compshare__text *why)
+{
+    const char *field = "", *reason = f == NULL ? "config: it is NULL" : compshare__config_refusal(f, url, proxy, &field);
+    size_t needed;
     if (reason != NULL) {
         compshare__text_form(why, "%s%s", field, reason);
         return COMPSHARE_E_CONFIG;
@@ -4102,16 +4114,21 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
     return NULL;
 }
 
-/* Message, unless it repeats the signed request: that is a credential. */
+/* Whether remote text repeats the signed request, or the beginning of its signature:
+   that is a credential, and comes into no error. */
+static bool compshare__judge_is_echo(const compshare *c, compshare_view text)
+{
+    const char *token = c->config.security_token;
+    return compshare__bytes_hold(text, c->params.signature, 16) || (token != NULL && compshare__bytes_hold(text, token, strlen(token)));
+}
+
 static void compshare__judge_message(compshare *c)
 {
     uint32_t at;
-    size_t i;
     compshare_view raw;
     if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
     raw = compshare__json_raw(&c->tree, at);
-    for (i = 0; i + 40 <= raw.len; i++)
-        if (memcmp(raw.ptr + i, c->params.signature, 40) == 0) return;
+    if (compshare__judge_is_echo(c, raw)) return;
     (void)compshare__json_copy(raw, c->error.message, sizeof c->error.message, true);
 }
 
@@ -4380,6 +4397,7 @@ static int compshare__drive_handshake_begin(compshare *c)
     compshare__read_fn read = compshare__drive_read_pem;
     void *ctx = c;
     c->phase = COMPSHARE__PHASE_HANDSHAKE;
+    c->resuming = false;
     if (!compshare__client_encrypted(c)) return COMPSHARE_OK;
     if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
         return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
@@ -4749,7 +4767,8 @@ static uint64_t compshare__drive_due(const compshare *c)
 static int compshare__drive_failed(compshare *c, int status)
 {
     if (c->phase >= COMPSHARE__PHASE_HANDSHAKE && c->resuming && !c->reused && !c->replied) {
-        compshare__bytes_wipe(c->config.session, sizeof *c->config.session);    /* it may be what was wrong: the next handshake is a full one */
+        /* it may be what was wrong: the next handshake is a full one */
+        compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
         if (c->phase == COMPSHARE__PHASE_HANDSHAKE) c->error.retryable = true;
     }
     if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
@@ -4786,9 +4805,12 @@ static int compshare__drive_advance(compshare *c)
 /* The exchange is over. */
 static void compshare__drive_finish(compshare *c, int status)
 {
+    compshare_view id;
     c->error.outcome_unknown = status != COMPSHARE_OK && (c->lost || (c->tls.sent && !c->definite));
     c->error.http_status = c->http.status;
-    if (!c->http.tunnel) memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
+    id.ptr = c->http.request_id;
+    id.len = strlen(c->http.request_id);
+    if (!c->http.tunnel && !compshare__judge_is_echo(c, id)) memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
     compshare__drive_settle(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
     if (status != COMPSHARE_OK && c->error.stage < COMPSHARE_STAGE_JUDGE) c->body_len = 0;     /* a part is no reply */
@@ -4936,7 +4958,10 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     c->entered = true;
     c->draining = false;
     (void)compshare__fail(c, status, "%s", why);
-    if (compshare__drive_failed(c, status) == COMPSHARE_E_IO) (void)compshare__fail_errno(c);
+    if (status == COMPSHARE_E_IO) {
+        (void)compshare__drive_failed(c, status);
+        (void)compshare__fail_errno(c);
+    }
     c->http.state = COMPSHARE__HTTP_FAILED;
     c->task.aborted = true;
     compshare__drive_finish(c, status);
@@ -5293,7 +5318,8 @@ static int compshare__typed_malformed(compshare *c, const char *field)
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
-    return compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once", c->request.array, c->task.malformed);
+    return compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once", c->request.array,
+        c->task.malformed);
 }
 
 /* ---- GetProjectList ---- */
@@ -5684,7 +5710,8 @@ static int compshare__wait_end(compshare *c, int status)
     if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
     memcpy(reason, c->error.detail, sizeof reason);
     return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->target.uhost_id, t->state,
-        (int64_t)t->timeout_ms, compshare__bytes_first(t->schedule.state, "never"), status != COMPSHARE_OK ? "; reading failed: " : "", reason);
+        (int64_t)t->timeout_ms, compshare__bytes_first(t->schedule.state, "never"),
+        status != COMPSHARE_OK ? "; reading failed: " : "", reason);
 }
 
 static const compshare__step compshare__wait_steps[] = { { compshare__poll_begin, compshare__wait_end } };

@@ -13,10 +13,12 @@
 #define NOW INT64_C(1795442700)
 
 static struct script {
-    const char *bodies[4];
+    const char *bodies[6];
     size_t next, at, len;
     bool asked;                 /* a request is being taken in */
-    char reply[4096];
+    char reply[4096], request[4096];
+    size_t request_len;
+    unsigned requests;
     int64_t unix_time;
     uint64_t now;
 } script;
@@ -29,8 +31,16 @@ static int script_open(void *user, const char *host, uint16_t port)
 
 static ptrdiff_t script_send(void *user, const void *src, size_t len)
 {
-    (void)user; (void)src;
+    (void)user;
+    if (!script.asked) {
+        script.request_len = 0;
+        script.requests++;
+    }
     script.asked = true;
+    CHECK(script.request_len + len < sizeof script.request);
+    memcpy(script.request + script.request_len, src, len);
+    script.request_len += len;
+    script.request[script.request_len] = '\0';
     return (ptrdiff_t)len;
 }
 
@@ -41,8 +51,9 @@ static ptrdiff_t script_recv(void *user, void *dst, size_t cap)
     (void)user;
     if (script.asked) {
         if (body == NULL) return 0;
-        script.asked = false;
         script.next++;
+        if (*body == '\0') return 0;    /* it ends without an answer */
+        script.asked = false;
         script.at = 0;
         if (strncmp(body, "HTTP/", 5) == 0) script.len = (size_t)snprintf(script.reply, sizeof script.reply, "%s", body);
         else script.len = (size_t)snprintf(script.reply, sizeof script.reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n%s",
@@ -72,10 +83,10 @@ static int script_entropy(void *user, void *dst, size_t len) { (void)user; memse
 static const compshare_transport transport = { NULL, script_open, script_send, script_recv, script_wait, script_close, NULL };
 static unsigned char block[COMPSHARE_MEMORY];
 static compshare *client;
+static compshare_config config;
 
 static int open_it(void **state)
 {
-    compshare_config config;
     (void)state;
     memset(&script, 0, sizeof script);
     script.now = 1000;
@@ -329,6 +340,63 @@ static void short_states(void **state)
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_STATE, "will not become");
 }
 
+/* ---- sent once more, and no more than that ---- */
+
+/* A kept connection that turns out to be dead is replaced once for each call, however the
+   replacement ends: what dies there, too, is a failure. */
+static void replaced_once(void **state)
+{
+    (void)state;
+    compshare_close(client);
+    config.max_retries = 1;
+    CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+    bodies("{\"RetCode\":0}", "", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    script.bodies[3] = "";
+    script.bodies[4] = "{\"RetCode\":0}";
+    ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_OK, "");
+    ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_E_CLOSED, "closed without a reply");
+    CHECK_NUMBER(script.requests, 4);
+    CHECK(compshare_last_error(client)->outcome_unknown);
+}
+
+/* ---- echoes ---- */
+
+/* What a server repeats of the signed request comes into no error: not even cut off. */
+static void echoes(void **state)
+{
+    static const char *const forms[] = {
+        "{\"RetCode\":171,\"Message\":\"bad request: %.40s\"}", "{\"RetCode\":171,\"Message\":\"Signature=%.39s\"}",
+        "{\"RetCode\":171,\"Message\":\"%.16s\"}", "{\"RetCode\":171,\"Message\":\"token temporary-token is too old\"}",
+        "HTTP/1.1 200 OK\r\nX-UCLOUD-REQUEST-UUID: %.40s\r\nContent-Length: 15\r\n\r\n{\"RetCode\":171}"
+    };
+    char body[512], signature[41], text[COMPSHARE_ERROR_TEXT];
+    const char *at;
+    size_t i;
+    (void)state;
+    compshare_close(client);
+    config.security_token = "temporary-token";
+    CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+    config.security_token = NULL;
+    bodies("{\"RetCode\":171,\"Message\":\"Signature VerifyAC Error\"}", NULL, NULL);
+    ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_E_API, "");
+    CHECK_TEXT(compshare_last_error(client)->message, "Signature VerifyAC Error");
+    at = strstr(script.request, "Signature=");
+    CHECK(at != NULL);
+    memcpy(signature, at + 10, 40);
+    signature[40] = '\0';
+    for (i = 0; i < COUNT_OF(forms); i++) {
+        (void)snprintf(body, sizeof body, forms[i], signature);
+        bodies(body, NULL, NULL);
+        ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_E_API, "");
+        CHECK_TEXT(compshare_last_error(client)->message, "");
+        CHECK_TEXT(compshare_last_error(client)->request_id, "");
+        (void)compshare_error_text(client, text, sizeof text);
+        signature[16] = '\0';
+        CHECK(strstr(text, signature) == NULL && strstr(text, "temporary-token") == NULL);
+        memcpy(signature, at + 10, 40);
+    }
+}
+
 /* ---- zones ---- */
 
 static void zones(void **state)
@@ -388,7 +456,7 @@ static void no_client(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(projects), T(instances), T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(zones), T(no_client)
+        T(projects), T(instances), T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(replaced_once), T(echoes), T(zones), T(no_client)
     };
     return cmocka_run_group_tests_name("typed", tests, NULL, NULL);
 }
