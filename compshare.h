@@ -310,6 +310,7 @@ typedef struct compshare_transport {
    max_retries         how often one request may be sent again; default 0. See RETRIES
    flags               COMPSHARE_SMALL_RECORDS
    session             NULL, or a session to resume; see compshare_session
+   roots               NULL, or an index of the root certificates; see compshare_roots
    transport           NULL: POSIX sockets; the struct itself is copied
    unix_time           seconds since 1970 UTC, for certificates
    monotonic_ms        milliseconds of a clock that only moves forward
@@ -327,6 +328,7 @@ typedef struct compshare_config {
     uint32_t connect_timeout_ms, timeout_ms;
     unsigned max_retries, flags;
     struct compshare_session *session;
+    struct compshare_roots *roots;
     const compshare_transport *transport;
     int64_t  (*unix_time)(void *user);
     uint64_t (*monotonic_ms)(void *user);
@@ -346,6 +348,17 @@ typedef struct compshare_config {
 typedef struct compshare_session {
     uint64_t opaque[20];
 } compshare_session;
+
+/* Where the root certificates stand in ca_pem or in the bundle, up to 256 of them, for
+   compshare_config.roots: with it, only the first handshake reads all of the bundle (0.2
+   MB), and later ones of any client decode one certificate of it. Set it to all zero
+   before its first use, and again when the text that ca_pem points to changes. It holds
+   no secret and is not trusted: what it points to is checked as if it had been found. */
+typedef struct compshare_roots {        /* its members are the client's */
+    int64_t bundle[5];
+    uint32_t known[3];
+    uint32_t root[256][2];
+} compshare_roots;
 
 /* How the last call ended. Remote text in it is free of control and
    bidirectional-override characters, so that it may go to a terminal. */
@@ -733,7 +746,8 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <bearssl.h>
 
 /* jsmn under private names, so that a program may use jsmn itself, with other
-   switches, before or after this file. Parent links make it linear. */
+   switches, before or after this file. Parent links make it linear; its strict mode
+   would check once more some of what the validator has. */
 #pragma push_macro("JSMN_H")
 #pragma push_macro("JSMN_API")
 #pragma push_macro("JSMN_STATIC")
@@ -747,7 +761,6 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #undef JSMN_STRICT
 #undef JSMN_PARENT_LINKS
 #define JSMN_STATIC
-#define JSMN_STRICT
 #define JSMN_PARENT_LINKS
 #define jsmntype_t compshare__jsmntype_t
 #define jsmntok_t compshare__jsmntok_t
@@ -853,6 +866,7 @@ extern "C" {
 #define COMPSHARE__BUNDLE_MAX (8u << 20)    /* bytes of a bundle */
 #define COMPSHARE__DN_MAX 384               /* bytes of a root's name; 213 in Debian's bundle */
 #define COMPSHARE__DER_PREFIX 1024          /* enough DER to reach the subject behind an issuer of that length */
+#define COMPSHARE__DER_STEP 64              /* decoded at once, until it is reached */
 
 /* TLS record buffers: BR_SSL_BUFSIZE_MONO, and 4,096 + 325 with small records. */
 #define COMPSHARE__RECORD_FULL 16709u
@@ -870,7 +884,7 @@ extern "C" {
 #define COMPSHARE__STEP_READS 64            /* records or parts of them before the deadline is looked at */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL
-   handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. */
+   handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. Without one it is 2.4 KB. */
 #define COMPSHARE__STACK (sizeof(void *) > 4 ? 6144 : 4096)
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
@@ -975,20 +989,18 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
    int64_t and %t for an int64_t shown as a time. */
 static void compshare__text_list(compshare__text *t, const char *form, va_list args)
 {
-    const char *from = form;
-    for (; *form != '\0'; form++) {
-        if (*form != '%') continue;
-        compshare__text_bytes(t, from, (size_t)(form - from));
-        if (*++form == 's') {
+    const char *mark;
+    for (; (mark = strchr(form, '%')) != NULL; form = mark + 2) {
+        compshare__text_bytes(t, form, (size_t)(mark - form));
+        if (mark[1] == 's') {
             compshare__text_put(t, va_arg(args, const char *));
         } else {
-            int64_t number = *form == 'd' ? va_arg(args, int) : va_arg(args, int64_t);
-            if (*form == 't') compshare__text_time(t, number);
+            int64_t number = mark[1] == 'd' ? va_arg(args, int) : va_arg(args, int64_t);
+            if (mark[1] == 't') compshare__text_time(t, number);
             else compshare__text_int(t, number);
         }
-        from = form + 1;
     }
-    compshare__text_bytes(t, from, (size_t)(form - from));
+    compshare__text_put(t, form);
 }
 
 static void compshare__text_form(compshare__text *t, const char *form, ...)
@@ -1067,8 +1079,12 @@ static size_t compshare__bytes_span(const char *s, const char *set, bool in)
 /* Whether s is one of a list of strings, each with a NUL behind it: "one\0two\0". */
 static bool compshare__bytes_listed(const char *s, const char *list)
 {
-    while (*list != '\0' && !compshare__bytes_equal(s, list)) list += strlen(list) + 1;
-    return *list != '\0';
+    size_t whole = strlen(s) + 1, n;
+    for (; *list != '\0'; list += n) {
+        n = strlen(list) + 1;
+        if (n == whole && memcmp(s, list, n) == 0) return true;
+    }
+    return false;
 }
 
 static char compshare__bytes_lower(char c)
@@ -1095,14 +1111,34 @@ static int compshare__bytes_hex(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Letters and digits, and the punctuation in `more`. */
-static bool compshare__bytes_word(const char *s, size_t len, const char *more)
+/* Sets of characters, each with all that is in the one before: letters, digits, - and _
+   in labels of host names; . in identifiers; ~ among RFC 3986's unreserved (2.3);
+   !#$%&'*+^`| in tokens, RFC 9110 5.6.2; the rest of ASCII that means nothing in a JSON
+   string, RFC 8259 7. */
+enum { COMPSHARE__LABEL = '0', COMPSHARE__IDENTIFIER, COMPSHARE__UNRESERVED, COMPSHARE__TOKEN, COMPSHARE__QUOTED };
+
+static bool compshare__bytes_in(unsigned char c, int set)
 {
-    for (; len > 0; len--, s++) {
-        if (compshare__bytes_letter(*s) || compshare__bytes_digit(*s)) continue;
-        if (!compshare__bytes_among(*s, more)) return false;
-    }
-    return true;
+#define COMPSHARE__NONE "9999999999999999"
+    static const char least[] =     /* the smallest set that has it, as a digit; 9: none */
+        COMPSHARE__NONE COMPSHARE__NONE "4393333344334014" "0000000000444444"
+        "4000000000000000" "0000000000049430" "3000000000000000" "0000000000043424"
+        COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE;
+#undef COMPSHARE__NONE
+    return least[c] <= set;
+}
+
+/* How many bytes s begins with that are in a set. */
+static size_t compshare__bytes_run(const char *s, size_t len, int set)
+{
+    size_t n = 0;
+    while (n < len && compshare__bytes_in((unsigned char)s[n], set)) n++;
+    return n;
+}
+
+static bool compshare__bytes_all(const char *s, size_t len, int set)
+{
+    return compshare__bytes_run(s, len, set) == len;
 }
 
 /* Whether one UTF-8 character must not reach a terminal: C0, DEL, C1, and the
@@ -1143,26 +1179,34 @@ static const char *compshare__bytes_meaning(const compshare__meaning *rows, size
     return rows[i].text;
 }
 
-/* Overwrites memory in a way that the compiler may not leave out. */
+/* Overwrites memory in a way that the compiler may not leave out. In pieces: longer
+   ones make some memset change to string instructions, which start slowly. */
 static void compshare__bytes_wipe(void *ptr, size_t len)
 {
-#if defined(__GNUC__)
-    memset(ptr, 0, len);
-    __asm__ __volatile__("" : : "r"(ptr) : "memory");
-#else
     volatile unsigned char *p = (volatile unsigned char *)ptr;
+#if defined(__GNUC__)
+    size_t n;
+    for (; len > 0; p += n, len -= n) {
+        n = len < 1024 ? len : 1024;
+        __asm__("" : "+r"(n));
+        memset((void *)p, 0, n);
+        __asm__ __volatile__("" : : "r"(p) : "memory");
+    }
+#else
     while (len-- > 0) *p++ = 0;
 #endif
 }
 
-/* Overwrites the stack that a deeper call, now over, may have left secrets in. */
+/* Overwrites the stack that a deeper call, now over, may have left secrets in: one that
+   moved records goes half as deep as one that did a handshake. */
 #if defined(__GNUC__)
 __attribute__((noinline))
 #endif
-static void compshare__bytes_wipe_stack(void)
+static void compshare__bytes_wipe_stack(bool handshake)
 {
     unsigned char area[COMPSHARE__STACK];
-    compshare__bytes_wipe(area, sizeof area);
+    size_t len = handshake ? sizeof area : sizeof area / 2;
+    compshare__bytes_wipe(area + sizeof area - len, len);
 }
 
 /* >> params
@@ -1183,7 +1227,7 @@ typedef struct compshare__params {
     compshare_param own[COMPSHARE__OWN];
     uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];     /* index into given, or behind its most, into own */
     size_t count;
-    char signature[41];
+    char signature[41];         /* "": not signed yet */
 } compshare__params;
 typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN <= 65535 ? 1 : -1];
 
@@ -1249,7 +1293,7 @@ static const char *compshare__param_refusal(const compshare_param *p)
     if (p->kind == COMPSHARE__DECIMAL && !compshare__param_is_decimal(p->text))
         return "a decimal is digits, a point and digits that do not end in 0; no exponent";
     if (p->kind != COMPSHARE__INT && compshare__param_is_identifier(p->key)
-        && !compshare__bytes_word(p->text, strlen(p->text), "._-"))
+        && !compshare__bytes_all(p->text, strlen(p->text), COMPSHARE__IDENTIFIER))
         return "only A-Z a-z 0-9 . _ - are allowed in it";
     return NULL;
 }
@@ -1274,6 +1318,7 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
     size_t i;
     set->given = params;
     set->count = 0;
+    set->signature[0] = '\0';
     if (count > COMPSHARE_MAX_PARAMS) {
         compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d", (int64_t)count, (int)COMPSHARE_MAX_PARAMS);
         return false;
@@ -1342,29 +1387,16 @@ static void compshare__sign(compshare__params *set, const char *private_key)
    keep a copy: a signed body is as good as the key for what it asks. */
 
 /* application/x-www-form-urlencoded: RFC 3986 2.3 unreserved bytes stay, space
-   becomes '+', all else %XX. Returns the encoded length of one byte. */
-static size_t compshare__encode_byte(unsigned char c, char out[3])
-{
-    static const char digits[] = "0123456789ABCDEF";
-    char plain = c == ' ' ? '+' : (char)c;
-    if (c == ' ' || compshare__bytes_word(&plain, 1, "-._~")) {
-        out[0] = plain;
-        return 1;
-    }
-    out[0] = '%';
-    out[1] = digits[c >> 4];
-    out[2] = digits[c & 15];
-    return 3;
-}
-
+   becomes '+', all else %XX. */
 static size_t compshare__encode_length(const compshare__params *set)
 {
-    char scratch[24], out[3];
+    char scratch[24];
     size_t part, i, total = 0;
     for (part = 0; part < 2 * set->count; part++) {
         compshare_view v = compshare__params_part(set, part, scratch);
-        if (part > 0) total++;      /* '=' or '&' */
-        for (i = 0; i < v.len; i++) total += compshare__encode_byte((unsigned char)v.ptr[i], out);
+        total += v.len + (part > 0);        /* '=' or '&' */
+        for (i = 0; (i += compshare__bytes_run(v.ptr + i, v.len - i, COMPSHARE__UNRESERVED)) < v.len; i++)
+            if (v.ptr[i] != ' ') total += 2;
     }
     return total;
 }
@@ -1378,12 +1410,24 @@ typedef struct compshare__encoder {
    more for progress. */
 static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set, unsigned char *dst, size_t cap)
 {
+    static const char digits[] = "0123456789ABCDEF";
     size_t n = 0;
     while (e->part < 2 * set->count && cap - n >= 3) {
         char scratch[24];
         compshare_view part = compshare__params_part(set, e->part, scratch);
-        while (e->byte < part.len && cap - n >= 3)
-            n += compshare__encode_byte((unsigned char)part.ptr[e->byte++], (char *)dst + n);
+        while (e->byte < part.len && cap - n >= 3) {
+            const char *from = part.ptr + e->byte;
+            size_t left = part.len - e->byte, run = compshare__bytes_run(from, left < cap - n ? left : cap - n, COMPSHARE__UNRESERVED);
+            memcpy(dst + n, from, run);
+            n += run;
+            e->byte += run;
+            if (run == left || cap - n < 3) break;
+            e->byte++;
+            if (from[run] == ' ') { dst[n++] = '+'; continue; }
+            dst[n++] = '%';
+            dst[n++] = (unsigned char)digits[(unsigned char)from[run] >> 4];
+            dst[n++] = (unsigned char)digits[from[run] & 15];
+        }
         if (e->byte < part.len || (cap == n && e->part + 1 < 2 * set->count)) break;
         e->byte = 0;
         if (++e->part < 2 * set->count) dst[n++] = e->part % 2 != 0 ? '=' : '&';
@@ -1456,7 +1500,8 @@ static size_t compshare__encode_connect(const char *host, uint16_t port, compsha
 typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
 
 /* The longest head that the limits allow; it must fit one small record. */
-typedef char compshare__assert_head[COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320 < 4096 ? 1 : -1];
+#define COMPSHARE__HEAD_MOST (COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320u)
+typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
 
 /* >> http
    Reads one response, RFC 9112, from bytes that arrive in any pieces. Pure:
@@ -1495,6 +1540,7 @@ typedef struct compshare__http {
     int64_t retry_after_date;   /* Retry-After as a date, 0 if absent */
     bool pending;               /* a header line is complete but may be folded */
     bool value_overflow;
+    int field;                  /* of the line being read: its row in the table of fields */
     size_t name_len, value_len;
     char name[32], value[160];
     char content_type[64];      /* media type in lower case, without parameters */
@@ -1550,7 +1596,7 @@ static bool compshare__http_date_form(compshare_view v, const char *form, int fi
 static int64_t compshare__http_date(compshare_view v)
 {
     const char *form = "??? 111 _2 33:44:55 0000";
-    int f[6] = { 0, 0, 0, 0, 0, 0 }, days = -1, i;
+    int f[6] = { 0, 0, 0, 0, 0, 0 }, years, days;
     size_t comma = 0;
     while (comma < v.len && v.ptr[comma] != ',') comma++;
     if (comma == 3) form = "???, 22 111 0000 33:44:55 GMT";
@@ -1562,9 +1608,9 @@ static int64_t compshare__http_date(compshare_view v)
     if (!compshare__http_date_form(v, form, f)) return 0;
     if (*form == ',') f[0] += f[0] < 70 ? 2000 : 1900;
     if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1]) || f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
-    for (i = 1970; i < f[0]; i++) days += compshare__bytes_days(i, 0);
-    for (i = 1; i < f[1]; i++) days += compshare__bytes_days(f[0], i);
-    return (int64_t)(days + f[2]) * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
+    years = f[0] - (f[1] < 3);          /* that begin with March, so that a leap day is the last: then months follow a line */
+    days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * ((f[1] + 9) % 12) + 2) / 5 + f[2] - 719469;
+    return (int64_t)days * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
 }
 
 /* ---- header fields: each function returns NULL, or why the reply is malformed ---- */
@@ -1654,10 +1700,10 @@ static const char *compshare__http_content_encoding(compshare__http *h, compshar
    request's body, sent back, which must not come into an error. */
 static void compshare__http_keep(char dst[64], const char *src, size_t len)
 {
-    size_t n = 0;
-    for (; len > 0 && *src != '='; len--, src++)
-        if (n < 63) dst[n++] = *src > 0x20 && *src < 0x7F ? *src : '?';
-    dst[len > 0 ? 0 : n] = '\0';
+    size_t n, most = len < 63 ? len : 63;
+    if (memchr(src, '=', len) != NULL) most = 0;
+    for (n = 0; n < most; n++) dst[n] = src[n] > 0x20 && src[n] < 0x7F ? src[n] : '?';
+    dst[n] = '\0';
 }
 
 static const char *compshare__http_content_type(compshare__http *h, compshare_view v)
@@ -1693,34 +1739,40 @@ static const char *compshare__http_request_id(compshare__http *h, compshare_view
     return NULL;
 }
 
-/* A header line is complete. Trailer fields are checked for form and dropped:
-   RFC 9110 6.5.1 forbids merging them. */
-static const char *compshare__http_field(compshare__http *h)
+/* The fields that matter: the first two say where the body ends. */
+static const struct {
+    const char *name;
+    const char *(*take)(compshare__http *h, compshare_view v);
+} compshare__http_fields[] = {
+    { "content-length", compshare__http_content_length },
+    { "transfer-encoding", compshare__http_transfer_encoding },
+    { "connection", compshare__http_connection },
+    { "content-encoding", compshare__http_content_encoding },
+    { "content-type", compshare__http_content_type },
+    { "date", compshare__http_date_field },
+    { "retry-after", compshare__http_retry_after },
+    { "x-ucloud-request-uuid", compshare__http_request_id }
+};
+#define COMPSHARE__HTTP_FIELDS ((int)(sizeof compshare__http_fields / sizeof compshare__http_fields[0]))
+
+/* A name is complete. Trailer fields are checked for form and dropped: RFC 9110 6.5.1
+   forbids merging them. */
+static void compshare__http_name(compshare__http *h)
 {
-    static const struct {
-        const char *name;
-        const char *(*take)(compshare__http *h, compshare_view v);
-    } fields[] = {
-        { "content-length", compshare__http_content_length },           /* these two say where the body ends */
-        { "transfer-encoding", compshare__http_transfer_encoding },
-        { "connection", compshare__http_connection },
-        { "content-encoding", compshare__http_content_encoding },
-        { "content-type", compshare__http_content_type },
-        { "date", compshare__http_date_field },
-        { "retry-after", compshare__http_retry_after },
-        { "x-ucloud-request-uuid", compshare__http_request_id }
-    };
-    compshare_view name;
-    size_t i;
+    h->name[h->name_len] = '\0';
+    h->field = h->trailer ? COMPSHARE__HTTP_FIELDS : 0;
+    while (h->field < COMPSHARE__HTTP_FIELDS && (h->name[0] != compshare__http_fields[h->field].name[0]
+        || !compshare__bytes_equal(h->name, compshare__http_fields[h->field].name))) h->field++;
+    h->state = COMPSHARE__HTTP_VALUE;
+}
+
+/* A header line is complete. */
+static const char *compshare__http_line(compshare__http *h)
+{
     h->pending = false;
-    name.ptr = h->name;
-    name.len = h->name_len;
-    for (i = 0; i < sizeof fields / sizeof fields[0] && !h->trailer; i++) {
-        if (!compshare__http_is(name, fields[i].name)) continue;
-        if (h->value_overflow && i < 2) return "a Content-Length or Transfer-Encoding header is too long";
-        return fields[i].take(h, compshare__http_trim(h->value, h->value_len));
-    }
-    return NULL;
+    if (h->field == COMPSHARE__HTTP_FIELDS) return NULL;
+    if (h->value_overflow && h->field < 2) return "a Content-Length or Transfer-Encoding header is too long";
+    return compshare__http_fields[h->field].take(h, compshare__http_trim(h->value, h->value_len));
 }
 
 /* The head is complete: how does the body end? RFC 9112 6.3. */
@@ -1782,18 +1834,12 @@ static const char *compshare__http_reason_byte(compshare__http *h, unsigned char
     return c == '\n' || c == '\0' ? "the status line holds a bare LF or a NUL" : NULL;
 }
 
-static bool compshare__http_is_tchar(unsigned char c)
-{
-    char plain = (char)c;
-    return compshare__bytes_word(&plain, 1, "!#$%&'*+-.^_`|~");
-}
-
 static const char *compshare__http_name_byte(compshare__http *h, unsigned char c)
 {
-    if (c == ':') h->state = COMPSHARE__HTTP_VALUE;
-    else if (!compshare__http_is_tchar(c)) return "a header name holds a character that is not allowed, or has no colon";
-    else if (h->name_len < sizeof h->name) h->name[h->name_len++] = compshare__bytes_lower((char)c);
-    else h->name[0] = '\0';         /* longer than any name that matters: match none */
+    if (c == ':') compshare__http_name(h);
+    else if (!compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header name holds a character that is not allowed, or has no colon";
+    else if (h->name_len < sizeof h->name - 1) h->name[h->name_len++] = compshare__bytes_lower((char)c);
+    else h->name[0] = ' ';          /* longer than any name that matters: match none */
     return NULL;
 }
 
@@ -1806,25 +1852,54 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
         if (h->value_len > 0 && h->value_len < sizeof h->value) h->value[h->value_len++] = ' ';
         return NULL;
     }
-    if (h->pending) reason = compshare__http_field(h);
+    if (h->pending) reason = compshare__http_line(h);
     if (reason != NULL) return reason;
     if (c == '\r') { h->state = COMPSHARE__HTTP_HEAD_LF; return NULL; }
-    if (!compshare__http_is_tchar(c)) return "a header line does not begin with a name";
+    if (!compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header line does not begin with a name";
     h->name_len = h->value_len = 0;
     h->value_overflow = false;
     h->state = COMPSHARE__HTTP_NAME;
     return compshare__http_name_byte(h, c);
 }
 
+/* Adds to the value what fits; only blanks at its end may be more. */
+static void compshare__http_value_bytes(compshare__http *h, const unsigned char *src, size_t len)
+{
+    size_t room = sizeof h->value - h->value_len;
+    while (len > room && compshare__http_is_blank(src[len - 1])) len--;
+    if (len > room) { h->value_overflow = true; len = room; }
+    memcpy(h->value + h->value_len, src, len);
+    h->value_len += len;
+}
+
 static const char *compshare__http_value_byte(compshare__http *h, unsigned char c)
 {
-    bool blank = compshare__http_is_blank(c);
     if (c == '\n' || c == '\0') return "a header line holds a bare LF or a NUL";
     if (c == '\r') { h->pending = true; h->state = COMPSHARE__HTTP_LINE_LF; }
-    else if (h->value_len == 0 && blank) return NULL;
-    else if (h->value_len < sizeof h->value) h->value[h->value_len++] = (char)c;
-    else if (!blank) h->value_overflow = true;
+    else if (h->value_len > 0 || !compshare__http_is_blank(c)) compshare__http_value_bytes(h, &c, 1);
     return NULL;
+}
+
+/* Takes the bytes that only go on with a name or a value: one by one they would cost
+   four times as much. Returns how many. */
+static size_t compshare__http_run(compshare__http *h, const unsigned char *src, size_t len)
+{
+    size_t n = 0, blanks;
+    if (len > COMPSHARE__HTTP_HEAD_MAX - h->head_bytes) len = COMPSHARE__HTTP_HEAD_MAX - h->head_bytes;
+    if (len > COMPSHARE__HTTP_LINE_MAX - h->line_bytes) len = COMPSHARE__HTTP_LINE_MAX - h->line_bytes;
+    if (h->state == COMPSHARE__HTTP_NAME) {
+        if (len > sizeof h->name - 1 - h->name_len) len = sizeof h->name - 1 - h->name_len;
+        for (; n < len && compshare__bytes_in(src[n], COMPSHARE__TOKEN); n++)
+            h->name[h->name_len + n] = compshare__bytes_lower((char)src[n]);
+        h->name_len += n;
+    } else {
+        while (n < len && h->value_len == 0 && src[n] == ' ') n++;
+        for (blanks = n; n < len && src[n] >= ' ';) n++;
+        if (h->field < COMPSHARE__HTTP_FIELDS) compshare__http_value_bytes(h, src + blanks, n - blanks);
+    }
+    h->head_bytes += n;
+    h->line_bytes += n;
+    return n;
 }
 
 static const char *compshare__http_head_byte(compshare__http *h, unsigned char c)
@@ -1911,8 +1986,10 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
     body->ptr = NULL;
     body->len = 0;
     while (i < len && h->state < COMPSHARE__HTTP_FIXED) {
-        const char *reason = h->state < COMPSHARE__HTTP_SIZE ? compshare__http_head_byte(h, src[i])
-            : compshare__http_chunk_byte(h, src[i]);
+        const char *reason;
+        if (h->state == COMPSHARE__HTTP_NAME || h->state == COMPSHARE__HTTP_VALUE) i += compshare__http_run(h, src + i, len - i);
+        if (i == len) break;
+        reason = h->state < COMPSHARE__HTTP_SIZE ? compshare__http_head_byte(h, src[i]) : compshare__http_chunk_byte(h, src[i]);
         i++;
         if (reason != NULL) compshare__http_fail(h, reason);
     }
@@ -2163,11 +2240,12 @@ static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
 
 static void compshare__json_feed(compshare__json *j, const char *src, size_t len)
 {
-    size_t i;
-    for (i = 0; i < len && j->state != COMPSHARE__JSON_FAILED; i++) {
-        unsigned char c = (unsigned char)src[i];
-        if (j->state == COMPSHARE__JSON_STRING && c >= 0x20 && c < 0x80 && c != '"' && c != '\\') j->at++;
-        else (void)compshare__json_byte(j, c);
+    size_t i = 0, n;
+    while (i < len && j->state != COMPSHARE__JSON_FAILED) {
+        n = j->state == COMPSHARE__JSON_STRING ? compshare__bytes_run(src + i, len - i, COMPSHARE__QUOTED) : 0;
+        j->at += n;
+        i += n;
+        if (i < len) (void)compshare__json_byte(j, (unsigned char)src[i++]);
     }
 }
 
@@ -2245,6 +2323,7 @@ static bool compshare__json_equals(compshare_view raw, const char *text)
 {
     unsigned char c[4];
     size_t n, left = strlen(text);
+    if (memchr(raw.ptr, '\\', raw.len) == NULL) return raw.len == left && memcmp(raw.ptr, text, left) == 0;
     while (raw.len > 0) {
         n = compshare__json_char(&raw, c);
         if (n > left || memcmp(c, text, n) != 0) return false;
@@ -2299,16 +2378,8 @@ static bool compshare__json_tokenize(compshare__tree *tree, const char *text, si
     if (fits > INT32_MAX) fits = INT32_MAX;
     tree->text = text;
     tree->token = token;
-    if (text[0] == '{' || text[0] == '[' || text[0] == '"') {
-        compshare__jsmn_init(&parser);
-        made = compshare__jsmn_parse(&parser, text, len, token, (unsigned)fits);
-    } else {                    /* strict jsmn wants something after a bare primitive */
-        memset(token, 0, sizeof *token);
-        token->type = COMPSHARE__JSMN_PRIMITIVE;
-        token->end = (int)len;
-        token->parent = -1;
-        made = 1;
-    }
+    compshare__jsmn_init(&parser);
+    made = compshare__jsmn_parse(&parser, text, len, token, (unsigned)fits);
     tree->count = made > 0 ? (uint32_t)made : 0;
     return made > 0;
 }
@@ -2510,10 +2581,28 @@ enum {
     COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA, COMPSHARE__TRUST_UNUSABLE
 };
 
+/* A root of the bundle: the beginning of its subject's SHA-256, and where its base64
+   begins. */
+typedef struct compshare__root {
+    uint32_t name, offset;
+} compshare__root;
+
+/* The roots met so far, in the bundle's order. */
+typedef struct compshare__known {
+    uint32_t count;
+    uint32_t end;               /* where those that are not here begin */
+    uint32_t all;               /* 1: there are none */
+} compshare__known;
+typedef char compshare__assert_known[sizeof(compshare__known) == sizeof ((compshare_roots *)0)->known ? 1 : -1];
+
 typedef struct compshare__trust {
     br_x509_minimal_context minimal;    /* first: BearSSL's methods see nothing else */
     br_x509_class methods;              /* BearSSL's, but for two */
     compshare__pem pem;
+    compshare__known known;
+    compshare__root *root;
+    size_t capacity;            /* of root */
+    compshare_roots *kept;      /* the caller's, or NULL */
     size_t filled;
     unsigned lookups;
     uint32_t left;                      /* bytes of the current certificate to come */
@@ -2528,10 +2617,12 @@ typedef struct compshare__trust {
 
 static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
 {
-    p->base = offset;
-    p->at = p->len = 0;
-    p->bits = 0;
     p->bit_count = 0;
+    if (offset < p->base || offset - p->base > p->len) {
+        p->base = offset;
+        p->len = 0;
+    }
+    p->at = (size_t)(offset - p->base);
 }
 
 static bool compshare__pem_fill(compshare__pem *p)
@@ -2552,14 +2643,16 @@ static bool compshare__pem_find(compshare__pem *p)
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
     size_t hit = 0;
     while (p->at < p->len || compshare__pem_fill(p)) {
-        char c = (char)p->buf[p->at++];
-        if (c == marker[hit]) {
-            if (++hit == sizeof marker - 1) return true;
-        } else if (c == '-') {
-            hit = hit == 5 ? 5 : 1;     /* only its five dashes repeat in the marker */
-        } else {
-            hit = 0;
+        const unsigned char *dash = (const unsigned char *)memchr(p->buf + p->at, '-', p->len - p->at);
+        if (hit == 0) p->at = dash != NULL ? (size_t)(dash - p->buf) : p->len;
+        for (; p->at < p->len; p->at++) {
+            char c = (char)p->buf[p->at];
+            if (c == marker[hit]) hit++;
+            else if (c == '-') hit = hit == 5 ? 5 : 1;      /* only its five dashes repeat in the marker */
+            else break;
+            if (hit == sizeof marker - 1) { p->at++; return true; }
         }
+        if (p->at < p->len) hit = 0;
     }
     return false;
 }
@@ -2567,26 +2660,32 @@ static bool compshare__pem_find(compshare__pem *p)
 /* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-'. */
 static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_t cap)
 {
-    static const unsigned char value[80] = {    /* '+' to 'z' */
-        62, 99, 99, 99, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 99, 99, 99, 99, 99,
-        99, 99, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
-        18, 19, 20, 21, 22, 23, 24, 25, 99, 99, 99, 99, 99, 99, 26, 27, 28, 29, 30, 31,
-        32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51
+    enum { __ = 64, xx = 128 };     /* white space; not base64 */
+#define COMPSHARE__NONE xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx
+    static const unsigned char value[256] = {
+        xx, xx, xx, xx, xx, xx, xx, xx, xx, __, __, xx, xx, __, xx, xx, COMPSHARE__NONE,
+        __, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, 62, xx, xx, xx, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, xx, xx, xx, xx, xx, xx,
+        xx, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, xx, xx, xx, xx, xx,
+        xx, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, xx, xx, xx, xx, xx,
+        COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE
     };
+#undef COMPSHARE__NONE
     size_t n = 0;
-    while (n < cap && (p->at < p->len || compshare__pem_fill(p))) {
-        unsigned c = p->buf[p->at], digit = c - '+' < 80 ? value[c - '+'] : 99u;
-        if (digit < 64) {
+    unsigned digit = 0;
+    while (n < cap && digit != xx && (p->at < p->len || compshare__pem_fill(p))) {
+        const unsigned char *c = p->buf + p->at, *end = p->buf + p->len;
+        while (c < end && n < cap) {
+            digit = value[*c];
+            if (digit == xx) break;
+            c++;
+            if (digit == __) continue;
             p->bits = p->bits << 6 | digit;
             p->bit_count += 6;
-            if (p->bit_count >= 8) {
-                p->bit_count -= 8;
-                dst[n++] = (unsigned char)(p->bits >> p->bit_count);
-            }
-        } else if (c != '\n' && c != '\r' && c != ' ' && c != '\t') {
-            break;
+            if (p->bit_count < 8) continue;
+            p->bit_count -= 8;
+            dst[n++] = (unsigned char)(p->bits >> p->bit_count);
         }
-        p->at++;
+        p->at = (size_t)(c - p->buf);
     }
     return n;
 }
@@ -2661,9 +2760,29 @@ static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
     br_sha256_update((br_sha256_context *)sha256, buf, len);
 }
 
+/* Finds the subject in the certificate whose base64 begins at `offset`, and hashes it.
+   False: it has none that can be read. */
+static bool compshare__trust_subject(compshare__trust *t, uint64_t offset, compshare_view *subject, unsigned char hash[br_sha256_SIZE])
+{
+    br_sha256_context sha256;
+    size_t start, end, len = 0, n;
+    compshare__pem_seek(&t->pem, offset);
+    do {
+        n = len < sizeof t->der ? compshare__pem_decode(&t->pem, t->der + len, COMPSHARE__DER_STEP) : 0;
+        if (n == 0) return false;
+        len += n;
+    } while (!compshare__der_subject(t->der, len, &start, &end));
+    subject->ptr = (const char *)t->der + start;
+    subject->len = end - start;
+    br_sha256_init(&sha256);
+    br_sha256_update(&sha256, subject->ptr, subject->len);
+    br_sha256_out(&sha256, hash);
+    return true;
+}
+
 /* The certificate at `offset` bears the name looked for: decode it into a slot.
    Its name is hashed once more, in case the file changed in between. */
-static int compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn, size_t dn_len)
+static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare_view subject)
 {
     br_x509_trust_anchor *anchor = &t->anchor[t->filled];
     unsigned char hash[br_sha256_SIZE];
@@ -2671,8 +2790,8 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn
     size_t n;
     int error;
     if (t->filled == 2) return COMPSHARE__TRUST_THREE;
-    if (dn_len > COMPSHARE__DN_MAX) return COMPSHARE__TRUST_UNUSABLE;
-    memcpy(t->dn[t->filled], t->der + dn, dn_len);
+    if (subject.len > COMPSHARE__DN_MAX) return COMPSHARE__TRUST_UNUSABLE;
+    memcpy(t->dn[t->filled], subject.ptr, subject.len);
     br_sha256_init(&sha256);
     br_x509_decoder_init(&t->decoder, compshare__trust_hash, &sha256);
     compshare__pem_seek(&t->pem, offset);
@@ -2685,7 +2804,7 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, size_t dn
     if (br_x509_decoder_last_error(&t->decoder) != 0 || memcmp(hash, t->looked_up, sizeof hash) != 0
         || !compshare__trust_key(t, &anchor->pkey)) return COMPSHARE__TRUST_UNUSABLE;
     if (!br_x509_decoder_isCA(&t->decoder)) return COMPSHARE__TRUST_NOT_CA;
-    anchor->dn.len = dn_len;
+    anchor->dn.len = subject.len;
     t->filled++;
     return t->trouble;          /* what came before it stays */
 }
@@ -2701,30 +2820,75 @@ static void compshare__trust_empty_slots(compshare__trust *t)
     t->filled = 0;
 }
 
-/* Fills the slots with the roots whose subject hashes to `looked_up`. */
+/* Fills the slots from the roots that are known. Where the bundle has others at their
+   places, it has changed: then none is known. */
+static void compshare__trust_recall(compshare__trust *t, uint32_t name)
+{
+    size_t i;
+    for (i = 0; i < t->known.count; i++) {
+        unsigned char hash[br_sha256_SIZE];
+        compshare_view subject;
+        if (t->root[i].name != name) continue;
+        if (!compshare__trust_subject(t, t->root[i].offset, &subject, hash) || memcmp(hash, &name, sizeof name) != 0) {
+            memset(&t->known, 0, sizeof t->known);
+            t->trouble = COMPSHARE__TRUST_FINE;
+            compshare__trust_empty_slots(t);
+        } else if (memcmp(hash, t->looked_up, sizeof hash) == 0) {
+            t->trouble = compshare__trust_take(t, t->root[i].offset, subject);
+        }
+    }
+}
+
+/* Reads the rest of the bundle: keeps in mind which roots it has, as far as there is
+   memory for them, and takes those that are looked for. */
 static void compshare__trust_scan(compshare__trust *t)
 {
-    size_t certificates = 0, start, end, len;
-    compshare__trust_empty_slots(t);
-    t->trouble = COMPSHARE__TRUST_FINE;
-    compshare__pem_seek(&t->pem, 0);
-    while (compshare__pem_find(&t->pem)) {
+    size_t others = 0;          /* roots that are not kept in mind */
+    compshare__known *known = &t->known;
+    compshare__pem_seek(&t->pem, known->end);
+    while (!known->all && compshare__pem_find(&t->pem)) {
         uint64_t offset = t->pem.base + t->pem.at;
         unsigned char hash[br_sha256_SIZE];
-        br_sha256_context sha256;
-        certificates++;
-        t->pem.bit_count = 0;
-        len = compshare__pem_decode(&t->pem, t->der, sizeof t->der);
-        if (!compshare__der_subject(t->der, len, &start, &end)) continue;
-        br_sha256_init(&sha256);
-        br_sha256_update(&sha256, t->der + start, end - start);
-        br_sha256_out(&sha256, hash);
-        if (memcmp(hash, t->looked_up, sizeof hash) == 0) t->trouble = compshare__trust_take(t, offset, start, end - start);
+        compshare_view subject;
+        if (others > 0 || known->count == t->capacity) others++;
+        else known->end = (uint32_t)offset;
+        if (!compshare__trust_subject(t, offset, &subject, hash)) continue;
+        if (others == 0) {
+            memcpy(&t->root[known->count].name, hash, sizeof t->root[0].name);
+            t->root[known->count++].offset = (uint32_t)offset;
+        }
+        if (memcmp(hash, t->looked_up, sizeof hash) == 0) t->trouble = compshare__trust_take(t, offset, subject);
     }
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
-    else if (certificates == 0) t->trouble = t->pem.base + t->pem.len == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
+    else if (others == 0 && known->end > 0) known->all = 1;
+    else if (others == 0) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
+    if (t->kept != NULL) memcpy(t->kept->known, known, sizeof *known);
+}
+
+/* Fills the slots with the roots whose subject hashes to `looked_up`. */
+static void compshare__trust_fill(compshare__trust *t)
+{
+    uint32_t name;
+    compshare__trust_empty_slots(t);
+    t->trouble = COMPSHARE__TRUST_FINE;
+    memcpy(&name, t->looked_up, sizeof name);
+    compshare__trust_recall(t, name);
+    compshare__trust_scan(t);
     if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE) compshare__trust_empty_slots(t);
+}
+
+/* Reads the bundle before a name is looked for, through a buffer that is idle until
+   this returns. */
+static void compshare__trust_learn(compshare__trust *t, unsigned char *idle, size_t size)
+{
+    compshare__pem own = t->pem;
+    t->pem.buf = idle;
+    t->pem.cap = size;
+    compshare__trust_scan(t);
+    own.failed = t->pem.failed;
+    own.too_long = t->pem.too_long;
+    t->pem = own;
 }
 
 /* BearSSL has hashed the current certificate's issuer and is about to look for
@@ -2735,7 +2899,7 @@ static void compshare__trust_look_up(compshare__trust *t)
     if (t->lookups > 0 && memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
     if (t->lookups++ >= COMPSHARE__CHAIN_MAX) { compshare__trust_empty_slots(t); return; }
     memcpy(t->looked_up, name, sizeof t->looked_up);
-    compshare__trust_scan(t);
+    compshare__trust_fill(t);
 }
 
 /* ---- two methods of br_x509_class, around those of br_x509_minimal ---- */
@@ -2760,9 +2924,11 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
     br_x509_minimal_vtable.append(ctx, buf + first, 1);
 }
 
-/* Sets up a chain check in `memory`, whose part behind the struct becomes the
+/* Sets up a chain check in `memory`. Of what is behind the struct a quarter is for the
+   roots that are met, unless the caller keeps them, and the rest becomes the
    bundle's read buffer. */
-static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__read_fn read, void *ctx, int64_t now)
+static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__read_fn read, void *ctx,
+    compshare_roots *kept, int64_t now)
 {
     compshare__trust *t = (compshare__trust *)memory;
     memset(t, 0, sizeof *t);
@@ -2780,8 +2946,16 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + 719528), (uint32_t)(now % 86400));
     t->pem.read = read;
     t->pem.ctx = ctx;
-    t->pem.buf = (unsigned char *)memory + sizeof *t;
-    t->pem.cap = size - sizeof *t;
+    size -= sizeof *t;
+    t->kept = kept;
+    t->root = (compshare__root *)(void *)(t + 1);
+    t->capacity = kept == NULL ? size / 4 / sizeof t->root[0] : 0;
+    t->pem.buf = (unsigned char *)(t->root + t->capacity);
+    t->pem.cap = size - t->capacity * sizeof t->root[0];
+    if (kept == NULL) return t;
+    memcpy(&t->known, kept->known, sizeof t->known);
+    t->root = (compshare__root *)(void *)kept->root;
+    t->capacity = sizeof kept->root / sizeof t->root[0];
     return t;
 }
 typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
@@ -3597,6 +3771,7 @@ struct compshare {
     bool body_cut;              /* an error body was too long to keep */
     bool more;                  /* a step stopped although it could go on */
     bool resuming;              /* the handshake offers a session */
+    bool shook;                 /* this step went on with a handshake */
     bool handed;                /* an element went to the callback */
     bool draining;              /* the reply was too large, and its rest is read */
     unsigned retries;           /* left for this request */
@@ -3716,6 +3891,9 @@ static int compshare__fail_stage(const compshare *c)
     return stages[c->phase];
 }
 
+/* In place of a status: goes on with the sentence of the failure. */
+#define COMPSHARE__MORE 7
+
 /* Records a failure: its status, the stage, and a sentence as of
    compshare__text_form. Returns the status. While the rest of a refused reply is
    read, its refusal stands. */
@@ -3723,25 +3901,17 @@ static int compshare__fail(compshare *c, int status, const char *form, ...)
 {
     compshare__text t;
     va_list args;
+    size_t said = status == COMPSHARE__MORE ? strlen(c->error.detail) : 0;
     if (c->draining) return c->error.status;
-    t = compshare__text_into(c->error.detail, sizeof c->error.detail);
+    t = compshare__text_into(c->error.detail + said, sizeof c->error.detail - said);
     va_start(args, form);
     compshare__text_list(&t, form, args);
     va_end(args);
-    c->error.status = status;
-    c->error.stage = compshare__fail_stage(c);
-    return status;
-}
-
-/* Goes on with the sentence of the failure. */
-static void compshare__fail_add(compshare *c, const char *form, ...)
-{
-    size_t said = strlen(c->error.detail);
-    compshare__text t = compshare__text_into(c->error.detail + said, sizeof c->error.detail - said);
-    va_list args;
-    va_start(args, form);
-    compshare__text_list(&t, form, args);
-    va_end(args);
+    if (status != COMPSHARE__MORE) {
+        c->error.status = status;
+        c->error.stage = compshare__fail_stage(c);
+    }
+    return c->error.status;
 }
 
 /* ": why", from the POSIX transport. */
@@ -3750,7 +3920,7 @@ static int compshare__fail_errno(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     int error = c->posix.last_errno;
     if (c->io.user == (void *)&c->posix && error != 0 && !c->draining) {
-        compshare__fail_add(c, ": %s (errno %d)", compshare__posix_meaning(error), error);
+        (void)compshare__fail(c, COMPSHARE__MORE, ": %s (errno %d)", compshare__posix_meaning(error), error);
         c->error.sys_errno = error;
     }
 #endif
@@ -3800,9 +3970,9 @@ static int compshare__fail_tls(compshare *c)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
     (void)compshare__fail(c, compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
         c->url.host, c->url.port, compshare__tls_meaning(code));
-    if (code == BR_ERR_X509_EXPIRED) compshare__fail_add(c, " by this machine's clock, %t", c->tls.now);
-    if (code == BR_ERR_X509_NOT_TRUSTED) compshare__fail_add(c, " in %s, or an intermediate certificate is missing", c->bundle);
-    compshare__fail_add(c, " (BearSSL %d)", code);
+    if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->tls.now);
+    if (code == BR_ERR_X509_NOT_TRUSTED) (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing", c->bundle);
+    (void)compshare__fail(c, COMPSHARE__MORE, " (BearSSL %d)", code);
     return c->error.status;
 }
 
@@ -3822,20 +3992,18 @@ static int compshare__fail_json(compshare *c, const char *reason, uint64_t at)
 static int compshare__fail_http(compshare *c, int status)
 {
     (void)compshare__fail_host(c, status, c->http.reason);
-    if (c->http.received > 0 && !c->draining) compshare__fail_add(c, " (after %l bytes of it)", (int64_t)c->http.received);
+    if (c->http.received > 0) (void)compshare__fail(c, COMPSHARE__MORE, " (after %l bytes of it)", (int64_t)c->http.received);
     return c->error.status;
 }
 
-static void compshare__trace(const compshare *c, const char *form, ...)
+/* form may hold %s for text and behind that %l for number. */
+static void compshare__trace(const compshare *c, const char *form, const char *text, int64_t number)
 {
     char line[384];
     compshare__text t;
-    va_list args;
     if (c->config.trace == NULL) return;
     t = compshare__text_into(line, sizeof line);
-    va_start(args, form);
-    compshare__text_list(&t, form, args);
-    va_end(args);
+    compshare__text_form(&t, form, text, number);
     c->config.trace(c->config.user, line);
 }
 
@@ -3866,7 +4034,7 @@ static const char *compshare__config_host(const char *host, size_t len, bool pla
             if (i == start) return "the host name has an empty label";
             last = start;
             start = i + 1;
-        } else if (!compshare__bytes_word(host + i, 1, "-_")) {
+        } else if (!compshare__bytes_in((unsigned char)host[i], COMPSHARE__LABEL)) {
             return "the host name holds a character that is not allowed";
         } else if (i - start == 63) {
             return "a label of the host name is longer than 63 bytes";
@@ -3979,7 +4147,7 @@ static const char *compshare__config_identity(const char *value, bool needed, bo
     if (value == NULL) return needed ? "it is missing" : NULL;
     if (key && value[0] == '\0') return "it is empty";
     if (!compshare__config_printable(value, '!')) return "it holds a space, a line end or a control character";
-    return key || compshare__bytes_word(value, strlen(value), "._-") ? NULL : "only A-Z a-z 0-9 . _ - are allowed in it";
+    return key || compshare__bytes_all(value, strlen(value), COMPSHARE__IDENTIFIER) ? NULL : "only A-Z a-z 0-9 . _ - are allowed in it";
 }
 
 /* What this build does not have is refused, never ignored. NULL, or a field and why. */
@@ -4335,7 +4503,7 @@ static int compshare__drive_connect_begin(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     c->posix.deadline = c->connect_deadline;
 #endif
-    compshare__trace(c, "connect %s %d", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
+    compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
 }
 
@@ -4357,7 +4525,7 @@ static void compshare__drive_proxy_begin(compshare *c)
     c->phase = COMPSHARE__PHASE_PROXY;
     compshare__http_init(&c->http, true);
     c->tls.tx_len = compshare__encode_connect(c->url.host, c->url.port, c->proxy.path, (char *)c->tls.tx, COMPSHARE__TX);
-    compshare__trace(c, "CONNECT %s %d", c->url.host, c->url.port);
+    compshare__trace(c, "CONNECT %s %l", c->url.host, c->url.port);
 }
 
 /* The proxy's reply is complete, and so must be what it says: TLS begins with us. */
@@ -4389,6 +4557,21 @@ static int compshare__drive_proxy(compshare *c)
     return compshare__fail_host(c, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO, "the proxy broke the connection off");
 }
 
+/* The caller's index, emptied where it is about another bundle. */
+static compshare_roots *compshare__drive_roots(compshare *c)
+{
+    compshare_roots *roots = c->config.roots;
+    int64_t bundle[5] = { (int64_t)(uintptr_t)c->config.ca_pem, (int64_t)c->config.ca_pem_len, 0, 0, 0 };
+    if (roots == NULL) return NULL;
+#ifndef COMPSHARE_NO_SOCKETS
+    if (c->config.ca_pem == NULL && !compshare__posix_bundle_identity(&c->posix, bundle)) return NULL;
+#endif
+    if (memcmp(roots->bundle, bundle, sizeof bundle) == 0) return roots;
+    memset(roots, 0, sizeof *roots);
+    memcpy(roots->bundle, bundle, sizeof bundle);
+    return roots;
+}
+
 static int compshare__drive_handshake_begin(compshare *c)
 {
     compshare__session session;
@@ -4404,7 +4587,7 @@ static int compshare__drive_handshake_begin(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
 #endif
-    c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, c->tls.now);
+    c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, compshare__drive_roots(c), c->tls.now);
     c->resuming = compshare__session_load(c, &session);
     started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
@@ -4414,13 +4597,17 @@ static int compshare__drive_handshake_begin(compshare *c)
 static int compshare__drive_handshake(compshare *c)
 {
     int r = compshare__tls_handshake(&c->tls);
+    c->shook = true;
+    /* while the server thinks about the first flight, its certificate can be prepared for */
+    if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_quiet(&c->tls))
+        compshare__trust_learn(c->trust, c->tls.record, c->tls.record_len);
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
     if (r != COMPSHARE_OK) return r;
     if (compshare__client_encrypted(c)) {
         bool resumed = compshare__session_store(c);
-        compshare__trace(c, resumed ? "TLS 1.2, resumed" : "TLS 1.2");
+        compshare__trace(c, "TLS 1.2%s", resumed ? ", resumed" : "", 0);
     }
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
@@ -4439,14 +4626,14 @@ static int compshare__drive_check_floor(compshare *c)
         c->request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
 
-/* Collects, completes, sorts and signs the parameters. */
-static int compshare__drive_sign(compshare *c)
+/* Collects, completes and sorts the parameters. */
+static int compshare__drive_collect(compshare *c)
 {
     compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
     const compshare_config *f = &c->config;
     const char *action = c->request.action;
     if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
-        || !compshare__bytes_word(action, strlen(action), "._-"))
+        || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
         return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
     memcpy(c->error.action, action, strlen(action) + 1);
     if (!compshare__params_collect(&c->params, c->request.params, c->request.count, &why)) {
@@ -4462,7 +4649,6 @@ static int compshare__drive_sign(compshare *c)
         compshare__params_own(&c->params, COMPSHARE__OWN_ZONE, f->zone);
         compshare__params_own(&c->params, COMPSHARE__OWN_PROJECT, f->project_id);
     }
-    compshare__sign(&c->params, f->private_key);
     return COMPSHARE_OK;
 }
 
@@ -4471,6 +4657,7 @@ static int compshare__drive_begin(compshare *c)
 {
     int r = compshare__drive_check_floor(c);
     if (r != COMPSHARE_OK) return r;
+    if (c->params.signature[0] == '\0') compshare__sign(&c->params, c->config.private_key);
     compshare__http_init(&c->http, false);
     memset(&c->encoder, 0, sizeof c->encoder);
     c->head_written = c->flushing = c->send_failed = c->replied = c->body_cut = false;
@@ -4486,18 +4673,25 @@ static int compshare__drive_begin(compshare *c)
     return compshare__drive_connect_begin(c);
 }
 
-static size_t compshare__drive_write_head(compshare *c, unsigned char *dst, size_t cap)
+/* The first record: the head, and as much of the body as fits. The body is encoded
+   before the head, for then its length is known. */
+static size_t compshare__drive_first(compshare *c, unsigned char *dst, size_t cap)
 {
+    unsigned char *ahead = dst + COMPSHARE__HEAD_MOST;
+    size_t body = compshare__encode_body(&c->encoder, &c->params, ahead, cap - COMPSHARE__HEAD_MOST), n;
     compshare__head head;
     head.host = c->url.host;
     head.port = c->url.port_shown ? c->url.port : 0;
     head.path = c->url.path;
     head.user_agent = c->config.user_agent;
-    head.content_length = compshare__encode_length(&c->params);
+    head.content_length = c->encoder.part >= 2 * c->params.count ? body : compshare__encode_length(&c->params);
     head.timestamp_ms = compshare__client_unix_time(c) * 1000;
     head.csv = c->request.csv;
+    n = compshare__encode_head(&head, (char *)dst, COMPSHARE__HEAD_MOST);
+    memmove(dst + n, ahead, body);
+    compshare__bytes_wipe(dst + n + body, COMPSHARE__HEAD_MOST - n);    /* what is left of the body there is not overwritten */
     c->head_written = true;
-    return compshare__encode_head(&head, (char *)dst, cap);
+    return n + body;
 }
 
 /* Sending is stuck or over although the request is not complete: read what the
@@ -4517,12 +4711,12 @@ static int compshare__drive_send_trouble(compshare *c, int r)
     return compshare__drive_stop_sending(c);
 }
 
-/* The head and as much of the body as fits make one record; then the next. */
+/* One record after the other. */
 static int compshare__drive_send(compshare *c)
 {
     for (;;) {
         unsigned char *dst;
-        size_t cap, n = 0;
+        size_t cap;
         if (c->flushing) {
             int r = compshare__tls_flush(&c->tls);
             if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
@@ -4531,9 +4725,8 @@ static int compshare__drive_send(compshare *c)
             if (compshare__tls_peer_speaks(&c->tls)) return compshare__drive_stop_sending(c);
         }
         if ((dst = compshare__tls_room(&c->tls, &cap)) == NULL) return compshare__fail_tls(c);
-        if (!c->head_written) n = compshare__drive_write_head(c, dst, cap);
-        n += compshare__encode_body(&c->encoder, &c->params, dst + n, cap - n);
-        compshare__tls_commit(&c->tls, n);
+        compshare__tls_commit(&c->tls, c->head_written ? compshare__encode_body(&c->encoder, &c->params, dst, cap)
+            : compshare__drive_first(c, dst, cap));
         c->flushing = true;
     }
 }
@@ -4668,7 +4861,7 @@ static bool compshare__drive_reconnect(compshare *c, int r)
 {
     if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
     if (c->tls.sent && !c->request.repeatable) return false;
-    compshare__trace(c, "the kept connection was dead: reconnecting");
+    compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
     compshare__drive_again(c, 0);
     c->resent = true;
     return true;
@@ -4705,7 +4898,7 @@ static bool compshare__drive_retry(compshare *c)
     pause = compshare__drive_backoff(c);
     if (now >= c->request_deadline || pause >= c->request_deadline - now) return false;
     c->retries--;
-    compshare__trace(c, "retry in %l ms", (int64_t)pause);
+    compshare__trace(c, "retry in%s %l ms", "", (int64_t)pause);
     compshare__drive_again(c, (uint32_t)pause);
     return true;
 }
@@ -4735,11 +4928,11 @@ static int compshare__drive_next(compshare *c)
         return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection, or spoke, before it was asked");
     case COMPSHARE__PHASE_SEND:
         c->phase = COMPSHARE__PHASE_RECEIVE;
-        compshare__trace(c, "sent %s", c->error.action);
+        compshare__trace(c, "sent %s", c->error.action, 0);
         return COMPSHARE_OK;
     default:
         r = c->draining ? c->error.status : compshare__judge(c);
-        compshare__trace(c, "HTTP status %d", c->http.status);
+        compshare__trace(c, "HTTP status%s %l", "", c->http.status);
         return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
     }
 }
@@ -4766,6 +4959,7 @@ static uint64_t compshare__drive_due(const compshare *c)
 /* Notes of a failure what does not depend on where it came from. */
 static int compshare__drive_failed(compshare *c, int status)
 {
+    if (c->phase == COMPSHARE__PHASE_HANDSHAKE && c->config.roots != NULL) memset(c->config.roots, 0, sizeof *c->config.roots);
     if (c->phase >= COMPSHARE__PHASE_HANDSHAKE && c->resuming && !c->reused && !c->replied) {
         /* it may be what was wrong: the next handshake is a full one */
         compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
@@ -4836,7 +5030,7 @@ static int compshare__drive_request(compshare *c)
     c->phase = COMPSHARE__PHASE_BEGIN;
     r = t->step->begin(c);
     if (r < 0) memcpy(c->error.action, c->request.action, strlen(c->request.action));
-    if (r == COMPSHARE_OK) r = compshare__drive_sign(c);
+    if (r == COMPSHARE_OK) r = compshare__drive_collect(c);
     if (r != COMPSHARE_OK) return r;
     c->request_deadline = c->deadline;
     c->request_ms = t->timeout_ms;
@@ -4904,7 +5098,6 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     c->deadline = compshare__client_now(c) + c->task.timeout_ms;
     r = compshare__task_enter(c);
     c->entered = false;
-    compshare__bytes_wipe_stack();
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
 }
 
@@ -4947,9 +5140,10 @@ static int compshare__task_step(compshare *c)
     if (c->entered) return COMPSHARE_E_BUSY;
     if (c->task.step == NULL) return COMPSHARE_E_IDLE;
     c->entered = true;
+    c->shook = false;
     r = compshare__task_work(c);
     c->entered = false;
-    compshare__bytes_wipe_stack();
+    compshare__bytes_wipe_stack(c->shook);
     return r;
 }
 
@@ -4967,7 +5161,7 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     compshare__drive_finish(c, status);
     if (c->task.step->end != NULL) (void)c->task.step->end(c, status);    /* empties half-filled results */
     c->entered = false;
-    compshare__bytes_wipe_stack();
+    compshare__bytes_wipe_stack(false);
     return compshare__task_end(c, status);
 }
 
@@ -5017,13 +5211,14 @@ static int compshare__task_run(compshare *c, int r)
    reply, p partial failure, j JSON body only. */
 static const char compshare__actions[] =
 #ifndef COMPSHARE_NO_ACTION_TABLE
+    "iwa--UpdateCompShareStopScheduler\0"
+    "iwa+-DeleteCompShareStopScheduler\0"
+    "ira.sDescribeCompShareInstance\0"
     "ara.-GetProjectList\0"
     "ira.-CheckCompShareNetOptimizer\0"
     "ira.-CheckCompShareResourceCapacity\0"
     "iwn+-CreateCompShareInstance\0"
-    "iwa+-DeleteCompShareStopScheduler\0"
     "ira.-DescribeAvailableCompShareInstanceTypes\0"
-    "ira.sDescribeCompShareInstance\0"
     "ira.-DescribeCompShareGpuInventory\0"
     "ira.-DescribeCompShareMachineTypeFamilies\0"
     "ira.-DescribeCompShareSoftwarePort\0"
@@ -5046,7 +5241,6 @@ static const char compshare__actions[] =
     "iwn+-SwitchChargeType\0"
     "iwvx-TerminateCompShareInstance\0"
     "iwa.-UpdateCompShareInstancePorts\0"
-    "iwa--UpdateCompShareStopScheduler\0"
     "mwa.-AddFavoriteImage\0"
     "mwa.-RemoveFavoriteImage\0"
     "mra.-DescribeFavoriteImages\0"
@@ -5622,8 +5816,8 @@ static int compshare__change_unconfirmed(compshare *c, int status)
     memcpy(c->error.request_id, t->change_id, sizeof t->change_id);
     (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, t->change_status == COMPSHARE_OK ? "accepted" : "no clear answer: %s",
         compshare__fail_status(t->change_status)->text);
-    if (t->change_status == COMPSHARE_E_STATUS) compshare__fail_add(c, " (%d)", t->change_http);
-    compshare__fail_add(c, ", not confirmed: %s", last);
+    if (t->change_status == COMPSHARE_E_STATUS) (void)compshare__fail(c, COMPSHARE__MORE, " (%d)", t->change_http);
+    (void)compshare__fail(c, COMPSHARE__MORE, ", not confirmed: %s", last);
     return COMPSHARE_E_UNCONFIRMED;
 }
 
@@ -5959,7 +6153,7 @@ COMPSHARE__DEF void compshare_close(compshare *client)
     memory = client->config.memory;
     size = client->config.memory_size;
     compshare__bytes_wipe(memory, size);
-    compshare__bytes_wipe_stack();
+    compshare__bytes_wipe_stack(true);
 }
 
 /* ---- parameters ---- */

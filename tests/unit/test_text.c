@@ -208,12 +208,18 @@ static void digits_and_wiping(void **state)
         CHECK((unsigned char)compshare__bytes_lower((char)c) == lower);
         CHECK(compshare__bytes_digit((int)c) == (c >= '0' && c <= '9'));
         {
-            char one = (char)c;
-            bool word = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
-            CHECK(compshare__bytes_word(&one, 1, "._-") == word);
+            bool label = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+            bool identifier = label || c == '.', unreserved = identifier || c == '~';
+            bool token = unreserved || (c != 0 && strchr("!#$%&'*+^`|", (int)c) != NULL);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__LABEL) == label);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__IDENTIFIER) == identifier);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__UNRESERVED) == unreserved);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__TOKEN) == token);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__QUOTED) == (c >= 0x20 && c < 0x80 && c != '"' && c != '\\'));
         }
     }
-    CHECK(compshare__bytes_word("", 0, "") && !compshare__bytes_word("ab c", 4, "._-") && compshare__bytes_word("ab c", 2, ""));
+    CHECK(compshare__bytes_all("", 0, COMPSHARE__LABEL) && compshare__bytes_all("ab c", 2, COMPSHARE__LABEL));
+    CHECK(!compshare__bytes_all("ab c", 4, COMPSHARE__TOKEN) && compshare__bytes_run("ab c", 4, COMPSHARE__TOKEN) == 2);
     memset(area, 0xAA, sizeof area);
     compshare__bytes_wipe(area + 1, sizeof area - 2);
     for (i = 0; i < sizeof area; i++) CHECK(area[i] == (i == 0 || i == sizeof area - 1 ? 0xAA : 0));

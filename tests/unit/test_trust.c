@@ -419,12 +419,12 @@ static compshare__trust *scan(const char *bundle, const bytes *der, source *s, b
     *file = support_file(path_of(bundle));
     CHECK(file->ptr != NULL);
     *s = source_of(file->ptr, file->len);
-    t = compshare__trust_init(memory, size, read_source, s, 1795442700);
+    t = compshare__trust_init(memory, size, read_source, s, NULL, 1795442700);
     CHECK(compshare__der_subject(der->ptr, der->len, &start, &end));
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, der->ptr + start, end - start);
     br_sha256_out(&sha256, t->looked_up);
-    compshare__trust_scan(t);
+    compshare__trust_fill(t);
     return t;
 }
 
@@ -469,12 +469,12 @@ static void scans(void **state)
         s = source_of(file.ptr, file.len);
         s.fail_at = k;
         s.failure = -1;
-        t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
+        t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, NULL, 1795442700);
         CHECK(compshare__der_subject(root.ptr, root.len, &start, &end));
         br_sha256_init(&sha256);
         br_sha256_update(&sha256, root.ptr + start, end - start);
         br_sha256_out(&sha256, t->looked_up);
-        compshare__trust_scan(t);
+        compshare__trust_fill(t);
         calls = s.calls;
         if (calls < k) break;
         CHECK(t->filled == 0 && t->anchor[0].dn.len == 0 && t->anchor[1].dn.len == 0);
@@ -519,10 +519,11 @@ static bytes make_root(EVP_PKEY *key, unsigned units, const EVP_MD *hash)
 
 static union { uint64_t align; unsigned char memory[sizeof(compshare__trust) + 1024]; } area;
 
-/* Looks for the first certificate's own name in these bundles. */
-static compshare__trust *look_up(source *s)
+/* Looks for the first certificate's own name in these bundles, through a read buffer of
+   three quarters of `room`. */
+static compshare__trust *look_up_in(source *s, size_t room)
 {
-    compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, s, 1795442700);
+    compshare__trust *t = compshare__trust_init(area.memory, sizeof(compshare__trust) + room, read_source, s, NULL, 1795442700);
     br_sha256_context sha256;
     size_t start, end, len;
     CHECK(compshare__pem_find(&t->pem));
@@ -533,6 +534,11 @@ static compshare__trust *look_up(source *s)
     br_sha256_out(&sha256, t->minimal.saved_dn_hash);
     compshare__trust_look_up(t);
     return t;
+}
+
+static compshare__trust *look_up(source *s)
+{
+    return look_up_in(s, 1024);
 }
 
 static void unusable_roots(void **state)
@@ -595,7 +601,7 @@ static void bundle_replaced(void **state)
     c.before = source_of(one.ptr, one.len);
     c.after = source_of(two.ptr, two.len);
     c.until = SIZE_MAX;
-    CHECK(look_up(&c.before)->filled == 1);
+    CHECK(look_up_in(&c.before, 256)->filled == 1);
     calls = c.before.calls;
     for (until = 1; until <= calls; until++) {
         compshare__trust *t;
@@ -603,7 +609,7 @@ static void bundle_replaced(void **state)
         c.before.calls = c.calls = 0;
         c.until = until;
         memcpy(name, look_up(&c.before)->looked_up, sizeof name);
-        t = compshare__trust_init(area.memory, sizeof area.memory, read_changing, &c, 1795442700);
+        t = compshare__trust_init(area.memory, sizeof(compshare__trust) + 256, read_changing, &c, NULL, 1795442700);
         memcpy(t->minimal.saved_dn_hash, name, sizeof name);
         support_case("replaced at reading %u of %u", (unsigned)until, (unsigned)calls);
         compshare__trust_look_up(t);
@@ -613,6 +619,148 @@ static void bundle_replaced(void **state)
     CHECK(refused > 0);
     free(one.ptr);
     free(two.ptr);
+}
+
+/* ---- the index ---- */
+
+/* Eight roots of different names, and behind them another one that is named like the
+   fourth. */
+#define NAMES 8
+typedef struct many { bytes text; size_t second; unsigned char name[NAMES][32]; } many;
+
+static many make_many(void)
+{
+    many m;
+    unsigned i;
+    memset(&m, 0, sizeof m);
+    for (i = 0; i <= NAMES; i++) {
+        bytes pem = make_root(EVP_EC_gen("P-256"), i < NAMES ? i : 3, EVP_sha256());
+        source s = source_of(pem.ptr, pem.len);
+        if (i < NAMES - 1) memcpy(m.name[i], look_up(&s)->looked_up, 32);
+        m.text.ptr = (unsigned char *)realloc(m.text.ptr, m.text.len + pem.len);
+        CHECK(m.text.ptr != NULL);
+        memcpy(m.text.ptr + m.text.len, pem.ptr, pem.len);
+        m.text.len += pem.len;
+        if (i == 0) m.second = m.text.len;
+        free(pem.ptr);
+    }
+    return m;
+}
+
+/* Looks for every name, in this order or the other; the eighth's is too long for a slot. */
+static void check_names(compshare__trust *t, const many *m, bool backwards)
+{
+    unsigned k;
+    for (k = 0; k < NAMES - 1; k++) {
+        unsigned i = backwards ? NAMES - 2 - k : k;
+        memcpy(t->looked_up, m->name[i], 32);
+        compshare__trust_fill(t);
+        CHECK_NUMBER(t->filled, i == 3 ? 2u : 1u);
+        CHECK_NUMBER(t->trouble, COMPSHARE__TRUST_FINE);
+    }
+    memset(t->looked_up, 7, 32);
+    compshare__trust_fill(t);
+    CHECK(t->filled == 0 && t->trouble == COMPSHARE__TRUST_FINE);
+}
+
+/* However many of them are kept in mind, the same roots are found. */
+static void index_sizes(void **state)
+{
+    many m = make_many();
+    size_t room;
+    (void)state;
+    for (room = 16; room <= 1024; room += 8) {
+        source s = source_of(m.text.ptr, m.text.len);
+        compshare__trust *t = compshare__trust_init(area.memory, sizeof(compshare__trust) + room, read_source, &s, NULL, 1795442700);
+        support_case("%u bytes behind the struct", (unsigned)room);
+        check_names(t, &m, (room & 8) != 0);
+        CHECK_NUMBER(t->known.count, room / 32 < NAMES + 1 ? room / 32 : NAMES + 1);
+        CHECK(t->known.all == (room / 32 >= NAMES + 1));
+        check_names(t, &m, (room & 8) == 0);
+    }
+    free(m.text.ptr);
+}
+
+/* The caller's index: a later handshake reads the one certificate that it needs. */
+static void index_kept(void **state)
+{
+    static unsigned char idle[4096];
+    compshare_roots kept;
+    many m = make_many();
+    source s = source_of(m.text.ptr, m.text.len);
+    compshare__trust *t;
+    size_t whole;
+    (void)state;
+    memset(&kept, 0, sizeof kept);
+    support_case("learned at leisure");
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    compshare__trust_learn(t, idle, sizeof idle);
+    whole = s.calls;
+    CHECK(kept.known[0] == NAMES + 1 && kept.known[2] == 1 && t->filled == 0 && t->trouble == COMPSHARE__TRUST_FINE && t->pem.buf != idle);
+    compshare__trust_learn(t, idle, sizeof idle);
+    CHECK(s.calls == whole);
+    check_names(t, &m, false);
+    support_case("in another handshake");
+    t = compshare__trust_init(area.memory, sizeof(compshare__trust) + 1024, read_source, &s, &kept, 1795442700);
+    s.calls = 0;
+    memcpy(t->looked_up, m.name[5], 32);
+    compshare__trust_fill(t);
+    CHECK(t->filled == 1 && s.calls <= 2);
+    memset(t->looked_up, 7, 32);
+    s.calls = 0;
+    compshare__trust_fill(t);
+    CHECK(t->filled == 0 && s.calls == 0);
+    check_names(t, &m, true);
+    free(m.text.ptr);
+}
+
+/* Under a kept index the bundle changes: what it points to is never taken for what it was. */
+static void index_outdated(void **state)
+{
+    compshare_roots kept;
+    many m = make_many();
+    source s = source_of(m.text.ptr, m.text.len);
+    unsigned char *shifted = (unsigned char *)malloc(m.text.len + 1);
+    compshare__trust *t;
+    (void)state;
+    CHECK(shifted != NULL);
+    shifted[0] = '\n';
+    memcpy(shifted + 1, m.text.ptr, m.text.len);
+    memset(&kept, 0, sizeof kept);
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    check_names(t, &m, false);
+    support_case("every certificate has moved");
+    s = source_of(shifted, m.text.len + 1);
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    check_names(t, &m, true);
+    support_case("the first certificate is gone");
+    s = source_of(m.text.ptr + m.second, m.text.len - m.second);
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    memcpy(t->looked_up, m.name[3], 32);
+    compshare__trust_fill(t);
+    CHECK_NUMBER(t->filled, 2);
+    memcpy(t->looked_up, m.name[0], 32);
+    compshare__trust_fill(t);
+    CHECK_NUMBER(t->filled, 0);
+    CHECK_NUMBER(kept.known[0], NAMES);
+    support_case("the bundle is gone");
+    s = source_of(m.text.ptr, 0);
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    memcpy(t->looked_up, m.name[3], 32);
+    compshare__trust_fill(t);
+    CHECK(t->filled == 0 && t->trouble == COMPSHARE__TRUST_EMPTY);
+    support_case("the bundle cannot be read");
+    s = source_of(m.text.ptr, m.text.len);
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    check_names(t, &m, false);
+    s.fail_at = s.calls + 1;
+    s.failure = -1;
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    memcpy(t->looked_up, m.name[3], 32);
+    compshare__trust_fill(t);
+    CHECK(t->filled == 0 && t->trouble == COMPSHARE__TRUST_UNREADABLE);
+    free(shifted);
+    free(m.text.ptr);
 }
 
 /* A chain is looked up so often, and then no more: its sender chose its length. */
@@ -651,7 +799,7 @@ static void held_back(void **state)
     (void)state;
     for (last = 1; last <= 3; last++) {
         source s = source_of(pem.ptr, pem.len);
-        compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
+        compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, NULL, 1795442700);
         const br_x509_class **x509 = &t->minimal.vtable;
         support_case("last piece of %u", (unsigned)last);
         br_x509_minimal_set_ecdsa(&t->minimal, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
@@ -682,6 +830,9 @@ int main(void)
         cmocka_unit_test(unusable_roots),
         cmocka_unit_test(other_blocks),
         cmocka_unit_test(bundle_replaced),
+        cmocka_unit_test(index_sizes),
+        cmocka_unit_test(index_kept),
+        cmocka_unit_test(index_outdated),
         cmocka_unit_test(long_chains),
         cmocka_unit_test(held_back)
     };
