@@ -254,6 +254,12 @@ enum compshare_stage {
    server that honours the extension (OpenSSL and nginx do); one that does not ends
    in COMPSHARE_E_TLS with the first record that is larger. */
 #define COMPSHARE_SMALL_RECORDS 1u
+/* compshare_config.flags, POSIX sockets only: TCP Fast Open (RFC 7413), on Linux. To a
+   host that has been connected to before, and has it enabled, the first bytes of TLS or
+   of the request to a proxy travel with the SYN: one round trip less. Without its cookie
+   the connection is made as ever; with it, a host that is down is found out by the
+   first reading, as COMPSHARE_E_IO, and its other addresses are not tried. */
+#define COMPSHARE_FAST_OPEN 2u
 
 typedef struct compshare compshare;
 
@@ -308,7 +314,7 @@ typedef struct compshare_transport {
                        retries; default 15,000. Name resolution blocks and is the one
                        step that can overstay
    max_retries         how often one request may be sent again; default 0. See RETRIES
-   flags               COMPSHARE_SMALL_RECORDS
+   flags               COMPSHARE_SMALL_RECORDS, COMPSHARE_FAST_OPEN
    session             NULL, or a session to resume; see compshare_session
    roots               NULL, or an index of the root certificates; see compshare_roots
    transport           NULL: POSIX sockets; the struct itself is copied
@@ -3359,6 +3365,7 @@ typedef union compshare__address {
 
 typedef struct compshare__posix {
     int fd, bundle;             /* -1: not open */
+    bool fast_open;
     int last_errno, last_eai;
     compshare__address address[COMPSHARE__ADDRESSES];
     size_t count, at;           /* addresses known, and the one being tried */
@@ -3477,8 +3484,14 @@ static int compshare__posix_begin(compshare__posix *p)
     const compshare__address *a = &p->address[p->at];
     socklen_t len = a->any.sa_family == AF_INET ? (socklen_t)sizeof a->v4 : (socklen_t)sizeof a->v6;
     uint64_t now = p->monotonic_ms(p->user);
+#ifdef TCP_FASTOPEN_CONNECT
+    int one = 1;
+#endif
     p->share = now + (p->deadline > now ? (p->deadline - now) / (p->count - p->at) : 0);
     p->fd = compshare__posix_socket(a->any.sa_family);
+#ifdef TCP_FASTOPEN_CONNECT
+    if (p->fast_open) (void)setsockopt(p->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
+#endif
     if (p->fd >= 0 && connect(p->fd, &a->any, len) == 0) return 1;
     if (p->fd >= 0 && (errno == EINPROGRESS || errno == EINTR)) return 0;
     p->last_errno = errno;
@@ -3531,7 +3544,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
 static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want)
 {
     if (n >= 0) return n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return want;
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINPROGRESS) return want;    /* the last: of a fast open without a cookie */
     p->last_errno = errno;
     return COMPSHARE_E_IO;
 }
@@ -4154,7 +4167,8 @@ static const char *compshare__config_identity(const char *value, bool needed, bo
 static const char *compshare__config_parts(const compshare_config *f)
 {
     const compshare_transport *io = f->transport;
-    if (f->flags & ~COMPSHARE_SMALL_RECORDS) return "flags: it has an unknown bit";
+    if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN)) return "flags: it has an unknown bit";
+    if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL) return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
     if (f->ca_file != NULL && f->ca_pem != NULL) return "ca_pem: ca_file is given as well: give one of them";
     if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
         return "transport: open, send, recv and close are all needed";
@@ -6125,6 +6139,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     c->proxy = proxy;
 #ifndef COMPSHARE_NO_SOCKETS
     compshare__posix_init(&c->posix, &c->io);
+    c->posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) != 0;
     c->posix.monotonic_ms = c->config.monotonic_ms;
     c->posix.user = c->config.user;
 #endif

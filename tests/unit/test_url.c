@@ -234,12 +234,19 @@ static void other_fields(void **state)
     support_case("flags");
     config.flags = COMPSHARE_SMALL_RECORDS;
     taken(&config);
-    for (bit = 1; bit < 32; bit++) {
+    config.flags = COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN;
+    taken(&config);
+    for (bit = 2; bit < 32; bit++) {
         config.flags = 1u << bit;
         refused(&config, COMPSHARE_E_CONFIG, "flags: it has an unknown bit");
         config.flags |= COMPSHARE_SMALL_RECORDS;
         refused(&config, COMPSHARE_E_CONFIG, "flags: it has an unknown bit");
     }
+    config.flags = COMPSHARE_FAST_OPEN;
+    config.transport = &io;
+    refused(&config, COMPSHARE_E_CONFIG, "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given");
+    config.flags = 0;
+    taken(&config);
     support_case("roots");
     config = good();
     config.ca_pem = "x";
