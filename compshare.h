@@ -2884,17 +2884,14 @@ static void compshare__trust_fill(compshare__trust *t)
     if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE) compshare__trust_empty_slots(t);
 }
 
-/* Reads the bundle before a name is looked for, through a buffer that is idle until
-   this returns. */
-static void compshare__trust_learn(compshare__trust *t, unsigned char *idle, size_t size)
+/* Reads the bundle before a name is looked for. Until this returns `idle` bytes more
+   belong to the read buffer. */
+static void compshare__trust_learn(compshare__trust *t, size_t idle)
 {
-    compshare__pem own = t->pem;
-    t->pem.buf = idle;
-    t->pem.cap = size;
+    t->pem.cap += idle;
     compshare__trust_scan(t);
-    own.failed = t->pem.failed;
-    own.too_long = t->pem.too_long;
-    t->pem = own;
+    t->pem.cap -= idle;
+    t->pem.len = t->pem.at = 0;
 }
 
 /* BearSSL has hashed the current certificate's issuer and is about to look for
@@ -2987,6 +2984,8 @@ typedef struct compshare__tls {
     bool request;               /* bytes sent from now on belong to a request */
     bool mute;                  /* the request was given up: nothing more may be sent */
     bool eager;                 /* the last reading filled rx: more is waiting */
+    bool asked;                 /* nothing has been read since the last sending */
+    bool socket;                /* of the kernel: what arrives makes it readable */
     uint16_t ahead;             /* bytes of the handshake that wait in tx in front of the request */
     int64_t now;                /* the time that certificates are checked at */
     size_t tx_len, tx_at, rx_len, rx_at;
@@ -3054,7 +3053,7 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
 /* A new connection: nothing buffered, nothing sent. */
 static void compshare__tls_clear(compshare__tls *t)
 {
-    t->established = t->orderly = t->sent = t->request = t->mute = t->eager = false;
+    t->established = t->orderly = t->sent = t->request = t->mute = t->eager = t->asked = false;
     t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
     t->ahead = 0;
 }
@@ -3072,6 +3071,7 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
 {
     ptrdiff_t n = t->io->send(t->io->user, src, len);
     if (n > 0 && (size_t)n <= len) {
+        t->asked = t->socket;
         if (t->request && (size_t)n > t->ahead) t->sent = true;
         t->ahead = (size_t)n < t->ahead ? (uint16_t)(t->ahead - n) : 0;
         return n;
@@ -3118,6 +3118,14 @@ static int compshare__tls_push(compshare__tls *t)
     return COMPSHARE_OK;
 }
 
+/* The same where something is awaited: an answer is never there at once. */
+static ptrdiff_t compshare__tls_await(compshare__tls *t, unsigned char *dst, size_t cap)
+{
+    if (!t->asked) return compshare__tls_recv(t, dst, cap);
+    t->asked = false;
+    return COMPSHARE_WANT_READ;
+}
+
 /* Reads ahead into rx until it holds `need` bytes. */
 static int compshare__tls_fill(compshare__tls *t, size_t need)
 {
@@ -3125,7 +3133,7 @@ static int compshare__tls_fill(compshare__tls *t, size_t need)
     t->rx_len -= t->rx_at;
     t->rx_at = 0;
     while (t->rx_len < need) {
-        ptrdiff_t n = compshare__tls_recv(t, t->rx + t->rx_len, sizeof t->rx - t->rx_len);
+        ptrdiff_t n = compshare__tls_await(t, t->rx + t->rx_len, sizeof t->rx - t->rx_len);
         if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
         t->rx_len += (size_t)n;
     }
@@ -3235,6 +3243,7 @@ static bool compshare__tls_peer_speaks(compshare__tls *t)
 static void compshare__tls_stop_sending(compshare__tls *t)
 {
     t->tx_at = t->tx_len = 0;
+    t->asked = false;
     t->mute = true;
 }
 
@@ -4614,7 +4623,7 @@ static int compshare__drive_handshake(compshare *c)
     c->shook = true;
     /* while the server thinks about the first flight, its certificate can be prepared for */
     if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_quiet(&c->tls))
-        compshare__trust_learn(c->trust, c->tls.record, c->tls.record_len);
+        compshare__trust_learn(c->trust, COMPSHARE__TX + c->tls.record_len);    /* which follow it, and are empty */
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
@@ -6150,6 +6159,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     c->area_cap = config->memory_size - skew - sizeof *c - c->tls.record_len;
     c->tls.record = (unsigned char *)c->area + c->area_cap;
     c->tls.io = &c->io;
+    c->tls.socket = config->transport == NULL;
 #ifdef COMPSHARE_PLAINTEXT
     c->tls.plain = url.plain;
 #endif

@@ -291,7 +291,8 @@ static unsigned judge_chain(const uint8_t *data, size_t size, bundle *roots, pie
     const br_x509_class **ctx = &t->minimal.vtable;
     const uint8_t *der;
     size_t len, n;
-    (void)compshare__trust_init(t, sizeof *t + buffer, read_bundle, roots, NULL, time_of(data, size));
+    (void)compshare__trust_init(t, sizeof *t + buffer / 2, read_bundle, roots, NULL, time_of(data, size));
+    if (sizes != NULL) compshare__trust_learn(t, buffer - buffer / 2);
     br_x509_minimal_set_rsa(&t->minimal, &br_rsa_i31_pkcs1_vrfy);
     br_x509_minimal_set_ecdsa(&t->minimal, &br_ec_all_m31, &br_ecdsa_i31_vrfy_asn1);
     (*ctx)->start_chain(ctx, "localhost");
