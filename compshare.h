@@ -2605,6 +2605,7 @@ typedef struct compshare__trust {
     br_x509_minimal_context minimal;    /* first: BearSSL's methods see nothing else */
     br_x509_class methods;              /* BearSSL's, but for two */
     compshare__pem pem;
+    bool learned;
     compshare__known known;
     compshare__root *root;
     size_t capacity;            /* of root */
@@ -2884,10 +2885,12 @@ static void compshare__trust_fill(compshare__trust *t)
     if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE) compshare__trust_empty_slots(t);
 }
 
-/* Reads the bundle before a name is looked for. Until this returns `idle` bytes more
-   belong to the read buffer. */
+/* Reads the bundle, once, before a name is looked for. Until this returns `idle` bytes
+   more belong to the read buffer. */
 static void compshare__trust_learn(compshare__trust *t, size_t idle)
 {
+    if (t->learned) return;
+    t->learned = true;
     t->pem.cap += idle;
     compshare__trust_scan(t);
     t->pem.cap -= idle;
