@@ -119,9 +119,9 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,772 with full TLS records: enough for a page
+       compshare_memory_needed()  36,780 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,484 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,492 with records of 4 KB
        stack                      under 8 KiB
 
    TRUST
@@ -138,6 +138,10 @@
        /etc/ssl/ca-bundle.pem                               openSUSE
        /opt/homebrew/etc/ca-certificates/cert.pem           macOS, Homebrew on ARM
        /usr/local/etc/ca-certificates/cert.pem              macOS, Homebrew on Intel
+
+   Of a bundle only the root that a chain leads to is decoded, and kept for one handshake.
+   The text is read once in each full handshake, while the server answers the first flight;
+   compshare_config.roots spares later ones that, compshare_config.session all of it.
 
    BearSSL checks no revocation and no extended key usage, and of a root neither its
    expiry nor its path length.
