@@ -152,6 +152,8 @@ size:
 BENCH = $(BUILD)/bench
 BENCH_STATIC = $(addprefix $(BENCH)/,ours ours-symbols floor run stop_scheduler)
 BENCH_DYNAMIC = $(addprefix $(BENCH)/,ours-dynamic curl fleet parse relay)
+# the stack is measured there
+BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
 
 setup-bench:
 	@CC="$(CC)" sh tests/setup.sh bench

@@ -292,6 +292,458 @@ def do_ir(top):
     gateway.end()
 
 
+# ---- counts ----
+
+# What each must not exceed, so that nothing gets worse unseen: what is reached, and a little
+# more where certificates or the arrival of bytes move it. Tighten them here.
+LIMITS = {
+    "warm": 103_000,            # instructions of one Update call
+    "cold": 34_000_000,         # of the process, system bundle
+    "cold2": 19_600_000,        # of the process, two roots
+    "bytes_full": 3_430,        # both ways, a call with a full handshake
+    "bytes_resumed": 1_240,
+    "warm_connections": 1,
+    "warm_handshakes": 1,
+    "syscalls": 124,            # of a cold static process, system bundle
+    "peak": 280,                # KiB
+    "client": 166_400,          # bytes of the file
+    "stop_scheduler": 198_656,
+    "text": 40_448,             # bytes of code
+    "text_m4": 28_544,
+    "memory": 36_992,           # bytes that complete schedule_set
+    "memory_small": 24_704,
+    "stack_rsa": 7_296,
+    "stack_ec": 7_296,
+    "linear": 1.1,              # instructions per byte, 512 KB to 32 KB
+}
+
+TEXTS = {
+    "warm": "instructions of a warm call", "cold": "instructions, cold, system bundle", "cold2": "instructions, cold, 2 roots",
+    "bytes_full": "bytes both ways, full handshake", "bytes_resumed": "bytes both ways, resumed handshake",
+    "warm_connections": "connections of 1,000 calls", "warm_handshakes": "handshakes of 1,000 calls",
+    "syscalls": "system calls, cold, static", "peak": "peak resident set, static, KiB", "client": "bench client, static, stripped, bytes",
+    "stop_scheduler": "stop_scheduler, static, stripped, bytes", "text": ".text of compshare.h, -Os, x86-64",
+    "text_m4": ".text of compshare.h, -Os, Cortex-M4", "memory": "memory that completes schedule_set, bytes",
+    "memory_small": "the same, small records", "stack_rsa": "stack, RSA chain, bytes", "stack_ec": "stack, P-256 chain, bytes",
+    "linear": "instructions per byte of a reply, 512 KB / 32 KB",
+}
+
+
+def traced(*command):
+    """The system calls of one run, a line each."""
+    path = os.path.join(WORK, f"strace{next(SERIAL)}")
+    output("strace", "-f", "-o", path, *command)
+    lines = [line.split(None, 1)[1].rstrip("\n") for line in open(path, errors="replace")]
+    return [line for line in lines if re.match(r"\w+\(", line)]
+
+
+def bytes_of(gateway, client, roots, calls, mode):
+    relay = Relay(gateway.port, 0)
+    output(program(client), relay.url, roots, str(calls), mode)
+    return relay.end()[1:]
+
+
+def bytes_resumed(gateway, client, roots):
+    one, two = (bytes_of(gateway, client, roots, calls, "resume") for calls in (1, 2))
+    return tuple(b - a for a, b in zip(one, two))
+
+
+def memory_that_completes(gateway, small):
+    """The least block with which the widest instance is set, to four bytes."""
+    low, high = 0, 16384
+    while low < high:
+        middle = (low + high) // 2
+        command = [program("fleet"), gateway.url, f"{CERTS}/roots.pem", "1", "1", str(4 * middle)] + small
+        done = subprocess.run(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        low, high = (low, middle) if done.returncode == 0 else (middle + 1, high)
+    return 4 * low
+
+
+def sizes():
+    done = output("sh", os.path.join(HERE, "../size.sh"), BENCH, check=False).decode()
+    text = [int(number) for number in re.findall(r"^\.text +(\d+)", done, re.M)]
+    needed = re.search(r"memory needed +(\d+) bytes \(COMPSHARE_SMALL_RECORDS: (\d+)", done)
+    return text[0], text[1] if len(text) > 1 else None, int(needed[1]), int(needed[2])
+
+
+def stacks():
+    ENV.update(COMPSHARE_TEST_BIN=f"{BUILD}/tests", COMPSHARE_TEST_CERTS=CERTS)
+    done = output(f"{BUILD}/tests/integration/test_limits").decode(errors="replace")
+    return tuple(map(int, re.search(r"figure: stack RSA (\d+) bytes, EC (\d+)", done).groups()))
+
+
+def linear_instructions():
+    def per_byte(size):
+        cost = less(callgrind(program("parse"), str(size), "3"), callgrind(program("parse"), str(size), "1"), 2)
+        return cost.total / int(output(program("parse"), str(size), "1").split()[0])
+    return per_byte(524288) / per_byte(32768)
+
+
+def count(bundle):
+    """Everything that comes out the same every time."""
+    roots = f"{CERTS}/roots.pem"
+    found = {}
+    gateway = Gateway()
+    found["warm"] = round(warm_instructions("ours", gateway.url, bundle).total)
+    found["cold"] = callgrind(program("ours"), gateway.url, bundle, "1", "keep").total
+    found["cold2"] = callgrind(program("ours"), gateway.url, roots, "1", "keep").total
+    found["bytes_full"] = sum(bytes_of(gateway, "ours", roots, 1, "keep"))
+    found["bytes_resumed"] = sum(bytes_resumed(gateway, "ours", roots))
+    connections, full, resumed, _ = gateway.counted(lambda: output(program("ours"), gateway.url, roots, "1000", "keep"))
+    found["warm_connections"], found["warm_handshakes"] = connections, full + resumed
+    found["syscalls"] = min(len(traced(program("ours"), gateway.url, bundle, "1", "keep")) for _ in range(5))
+    found["peak"] = max(int(output(program("run"), "peak", program("ours"), gateway.url, bundle, "1", "keep")) for _ in range(3))
+    found["client"] = os.path.getsize(program("ours"))
+    found["stop_scheduler"] = os.path.getsize(program("stop_scheduler"))
+    found["text"], found["text_m4"], needed, needed_small = sizes()
+    gateway.ask("set?name.uhost-0004=" + "%01" * 127)       # six bytes each in JSON
+    found["memory"] = memory_that_completes(gateway, [])
+    gateway.ask("set?record_cap=4096")
+    found["memory_small"] = memory_that_completes(gateway, ["small"])
+    gateway.end()
+    found["stack_rsa"], found["stack_ec"] = stacks()
+    found["linear"] = round(linear_instructions(), 3)
+    return {key: value for key, value in found.items() if value is not None}, needed, needed_small
+
+
+def do_counts():
+    found = count(make_bundle()[0])[0]
+    failed = 0
+    for key, value in found.items():
+        fine = value <= LIMITS[key] and value != 0
+        failed += not fine
+        print(f"{'ok' if fine else 'FAILED'}  {TEXTS[key]:50} {value:>12,} at most {LIMITS[key]:,}")
+    for key in LIMITS.keys() - found.keys():
+        print(f"--  {TEXTS[key]:50}  not here: a program for it is missing")
+    print(f"{len(found) - failed} passed, {failed} failed")
+    return failed > 0
+
+
+# ---- times ----
+
+Sample = collections.namedtuple("Sample", "median low high")
+
+
+def sample(values, scale=1.0):
+    values = [value / scale for value in values]
+    return Sample(statistics.median(values), min(values), max(values))
+
+
+def cold(commands, times, batch=10):
+    """Runs the programs in turns, a batch each; wall in ms and CPU in ms by name."""
+    wall, cpu = collections.defaultdict(list), collections.defaultdict(list)
+    order = list(commands)
+    done = 0
+    while done < times:
+        for name in order:
+            runs = min(batch, times - done)
+            if name.startswith("cli"):
+                runs = max(1, runs // 4)
+            for line in output(program("run"), str(runs), *commands[name]).decode().splitlines():
+                took, used, _ = line.split()
+                wall[name].append(int(took))
+                cpu[name].append(int(used))
+        order = order[1:] + order[:1]
+        done += batch
+    return {name: sample(values, 1e6) for name, values in wall.items()}, {name: sample(values, 1e3) for name, values in cpu.items()}
+
+
+def calls(client, url, roots, number, mode):
+    """CPU of one call in us, and the wall time of each in us."""
+    numbers = struct.unpack(f"{number + 1}Q", output(program(client), url, roots, str(number + 1), mode))
+    return numbers[0] / number / 1e3, [value / 1e3 for value in numbers[1:]]
+
+
+def repeated(clients, url, roots, number, mode, rounds):
+    """The same in turns: CPU, and wall time of one call (median over all, 99 % of them, each a sample over the rounds)."""
+    cpu, middle, late = (collections.defaultdict(list) for _ in range(3))
+    for turn in range(rounds):
+        for client in clients[turn % len(clients):] + clients[:turn % len(clients)]:
+            used, walls = calls(client, url, roots, number, mode)
+            walls.sort()
+            cpu[client].append(used)
+            middle[client].append(statistics.median(walls))
+            late[client].append(walls[min(len(walls) - 1, len(walls) * 99 // 100)])
+    return tuple({client: sample(part[client]) for client in clients} for part in (cpu, middle, late))
+
+
+SHOWN = {"ours": "compshare.h, static musl", "ours-dynamic": "compshare.h, dynamic glibc", "curl": "libcurl + OpenSSL", "floor": "bare BearSSL, static musl (the floor)",
+         "cli": "curl and openssl commands"}
+
+
+def shown(name):
+    client, _, rest = name.partition(" ")
+    return SHOWN[client] + (f", {rest}" if rest else "")
+
+
+class Report:
+    def __init__(self):
+        self.text = []
+
+    def heading(self, text):
+        print(f"\n{text}", flush=True)
+        self.text.append(f"\n## {text}\n")
+
+    def note(self, text):
+        self.text.append(text + "\n")
+
+    def table(self, head, rows):
+        widths = [max(len(str(row[i])) for row in [head] + rows) for i in range(len(head))]
+        self.text.append("| " + " | ".join(head) + " |")
+        self.text.append("|" + "---|" * len(head))
+        for row in rows:
+            self.text.append("| " + " | ".join(str(cell) for cell in row) + " |")
+        self.text.append("")
+        for row in [head] + rows:
+            print("  " + "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+    def samples(self, what, samples, base, unit, digits=2):
+        def row(name, s):
+            return [shown(name), f"{s.median / samples[base].median:.3f}", f"{s.median:,.{digits}f}", f"{s.low:,.{digits}f}", f"{s.high:,.{digits}f}"]
+        self.table([what, f"to {base}", f"median, {unit}", "least", "most"], [row(name, s) for name, s in samples.items()])
+
+
+def machine(bundle_bytes, roots, middle):
+    def first(*command):
+        return output(*command, check=False).decode(errors="replace").splitlines()[0].strip()
+    cpu = next(line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    packages = output("dpkg-query", "-W", "-f=${Package} ${Version}\n", "libbearssl-dev", "libcurl4", "libssl3", "musl", "libgnutls30", "nginx", check=False).decode().split("\n")
+    return [f"- CPU: {cpu}, {os.cpu_count()} cores, not reserved for this", f"- kernel: {os.uname().release}",
+            f"- compiler: {first(os.environ.get('CC', 'cc'), '--version')}", "- " + ", ".join(line for line in packages if line and not line.endswith(" ")),
+            f"- system bundle: {bundle_bytes:,} bytes, {roots} roots and the test's two; the one needed stands as number {middle + 1}, in the middle"]
+
+
+# What each system call of a cold static run is for, in the order in which they are tried.
+EXPLAINED = [
+    (r"execve", "the program starts"),
+    (r"arch_prctl|set_tid_address", "musl begins: the thread's own data"),
+    (r"(open|openat)\(.*\.pem", "the root bundle; kept open until the handshake is over"),
+    (r"(open|openat)\(.*/etc/hosts", "getaddrinfo looks the name up"),
+    (r"(open|openat)\(.*/etc/(resolv|services)", "getaddrinfo"),
+    (r"fcntl.*F_SETFD", "musl's open sets close-on-exec once more, for old kernels"),
+    (r"f?stat|lseek", "the size of the root bundle"),
+    (r"brk|mmap|munmap|mprotect", "musl's malloc and free, for the result of getaddrinfo"),
+    (r"socket\(", "the connection"),
+    (r"setsockopt.*NODELAY", "a small request must not wait for an acknowledgement"),
+    (r"connect\(", "begins to connect, without waiting"),
+    (r"getsockopt.*SO_ERROR", "whether it is connected"),
+    (r"getrandom", "entropy for TLS"),
+    (r"poll\(", "waits for the connection, or for bytes"),
+    (r"pread64|read\(.*(CERTIFICATE|BEGIN)", "reads the root bundle"),
+    (r"read\(", "reads /etc/hosts"),
+    (r"(sendto|write|sendmsg)\(\d+, \"\\26\\3", "handshake: a flight, whole"),
+    (r"(sendto|write|sendmsg)\(\d+, \"\\27\\3", "the request, one record"),
+    (r"(sendto|write|sendmsg)\(\d+, \"\\25\\3", "close_notify"),
+    (r"(recvfrom|read)\(.*EAGAIN", "is there anything to read yet? No"),
+    (r"(recvfrom|read|recvmsg)\(", "reads what has come of TLS"),
+    (r"close\(", "closes the bundle, /etc/hosts or the connection"),
+    (r"exit", "the end"),
+    (r"clock_gettime|time\(", "the clock, without the kernel's shortcut"),
+    (r"rt_sig|sigaltstack", "musl blocks signals for a moment"),
+]
+
+
+def explain(line):
+    return next((text for pattern, text in EXPLAINED if re.match(pattern, line)), "(not explained)")
+
+
+def syscall_rows(lines):
+    """One row for each call, those in a row that are alike as one."""
+    rows = []
+    for line in lines:
+        name, text = line.split("(")[0], explain(line)
+        if rows and rows[-1][1] == name and rows[-1][2] == text:
+            rows[-1][0] += 1
+        else:
+            rows.append([1, name, text])
+    return rows
+
+
+def do_all():
+    report = Report()
+    bundle, roots, middle = make_bundle()
+    small = f"{CERTS}/roots.pem"
+    gateway = Gateway()
+    about = machine(os.path.getsize(bundle), roots, middle)
+    print("\n".join(about))
+    found, needed, needed_small = count(bundle)
+    value = {}
+
+    report.heading("Cold: one process, one call, RSA chain")
+    url = gateway.url
+    commands = {f"{client} {which}": [program(client), url, file, "1", "keep"] for which, file in (("system bundle", bundle), ("2 roots", small))
+                for client in ("ours", "ours-dynamic", "curl")}
+    commands["floor embedded roots"] = [program("floor"), url, "-", "1", "keep"]
+    commands["cli system bundle"] = [os.path.join(HERE, "cli.sh"), url, bundle]
+    wall, cpu = cold(commands, 200)
+    report.samples("CPU, user and system", cpu, "curl system bundle", "ms")
+    report.samples("wall", wall, "curl system bundle", "ms")
+    value["cold"] = cpu["ours system bundle"].median / cpu["curl system bundle"].median
+    value["floor"] = cpu["ours system bundle"].median / cpu["floor embedded roots"].median
+    value["cold2"] = cpu["ours-dynamic 2 roots"].median / cpu["curl 2 roots"].median
+    picture = {"cold": (cpu["ours system bundle"].median, cpu["curl system bundle"].median, cpu["floor embedded roots"].median)}
+
+    ec = Gateway(chain="ec")
+    ec_commands = {name: [ec.url if word == url else word for word in command] for name, command in commands.items() if not name.startswith("cli")}
+    ec_wall, ec_cpu = cold(ec_commands, 50)
+    ec.end()
+    report.heading("Cold: the same with a P-256 chain under a P-384 root")
+    report.samples("CPU, user and system", ec_cpu, "curl system bundle", "ms")
+
+    report.heading("Cold: what else it takes")
+    rows, peaks = [], {}
+    for name, command in commands.items():
+        calls_made = min(len(traced(*command)) for _ in range(3))
+        # a script's peak is that of its largest process
+        peak = max(int(output(program("run"), "peak", *command)) for _ in range(3)) if not name.startswith("cli") else None
+        connections, full, resumed, _ = gateway.counted(lambda: output(*command))
+        up, down = ("", "")
+        if not name.startswith("cli"):
+            up, down = bytes_of(gateway, name.split()[0], command[2], 1, "keep")
+        peaks[name] = peak
+        rows.append([shown(name), f"{peak:,}" if peak else "", calls_made, f"{connections} / {full + resumed}", f"{up}", f"{down}"])
+    report.table(["", "peak resident set, KiB", "system calls", "connections / handshakes", "bytes sent", "received"], rows)
+    picture["peak"] = (peaks["ours system bundle"], peaks["curl system bundle"], peaks["floor embedded roots"])
+    lines = min((traced(*commands["ours system bundle"]) for _ in range(5)), key=len)
+    report.note(f"System calls of compshare.h, static musl, system bundle, {len(lines)} in all:\n")
+    report.text += ["| times | call | what for |", "|---|---|---|"] + [f"| {times} | {name} | {text} |" for times, name, text in syscall_rows(lines)] + [""]
+
+    report.heading("Warm: many calls on one connection")
+    clients = ["ours", "ours-dynamic", "curl", "floor"]
+    for number, rounds in ((1000, 9), (20000, 3)):
+        cpu, middle_wall, late = repeated(clients, url, small, number, "keep", rounds)
+        report.note(f"{number:,} calls, {rounds} rounds:\n")
+        print(f"  {number:,} calls, {rounds} rounds")
+        report.samples("CPU of one call", cpu, "curl", "us", 1)
+        report.samples("wall time of one call, median", middle_wall, "curl", "us", 1)
+        report.samples("wall time of one call, 99 % are faster", late, "curl", "us", 1)
+    value["warm"] = cpu["ours"].median / cpu["curl"].median
+    picture["warm"] = tuple(cpu[name].median for name in ("ours", "curl", "floor"))
+    rows = []
+    for client in clients:
+        counted = gateway.counted(lambda: output(program(client), url, small, "1000", "keep"))
+        warm = warm_instructions(client, url, small).total
+        rows.append([shown(client), f"{warm:,.0f}", counted[0], counted[1] + counted[2], counted[3]])
+    report.table(["1,000 calls", "instructions of one", "connections", "handshakes", "requests"], rows)
+
+    network(report, gateway, bundle, small, value, picture)
+    fleet(report, gateway, small)
+    gateway.end()
+    linearity(report)
+
+    report.heading("Sizes")
+    report.table(["", "bytes"], [[TEXTS[key], f"{found[key]:,}"] for key in ("client", "stop_scheduler", "text", "text_m4", "memory", "memory_small", "stack_rsa", "stack_ec") if key in found]
+                 + [["compshare_memory_needed", f"{needed:,}"], ["the same, small records", f"{needed_small:,}"], ["floor, static, stripped", f"{os.path.getsize(program('floor')):,}"],
+                    ["curl client, dynamic, stripped or not: without its libraries", f"{os.path.getsize(program('curl')):,}"]])
+    accept(report, found, value)
+    plot(picture)
+    path = os.path.join(BUILD, "bench.md")
+    with open(path, "w") as file:
+        file.write("# compshare.h beside libcurl, the curl command and bare BearSSL\n\nMade by `make bench`. " + __doc__.split("\n\n")[1].replace("\n", " ") + "\n\n")
+        file.write(RULES + "\n" + "\n".join(about) + "\n" + "\n".join(report.text) + "\n")
+    print(f"\n{os.path.relpath(path)}, {os.path.relpath(BUILD)}/bench-*.svg")
+
+
+RULES = """Every program makes exactly one kind of call: a signed UpdateCompShareStopScheduler, POST, form body, and checks that RetCode
+is 0. All resolve `localhost` with getaddrinfo, verify chain and host name, and talk to the gateway of `tests/gateway`
+(libmicrohttpd and GnuTLS, TLS 1.2, session-ID cache); where said, to nginx with TLS 1.2 and 1.3 in front of it.
+Programs run in turns, in batches of 10; medians, least and most. CPU is the scheduler's own account of the process.
+
+- libcurl: Debian's, with OpenSSL; one handle, HTTP/1.1, its default TCP_NODELAY, session cache and cache of parsed roots
+  (CURLOPT_CA_CACHE_TIMEOUT), no CA directory, signature by libcrypto, and no JSON parser: RetCode is searched for as text.
+- bare BearSSL: br_sslio on a blocking socket, the cipher suites of compshare.h, roots compiled in, no deadlines, no parser.
+- the curl and openssl commands: a shell script of one signature and one transfer.
+- compshare.h: nothing is switched off.
+"""
+
+
+def network(report, gateway, bundle, small, value, picture):
+    plain = Gateway(plain=True)
+    nginx = Nginx(plain.port)
+    report.heading("Over 30 ms of round trip")
+    report.note("A relay hands every chunk on 15 ms later, and each connection's first bytes another 30 ms later, for the round trip of TCP's connect. "
+                "Wall time in ms. compshare.h has TLS 1.2 and no more; libcurl takes TLS 1.3 where the server, nginx, offers it, and saves a round trip in a full handshake.\n")
+    for server, target, tls in (("gateway, TLS 1.2", gateway, "12"), ("nginx, TLS 1.2 and 1.3", nginx, "13")):
+        relay = Relay(target.port, 30)
+        commands = {f"{client} cold": [program(client), relay.url, bundle, "1", "keep"] for client in ("ours", "curl", "floor")}
+        wall = cold(commands, 16, 4)[0]
+        report.note(f"{server}:\n")
+        print(f"  {server}")
+        report.samples("cold process, system bundle, full handshake", wall, "curl cold", "ms", 1)
+        value[f"rtt_full{tls}"] = wall["ours cold"].median / wall["curl cold"].median
+        for mode, number, what in (("full", 8, "new connection, full handshake"), ("resume", 12, "new connection, resumed"), ("keep", 50, "50 calls on one connection, each")):
+            cpu, middle, late = repeated(["ours", "curl", "floor"], relay.url, small, number, mode, 2)
+            report.samples(what, {name: Sample(*(part / 1e3 for part in s)) for name, s in middle.items()}, "curl", "ms", 1)
+            if mode == "resume":
+                value[f"rtt_resumed{tls}"] = middle["ours"].median / middle["curl"].median
+                picture[f"resumed{tls}"] = tuple(middle[name].median / 1e3 for name in ("ours", "curl", "floor"))
+        picture[f"rtt{tls}"] = tuple(wall[f"{name} cold"].median for name in ("ours", "curl", "floor"))
+        relay.end()
+    # both sides must have resumed where resumed times are compared
+    rows = []
+    for client in ("ours", "curl", "floor"):
+        counted = gateway.counted(lambda: output(program(client), gateway.url, small, "11", "resume"))
+        rows.append([shown(client), "gateway", "TLSv1.2", counted[0], counted[2], sum(bytes_resumed(gateway, client, small))])
+        protocol, connections, resumed = nginx.handshakes(lambda: output(program(client), nginx.url, small, "11", "resume"))
+        rows.append([shown(client), "nginx", protocol, connections, resumed, ""])
+        if counted[2] != 10 or resumed != 10:
+            sys.exit(f"bench: {client} did not resume: {rows[-2:]}")
+    report.table(["11 calls, each with a new connection", "server", "protocol", "connections", "resumed", "bytes of one resumed"], rows)
+    nginx.end()
+    plain.end()
+
+
+def fleet(report, gateway, small):
+    report.heading("Fleet: schedule_set of many instances, one thread")
+    rows = []
+    for connections, instances in ((1, 1000), (8, 1000), (64, 1000), (8, 250), (8, 500)):
+        made, samples = [], []
+        for _ in range(3):
+            made.append(gateway.counted(lambda: samples.append([int(word) for word in output(program("fleet"), gateway.url, small, str(connections), str(instances)).split()])))
+        requests = made[0][3] - connections         # one each connects
+        connecting, wall, cpu = (statistics.median(part) for part in zip(*samples))
+        rows.append([connections, f"{instances:,}", f"{requests:,}", f"{requests / wall * 1e9:,.0f}", f"{cpu / requests / 1e3:.1f}", f"{connecting / 1e6:.2f}", "40,960"])
+    report.table(["connections", "instances", "requests", "requests per second", "CPU of one, us", "CPU of a connection and its first reading, ms", "memory of a connection, bytes"], rows)
+    report.note("The gateway, one thread for all connections, is what bounds the requests per second.\n")
+
+
+def linearity(report):
+    report.heading("Replies from 1 KB to 1 MB: validation, tokens, RetCode")
+    rows = []
+    for size in (1000, 4000, 16000, 64000, 256000, 1000000):
+        runs = [output(program("parse"), str(size), str(max(3, 8000000 // size))).split() for _ in range(3)]
+        length, took = int(runs[0][0]), statistics.median(int(run[1]) for run in runs)
+        rows.append([f"{length:,}", f"{took / 1e3:,.1f}", f"{took / length * 1000:,.0f}"])
+    report.table(["bytes", "us", "ns for each 1,000 bytes"], rows)
+
+
+# Name, where its value is, target.
+ACCEPTANCE = [
+    ("cold CPU, static musl, system bundle / libcurl dynamic", "cold", 0.13),
+    ("cold CPU, static musl, system bundle / floor, embedded roots", "floor", 1.35),
+    ("cold CPU, dynamic, 2 roots / libcurl dynamic", "cold2", 0.8),
+    ("reconnect over 30 ms, resumed / libcurl resumed, TLS 1.2", "rtt_resumed12", 1.05),
+    ("reconnect over 30 ms, resumed / libcurl resumed, TLS 1.3", "rtt_resumed13", 1.05),
+    ("cold over 30 ms, full / libcurl, TLS 1.2", "rtt_full12", 1.27),
+    ("cold over 30 ms, full / libcurl, TLS 1.3", "rtt_full13", 1.27),
+    ("warm CPU per call / libcurl", "warm", 0.8),
+]
+TARGETS = [("warm", 25_000), ("peak", 600), ("client", 153_600), ("stop_scheduler", 168_960), ("text", 36_864), ("text_m4", 24_576), ("memory", 40_960),
+           ("memory_small", 24_576), ("stack_rsa", 8_192), ("stack_ec", 8_192), ("warm_connections", 1), ("warm_handshakes", 1)]
+
+
+def accept(report, found, value):
+    report.heading("Targets")
+    rows = [[name, f"{value[key]:.3f}", f"{target}", "ok" if value[key] <= target else "short"] for name, key, target in ACCEPTANCE]
+    rows += [[TEXTS[key], f"{found[key]:,}", f"{target:,}", "ok" if found[key] <= target else "short"] for key, target in TARGETS if key in found]
+    rows.append([TEXTS["syscalls"], found["syscalls"], "", "each explained above"])
+    report.table(["name", "value", "target", ""], rows)
+
+
+def plot(picture):
+    pass
+
+
 def main():
     global BUILD, BENCH, CERTS, WORK
     parser = argparse.ArgumentParser(description=__doc__)
