@@ -7,7 +7,7 @@
 # make sanitize   memory that was never written, integers that wrap, hardened builds
 # make size       sizes of the object, here and for a Cortex-M4, and of the client's memory
 # make bench      times and sizes beside libcurl, the curl command and bare BearSSL: build/bench.md and plots
-# make bench-counts  of these what comes out the same every time, each within its limit
+# make bench-counts  what of it comes out the same every time, each within its limit; bench-plots: the README's picture
 # make bench-ir   instructions of one warm and one cold call, by room and by function
 # make install    the header, the tools, manual page, completion, examples; PREFIX=/usr/local DESTDIR=
 # make static     compshare-schedule as one static file, with musl; CA=FILE puts root certificates into it
@@ -198,9 +198,9 @@ bench bench-counts bench-ir: setup-bench
 	@$(MAKE) --no-print-directory -s $(GATEWAY) $(BENCH_STATIC) $(BENCH_DYNAMIC) $(BENCH_TESTS)
 	@CC="$(CC)" python3 tests/bench/bench.py $(patsubst bench-%,%,$(@:bench=all)) --build $(BUILD)
 
-# the pictures of the README, anew from the last `make bench`
+# the README's picture, of the last `make bench`
 bench-plots:
-	cp $(BUILD)/bench-*.svg tests/bench/
+	cp $(BUILD)/bench-ratios.svg tests/bench/ratios.svg
 
 # ---- static files ----
 

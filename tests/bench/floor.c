@@ -139,20 +139,30 @@ static size_t make_request(void)
     return (size_t)(at - request) + len;
 }
 
-/* The whole reply is there once it has as many bytes as its header says. */
+/* Where the body begins, and in *length how long its header says it is; NULL: not yet. */
+static const char *body_of(size_t *length)
+{
+    const char *line = reply, *end;
+    *length = 0;
+    for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        if (line[0] == '\r') return end + 1;
+        if (strncmp(line, "Content-Length: ", 16) == 0) *length = (size_t)strtol(line + 16, NULL, 10);
+    }
+    return NULL;
+}
+
 static bool receive(void)
 {
-    size_t len = 0;
-    for (;;) {
-        const char *end, *length;
+    size_t len = 0, length;
+    const char *body;
+    do {
         int n = br_sslio_read(&io, reply + len, sizeof reply - 1 - len);
         if (n <= 0) return false;
         reply[len += (size_t)n] = '\0';
-        end = strstr(reply, "\r\n\r\n");
-        length = end != NULL ? strstr(reply, "Content-Length: ") : NULL;
-        if (length != NULL && (size_t)(end + 4 - reply) + (size_t)strtol(length + 16, NULL, 10) == len) break;
-    }
-    return strncmp(reply, "HTTP/1.1 200 ", 13) == 0 && (strstr(reply, "\"RetCode\":0,") != NULL || strstr(reply, "\"RetCode\":0}") != NULL);
+        body = body_of(&length);
+    } while (body == NULL || (size_t)(body - reply) + length > len);
+    body = strncmp(reply, "HTTP/1.1 200 ", 13) == 0 ? strstr(body, "\"RetCode\":0") : NULL;
+    return body != NULL && (body[11] == ',' || body[11] == '}');
 }
 
 static bool call(void)
