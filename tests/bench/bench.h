@@ -21,7 +21,7 @@
 
 #define BENCH_CALLS 100000
 
-/* UpdateCompShareStopScheduler, RSA root or not: the same instance for all. */
+/* The instance whose timed shutdown all of them set. */
 #define BENCH_UHOST "uhost-0001"
 #define BENCH_ZONE "cn-wlcb-01"
 #define BENCH_REGION "cn-wlcb"

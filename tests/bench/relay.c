@@ -40,7 +40,7 @@ typedef struct way {
     chunk *first, **last;
 } way;
 
-typedef struct link {
+typedef struct link_pair {
     bool used;
     int64_t extra;          /* of the first chunk to the target */
     way up, down;
