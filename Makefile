@@ -6,6 +6,9 @@
 # make coverage   lines and branches of compshare.h by room; fails where one was never taken
 # make sanitize   memory that was never written, integers that wrap, hardened builds
 # make size       sizes of the object, here and for a Cortex-M4, and of the client's memory
+# make bench      times and sizes beside libcurl, the curl command and bare BearSSL: build/bench.md and plots
+# make bench-counts  what of it comes out the same every time, each within its limit; bench-plots: the README's picture
+# make bench-ir   instructions of one warm and one cold call, by room and by function
 # make install    the header, the tools, manual page, completion, examples; PREFIX=/usr/local DESTDIR=
 # make static     compshare-schedule as one static file, with musl; CA=FILE puts root certificates into it
 # make release    the same for x86-64, arm64 and armhf, stripped, with sha256 sums
@@ -30,7 +33,7 @@ SANITIZED = $(UNIT:%=$(BUILD)/tests/sanitized/unit/%) $(INTEGRATION:%=$(BUILD)/t
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test torture fuzz coverage sanitize test-programs check-programs setup-demo setup-test setup-check setup-static \
-	setup-release size static release install clean certs
+	setup-release setup-bench bench bench-counts bench-ir bench-plots size static release install clean certs
 
 all: $(EXAMPLES)
 
@@ -143,6 +146,61 @@ sanitize: setup-check
 size:
 	@mkdir -p $(BUILD)/size
 	@CC="$(CC)" sh tests/size.sh $(BUILD)/size
+
+# ---- benchmark ----
+
+BENCH = $(BUILD)/bench
+BENCH_STATIC = $(addprefix $(BENCH)/,ours ours-symbols floor run stop_scheduler)
+BENCH_DYNAMIC = $(addprefix $(BENCH)/,ours-dynamic curl fleet parse relay)
+# the stack is measured there
+BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
+
+setup-bench:
+	@CC="$(CC)" sh tests/setup.sh bench
+
+$(BENCH)/%: tests/bench/%.c tests/bench/bench.h compshare.h examples/static/build.sh
+	@mkdir -p $(@D)
+	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -I$(BENCH)
+
+$(BENCH)/stop_scheduler: examples/stop_scheduler.c compshare.h examples/static/build.sh
+	@mkdir -p $(@D)
+	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS)
+
+$(BENCH)/ours-symbols: tests/bench/ours.c tests/bench/bench.h compshare.h examples/static/build.sh
+	@mkdir -p $(@D)
+	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -g
+
+$(BENCH)/floor: $(BENCH)/roots.h
+
+$(BENCH)/roots.h: $(CERTS) tests/bench/roots.py
+	@mkdir -p $(@D)
+	python3 tests/bench/roots.py $(BUILD)/tests/certs/roots.pem >$@
+
+$(BENCH)/ours-dynamic: tests/bench/ours.c tests/bench/bench.h compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) -O2 -I. -o $@ $< -lbearssl
+
+$(BENCH)/curl: tests/bench/curl.c tests/bench/bench.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) -O2 -o $@ $< -lcurl -lcrypto
+
+$(BENCH)/fleet $(BENCH)/parse: $(BENCH)/%: tests/bench/%.c compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) -O2 -I. -o $@ $< -lbearssl
+
+$(BENCH)/relay: tests/bench/relay.c
+	@mkdir -p $(@D)
+	$(CC) $(C99) -O2 -o $@ $<
+
+# certificates first: what is compiled in of them must not be older
+bench bench-counts bench-ir: setup-bench
+	@$(MAKE) --no-print-directory -s certs
+	@$(MAKE) --no-print-directory -s $(GATEWAY) $(BENCH_STATIC) $(BENCH_DYNAMIC) $(BENCH_TESTS)
+	@CC="$(CC)" python3 tests/bench/bench.py $(patsubst bench-%,%,$(@:bench=all)) --build $(BUILD)
+
+# the README's picture, of the last `make bench`
+bench-plots:
+	cp $(BUILD)/bench-ratios.svg tests/bench/ratios.svg
 
 # ---- static files ----
 

@@ -1,8 +1,8 @@
 #!/bin/sh
-# setup.sh demo|test|static|release|check: installs what is missing for `make demo`, `make
-# test`, the static files and the longer checks. Does nothing when all is there. With
-# apt-get it installs by itself (through sudo when not root); elsewhere it names the
-# packages.
+# setup.sh demo|test|static|release|check|bench: installs what is missing for `make demo`,
+# `make test`, the static files, the longer checks and the benchmark. Does nothing when
+# all is there. With apt-get it installs by itself (through sudo when not root); elsewhere
+# it names the packages.
 set -eu
 level=${1:-test}
 CC=${CC:-cc}
@@ -37,6 +37,11 @@ static|musl|musl-tools|gcc musl-dev||
 release|command x86_64-linux-gnu-gcc|gcc-x86-64-linux-gnu|||
 release|command aarch64-linux-gnu-gcc|gcc-aarch64-linux-gnu|||
 release|command arm-linux-gnueabihf-gcc|gcc-arm-linux-gnueabihf|||
+bench|command curl|curl|curl|curl|curl
+bench|command strace|strace|strace|strace|
+bench|command valgrind|valgrind|valgrind|valgrind|
+bench|command gnuplot|gnuplot-nox|gnuplot|gnuplot|gnuplot
+bench|file /etc/ssl/certs/ca-certificates.crt|ca-certificates|ca-certificates||
 check|command clang|clang|clang|clang|llvm
 check|clang-runtime|libclang-rt-dev|compiler-rt|compiler-rt|
 check|command valgrind|valgrind|valgrind|valgrind|
@@ -51,6 +56,7 @@ present() {
     cc) command -v "$CC" >/dev/null 2>&1 && echo 'int main(void){return 0;}' | "$CC" -x c -o /dev/null - 2>/dev/null ;;
     header\ *) printf '#include <stdio.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <%s>\n' "${1#header }" | "$CC" -x c -fsyntax-only - 2>/dev/null ;;
     command\ *) command -v "${1#command }" >/dev/null 2>&1 ;;
+    file\ *) [ -s "${1#file }" ] ;;
     musl) command -v musl-gcc >/dev/null 2>&1 || "$CC" -dumpmachine 2>/dev/null | grep -q musl ;;
     # with its C library's headers, which are a package of their own
     cross\ *) echo '#include <string.h>' | ${1#cross } -x c -fsyntax-only - 2>/dev/null ;;
@@ -63,7 +69,8 @@ wanted() {
     demo) [ "$1" = demo ] ;;
     static) [ "$1" = static ] ;;
     release) [ "$1" = static ] || [ "$1" = release ] ;;
-    test) [ "$1" != check ] && [ "$1" != release ] ;;
+    test) [ "$1" != check ] && [ "$1" != release ] && [ "$1" != bench ] ;;
+    bench) [ "$1" != check ] && [ "$1" != release ] ;;
     *) true ;;
     esac
 }

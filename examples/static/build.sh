@@ -2,13 +2,21 @@
 # build.sh static BUILD_DIR [CA_FILE]: compshare-schedule as one static file with musl, in
 # BUILD_DIR/static; CA_FILE's certificates are put into it, so that it needs no file at all.
 # build.sh clock BUILD_DIR: the same with clocks that tests move, compshare-schedule-clock.
+# build.sh program BUILD_DIR SOURCE OUT [FLAG...]: any other program in the same way; with the
+# flag -g it keeps its symbols.
 # build.sh release BUILD_DIR [CA_FILE]: the same for x86-64, arm64 and armhf, in
 # BUILD_DIR/release, with sha256 sums. What other machines need of musl and BearSSL is
 # fetched from Debian and unpacked below BUILD_DIR/cross; nothing of it is installed.
 set -eu
-what=$1 build=$2 ca=${3:-} define=
+what=$1 build=$2 ca=${3:-} define='' strip=-s
 here=$(dirname "$0")
 tool=$here/../compshare-schedule.c
+if [ "$what" = program ]; then
+    tool=$3 program=$4 ca=
+    shift 4
+    define=$*
+    case " $define " in *' -g '*) strip= ;; esac
+fi
 
 fail() {
     echo "$*" >&2
@@ -46,7 +54,8 @@ compile() {
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
     else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
     "$@" -c -o "$out.chk.o" "$here/chk.c"
-    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$bearssl"
+    # shellcheck disable=SC2086
+    "$@" -static -no-pie $strip -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$bearssl"
     rm -f "$out.ld" "$out.o" "$out.chk.o"
 }
 
@@ -128,6 +137,7 @@ static)
     static_for "$build/static/compshare-schedule"
     wc -c "$build/static/compshare-schedule"
     ;;
+program) static_for "$program" ;;
 clock)
     define=-DSCHEDULE_TEST_CLOCK
     static_for "$build/static/compshare-schedule-clock"
@@ -142,5 +152,5 @@ release)
     cross_for "$build/release/compshare-schedule-armhf" armhf arm-linux-gnueabihf-gcc arm-linux-musleabihf
     (cd "$build/release" && sha256sum compshare-schedule-x86_64 compshare-schedule-arm64 compshare-schedule-armhf >SHA256SUMS && wc -c compshare-schedule-* && cat SHA256SUMS)
     ;;
-*) fail "usage: build.sh static|clock|release BUILD_DIR [CA_FILE]" ;;
+*) fail "usage: build.sh static|clock|program|release BUILD_DIR ..." ;;
 esac
