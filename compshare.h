@@ -1189,22 +1189,18 @@ static const char *compshare__bytes_meaning(const compshare__meaning *rows, size
     return rows[i].text;
 }
 
-/* Overwrites memory in a way that the compiler may not leave out. In pieces: longer
-   ones make some memset change to string instructions, which start slowly. */
+/* Overwrites memory. Through a volatile pointer, so that the compiler cannot know what
+   is called, and leave it out. In pieces: longer ones make some memset change to string
+   instructions, which start slowly. */
 static void compshare__bytes_wipe(void *ptr, size_t len)
 {
-    volatile unsigned char *p = (volatile unsigned char *)ptr;
-#if defined(__GNUC__)
+    static void *(*const volatile wipe)(void *, int, size_t) = memset;
+    char *p = (char *)ptr;
     size_t n;
     for (; len > 0; p += n, len -= n) {
         n = len < 1024 ? len : 1024;
-        __asm__("" : "+r"(n));
-        memset((void *)p, 0, n);
-        __asm__ __volatile__("" : : "r"(p) : "memory");
+        wipe(p, 0, n);
     }
-#else
-    while (len-- > 0) *p++ = 0;
-#endif
 }
 
 /* Overwrites the stack that a deeper call, now over, may have left secrets in: one that
