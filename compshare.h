@@ -140,7 +140,8 @@
        /usr/local/etc/ca-certificates/cert.pem              macOS, Homebrew on Intel
 
    Of a bundle only the root that a chain leads to is decoded, and kept for one handshake.
-   The text is read once in each full handshake, while the server answers the first flight;
+   In a block of COMPSHARE_MEMORY each full handshake reads the text once, while the server
+   answers the first flight (in the smallest block two or three times);
    compshare_config.roots spares later ones that, compshare_config.session all of it.
 
    BearSSL checks no revocation and no extended key usage, and of a root neither its
@@ -262,7 +263,7 @@ enum compshare_stage {
    host that has been connected to before, and has it enabled, the first bytes of TLS or
    of the request to a proxy travel with the SYN: one round trip less. Without its cookie
    the connection is made as ever; with it, a host that is down is found out by the
-   first reading, as COMPSHARE_E_IO, and its other addresses are not tried. */
+   first sending or reading, as COMPSHARE_E_IO, and its other addresses are not tried. */
 #define COMPSHARE_FAST_OPEN 2u
 
 typedef struct compshare compshare;
@@ -361,9 +362,10 @@ typedef struct compshare_session {
 
 /* Where the root certificates stand in ca_pem or in the bundle, up to 256 of them, for
    compshare_config.roots: with it, only the first handshake reads all of the bundle (0.2
-   MB), and later ones of any client decode one certificate of it. Set it to all zero
-   before its first use, and again when the text that ca_pem points to changes. It holds
-   no secret and is not trusted: what it points to is checked as if it had been found. */
+   MB), and later ones decode one certificate of it. Set it to all zero before its first
+   use, and again when the text that ca_pem points to changes. It may serve any number of
+   clients, one after the other or side by side in one thread. It holds no secret. Where
+   the bundle has changed it is made anew, but what is in it must come from a client. */
 typedef struct compshare_roots {        /* its members are the client's */
     int64_t bundle[5];
     uint32_t known[3];
@@ -459,8 +461,8 @@ COMPSHARE_API int compshare_call_each(compshare *client, const char *action, con
    before anything was sent. Then call compshare_step until it returns something
    other than COMPSHARE_PENDING: the final status. Between steps wait until
    compshare_fd is ready for compshare_wants, but not longer than
-   compshare_timeout_ms; where compshare_wants is 0, only for that long. The
-   descriptor may change at every step. A callback that calls back into its client
+   compshare_timeout_ms; where compshare_wants is 0, only for that long. Ready as poll
+   means it (level-triggered). The descriptor may change at every step. A callback that calls back into its client
    gets COMPSHARE_E_BUSY. The longest step is one that checks a chain of
    certificates; `make test` prints how long that takes. */
 COMPSHARE_API int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count);
@@ -2377,8 +2379,6 @@ static bool compshare__json_tokenize(compshare__tree *tree, const char *text, si
     int made;
     memset(tree, 0, sizeof *tree);
     if (skew > room_len || len > (size_t)INT32_MAX) return false;
-    while (compshare__json_is_space(text[0])) { text++; len--; }
-    while (compshare__json_is_space(text[len - 1])) len--;
     fits = (room_len - skew) / sizeof *token;
     if (fits == 0) return false;
     if (fits > INT32_MAX) fits = INT32_MAX;
@@ -2593,23 +2593,20 @@ typedef struct compshare__root {
     uint32_t name, offset;
 } compshare__root;
 
-/* The roots met so far, in the bundle's order. */
-typedef struct compshare__known {
-    uint32_t count;
-    uint32_t end;               /* where those that are not here begin */
-    uint32_t all;               /* 1: there are none */
-} compshare__known;
-typedef char compshare__assert_known[sizeof(compshare__known) == sizeof ((compshare_roots *)0)->known ? 1 : -1];
+/* What is known of the bundle: how many of its roots, in their order; where those that
+   are not known begin; whether there are none. */
+enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
 
 typedef struct compshare__trust {
     br_x509_minimal_context minimal;    /* first: BearSSL's methods see nothing else */
     br_x509_class methods;              /* BearSSL's, but for two */
     compshare__pem pem;
     bool learned;
-    compshare__known known;
+    uint32_t *known, own[COMPSHARE__KNOWN];
     compshare__root *root;
     size_t capacity;            /* of root */
-    compshare_roots *kept;      /* the caller's, or NULL */
+    compshare_roots *kept;      /* the caller's, whose these are; or NULL */
+    int64_t bundle[5];          /* what it must be about */
     size_t filled;
     unsigned lookups;
     uint32_t left;                      /* bytes of the current certificate to come */
@@ -2667,25 +2664,25 @@ static bool compshare__pem_find(compshare__pem *p)
 /* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-'. */
 static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_t cap)
 {
-    enum { __ = 64, xx = 128 };     /* white space; not base64 */
-#define COMPSHARE__NONE xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx
+    enum { ws = 64, no = 128 };     /* white space; not base64 */
+#define COMPSHARE__NONE no, no, no, no, no, no, no, no, no, no, no, no, no, no, no, no
     static const unsigned char value[256] = {
-        xx, xx, xx, xx, xx, xx, xx, xx, xx, __, __, xx, xx, __, xx, xx, COMPSHARE__NONE,
-        __, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, 62, xx, xx, xx, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, xx, xx, xx, xx, xx, xx,
-        xx, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, xx, xx, xx, xx, xx,
-        xx, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, xx, xx, xx, xx, xx,
+        no, no, no, no, no, no, no, no, no, ws, ws, no, no, ws, no, no, COMPSHARE__NONE,
+        ws, no, no, no, no, no, no, no, no, no, no, 62, no, no, no, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, no, no, no, no, no, no,
+        no, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, no, no, no, no, no,
+        no, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, no, no, no, no, no,
         COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE
     };
 #undef COMPSHARE__NONE
     size_t n = 0;
     unsigned digit = 0;
-    while (n < cap && digit != xx && (p->at < p->len || compshare__pem_fill(p))) {
+    while (n < cap && digit != no && (p->at < p->len || compshare__pem_fill(p))) {
         const unsigned char *c = p->buf + p->at, *end = p->buf + p->len;
         while (c < end && n < cap) {
             digit = value[*c];
-            if (digit == xx) break;
+            if (digit == no) break;
             c++;
-            if (digit == __) continue;
+            if (digit == ws) continue;
             p->bits = p->bits << 6 | digit;
             p->bit_count += 6;
             if (p->bit_count < 8) continue;
@@ -2832,12 +2829,12 @@ static void compshare__trust_empty_slots(compshare__trust *t)
 static void compshare__trust_recall(compshare__trust *t, uint32_t name)
 {
     size_t i;
-    for (i = 0; i < t->known.count; i++) {
+    for (i = 0; i < t->known[COMPSHARE__COUNT]; i++) {
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
         if (t->root[i].name != name) continue;
         if (!compshare__trust_subject(t, t->root[i].offset, &subject, hash) || memcmp(hash, &name, sizeof name) != 0) {
-            memset(&t->known, 0, sizeof t->known);
+            memset(t->known, 0, sizeof t->own);
             t->trouble = COMPSHARE__TRUST_FINE;
             compshare__trust_empty_slots(t);
         } else if (memcmp(hash, t->looked_up, sizeof hash) == 0) {
@@ -2851,32 +2848,43 @@ static void compshare__trust_recall(compshare__trust *t, uint32_t name)
 static void compshare__trust_scan(compshare__trust *t)
 {
     size_t others = 0;          /* roots that are not kept in mind */
-    compshare__known *known = &t->known;
-    compshare__pem_seek(&t->pem, known->end);
-    while (!known->all && compshare__pem_find(&t->pem)) {
+    uint32_t *known = t->known;
+    compshare__pem_seek(&t->pem, known[COMPSHARE__END]);
+    while (known[COMPSHARE__ALL] == 0 && compshare__pem_find(&t->pem)) {
         uint64_t offset = t->pem.base + t->pem.at;
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
-        if (others > 0 || known->count == t->capacity) others++;
-        else known->end = (uint32_t)offset;
+        if (others > 0 || known[COMPSHARE__COUNT] >= t->capacity) others++;
+        else known[COMPSHARE__END] = (uint32_t)offset;
         if (!compshare__trust_subject(t, offset, &subject, hash)) continue;
         if (others == 0) {
-            memcpy(&t->root[known->count].name, hash, sizeof t->root[0].name);
-            t->root[known->count++].offset = (uint32_t)offset;
+            compshare__root *root = &t->root[known[COMPSHARE__COUNT]++];
+            memcpy(&root->name, hash, sizeof root->name);
+            root->offset = (uint32_t)offset;
         }
         if (memcmp(hash, t->looked_up, sizeof hash) == 0) t->trouble = compshare__trust_take(t, offset, subject);
     }
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
-    else if (others == 0 && known->end > 0) known->all = 1;
+    else if (others == 0 && known[COMPSHARE__END] > 0) known[COMPSHARE__ALL] = 1;
     else if (others == 0) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
-    if (t->kept != NULL) memcpy(t->kept->known, known, sizeof *known);
+}
+
+/* Another client may have emptied the caller's index in between, or begun one about
+   another bundle: then this handshake goes on without any. */
+static void compshare__trust_keep(compshare__trust *t)
+{
+    if (t->kept == NULL || (memcmp(t->kept->bundle, t->bundle, sizeof t->bundle) == 0 && t->known[COMPSHARE__COUNT] <= t->capacity)) return;
+    t->kept = NULL;
+    t->known = t->own;
+    t->capacity = 0;
 }
 
 /* Fills the slots with the roots whose subject hashes to `looked_up`. */
 static void compshare__trust_fill(compshare__trust *t)
 {
     uint32_t name;
+    compshare__trust_keep(t);
     compshare__trust_empty_slots(t);
     t->trouble = COMPSHARE__TRUST_FINE;
     memcpy(&name, t->looked_up, sizeof name);
@@ -2886,11 +2894,12 @@ static void compshare__trust_fill(compshare__trust *t)
 }
 
 /* Reads the bundle, once, before a name is looked for. Until this returns `idle` bytes
-   more belong to the read buffer. */
+   more, behind it, belong to the read buffer. */
 static void compshare__trust_learn(compshare__trust *t, size_t idle)
 {
     if (t->learned) return;
     t->learned = true;
+    compshare__trust_keep(t);
     t->pem.cap += idle;
     compshare__trust_scan(t);
     t->pem.cap -= idle;
@@ -2903,6 +2912,7 @@ static void compshare__trust_look_up(compshare__trust *t)
 {
     const unsigned char *name = t->minimal.saved_dn_hash;
     if (t->lookups > 0 && memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
+    t->learned = true;
     if (t->lookups++ >= COMPSHARE__CHAIN_MAX) { compshare__trust_empty_slots(t); return; }
     memcpy(t->looked_up, name, sizeof t->looked_up);
     compshare__trust_fill(t);
@@ -2958,8 +2968,10 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     t->capacity = kept == NULL ? size / 4 / sizeof t->root[0] : 0;
     t->pem.buf = (unsigned char *)(t->root + t->capacity);
     t->pem.cap = size - t->capacity * sizeof t->root[0];
+    t->known = t->own;
     if (kept == NULL) return t;
-    memcpy(&t->known, kept->known, sizeof t->known);
+    t->known = kept->known;
+    memcpy(t->bundle, kept->bundle, sizeof t->bundle);
     t->root = (compshare__root *)(void *)kept->root;
     t->capacity = sizeof kept->root / sizeof t->root[0];
     return t;
@@ -2987,7 +2999,7 @@ typedef struct compshare__tls {
     bool request;               /* bytes sent from now on belong to a request */
     bool mute;                  /* the request was given up: nothing more may be sent */
     bool eager;                 /* the last reading filled rx: more is waiting */
-    bool asked;                 /* nothing has been read since the last sending */
+    bool asked;                 /* something was sent, and nothing has been read since */
     bool socket;                /* of the kernel: what arrives makes it readable */
     uint16_t ahead;             /* bytes of the handshake that wait in tx in front of the request */
     int64_t now;                /* the time that certificates are checked at */
@@ -3085,6 +3097,7 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
 static ptrdiff_t compshare__tls_recv(compshare__tls *t, unsigned char *dst, size_t cap)
 {
     ptrdiff_t n = t->io->recv(t->io->user, dst, cap);
+    t->asked = false;
     if (n >= 0 && (size_t)n <= cap) return n;
     return compshare__tls_want(n);
 }
@@ -3121,7 +3134,7 @@ static int compshare__tls_push(compshare__tls *t)
     return COMPSHARE_OK;
 }
 
-/* The same where something is awaited: an answer is never there at once. */
+/* The same where an answer is awaited, which is hardly ever there at once. */
 static ptrdiff_t compshare__tls_await(compshare__tls *t, unsigned char *dst, size_t cap)
 {
     if (!t->asked) return compshare__tls_recv(t, dst, cap);
@@ -3288,6 +3301,12 @@ static bool compshare__tls_quiet(compshare__tls *t)
     return COMPSHARE__PLAIN(t) || br_ssl_engine_recvrec_buf(&t->client.eng, &len) == t->record;
 }
 
+/* Whether nothing waits in tx either, so that it and the record buffer are free. */
+static bool compshare__tls_idle(compshare__tls *t)
+{
+    return t->tx_at == t->tx_len && compshare__tls_quiet(t);
+}
+
 /* Whether an idle kept connection still stands: an orderly server says nothing. */
 static bool compshare__tls_alive(compshare__tls *t)
 {
@@ -3378,7 +3397,7 @@ typedef union compshare__address {
 typedef struct compshare__posix {
     int fd, bundle;             /* -1: not open */
     bool fast_open;
-    int last_errno, last_eai;
+    int last_errno, last_eai, bundle_errno;
     compshare__address address[COMPSHARE__ADDRESSES];
     size_t count, at;           /* addresses known, and the one being tried */
     uint64_t deadline;          /* for open; set by `drive` */
@@ -3502,7 +3521,7 @@ static int compshare__posix_begin(compshare__posix *p)
     p->share = now + (p->deadline > now ? (p->deadline - now) / (p->count - p->at) : 0);
     p->fd = compshare__posix_socket(a->any.sa_family);
 #ifdef TCP_FASTOPEN_CONNECT
-    if (p->fast_open) (void)setsockopt(p->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
+    if (p->fd >= 0 && p->fast_open) (void)setsockopt(p->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
 #endif
     if (p->fd >= 0 && connect(p->fd, &a->any, len) == 0) return 1;
     if (p->fd >= 0 && (errno == EINPROGRESS || errno == EINTR)) return 0;
@@ -3626,7 +3645,7 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
         const char *path = ca_file != NULL ? ca_file : compshare__posix_bundles[i];
         do p->bundle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (p->bundle < 0 && errno == EINTR);
         if (p->bundle >= 0) return path;
-        p->last_errno = errno;
+        p->bundle_errno = errno;
     }
     return NULL;
 }
@@ -3649,7 +3668,7 @@ static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *
     compshare__posix *p = (compshare__posix *)ctx;
     ssize_t n;
     do n = pread(p->bundle, dst, cap, (off_t)offset); while (n < 0 && errno == EINTR);
-    if (n < 0) p->last_errno = errno;
+    if (n < 0) p->bundle_errno = errno;
     return n;
 }
 
@@ -3981,6 +4000,9 @@ static int compshare__fail_clock(compshare *c, const char *consequence)
 static int compshare__fail_bundle(compshare *c, const char *what)
 {
     (void)compshare__fail(c, COMPSHARE_E_TRUST, "root certificates: %s %s", c->bundle, what);
+#ifndef COMPSHARE_NO_SOCKETS
+    c->posix.last_errno = c->posix.bundle_errno;
+#endif
     return compshare__fail_errno(c);    /* none unless opening or reading failed */
 }
 
@@ -4508,7 +4530,7 @@ static int compshare__drive_prepare_trust(compshare *c)
     c->bundle = "ca_pem";
     if (c->config.ca_pem != NULL) return COMPSHARE_OK;
 #ifndef COMPSHARE_NO_SOCKETS
-    c->posix.last_errno = 0;
+    c->posix.bundle_errno = 0;
     c->bundle = compshare__posix_open_bundle(&c->posix, c->config.ca_file);
     if (c->bundle != NULL) return COMPSHARE_OK;
     c->bundle = c->config.ca_file != NULL ? c->config.ca_file : "every usual place of a bundle";
@@ -4625,8 +4647,8 @@ static int compshare__drive_handshake(compshare *c)
     int r = compshare__tls_handshake(&c->tls);
     c->shook = true;
     /* while the server thinks about the first flight, its certificate can be prepared for */
-    if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_quiet(&c->tls))
-        compshare__trust_learn(c->trust, COMPSHARE__TX + c->tls.record_len);    /* which follow it, and are empty */
+    if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_idle(&c->tls))
+        compshare__trust_learn(c->trust, COMPSHARE__TX + c->tls.record_len);    /* tx and the record buffer, which follow it */
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
@@ -4715,9 +4737,10 @@ static size_t compshare__drive_first(compshare *c, unsigned char *dst, size_t ca
     head.csv = c->request.csv;
     n = compshare__encode_head(&head, (char *)dst, COMPSHARE__HEAD_MOST);
     memmove(dst + n, ahead, body);
-    compshare__bytes_wipe(dst + n + body, COMPSHARE__HEAD_MOST - n);    /* what is left of the body there is not overwritten */
+    n += body;
+    compshare__bytes_wipe(dst + n, (size_t)(ahead + body - (dst + n)));    /* a copy of the body, which would not be overwritten */
     c->head_written = true;
-    return n + body;
+    return n + compshare__encode_body(&c->encoder, &c->params, dst + n, cap - n);
 }
 
 /* Sending is stuck or over although the request is not complete: read what the
@@ -4985,7 +5008,8 @@ static uint64_t compshare__drive_due(const compshare *c)
 /* Notes of a failure what does not depend on where it came from. */
 static int compshare__drive_failed(compshare *c, int status)
 {
-    if (c->phase == COMPSHARE__PHASE_HANDSHAKE && c->config.roots != NULL) memset(c->config.roots, 0, sizeof *c->config.roots);
+    if ((status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TRUST) && c->config.roots != NULL)
+        memset(c->config.roots, 0, sizeof *c->config.roots);    /* it may be what was wrong */
     if (c->phase >= COMPSHARE__PHASE_HANDSHAKE && c->resuming && !c->reused && !c->replied) {
         /* it may be what was wrong: the next handshake is a full one */
         compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
@@ -6151,7 +6175,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     c->proxy = proxy;
 #ifndef COMPSHARE_NO_SOCKETS
     compshare__posix_init(&c->posix, &c->io);
-    c->posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) != 0;
+    c->posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) && !url.plain;    /* a SYN may come twice: never with a request in it */
     c->posix.monotonic_ms = c->config.monotonic_ms;
     c->posix.user = c->config.user;
 #endif

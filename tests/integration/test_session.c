@@ -635,6 +635,56 @@ static void index_is_shared(void **state)
     h.config.roots = NULL;
 }
 
+/* Another client empties the index, or begins one of its own, in the middle of this
+   one's handshake. */
+static void index_side_by_side(void **state)
+{
+    int r, i;
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        compshare_param p = compshare_text("UHostId", "uhost-0001");
+        configure(gateway.port);
+        memset(&roots, 0, sizeof roots);
+        h.config.session = NULL;
+        h.config.roots = &roots;
+        h.config.ca_file = harness_cert("bundle-big.pem");
+        harness_open(&h);
+        assert_int_equal(compshare_call_start(h.client, DELETE, &p, 1), COMPSHARE_OK);
+        while ((r = compshare_step(h.client)) == COMPSHARE_PENDING && roots.known[2] == 0) step_wait(h.client);
+        assert_int_equal(r, COMPSHARE_PENDING);
+        configure_one(&other, &u, gateway.port);
+        other.config.session = NULL;
+        other.config.roots = &roots;
+        other.config.ca_file = harness_cert(i == 0 ? "bundle-norsaroot.pem" : "roots.pem");
+        harness_open(&other);
+        harness_expect(&other, act_of(&other, DELETE), i == 0 ? COMPSHARE_E_CERTIFICATE : COMPSHARE_OK);
+        while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) step_wait(h.client);
+        harness_expect(&h, r, COMPSHARE_OK);
+        assert_int_equal(roots.known[0], i == 0 ? 0 : 2);
+        harness_close(&other);
+    }
+    h.config.roots = NULL;
+}
+
+/* Contents that no client has made: refused, never followed out of the struct. */
+static void index_of_nonsense(void **state)
+{
+    static const uint32_t counts[] = { 257, 300, 100000, UINT32_MAX };
+    size_t i;
+    (void)state;
+    memset(&roots, 0, sizeof roots);
+    h.config.session = NULL;
+    h.config.roots = &roots;
+    h.config.ca_file = harness_cert("roots.pem");
+    assert_int_equal(once(DELETE), COMPSHARE_OK);
+    for (i = 0; i < COUNT(counts); i++) {
+        roots.known[0] = counts[i];
+        roots.known[2] = (uint32_t)(i % 2);
+        assert_int_equal(once(DELETE), COMPSHARE_OK);
+    }
+    h.config.roots = NULL;
+}
+
 /* ca_pem is known by where it is; what it says now decides. */
 static void index_of_a_text(void **state)
 {
@@ -682,7 +732,7 @@ int main(void)
         T(second_client_resumes), T(reconnects_resume), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
         T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_roots), T(a_day_at_the_most),
         T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
-        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(index_is_shared), T(index_of_a_text), T(through_a_proxy)
+        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(index_is_shared), T(index_side_by_side), T(index_of_nonsense), T(index_of_a_text), T(through_a_proxy)
     };
     return cmocka_run_group_tests_name("sessions", tests, start, stop);
 }

@@ -149,6 +149,19 @@ static void would_block_every_second_time(void **state)
     assert_int_equal(harness_count(&gateway, "handshakes_full"), s.opens);
 }
 
+/* As a transport that is TLS itself may do: what waits to be sent must outlive it. */
+static void sending_waits_for_reading(void **state)
+{
+    (void)state;
+    s.crossed = true;
+    whole_round(&gateway);
+    s.send_cap = 50;
+    harness_close(&h);
+    harness_open(&h);
+    whole_round(&gateway);
+    assert_int_equal(harness_count(&gateway, "handshakes_full"), s.opens);
+}
+
 static void wait_returns_early(void **state)
 {
     (void)state;
@@ -453,7 +466,7 @@ static void plaintext(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(undisturbed), T(one_byte_at_a_time), T(odd_pieces), T(would_block_every_second_time), T(wait_returns_early), T(opens_late), T(longest_wait),
+        T(undisturbed), T(one_byte_at_a_time), T(odd_pieces), T(would_block_every_second_time), T(sending_waits_for_reading), T(wait_returns_early), T(opens_late), T(longest_wait),
         T(send_takes_more_than_it_was_given), T(recv_gives_more_than_was_asked), T(recv_answers_nonsense), T(send_fails_everywhere),
         T(recv_fails_everywhere), T(recv_fails_after_the_reply), T(kept_connection_refuses_the_first_byte), T(open_fails), T(no_wait),
         T(no_fd), T(wait_fails), T(wait_calls_back), T(plaintext)

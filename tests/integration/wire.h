@@ -101,6 +101,7 @@ typedef struct shim {
     size_t taken, given;            /* bytes in each direction */
     size_t send_cap, recv_cap;      /* at most so many bytes at a time; 0: no limit */
     bool stutter;                   /* would-block on every second call */
+    bool crossed, crossing;         /* every second send waits until it can read: it does not, in truth */
     bool restless;                  /* wait returns at once, as after a signal */
     int open_status;                /* not 0: what open answers */
     int open_late;                  /* so many WANTs before it goes on */
@@ -133,6 +134,8 @@ static ptrdiff_t shim_send(void *user, const void *src, size_t len)
     assert_true(s->open_now == 1 && len > 0 && src != NULL);
     s->sends++;
     if (s->stutter && s->sends % 2 == 1) return COMPSHARE_WANT_WRITE;
+    s->crossing = s->crossed && s->sends % 2 == 1;
+    if (s->crossing) return COMPSHARE_WANT_READ;
     if (s->send_fail_at != 0 && s->taken >= s->send_fail_at) return COMPSHARE_E_IO;
     if (s->send_full_at != 0 && s->taken >= s->send_full_at) return COMPSHARE_WANT_WRITE;
     if (s->send_lies) return (ptrdiff_t)len + 1;
@@ -167,6 +170,7 @@ static int shim_wait(void *user, unsigned want, uint32_t timeout_ms)
     s->waits++;
     if (s->wait_fails) return COMPSHARE_E_IO;
     s->h->mono_offset += s->tick_ms;
+    if (s->crossing) return COMPSHARE_OK;
     if (s->restless && s->waits % 2 == 1) return COMPSHARE_OK;
     if (s->mark == NULL && s->posix.fd < 0) return COMPSHARE_OK;     /* open is only pretended */
     if (s->mark == NULL) return s->inner.wait(s->inner.user, want, timeout_ms < 5000 ? timeout_ms : 5000);

@@ -674,8 +674,8 @@ static void index_sizes(void **state)
         compshare__trust *t = compshare__trust_init(area.memory, sizeof(compshare__trust) + room, read_source, &s, NULL, 1795442700);
         support_case("%u bytes behind the struct", (unsigned)room);
         check_names(t, &m, (room & 8) != 0);
-        CHECK_NUMBER(t->known.count, room / 32 < NAMES + 1 ? room / 32 : NAMES + 1);
-        CHECK(t->known.all == (room / 32 >= NAMES + 1));
+        CHECK_NUMBER(t->known[COMPSHARE__COUNT], room / 32 < NAMES + 1 ? room / 32 : NAMES + 1);
+        CHECK(t->known[COMPSHARE__ALL] == (room / 32 >= NAMES + 1));
         check_names(t, &m, (room & 8) == 0);
     }
     free(m.text.ptr);
