@@ -3807,15 +3807,15 @@ struct compshare {
     bool entered;               /* inside compshare_step: callbacks may not call back */
     bool connected;
     bool reused;                /* this exchange began on a kept connection */
-    bool resent;                /* the one reconnection has been used up */
+    bool resuming;              /* the handshake offers a session */
+    bool shook;                 /* this step went on with a handshake */
     bool head_written, flushing, send_failed;
+    bool body_cut;              /* an error body was too long to keep */
     bool replied;               /* a byte of the reply has come */
     bool lost;                  /* an earlier sending of this request got no answer */
     bool definite;              /* a RetCode has settled what happened */
-    bool body_cut;              /* an error body was too long to keep */
+    bool resent;                /* the one reconnection has been used up */
     bool more;                  /* a step stopped although it could go on */
-    bool resuming;              /* the handshake offers a session */
-    bool shook;                 /* this step went on with a handshake */
     bool handed;                /* an element went to the callback */
     bool draining;              /* the reply was too large, and its rest is read */
     unsigned retries;           /* left for this request */
@@ -4680,6 +4680,8 @@ static int compshare__drive_collect(compshare *c)
     compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
     const compshare_config *f = &c->config;
     const char *action = c->request.action;
+    const char *const own[] = { action, f->public_key, f->security_token, f->region, f->zone, f->project_id };
+    size_t i;
     if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
         || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
         return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
@@ -4689,14 +4691,8 @@ static int compshare__drive_collect(compshare *c)
         c->error.stage = COMPSHARE_STAGE_PREPARE;
         return COMPSHARE_E_PARAM;
     }
-    compshare__params_own(&c->params, COMPSHARE__OWN_ACTION, action);
-    compshare__params_own(&c->params, COMPSHARE__OWN_PUBLIC_KEY, f->public_key);
-    compshare__params_own(&c->params, COMPSHARE__OWN_TOKEN, f->security_token);
-    if (c->request.defaults) {
-        compshare__params_own(&c->params, COMPSHARE__OWN_REGION, f->region);
-        compshare__params_own(&c->params, COMPSHARE__OWN_ZONE, f->zone);
-        compshare__params_own(&c->params, COMPSHARE__OWN_PROJECT, f->project_id);
-    }
+    for (i = 0; i < (size_t)(c->request.defaults ? COMPSHARE__OWN_SIGNATURE : COMPSHARE__OWN_REGION); i++)
+        compshare__params_own(&c->params, i, own[i]);
     return COMPSHARE_OK;
 }
 
