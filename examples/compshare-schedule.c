@@ -100,6 +100,7 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(NO_UHOST, "an instance is needed: its id, self, or --all", "需要实例: 编号、self 或 --all") \
     X(ALL_AND_SOME, "either --all or instances, not both", "--all 和实例编号只能二选一") \
     X(ONE_UHOST, "run leases exactly one instance", "run 只租用一个实例") \
+    X(BAD_UHOST, "\"%s\" is not the id of an instance", "\"%s\" 不是实例编号") \
     X(NO_TIME, "--in or --at is needed, one of them", "需要 --in 或 --at,且只能一个") \
     X(NO_BY, "--by is needed", "需要 --by") \
     X(NO_COMMAND_GIVEN, "--pid N or -- COMMAND is needed, one of them", "需要 --pid N 或 -- 命令,且只能一个") \
@@ -116,6 +117,7 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(HALF_A_KEY, "%s is set, but %s is not", "设置了 %s,却没有 %s") \
     X(NO_PROFILE, "%s: it has no profile \"%s\" with public_key and private_key", "%s: 里面没有带 public_key 和 private_key 的 profile \"%s\"") \
     X(BAD_CONFIG, "%s: it is not valid JSON", "%s: 不是有效的 JSON") \
+    X(BAD_CURRENT, "%s: its current_profile is no name that can be used", "%s: 其中的 current_profile 不是可用的名称") \
     X(CANNOT_READ, "%s: cannot be read: %s", "%s: 无法读取: %s") \
     X(CANNOT_WRITE, "%s: cannot be written: %s", "%s: 无法写入: %s") \
     X(OTHERS_READ, "warning: %s can be read by others: chmod 600 it", "警告: 别人可以读 %s: 请 chmod 600") \
@@ -233,14 +235,29 @@ static void say(int message, ...)
     va_end(args);
 }
 
+/* Bytes of the UTF-8 character at s, 0 where there is none (RFC 3629). */
+static int character(const unsigned char *s)
+{
+    int i, n = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
+    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F)) return 0;
+    for (i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    return n;
+}
+
+/* What is no UTF-8, as a name of the environment may be, or a text that was cut to fit,
+   becomes U+FFFD. */
 static void json_string(const char *text)
 {
     (void)putchar('"');
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') (void)printf("\\%c", c);
+        int n = character((const unsigned char *)text);
+        if (n == 0) (void)printf("\\ufffd");
+        else if (c == '"' || c == '\\') (void)printf("\\%c", c);
         else if (c < 0x20 || c == 0x7F) (void)printf("\\u%04x", c);
-        else (void)putchar(c);
+        else (void)fwrite(text, 1, (size_t)n, stdout);
+        text += n > 1 ? n - 1 : 0;
     }
     (void)putchar('"');
 }
@@ -319,13 +336,14 @@ static int read_offset(const char *s, int64_t *offset)
     s++;
     if (!read_digits(&s, 2, &hours)) return TIME_MALFORMED;
     if (*s == ':') s++;
-    if (!read_digits(&s, 2, &minutes) || *s != '\0' || hours > 23 || minutes > 59) return TIME_MALFORMED;
+    if (!read_digits(&s, 2, &minutes) || *s != '\0' || minutes > 59) return TIME_MALFORMED;
     *offset = sign * (hours * 3600 + minutes * 60);
-    return TIME_FINE;
+    return hours * 60 + minutes <= 14 * 60 ? TIME_FINE : TIME_MALFORMED;    /* no place on earth is further from UTC */
 }
 
 /* Seconds since 1970, or ISO 8601 with an offset. Without one *time is the reading in
-   UTC, for the two readings that the refusal shows. */
+   UTC, for the two readings that the refusal shows. Seconds have ten digits from 2001 to
+   2286: twelve are a date (202611232200) that would be the year 8390. */
 static int read_time(const char *s, int64_t *time)
 {
     static const int month_days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
@@ -333,7 +351,7 @@ static int read_time(const char *s, int64_t *time)
     const char *p = s;
     int r;
     while (isdigit((unsigned char)*p)) p++;
-    if (*p == '\0' && p - s >= 9 && p - s <= 12) {
+    if (*p == '\0' && p - s == 10) {
         *time = strtoll(s, NULL, 10);
         return TIME_FINE;
     }
@@ -354,12 +372,11 @@ static bool read_duration(const char *s, int64_t *seconds)
     static const int64_t worth[] = { 86400, 3600, 60, 1 };
     int64_t total = 0, number;
     size_t from = 0;
-    if (*s == '\0') return false;
     while (*s != '\0') {
-        const char *unit;
+        const char *unit, *digits = s;
         for (number = 0; isdigit((unsigned char)*s) && number < 1000000; s++) number = number * 10 + (*s - '0');
         unit = *s != '\0' ? strchr(units + from, *s) : NULL;
-        if (unit == NULL || !isdigit((unsigned char)s[-1]) || number >= 1000000) return false;
+        if (unit == NULL || s == digits || number >= 1000000) return false;
         total += number * worth[unit - units];
         from = (size_t)(unit - units) + 1;
         s++;
@@ -558,7 +575,9 @@ static bool take_option(options *o, int id, const char *value)
     case O_NAME: o->name_glob = value; return true;
     case O_IF_NONE: o->if_none = true; return true;
     case O_IN: return take_duration("--in", value, &o->in);
-    case O_AT: return read_duration(value, &o->in) || take_time("--at", value, &o->at);     /* the official CLI takes --at 2h */
+    case O_AT:
+        o->in = o->at = 0;      /* the last one counts */
+        return read_duration(value, &o->in) || take_time("--at", value, &o->at);        /* the official CLI takes --at 2h */
     case O_ONLY_EXTEND: o->mode |= COMPSHARE_ONLY_EXTEND; return true;
     case O_ONLY_SHORTEN: o->mode |= COMPSHARE_ONLY_SHORTEN; return true;
     case O_ALL_PROJECTS: o->all_projects = true; return true;
@@ -635,42 +654,50 @@ static int check_options(const options *o)
     return DONE;
 }
 
-/* Instances from standard input, for "-". */
-static bool read_ids(options *o)
+/* Whether the API could know it as an instance: such ids are safe in a terminal, in a
+   path and in JSON as they are. */
+static bool is_id(const char *text)
 {
-    char word[128];
     size_t len = 0;
-    int c;
-    do {
-        char **more;
-        c = getchar();
-        if (c != EOF && !isspace(c)) {
-            if (len < sizeof word - 1) word[len++] = (char)c;
-            continue;
-        }
-        if (len == 0) continue;
-        word[len] = '\0';
-        len = 0;
-        more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
-        if (more == NULL || (more[o->count] = strdup(word)) == NULL) return false;
-        o->uhosts = more;
-        o->count++;
-    } while (c != EOF);
-    return true;
+    while (isalnum((unsigned char)text[len]) || (text[len] != '\0' && strchr("._-", text[len]) != NULL)) len++;
+    return text[len] == '\0' && len > 0 && len < sizeof ((compshare_instance *)0)->uhost_id;
 }
 
-static bool add_uhost(options *o, char *text)
+static int add_uhost(options *o, char *text)
 {
-    char **more;
-    if (strcmp(text, "-") == 0) {
-        o->from_input = true;
-        return read_ids(o);
-    }
-    more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
-    if (more == NULL) return false;
-    more[o->count++] = text;
+    char **more = is_id(text) ? (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more) : NULL;
+    if (!is_id(text)) return say(M_BAD_UHOST, text), USAGE;
+    if (more == NULL || (more[o->count] = strdup(text)) == NULL) return say(M_NO_MEMORY), CONFIGURATION;
     o->uhosts = more;
-    return true;
+    o->count++;
+    return DONE;
+}
+
+/* Instances from standard input, for "-". What cannot be one is refused, a NUL among
+   them too: who lists instances to be switched off must not lose some of them. */
+static int read_ids(options *o)
+{
+    char input[512], word[128];
+    size_t len = 0;
+    ssize_t n, i;
+    bool ended;
+    int code = DONE;
+    o->from_input = true;
+    do {
+        n = read(STDIN_FILENO, input, sizeof input - 1);
+        if (n < 0) return say(M_CANNOT_READ, "-", strerror(errno)), CONFIGURATION;
+        ended = n == 0;
+        if (ended) input[n++] = '\n';          /* which ends a word */
+        for (i = 0; i < n && code == DONE; i++) {
+            unsigned char c = (unsigned char)input[i];
+            if (!isspace(c) && len < sizeof word - 1) word[len++] = (char)(isgraph(c) ? c : '?');
+            if (!isspace(c) || len == 0) continue;
+            word[len] = '\0';
+            len = 0;
+            code = add_uhost(o, word);
+        }
+    } while (code == DONE && !ended);
+    return code;
 }
 
 static bool is_key_option(const char *word)
@@ -698,7 +725,7 @@ static int refuse_option(const options *o, int id, const char *word)
 static int take_argument(options *o, char *word)
 {
     size_t i;
-    if (o->verb != 0) return add_uhost(o, word) ? DONE : (say(M_NO_MEMORY), CONFIGURATION);
+    if (o->verb != 0) return strcmp(word, "-") == 0 ? read_ids(o) : add_uhost(o, word);
     for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, word) != 0; i++) {}
     if (i == COUNT(verbs)) return refuse_word(M_BAD_VERB, word, false, 0);
     o->verb = verbs[i].verb;
@@ -752,14 +779,18 @@ static bool token_is(const char *text, const jsmntok_t *t, const char *word)
     return t->type == JSMN_STRING && (size_t)(t->end - t->start) == len && memcmp(text + t->start, word, len) == 0;
 }
 
-/* The value of a member of the object at `at`; -1 if it has none. */
+/* The value of a member of the object at `at`; -1 if it has none, -2 if it has more than
+   one: which of two keys is meant must not depend on who reads the file. */
 static int token_member(const char *text, const jsmntok_t *tokens, int count, int at, const char *name)
 {
-    int i;
+    int i, found = -1;
     if (at < 0 || tokens[at].type != JSMN_OBJECT) return -1;
-    for (i = at + 1; i + 1 < count && tokens[i].start < tokens[at].end; i++)
-        if (tokens[i].parent == at && token_is(text, &tokens[i], name)) return i + 1;
-    return -1;
+    for (i = at + 1; i + 1 < count && tokens[i].start < tokens[at].end; i++) {
+        if (tokens[i].parent != at || tokens[i].size != 1 || !token_is(text, &tokens[i], name)) continue;
+        if (found >= 0) return -2;
+        found = i + 1;
+    }
+    return found;
 }
 
 static bool token_copy(const char *text, const jsmntok_t *tokens, int at, char *buf, size_t cap)
@@ -779,12 +810,14 @@ static int read_profile(const char *text, size_t len, const char *profile, char 
 {
     static jsmntok_t tokens[512];
     jsmn_parser parser;
-    int count, profiles;
+    int count, profiles, current;
     jsmn_init(&parser);
     count = jsmn_parse(&parser, text, len, tokens, COUNT(tokens));
     (void)snprintf(name, 128, "%s", profile != NULL ? profile : "default");
     if (count < 1 || tokens[0].type != JSMN_OBJECT) return M_BAD_CONFIG;
-    if (profile == NULL) (void)token_copy(text, tokens, token_member(text, tokens, count, 0, "current_profile"), name, 128);
+    current = profile == NULL ? token_member(text, tokens, count, 0, "current_profile") : -1;
+    if (current == -2 || (current >= 0 && tokens[current].end > tokens[current].start && !token_copy(text, tokens, current, name, 128)))
+        return M_BAD_CURRENT;       /* the keys of another account, "default", are no substitute */
     profiles = token_member(text, tokens, count, token_member(text, tokens, count, 0, "profiles"), name);
     if (!token_copy(text, tokens, token_member(text, tokens, count, profiles, "public_key"), s->public_key, sizeof s->public_key)
         || !token_copy(text, tokens, token_member(text, tokens, count, profiles, "private_key"), s->private_key, sizeof s->private_key)) return M_NO_PROFILE;
