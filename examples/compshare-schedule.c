@@ -8,6 +8,7 @@
    found or not schedulable, 7 audit found something. `run` passes the command's own on,
    125 where it could not arm, 126 and 127 where the command cannot be run. */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64    /* a large inode is no reason for stat to fail, where long has 32 bits */
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 
@@ -160,6 +161,12 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(TOO_LATE, "--until and --max leave less than 300 s", "--until 和 --max 留下的时间不足 300 秒") \
     X(CANNOT_RUN, "%s: cannot be run: %s", "%s: 无法运行: %s") \
     X(NO_PROCESS, "--pid %ld: no such process", "--pid %ld: 没有这个进程") \
+    X(NOT_OURS, "--pid %ld: it is another user's and cannot be sent the --signal", "--pid %ld: 属于别的用户,无法向它发送 --signal") \
+    X(INTERRUPTED, "interrupted: the command was not started; off by %s", "已中断: 命令没有启动;最晚 %s 关机") \
+    X(OTHER_ENDS, "another run on this host is just ending its lease of %s: waiting for that", "本机另一个 run 正在结束对 %s 的租用: 等它完成") \
+    X(STRANGERS, "warning: this process had children before the command: what the command leaves behind is not waited for", "警告: 启动命令之前本进程已有子进程: 命令留下的进程不再等待") \
+    X(STILL_RUNS, "process %ld still runs: nothing is changed, off at %s", "进程 %ld 还在运行: 不作改动,%s 关机") \
+    X(END_DOUBT, "the end of the job could not be told to the API (%s): the timed shutdown may have been cancelled. Look at %s, or it is billed until somebody stops it", "无法把任务结束告诉接口(%s): 定时关机可能已取消。请查看 %s,否则会一直计费") \
     X(RENEWED, "renewed: off by %s", "已续租: 最晚 %s 关机") \
     X(MOVED_BACK, "somebody had set %s: extended to %s", "有人把它改为 %s: 已推迟到 %s") \
     X(CANCELLED_BY, "somebody had cancelled the timed shutdown: set again, off by %s", "有人取消了定时关机: 已重新设置,最晚 %s 关机") \
@@ -914,11 +921,13 @@ static compshare *client;
 static compshare_config config;
 static bool command_runs;       /* the terminal may be the command's */
 
-/* Whether a full-screen program has the terminal. */
+/* Whether a full-screen program has the terminal, or nothing can be written to it now
+   (Ctrl-S, a pipe that nobody reads): renewals must not wait for that. */
 static bool terminal_is_taken(void)
 {
+    struct pollfd to = { STDERR_FILENO, POLLOUT, 0 };
     struct termios mode;
-    return command_runs && tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON);
+    return command_runs && ((tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON)) || poll(&to, 1, 0) == 0);
 }
 
 static void print_trace(void *user, const char *line)
@@ -1671,8 +1680,11 @@ static int resolve_self(options *o)
 
 /* ---- signals: noted by a handler, dealt with by the loop ---- */
 
-static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
-static struct sigaction found_as[COUNT(caught)], pipe_found_as;     /* what the command is to have */
+/* The last two are ignored: whoever reads what is said may go, the lease stays; and the
+   terminal may be another's. */
+static const int handled[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD, SIGPIPE, SIGTTOU };
+static struct sigaction found_as[COUNT(handled)];       /* what the command is to have */
+static sigset_t found_mask;
 static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG], command_pid;
 static int wake[2];
 
@@ -1689,28 +1701,36 @@ static void note_signal(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-static void catch_signal(int number)
+static void handle_signal(int number)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = note_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
+    if (number == SIGPIPE || number == SIGTTOU) { action.sa_handler = SIG_IGN; action.sa_flags = 0; }
     (void)sigaction(number, &action, NULL);
 }
 
-/* What is ignored stays so: nohup, and a shell's background. Whoever reads what is said
-   may go; the lease stays. */
-static void catch_signals(void)
+/* how: SIG_BLOCK or SIG_UNBLOCK. */
+static void mask_signals(int how, sigset_t *found)
 {
-    struct sigaction ignore;
+    sigset_t mask;
     size_t i;
-    memset(&ignore, 0, sizeof ignore);
-    ignore.sa_handler = SIG_IGN;
-    (void)sigaction(SIGPIPE, &ignore, &pipe_found_as);
-    for (i = 0; i < COUNT(caught); i++) {
-        (void)sigaction(caught[i], NULL, &found_as[i]);
-        if (found_as[i].sa_handler != SIG_IGN || caught[i] == SIGCHLD || caught[i] == SIGCONT) catch_signal(caught[i]);
+    (void)sigemptyset(&mask);
+    for (i = 0; i < COUNT(handled); i++) (void)sigaddset(&mask, handled[i]);
+    (void)sigprocmask(how, &mask, found);
+}
+
+/* What is ignored stays so: nohup, and a shell's background. What whoever started this
+   had blocked is not: the end of the command would not be noticed. */
+static void handle_signals(void)
+{
+    size_t i;
+    for (i = 0; i < COUNT(handled); i++) {
+        (void)sigaction(handled[i], NULL, &found_as[i]);
+        if (found_as[i].sa_handler != SIG_IGN || handled[i] == SIGCHLD || handled[i] == SIGCONT) handle_signal(handled[i]);
     }
+    mask_signals(SIG_UNBLOCK, &found_mask);
 }
 
 static bool open_wake(void)
@@ -1737,15 +1757,18 @@ static bool taken(volatile sig_atomic_t *noted, int number)
 #define FLOOR_S 300             /* the API sets no stop time that is nearer */
 
 typedef struct lease {
-    const options *o;
+    options *o;
     const char *uhost_id;
     int64_t armed;              /* when it goes off, as the API showed it; 0: not armed */
+    int64_t unsettled;          /* what was asked for and may have been set; 0: nothing */
     int64_t foreign;            /* a later time that somebody else has set */
     int64_t limit;              /* --until, --max; 0: none */
+    uint64_t began;
     uint64_t next;              /* when to renew, by monotonic_ms */
     uint64_t backoff_ms;
     bool renewing, over, warned;
     bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
+    bool leasable;              /* it was looked at, and may be leased */
     bool unreachable;           /* the last renewal failed */
     int missing;                /* readings in a row that did not list it */
     compshare_plan plan;
@@ -1753,6 +1776,7 @@ typedef struct lease {
     pid_t child;
     uint64_t started;
     bool ended;                 /* the command has */
+    bool strangers;             /* there were children before the command */
     bool halted, stopped;       /* it is not running; and that was the terminal */
     uint64_t stop_by;           /* when to stop though the command has not; 0: not asked to */
     int status;                 /* of the command, as waitpid has it */
@@ -1764,19 +1788,11 @@ typedef struct lease {
     const char *how_ended;
 } lease;
 
-/* Says what was held back, unless the terminal is the command's, or stopped by Ctrl-S:
-   renewals must not wait for it. Written with SIGTTOU blocked: a shell that the command
-   is may have the terminal. */
+/* Says what was held back. */
 static void show_notes(lease *l)
 {
-    struct pollfd to = { STDERR_FILENO, POLLOUT, 0 };
-    sigset_t mask, old;
-    if (l->held[0] == '\0' || terminal_is_taken() || poll(&to, 1, 0) == 0) return;
-    (void)sigemptyset(&mask);
-    (void)sigaddset(&mask, SIGTTOU);
-    (void)sigprocmask(SIG_BLOCK, &mask, &old);
+    if (l->held[0] == '\0' || terminal_is_taken()) return;
     (void)fputs(l->held, stderr);
-    (void)sigprocmask(SIG_SETMASK, &old, NULL);
     l->held[0] = '\0';
 }
 
@@ -1820,9 +1836,10 @@ static void plan_renewal(lease *l)
     l->backoff_ms = 0;
 }
 
-static bool passing_state(const char *state)
+/* Where no lease can do anything any more. Every other state passes. */
+static bool is_off(const char *state)
 {
-    return strcmp(state, "Starting") == 0 || strcmp(state, "Rebooting") == 0;
+    return strcmp(state, "Stopped") == 0 || strcmp(state, "Stopping") == 0 || strcmp(state, "Install Fail") == 0;
 }
 
 /* ---- other runs on this host: a lock, and the stop times that they have set ---- */
@@ -1840,17 +1857,25 @@ static void try_lock(lease *l)
     if (l->lock >= 0 && !l->locked) l->locked = flock(l->lock, LOCK_SH | LOCK_NB) == 0;
 }
 
+static void leave_lock(lease *l)
+{
+    if (l->lock >= 0) (void)close(l->lock);
+    l->lock = -1;
+}
+
+/* In a directory where everybody writes: neither a symbolic link nor a second name of some
+   file of ours is written to. */
 static void open_lock(lease *l)
 {
     const char *dir = lock_directory();
     char path[PATH_MAX];
     struct stat info;
-    if (strchr(l->uhost_id, '/') != NULL) return;       /* the API knows no such id */
     (void)snprintf(path, sizeof path, "%s/compshare-schedule-%s.lock", dir != NULL ? dir : "/tmp", l->uhost_id);
     l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);      /* another user's */
+    if (l->lock >= 0 && (fstat(l->lock, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink != 1)) leave_lock(l);
     if (l->lock < 0) { say(M_NO_LOCK, path); return; }
-    if (fstat(l->lock, &info) == 0 && info.st_size > 65536) (void)!ftruncate(l->lock, 0);
+    if (info.st_size > 65536) (void)!ftruncate(l->lock, 0);
     try_lock(l);
 }
 
@@ -1875,7 +1900,7 @@ static bool set_here(const lease *l, int64_t time)
     char text[4097], *at = text, *end;
     off_t size = l->lock >= 0 ? lseek(l->lock, 0, SEEK_END) : 0;
     ssize_t n;
-    if (time == l->armed) return true;
+    if (time == l->armed || (time != 0 && time == l->unsettled)) return true;
     n = size > 0 ? pread(l->lock, text, sizeof text - 1, size > 4096 ? size - 4096 : 0) : 0;
     text[n > 0 ? n : 0] = '\0';
     for (; strtoll(at, &end, 10) != time; at = end)
@@ -1884,6 +1909,49 @@ static bool set_here(const lease *l, int64_t time)
 }
 
 /* ---- renewals ---- */
+
+/* The workflow that moves the shutdown to a time. */
+static int begin_change(lease *l, int64_t at, unsigned mode)
+{
+    l->plan.uhost_id = l->uhost_id;
+    l->plan.at = at;
+    l->plan.mode = mode;
+    remember(l, at);
+    trace_change(l->uhost_id, at);
+    return compshare_schedule_set_start(client, &l->plan, &l->schedule);
+}
+
+/* A change that failed may have been made all the same. */
+static int unsettled(lease *l, int status, int64_t wanted)
+{
+    if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED && wanted > l->unsettled) l->unsettled = wanted;
+    return status;
+}
+
+static void settled(lease *l)
+{
+    l->armed = l->schedule.stop_time;
+    l->unsettled = 0;
+}
+
+/* Whether an instance that was read may be leased; where not, why. --max counts from the
+   start of the run, by the server's clock, which is known by now. */
+static bool check_leasable(lease *l)
+{
+    const char *charge_type = l->schedule.charge_type;
+    if (l->o->most != 0 && l->limit == 0) l->limit = now() - (int64_t)((monotonic_ms(NULL) - l->began) / 1000) + l->o->most;
+    if (is_spot(charge_type)) (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_IS_SPOT));
+    else if (is_prepaid(charge_type) && !l->o->prepaid_ok) (void)snprintf(l->reason, sizeof l->reason, tr(M_IS_PREPAID), l->uhost_id, charge_type);
+    else l->leasable = true;
+    return l->leasable;
+}
+
+/* There is nothing to lease any more. */
+static void give_over(lease *l)
+{
+    l->over = true;
+    leave_lock(l);      /* who leases it once it runs again is not to wait for this one */
+}
 
 /* What a renewal has found and done. */
 static void renewed(lease *l)
@@ -1902,7 +1970,7 @@ static void renewed(lease *l)
         note(l, M_RENEWED, local_time(s->stop_time));
     }
     if (!ours) l->foreign = !s->changed ? s->stop_time : s->previous > l->armed ? s->previous : 0;
-    l->armed = s->stop_time;
+    settled(l);
     l->unreachable = false;
     l->missing = 0;
     if (l->armed - l->o->warn > now()) l->warned = false;
@@ -1915,37 +1983,35 @@ static void renewal_failed(lease *l, int status)
 {
     const char *state = l->schedule.state;
     l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
-    if (l->missing >= 3 || (status == COMPSHARE_E_STATE && !passing_state(state))) {
-        l->over = true;
+    if (l->missing >= 3 || (status == COMPSHARE_E_STATE && is_off(state))) {
+        give_over(l);
         note(l, M_GONE, l->uhost_id, l->missing > 0 ? tr(M_NOT_LISTED) : state);
         return;
     }
+    (void)unsettled(l, status, l->plan.at);
     l->unreachable = true;
     l->backoff_ms = l->backoff_ms == 0 ? 5000 : l->backoff_ms < 30000 ? l->backoff_ms * 2 : 60000;
     l->next = monotonic_ms(NULL) + l->backoff_ms;
     note(l, M_RENEWAL_FAILED, off_at(l), show_duration(l->armed - now()), error_text());
 }
 
-/* A step of the renewal that is under way, or its beginning when it is due. */
+/* A step of the renewal that is under way, or its beginning when it is due. Where arming
+   never got through, the instance is looked at first. */
 static void renew(lease *l)
 {
     int status = COMPSHARE_PENDING;
     if (!l->renewing) {
         if (l->over || monotonic_ms(NULL) < l->next) return;
         if (l->limit != 0 && l->limit - now() < FLOOR_S + 10) { plan_renewal(l); return; }      /* nothing can be set any more */
-        l->plan.uhost_id = l->uhost_id;
-        l->plan.at = lease_end(l);
-        l->plan.mode = COMPSHARE_ONLY_EXTEND;
-        remember(l, l->plan.at);
-        trace_change(l->uhost_id, l->plan.at);
-        status = compshare_schedule_set_start(client, &l->plan, &l->schedule);
+        status = l->leasable ? begin_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND) : compshare_schedule_get_start(client, l->uhost_id, &l->schedule);
         l->renewing = status == COMPSHARE_OK;
     }
     if (l->renewing) status = compshare_step(client);
     if (status == COMPSHARE_PENDING) return;
     l->renewing = false;
-    if (status == COMPSHARE_OK) renewed(l);
-    else renewal_failed(l, status);
+    if (status != COMPSHARE_OK) renewal_failed(l, status);
+    else if (l->leasable) renewed(l);
+    else if (!check_leasable(l)) { give_over(l); note(l, M_FAILED, l->reason); }
 }
 
 /* The command is told while there is time to write a checkpoint. */
@@ -1960,6 +2026,22 @@ static void warn(lease *l)
 }
 
 /* ---- the command ---- */
+
+/* Somebody does not want to wait. While nothing has been started, any signal that ends
+   programs says so (process 1 of a container would not be ended by it); later only a
+   Ctrl-C, because the others may come twice. */
+static bool interrupted(lease *l)
+{
+    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    bool any = false;
+    size_t i;
+    for (i = 0; i < (l->arming ? COUNT(ending) : 1); i++) {
+        bool typed = taken(from_terminal, ending[i]), asked = taken(from_process, ending[i]);
+        any = any || typed || asked;
+    }
+    l->given_up = l->given_up || (l->arming && any);
+    return any;
+}
 
 /* Where execvp would find it: 0, or the exit status that says why not. */
 static int find_command(const char *name)
@@ -1982,14 +2064,13 @@ static int find_command(const char *name)
 }
 
 /* In the child: nothing of the keys, and signals as they were. */
-static void become(char **command, int report, const sigset_t *mask)
+static void become(char **command, int report)
 {
     static const char *const secrets[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
     int error;
     size_t i;
-    for (i = 0; i < COUNT(caught); i++) (void)sigaction(caught[i], &found_as[i], NULL);
-    (void)sigaction(SIGPIPE, &pipe_found_as, NULL);
-    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+    for (i = 0; i < COUNT(handled); i++) (void)sigaction(handled[i], &found_as[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &found_mask, NULL);
     for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
     (void)execvp(command[0], command);
     error = errno;
@@ -1997,27 +2078,37 @@ static void become(char **command, int report, const sigset_t *mask)
     _exit(error == ENOENT ? NO_COMMAND : NOT_RUNNABLE);
 }
 
-/* Signals wait meanwhile: one that came before the child is the command would be lost. */
-static pid_t fork_command(char **command, const int report[2])
+/* Signals wait meanwhile: one that came before the child is the command would be lost.
+   The child's id, -1 with errno, or 0: somebody does not want it any more. */
+static pid_t fork_command(lease *l, const int report[2])
 {
-    sigset_t mask, old;
-    size_t i;
-    pid_t child;
+    pid_t child = 0;
     int error;
-    (void)sigemptyset(&mask);
-    for (i = 0; i < COUNT(caught); i++) (void)sigaddset(&mask, caught[i]);
     (void)fflush(NULL);
-    (void)sigprocmask(SIG_BLOCK, &mask, &old);
-    child = fork();
-    error = errno;
-    if (child == 0) {
-        (void)close(report[0]);
-        become(command, report[1], &old);
+    mask_signals(SIG_BLOCK, NULL);
+    if (!interrupted(l)) {
+        child = fork();
+        if (child == 0) {
+            (void)close(report[0]);
+            become(l->o->command, report[1]);
+        }
     }
+    error = errno;
+    l->arming = false;
     command_pid = child;        /* known before the first signal comes */
-    (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    mask_signals(SIG_UNBLOCK, NULL);
     errno = error;
     return child;
+}
+
+/* Children that were there before, as of a script that has put something into the
+   background and become this, cannot be told from what the command leaves behind. */
+static void count_strangers(lease *l)
+{
+    pid_t pid;
+    do pid = waitpid(-1, NULL, WNOHANG); while (pid > 0);
+    l->strangers = pid == 0;
+    if (l->strangers) say(M_STRANGERS);
 }
 
 static int start_command(lease *l)
@@ -2026,40 +2117,44 @@ static int start_command(lease *l)
     ssize_t n;
     if (pipe(report) != 0) return say(M_CANNOT_RUN, l->o->command[0], strerror(errno)), NOT_RUNNABLE;
     (void)fcntl(report[1], F_SETFD, FD_CLOEXEC);
+    count_strangers(l);
 #ifdef PR_SET_CHILD_SUBREAPER
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 #endif
-    l->child = fork_command(l->o->command, report);
+    l->child = fork_command(l, report);
     if (l->child < 0) error = errno;
     (void)close(report[1]);
-    do n = l->child < 0 ? 0 : read(report[0], &error, sizeof error); while (n < 0 && errno == EINTR);
+    do n = l->child <= 0 ? 0 : read(report[0], &error, sizeof error); while (n < 0 && errno == EINTR);
     (void)close(report[0]);
     l->started = monotonic_ms(NULL);
-    command_runs = error == 0;
-    if (error == 0) return DONE;
+    command_runs = l->child > 0 && error == 0;
+    if (command_runs) return DONE;
+    if (l->child == 0) return refuse(UNARMED, M_INTERRUPTED, off_at(l));
     say(M_CANNOT_RUN, l->o->command[0], strerror(error));
     if (l->child > 0) (void)waitpid(l->child, NULL, 0);
     return error == ENOENT ? NO_COMMAND : NOT_RUNNABLE;
 }
 
-/* When a process began, in the kernel's ticks: a number that is used again has another. */
-static unsigned long long birth_of(long pid)
+/* Whether the process that --pid names lives: not after its end, and not as another one
+   that has been given the same number, which began at another tick of the kernel. What
+   cannot be looked at now (no free descriptor, no /proc) is no end. */
+static bool process_lives(long pid, unsigned long long *birth)
 {
     char path[64], text[1024], *at;
-    unsigned long long birth = 0;
-    ssize_t n;
-    int fd, i;
+    unsigned long long fields[23] = { 0 };      /* as proc(5) numbers them */
+    ssize_t n = 0;
+    size_t i;
+    int fd;
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) return false;
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) return kill((pid_t)pid, 0) == 0 || errno == EPERM ? 1 : 0;
-    n = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    if (n <= 0) return 0;
-    text[n] = '\0';
-    at = strrchr(text, ')');
-    if (at == NULL || at[1] == '\0' || at[2] == 'Z') return 0;
-    for (i = 0; i < 20 && at != NULL; i++) at = strchr(at + 1, ' ');
-    if (at != NULL) birth = strtoull(at, NULL, 10);
-    return birth != 0 ? birth : 1;
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0) n = read(fd, text, sizeof text - 1);
+    if (fd >= 0) (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    if ((at = strrchr(text, ')')) == NULL || at[1] == '\0') return true;
+    for (i = 3; i < COUNT(fields) && (at = strchr(at + 1, ' ')) != NULL; i++) fields[i] = i == 3 ? (unsigned char)at[1] : strtoull(at, NULL, 10);
+    if ((fields[3] == 'Z' || fields[3] == 'X') && fields[20] < 2) return false;     /* other threads may outlive the first */
+    if (*birth == 0) *birth = fields[22];
+    return *birth == fields[22];
 }
 
 /* Reaps everything that has ended. False: nothing is left to wait for. */
@@ -2067,7 +2162,7 @@ static bool job_lives(lease *l)
 {
     int status;
     pid_t pid;
-    if (l->o->pid != 0) return birth_of(l->o->pid) == l->birth;
+    if (l->o->pid != 0) return process_lives(l->o->pid, &l->birth);
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (pid != l->child) continue;
         l->halted = WIFSTOPPED(status);
@@ -2078,7 +2173,7 @@ static bool job_lives(lease *l)
         command_runs = false;
     }
     if (!l->ended) return true;
-    return pid == 0;            /* orphans of the command */
+    return pid == 0 && !l->strangers;       /* orphans of the command */
 }
 
 static void send_command(const lease *l, int number)
@@ -2094,7 +2189,7 @@ static void suspend(lease *l)
     note(l, M_SUSPENDED, off_at(l));
     (void)signal(SIGTSTP, SIG_DFL);
     (void)raise(SIGTSTP);
-    catch_signal(SIGTSTP);
+    handle_signal(SIGTSTP);
     (void)poll(NULL, 0, 100);   /* who continues a whole group continues the command, too */
     (void)job_lives(l);
     if (l->halted) send_command(l, SIGCONT);
@@ -2117,8 +2212,8 @@ static bool pass_signals(lease *l)
 {
     size_t i;
     bool end = false;
-    for (i = 0; i < COUNT(caught); i++) {
-        int number = caught[i];
+    for (i = 0; i < COUNT(handled); i++) {
+        int number = handled[i];
         bool asked = taken(from_process, number), typed = taken(from_terminal, number);
         if (number == SIGCHLD || (!asked && !typed)) continue;
         /* of a hangup the terminal tells the leader of its session alone */
@@ -2152,22 +2247,6 @@ static void wait_event(const lease *l, int64_t most_ms)
 #endif
     (void)poll(fds, count, (int)timeout);
     while (read(wake[0], drained, sizeof drained) > 0) {}
-}
-
-/* Somebody does not want to wait. While nothing has been started, any signal that ends
-   programs says so (process 1 of a container would not be ended by it); later only a
-   Ctrl-C, because the others may come twice. */
-static bool interrupted(lease *l)
-{
-    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-    bool any = false;
-    size_t i;
-    for (i = 0; i < (l->arming ? COUNT(ending) : 1); i++) {
-        bool typed = taken(from_terminal, ending[i]), asked = taken(from_process, ending[i]);
-        any = any || typed || asked;
-    }
-    l->given_up = l->given_up || (l->arming && any);
-    return any;
 }
 
 /* Pauses. False: a Ctrl-C ended it. */
@@ -2214,7 +2293,7 @@ static void attend(lease *l)
     }
     command_runs = false;
     show_notes(l);
-    if (l->renewing) (void)compshare_abort(client);
+    if (l->renewing) (void)unsettled(l, compshare_abort(client), l->plan.at);
     l->renewing = false;
     if (l->ended && !said && monotonic_ms(NULL) - l->started < 10000) note(l, M_QUICK_END);
 }
@@ -2235,53 +2314,59 @@ static int finish_call(lease *l, int status, uint64_t until)
     return status;
 }
 
-/* Whether an instance that was read may be leased: DONE, or the exit status. */
-static int check_leasable(lease *l)
+/* Whether what failed may succeed in a while, nothing having been done twice by then. */
+static bool worth_repeating(const lease *l, int status)
 {
-    const compshare_schedule *s = &l->schedule;
-    if (is_prepaid(s->charge_type) && !l->o->prepaid_ok)
-        return (void)snprintf(l->reason, sizeof l->reason, tr(M_IS_PREPAID), l->uhost_id, s->charge_type), UNSCHEDULABLE;
-    if (l->limit == 0 && l->o->most != 0) l->limit = now() + l->o->most;
-    if (l->limit != 0 && l->limit - now() < FLOOR_S) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_TOO_LATE)), USAGE;
-    return DONE;
+    int code = outcome(status);
+    return code == NETWORK || code == UNCONFIRMED || compshare_last_error(client)->retryable || (status == COMPSHARE_E_STATE && !is_off(l->schedule.state));
 }
 
 /* One attempt. DONE, or the exit status and the reason. *again: worth another attempt. */
 static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
 {
     compshare_schedule *s = &l->schedule;
-    int code, status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
+    int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
     *again = false;
     if (status == COMPSHARE_OK) {
-        if ((code = check_leasable(l)) != DONE) return code;
-        l->plan.uhost_id = l->uhost_id;
-        l->plan.at = lease_end(l);
-        l->plan.mode = COMPSHARE_ONLY_EXTEND;
-        remember(l, l->plan.at);
-        trace_change(l->uhost_id, l->plan.at);
-        status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
+        if (!check_leasable(l)) return UNSCHEDULABLE;
+        if (l->limit != 0 && l->limit - now() < FLOOR_S) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_TOO_LATE)), USAGE;
+        status = unsettled(l, finish_call(l, begin_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND), until), l->plan.at);
     }
     check_clock();
     if (status == COMPSHARE_OK) {
         bool ours = set_here(l, s->changed ? s->previous : s->stop_time);
         if (!ours && !s->changed && s->stop_time > l->plan.at) l->foreign = s->stop_time;
         if (!ours && s->changed && s->previous > now()) note(l, M_MOVED_BACK, local_time(s->previous), local_time(s->stop_time));
-        l->armed = s->stop_time;
+        settled(l);
         return DONE;
     }
     if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') (void)snprintf(l->reason, sizeof l->reason, "%s", error_text());
-    *starting = *starting || (status == COMPSHARE_E_STATE && passing_state(s->state)) || compshare_last_error(client)->ret_code == 8903;
-    *again = (status == COMPSHARE_E_STATE && passing_state(s->state)) || outcome(status) == NETWORK || outcome(status) == UNCONFIRMED
-        || compshare_last_error(client)->retryable;
+    *starting = *starting || (status == COMPSHARE_E_STATE && !is_off(s->state)) || compshare_last_error(client)->ret_code == 8903;
+    *again = worth_repeating(l, status);
     return outcome(status);
+}
+
+/* The last one out has the lock alone while it shortens or stops, for a minute at the
+   most: a lease that is set meanwhile would be undone. */
+static void wait_for_others(lease *l)
+{
+    uint64_t until = monotonic_ms(NULL) + 75000;
+    if (l->lock < 0 || l->locked) return;
+    say(M_OTHER_ENDS, l->uhost_id);
+    while (!l->locked && monotonic_ms(NULL) < until && rest(l, 250)) try_lock(l);
 }
 
 /* Up to 60 s, or 3 min while the instance starts. DONE, or the exit status. */
 static int arm(lease *l)
 {
-    uint64_t began = monotonic_ms(NULL), most = 60000;
+    uint64_t began, most = 60000;
     bool again, starting = false;
     int code;
+    wait_for_others(l);
+    (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_NOT_CANCELLED));
+    if (l->given_up) return UNARMED;
+    l->reason[0] = '\0';
+    began = monotonic_ms(NULL);
     while ((code = arm_once(l, began + most, &again, &starting)) != DONE) {
         if (starting) most = 180000;
         if (!again || l->given_up || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
@@ -2316,32 +2401,40 @@ static int64_t exit_time(const lease *l)
     return l->foreign > end && l->o->on_exit != ON_STOP ? l->foreign : end;
 }
 
+static int cancel_lease(lease *l, uint64_t until)
+{
+    int status;
+    trace_change(l->uhost_id, 0);
+    status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
+    if (status == COMPSHARE_OK) settled(l);
+    return unsettled(l, status, INT64_MAX);
+}
+
+/* Whether there is anything left to end, by a reading. One list that lacks the instance is
+   no proof, as in renewal_failed. */
+static bool is_over(lease *l, int status)
+{
+    l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
+    if (l->missing >= 3 || (status == COMPSHARE_OK && is_off(l->schedule.state)))
+        note(l, M_GONE, l->uhost_id, status != COMPSHARE_OK ? tr(M_NOT_LISTED) : l->schedule.state);
+    else if (status == COMPSHARE_OK && !l->leasable && !check_leasable(l)) note(l, M_FAILED, l->reason);
+    else return false;
+    l->over = true;
+    return true;
+}
+
 /* The job has ended: what --on-exit asks for. */
 static int end_once(lease *l, uint64_t until)
 {
     compshare_schedule *s = &l->schedule;
     int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
-    if (status == COMPSHARE_E_NOT_FOUND || (status == COMPSHARE_OK && strcmp(s->state, "Running") != 0 && !passing_state(s->state))) {
-        l->over = true;
-        note(l, M_GONE, l->uhost_id, status != COMPSHARE_OK ? tr(M_NOT_LISTED) : s->state);
-        return COMPSHARE_OK;
-    }
+    if (is_over(l, status)) return COMPSHARE_OK;
     if (status != COMPSHARE_OK) return status;
     if (!set_here(l, s->stop_time)) l->foreign = s->stop_time > l->armed ? s->stop_time : 0;
-    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) {
-        trace_change(l->uhost_id, 0);
-        status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, s), until);
-        if (status == COMPSHARE_OK) l->armed = 0;
-        return status;
-    }
-    l->plan.uhost_id = l->uhost_id;
-    l->plan.at = exit_time(l);
-    l->plan.mode = COMPSHARE_ONLY_SHORTEN;
-    remember(l, l->plan.at);
-    trace_change(l->uhost_id, l->plan.at);
-    status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
-    if (status != COMPSHARE_OK) return status;
-    l->armed = s->stop_time;
+    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) return cancel_lease(l, until);
+    status = finish_call(l, begin_change(l, exit_time(l), COMPSHARE_ONLY_SHORTEN), until);
+    if (status != COMPSHARE_OK) return unsettled(l, status, l->plan.at);
+    settled(l);
     return l->o->on_exit == ON_STOP ? stop_now(l, until) : status;
 }
 
@@ -2350,12 +2443,22 @@ static int end_patiently(lease *l)
 {
     uint64_t until = monotonic_ms(NULL) + 60000;
     int status;
-    while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until) {
-        const compshare_error *e = compshare_last_error(client);
-        if ((!e->retryable && !e->outcome_unknown && outcome(status) != NETWORK) || !rest(l, 5000)) break;
-    }
+    l->missing = 0;
+    while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until)
+        if ((!worth_repeating(l, status) && status != COMPSHARE_E_NOT_FOUND) || !rest(l, 5000)) break;
     return status;
 }
+
+/* What is not known is not promised: a change that may have been made counts. */
+static void end_failed(lease *l)
+{
+    int64_t latest = l->unsettled > l->armed ? l->unsettled : l->armed;
+    if (latest == INT64_MAX) note(l, M_END_DOUBT, error_text(), l->uhost_id);
+    else if (l->armed == 0) note(l, M_END_UNARMED, error_text());
+    else note(l, M_END_FAILED, error_text(), local_time(latest));
+}
+
+static const char *how_over(const lease *l) { return l->armed != 0 ? "gone" : "unarmed"; }
 
 static void end_lease(lease *l)
 {
@@ -2363,13 +2466,13 @@ static void end_lease(lease *l)
     int status;
     (void)interrupted(l);       /* the one that ended the job */
     l->how_ended = "kept";
-    if (l->over) { l->how_ended = l->armed != 0 ? "gone" : "unarmed"; return; }
+    if (l->over) { l->how_ended = how_over(l); return; }
+    if (l->o->pid != 0 && job_lives(l)) { note(l, M_STILL_RUNS, l->o->pid, off_at(l)); return; }
     if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
     if (l->o->on_exit == ON_KEEP) { note(l, M_ENDED_KEEP, off_at(l)); return; }
     status = end_patiently(l);
-    l->how_ended = l->over ? "gone" : status == COMPSHARE_OK ? "done" : "failed";
-    if (status != COMPSHARE_OK && l->armed == 0) note(l, M_END_UNARMED, error_text());
-    else if (status != COMPSHARE_OK) note(l, M_END_FAILED, error_text(), local_time(l->armed));
+    l->how_ended = l->over ? how_over(l) : status == COMPSHARE_OK ? "done" : "failed";
+    if (status != COMPSHARE_OK) end_failed(l);
     else if (!l->over) note(l, l->foreign > now() && l->armed == l->foreign ? M_ENDED_RESTORED : said[l->o->on_exit], off_at(l));
 }
 
@@ -2380,12 +2483,34 @@ static int job_status(const lease *l)
     return WIFSIGNALED(l->status) ? 128 + WTERMSIG(l->status) : WEXITSTATUS(l->status);
 }
 
+/* Replaces a file as a whole: nobody reads half of it, and a full disk leaves the old one.
+   What is no regular file, or a link to one, is written to. */
+static bool replace_file(const char *path, const char *text)
+{
+    char beside[PATH_MAX];
+    struct stat info;
+    bool plain = lstat(path, &info) != 0 || S_ISREG(info.st_mode), written;
+    ssize_t len = (ssize_t)strlen(text);
+    int fd, error;
+    (void)snprintf(beside, sizeof beside, plain ? "%s.%ld" : "%s", path, (long)getpid());
+    fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return false;
+    errno = ENOSPC;     /* which a short write means */
+    written = write(fd, text, (size_t)len) == len;
+    if (close(fd) == 0 && written && (!plain || rename(beside, path) == 0)) return true;
+    error = errno;
+    if (plain) (void)unlink(beside);
+    errno = error;
+    return false;
+}
+
 static void write_status(const lease *l, int code)
 {
-    FILE *f = l->o->status_file != NULL ? fopen(l->o->status_file, "we") : NULL;
+    char text[256];
     if (l->o->status_file == NULL) return;
-    if (f == NULL || fprintf(f, "{\"uhost_id\":\"%s\",\"stop_time\":%lld,\"ended\":\"%s\",\"exit_status\":%d}\n", l->uhost_id, (long long)l->armed,
-        l->how_ended, code) < 0 || fclose(f) != 0) say(M_CANNOT_WRITE, l->o->status_file, strerror(errno));
+    (void)snprintf(text, sizeof text, "{\"uhost_id\":\"%s\",\"stop_time\":%lld,\"ended\":\"%s\",\"exit_status\":%d}\n", l->uhost_id,
+        (long long)l->armed, l->how_ended, code);
+    if (!replace_file(l->o->status_file, text)) say(M_CANNOT_WRITE, l->o->status_file, strerror(errno));
 }
 
 static void announce(const lease *l)
@@ -2396,6 +2521,34 @@ static void announce(const lease *l)
     say(M_ARMED, l->uhost_id, local_time(l->armed), beijing_time(l->armed), after);
 }
 
+/* The lease from its beginning to its end. The exit status. */
+static int hold(lease *l)
+{
+    int code;
+    options *o = l->o;
+    if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
+    if (o->pid != 0 && !process_lives(o->pid, &l->birth)) return refuse(USAGE, M_NO_PROCESS, o->pid);
+    if (o->pid != 0 && o->warn != 0 && kill((pid_t)o->pid, 0) != 0) return refuse(USAGE, M_NOT_OURS, o->pid);
+    if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
+    open_lock(l);
+    handle_signals();
+    l->arming = true;
+    code = arm(l);
+    if (code == USAGE || l->given_up || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l->reason);
+    if (code == UNSCHEDULABLE) give_over(l);
+    if (code != DONE) { say(M_UNARMED_ON, l->reason); l->unreachable = true; }
+    else { announce(l); plan_renewal(l); }
+    code = o->command != NULL ? start_command(l) : DONE;
+    l->arming = false;
+    if (l->given_up) return code;
+    if (code == DONE) {
+        attend(l);
+        code = job_status(l);
+    }
+    end_lease(l);
+    return code;
+}
+
 static int run(options *o)
 {
     static lease l;
@@ -2404,25 +2557,11 @@ static int run(options *o)
     l.uhost_id = o->uhosts[0];
     l.limit = o->until;
     l.lock = -1;
-    srand((unsigned)(getpid() ^ (int)monotonic_ms(NULL)));
+    l.began = monotonic_ms(NULL);
+    l.how_ended = "unarmed";
+    srand((unsigned)(getpid() ^ (int)l.began));
     if (o->grace < interval_s(o) + 300) o->grace = interval_s(o) + 300;
-    if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
-    if (o->pid != 0 && (l.birth = birth_of(o->pid)) == 0) return refuse(USAGE, M_NO_PROCESS, o->pid);
-    if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
-    open_lock(&l);
-    catch_signals();
-    l.arming = true;
-    code = arm(&l);
-    l.arming = false;
-    if (code == USAGE || l.given_up || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l.reason);
-    if (code != DONE) { say(M_UNARMED_ON, l.reason); l.unreachable = true; l.over = code == UNSCHEDULABLE; }
-    else { announce(&l); plan_renewal(&l); }
-    code = o->command != NULL ? start_command(&l) : DONE;
-    if (code == DONE) {
-        attend(&l);
-        code = job_status(&l);
-    }
-    end_lease(&l);
+    code = hold(&l);
     write_status(&l, code);
     (void)fputs(l.held, stderr);
     return code;
