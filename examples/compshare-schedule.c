@@ -15,7 +15,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <getopt.h>
 #include <ifaddrs.h>
 #include <limits.h>
@@ -405,19 +404,25 @@ static const char *show_duration(int64_t seconds)
     return text;
 }
 
-static const char *show_time(int64_t time, const char *form, bool beijing)
+/* 2026-11-23 22:00:00 +0800, or in Beijing, UTC+8 all year, 11-23 22:00. strftime would
+   bring 4 KB of locales into the static program. */
+static const char *show_time(int64_t time, bool beijing)
 {
-    static char texts[4][48];
+    static char texts[4][96];
     static unsigned next;
     char *text = texts[next++ % 4];
-    time_t t = (time_t)(beijing ? time + 8 * 3600 : time);      /* UTC+8 all year */
-    struct tm *parts = beijing ? gmtime(&t) : localtime(&t);
-    if (parts == NULL || strftime(text, sizeof texts[0], form, parts) == 0) (void)snprintf(text, sizeof texts[0], "%lld", (long long)time);
+    time_t t = (time_t)(beijing ? time + 8 * 3600 : time);
+    const struct tm *p = beijing ? gmtime(&t) : localtime(&t);
+    int east = p != NULL ? (int)(p->tm_gmtoff / 60) : 0;
+    if (p == NULL) (void)snprintf(text, sizeof texts[0], "%lld", (long long)time);
+    else if (beijing) (void)snprintf(text, sizeof texts[0], "%02d-%02d %02d:%02d", p->tm_mon + 1, p->tm_mday, p->tm_hour, p->tm_min);
+    else (void)snprintf(text, sizeof texts[0], "%d-%02d-%02d %02d:%02d:%02d %+05d", p->tm_year + 1900, p->tm_mon + 1, p->tm_mday, p->tm_hour, p->tm_min,
+        p->tm_sec, east / 60 * 100 + east % 60);
     return text;
 }
 
-static const char *local_time(int64_t time) { return show_time(time, "%Y-%m-%d %H:%M:%S %z", false); }
-static const char *beijing_time(int64_t time) { return show_time(time, "%m-%d %H:%M", true); }
+static const char *local_time(int64_t time) { return show_time(time, false); }
+static const char *beijing_time(int64_t time) { return show_time(time, true); }
 
 /* ---- options ---- */
 
@@ -1210,6 +1215,26 @@ static entry *add_entry(fleet *f)
     return &more[f->count++];
 }
 
+/* Whether a name is what a pattern says: * stands for any text, ? for one character. */
+static bool matches(const char *pattern, const char *name)
+{
+    const char *star = NULL, *again = name;     /* where to go on with one more byte for the last * */
+    while (*name != '\0' || *pattern != '\0') {
+        if (*pattern == '*') {
+            star = ++pattern;
+            again = name;
+        } else if (*name != '\0' && (*pattern == '?' || *pattern == *name)) {
+            int n = *pattern++ == '?' ? character((const unsigned char *)name) : 1;
+            name += n > 0 ? n : 1;
+        } else {
+            if (star == NULL || *again == '\0') return false;
+            pattern = star;
+            name = ++again;
+        }
+    }
+    return true;
+}
+
 static int list_entry(void *user, const compshare_instance *i, compshare_value element)
 {
     fleet *f = (fleet *)user;
@@ -1223,7 +1248,7 @@ static int list_entry(void *user, const compshare_instance *i, compshare_value e
         return 0;
     }
     if (f->o->all) {
-        if (f->o->name_glob != NULL && fnmatch(f->o->name_glob, i->name, 0) != 0) return 0;
+        if (f->o->name_glob != NULL && !matches(f->o->name_glob, i->name)) return 0;
         if (strcmp(i->state, "Running") != 0 || is_spot(i->charge_type)) return 0;     /* nothing to switch off, or no way to */
     } else if (!named(f->o, i->uhost_id)) {
         return 0;
@@ -1414,16 +1439,27 @@ static int change_one(const options *o)
     return e.code;
 }
 
+/* The first character of a line from standard input, all of which is read. */
+static bool read_line(char *first)
+{
+    char c = '\0';
+    *first = '\0';
+    while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
+        if (*first == '\0') *first = c;
+    return c == '\n';
+}
+
 /* Cancelling makes an instance bill on: it is asked for twice, or with --yes. */
 static int confirm_cancel(const options *o)
 {
-    char answer[16];
+    char answer;
     size_t i;
     if (o->yes) return DONE;
     if (!isatty(STDIN_FILENO)) return o->count == 1 ? DONE : refuse(USAGE, M_CANCEL_YES, o->count);
     for (i = 0; i < o->count; i++) {
         out(stderr, M_CANCEL_SURE, o->uhosts[i]);
-        if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) return refuse(USAGE, M_NOT_CANCELLED);
+        if (read_line(&answer) && (answer == 'y' || answer == 'Y')) continue;
+        return refuse(USAGE, M_NOT_CANCELLED);
     }
     return DONE;
 }

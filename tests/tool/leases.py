@@ -364,12 +364,12 @@ def stuck_reader():
         os.set_blocking(writing, False)
         try:
             while True:
-                os.write(writing, b"x" * 512)
+                os.write(writing, b"x")
         except BlockingIOError:
             pass
         os.set_blocking(writing, True)
-        w.renewed(1)
-        w.renewed(1)
+        for _ in range(4):
+            w.renewed(1)
         os.close(writing)
         os.close(reading)
         w.end()

@@ -339,6 +339,8 @@ def show():
         equal(len(r.out.splitlines()), 12)
         contains(r.out, "2099-12-31 19:00:00 -0500, 01-01 08:00 Beijing")
         contains(r.out, "no timed shutdown")
+        for zone, time_there in (("XXX3:30", "2099-12-31 20:30:00 -0330"), ("XXX-5:45", "2100-01-01 05:45:00 +0545"), ("XXX0:20", "2099-12-31 23:40:00 -0020")):
+            contains(w.tool("show", uhost(1), env={"TZ": zone}).is_(0).out, time_there)
         r = w.tool("show", "--json").is_(0)
         equal([o["uhost_id"] for o in r.objects()], [uhost(n) for n in range(1, 13)])
         equal(list(r.objects()[0]), KEYS)
@@ -807,8 +809,13 @@ def many():
         w.set(name__20="train-a", name__21="train-b")
         r = w.tool("set", "--all", "--name", "train-*", "--in", "4h", "--json").is_(0)
         equal([o["uhost_id"] for o in r.objects()], [uhost(20), uhost(21)])
+        w.set(name__30="丙丁-甲", name__31="丙丁-乙乙")
+        for glob, numbers in (("丙丁-?", [30]), ("丙丁-??", [31]), ("*丁*", [30, 31]), ("t*a*-b", [21]), ("train-?*", [20, 21]), ("*-a", [20]), ("train-a", [20]), ("train", []),
+                              ("**丙**", [30, 31])):
+            r = w.tool("set", "--all", "--if-none", "--name", glob, "--in", "4h", "--json").is_(0)
+            equal([o["uhost_id"] for o in r.objects()], [uhost(n) for n in numbers], glob)
         contains(w.tool("set", "--all", "--name", "none-*", "--in", "4h").is_(0).err, "no instance matches")
         w.set(fail_next=2, fail_code=160, drop_action="UpdateCompShareStopScheduler")
         r = w.tool("set", "--all", "--in", "5h").is_(3)
         contains(r.err, "298 done, 2 failed")
-        equal(w.stats()["connections"], 6)
+        equal(w.stats()["connections"], 15)
