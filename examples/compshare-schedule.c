@@ -58,35 +58,27 @@ static const char embedded_roots[] =
 
 enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE, FOUND, UNARMED = 125, NOT_RUNNABLE, NO_COMMAND };
 
+static const char synopsis[] =
+    "  compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n"
+    "  compshare-schedule show   [UHOST...] [--reveal]\n"
+    "  compshare-schedule audit  [--all-projects]\n"
+    "  compshare-schedule extend UHOST... --by 90m\n"
+    "  compshare-schedule cancel UHOST... [--yes]\n"
+    "  compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n"
+    "                            [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n"
+    "                            (--pid N | -- COMMAND [ARG...])\n"
+    "  compshare-schedule doctor\n"
+    "  --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n"
+    "  --timeout 60s --retries N --verbose --lang zh|en --version --help\n";
+
 /* ---- messages: English, and Chinese for most of its users ---- */
 
 #define MESSAGES(X) \
+    X(USAGE, "usage:", "用法:") \
     X(HELP, \
-      "usage: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n" \
-      "       compshare-schedule show   [UHOST...] [--reveal]\n" \
-      "       compshare-schedule audit  [--all-projects]\n" \
-      "       compshare-schedule extend UHOST... --by 90m\n" \
-      "       compshare-schedule cancel UHOST... [--yes]\n" \
-      "       compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n" \
-      "                                 [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n" \
-      "                                 (--pid N | -- COMMAND [ARG...])\n" \
-      "       compshare-schedule doctor\n" \
       "UHOST: an instance id, self, or - for ids on standard input. TIME: seconds since 1970, or 2026-11-23T22:00+08:00.\n" \
-      "Everywhere: --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n" \
-      "            --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
       "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
-      "用法: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at 时间   [--only-extend | --only-shorten]\n" \
-      "      compshare-schedule show   [UHOST...] [--reveal]\n" \
-      "      compshare-schedule audit  [--all-projects]\n" \
-      "      compshare-schedule extend UHOST... --by 90m\n" \
-      "      compshare-schedule cancel UHOST... [--yes]\n" \
-      "      compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until 时间 | --max 24h]\n" \
-      "                                [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file 文件]\n" \
-      "                                (--pid N | -- 命令 [参数...])\n" \
-      "      compshare-schedule doctor\n" \
-      "UHOST: 实例编号、self,或者 - 表示从标准输入读取。时间: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
-      "通用: --json --region R --zone Z --project-id P --profile 名称 --base-url URL --ca-file 文件 --proxy URL\n" \
-      "      --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
+      "UHOST: 实例编号、self,或者 - 表示从标准输入读取。TIME: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
       "密钥: COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,否则取 COMPSHARE_CONFIG_FILE 或 ~/.config/compshare/config.json 里的 profile\n") \
     X(SEE_HELP, "see compshare-schedule --help", "请看 compshare-schedule --help") \
     X(NO_VERB, "a verb is needed: set, show, audit, extend, cancel, run or doctor", "需要一个动词: set、show、audit、extend、cancel、run 或 doctor") \
@@ -439,12 +431,12 @@ typedef struct options {
     const char *verb_name;
     char **uhosts;
     size_t count;
-    bool all, if_none, all_projects, yes, reveal, prepaid_ok, unarmed_ok;
+    bool all, if_none, only_extend, only_shorten, all_projects, yes, reveal, prepaid_ok, unarmed_ok, json, verbose, version, help;
     bool from_input;            /* ids were to come from standard input */
     bool given[64];             /* by row of option_table */
     const char *name_glob;
     int64_t in, at, by;
-    unsigned mode;
+    unsigned mode;              /* of compshare_plan */
     /* run */
     int64_t ttl, grace, until, most, warn;
     int on_exit, signal;
@@ -455,26 +447,56 @@ typedef struct options {
     const char *region, *zone, *project_id, *profile, *base_url, *ca_file, *proxy;
     int64_t timeout;
     long retries;
+    int lang;
 } options;
 
-enum {
-    O_ALL = 256, O_NAME, O_IF_NONE, O_IN, O_AT, O_ONLY_EXTEND, O_ONLY_SHORTEN, O_ALL_PROJECTS, O_BY, O_YES, O_REVEAL, O_TTL, O_GRACE, O_ON_EXIT,
-    O_UNTIL, O_MAX, O_WARN, O_SIGNAL, O_PID, O_PREPAID_OK, O_UNARMED_OK, O_STATUS_FILE, O_JSON, O_REGION, O_ZONE, O_PROJECT_ID, O_PROFILE,
-    O_BASE_URL, O_CA_FILE, O_PROXY, O_TIMEOUT, O_RETRIES, O_VERBOSE, O_LANG, O_VERSION, O_HELP
-};
+/* What an option's value is, where it is put, and which verbs take it. */
+enum { FLAG, TEXT, DURATION, TIME, OTHER };
 
-/* Which verbs take it stands beside each. */
-static const struct { const char *name; int has_value, id; unsigned of; } option_table[] = {
-    { "all", 0, O_ALL, SET }, { "name", 1, O_NAME, SET }, { "if-none", 0, O_IF_NONE, SET }, { "in", 1, O_IN, SET }, { "at", 1, O_AT, SET },
-    { "only-extend", 0, O_ONLY_EXTEND, SET }, { "only-shorten", 0, O_ONLY_SHORTEN, SET }, { "all-projects", 0, O_ALL_PROJECTS, AUDIT },
-    { "by", 1, O_BY, EXTEND }, { "yes", 0, O_YES, CANCEL }, { "reveal", 0, O_REVEAL, SHOW }, { "ttl", 1, O_TTL, RUN }, { "grace", 1, O_GRACE, RUN },
-    { "on-exit", 1, O_ON_EXIT, RUN }, { "until", 1, O_UNTIL, RUN }, { "max", 1, O_MAX, RUN }, { "warn", 1, O_WARN, RUN },
-    { "signal", 1, O_SIGNAL, RUN }, { "pid", 1, O_PID, RUN }, { "prepaid-ok", 0, O_PREPAID_OK, RUN }, { "unarmed-ok", 0, O_UNARMED_OK, RUN },
-    { "status-file", 1, O_STATUS_FILE, RUN }, { "json", 0, O_JSON, EVERY }, { "region", 1, O_REGION, EVERY }, { "zone", 1, O_ZONE, EVERY },
-    { "project-id", 1, O_PROJECT_ID, EVERY }, { "profile", 1, O_PROFILE, EVERY }, { "base-url", 1, O_BASE_URL, EVERY },
-    { "ca-file", 1, O_CA_FILE, EVERY }, { "proxy", 1, O_PROXY, EVERY }, { "timeout", 1, O_TIMEOUT, EVERY }, { "retries", 1, O_RETRIES, EVERY },
-    { "verbose", 0, O_VERBOSE, EVERY }, { "lang", 1, O_LANG, EVERY }, { "version", 0, O_VERSION, EVERY }, { "help", 0, O_HELP, EVERY }
-};
+#define OPTIONS(X) \
+    X(ALL, "all", FLAG, all, SET) \
+    X(NAME, "name", TEXT, name_glob, SET) \
+    X(IF_NONE, "if-none", FLAG, if_none, SET) \
+    X(IN, "in", DURATION, in, SET) \
+    X(AT, "at", OTHER, at, SET) \
+    X(ONLY_EXTEND, "only-extend", FLAG, only_extend, SET) \
+    X(ONLY_SHORTEN, "only-shorten", FLAG, only_shorten, SET) \
+    X(ALL_PROJECTS, "all-projects", FLAG, all_projects, AUDIT) \
+    X(BY, "by", DURATION, by, EXTEND) \
+    X(YES, "yes", FLAG, yes, CANCEL) \
+    X(REVEAL, "reveal", FLAG, reveal, SHOW) \
+    X(TTL, "ttl", DURATION, ttl, RUN) \
+    X(GRACE, "grace", DURATION, grace, RUN) \
+    X(ON_EXIT, "on-exit", OTHER, on_exit, RUN) \
+    X(UNTIL, "until", TIME, until, RUN) \
+    X(MAX, "max", DURATION, most, RUN) \
+    X(WARN, "warn", DURATION, warn, RUN) \
+    X(SIGNAL, "signal", OTHER, signal, RUN) \
+    X(PID, "pid", OTHER, pid, RUN) \
+    X(PREPAID_OK, "prepaid-ok", FLAG, prepaid_ok, RUN) \
+    X(UNARMED_OK, "unarmed-ok", FLAG, unarmed_ok, RUN) \
+    X(STATUS_FILE, "status-file", TEXT, status_file, RUN) \
+    X(JSON, "json", FLAG, json, EVERY) \
+    X(REGION, "region", TEXT, region, EVERY) \
+    X(ZONE, "zone", TEXT, zone, EVERY) \
+    X(PROJECT_ID, "project-id", TEXT, project_id, EVERY) \
+    X(PROFILE, "profile", TEXT, profile, EVERY) \
+    X(BASE_URL, "base-url", TEXT, base_url, EVERY) \
+    X(CA_FILE, "ca-file", TEXT, ca_file, EVERY) \
+    X(PROXY, "proxy", TEXT, proxy, EVERY) \
+    X(TIMEOUT, "timeout", DURATION, timeout, EVERY) \
+    X(RETRIES, "retries", OTHER, retries, EVERY) \
+    X(VERBOSE, "verbose", FLAG, verbose, EVERY) \
+    X(LANG, "lang", OTHER, lang, EVERY) \
+    X(VERSION, "version", FLAG, version, EVERY) \
+    X(HELP, "help", FLAG, help, EVERY)
+
+#define OPTION_ID(id, name, kind, member, of) O_##id,
+#define OPTION_ROW(id, name, kind, member, of) { name, kind, of, offsetof(options, member) },
+enum { OPTIONS(OPTION_ID) O_COUNT };
+static const struct { const char *name; int kind; unsigned of; size_t offset; } option_table[] = { OPTIONS(OPTION_ROW) };
+
+#define VALUES 256              /* getopt_long's numbers of them begin behind the letters */
 
 /* How many edits lead from one word to another (Levenshtein). */
 static size_t distance(const char *a, const char *b)
@@ -547,86 +569,57 @@ static bool take_number(const char *option, const char *text, long least, long m
     return false;
 }
 
-static bool take_word(const char *option, const char *text, const char *const *words, const char *list, int *index)
+/* One of some words, between spaces: which. */
+static bool take_word(const char *option, const char *text, const char *words, int *index)
 {
-    int i;
-    for (i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], text) != 0) continue;
-        *index = i;
-        return true;
+    const char *at = words;
+    size_t len = strlen(text);
+    for (*index = 0; *at != '\0'; ++*index) {
+        size_t n = strcspn(at, " ");
+        if (n == len && strncmp(at, text, n) == 0) return true;
+        at += n + strspn(at + n, " ");
     }
-    say(M_BAD_WORD, option, text, list);
+    say(M_BAD_WORD, option, text, words);
     return false;
 }
 
-static const struct { const char *name; int number; } signals[] = {
-    { "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT }, { "TERM", SIGTERM }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "ALRM", SIGALRM },
-    { "WINCH", SIGWINCH }, { "CONT", SIGCONT }
-};
-
-static bool take_signal(options *o, const char *text)
+static bool take_signal(options *o, const char *option, const char *text)
 {
-    size_t i;
-    if (strncmp(text, "SIG", 3) == 0) text += 3;
-    for (i = 0; i < COUNT(signals); i++)
-        if (strcmp(signals[i].name, text) == 0) {
-            o->signal = signals[i].number;
-            o->signal_name = signals[i].name;
-            return true;
-        }
-    say(M_BAD_WORD, "--signal", text, "HUP INT QUIT TERM USR1 USR2 ALRM WINCH CONT");
-    return false;
+    static const int numbers[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT };
+    int index;
+    o->signal_name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    if (!take_word(option, o->signal_name, "HUP INT QUIT TERM USR1 USR2 ALRM WINCH CONT", &index)) return false;
+    o->signal = numbers[index];
+    return true;
 }
 
 /* One option with its value. False: refused, and said why. */
 static bool take_option(options *o, int id, const char *value)
 {
-    static const char *const ends[] = { "grace", "stop", "cancel", "keep", NULL }, *const languages[] = { "en", "zh", NULL };
+    char name[32];
+    void *to = (char *)o + option_table[id].offset;
+    (void)snprintf(name, sizeof name, "--%s", option_table[id].name);
+    o->given[id] = true;
+    switch (option_table[id].kind) {
+    case FLAG: *(bool *)to = true; return true;
+    case TEXT: *(const char **)to = value; return true;
+    case DURATION: return take_duration(name, value, (int64_t *)to);
+    case TIME: return take_time(name, value, (int64_t *)to);
+    default: break;
+    }
     switch (id) {
-    case O_ALL: o->all = true; return true;
-    case O_NAME: o->name_glob = value; return true;
-    case O_IF_NONE: o->if_none = true; return true;
-    case O_IN: return take_duration("--in", value, &o->in);
     case O_AT:
         o->in = o->at = 0;      /* the last one counts */
-        return read_duration(value, &o->in) || take_time("--at", value, &o->at);        /* the official CLI takes --at 2h */
-    case O_ONLY_EXTEND: o->mode |= COMPSHARE_ONLY_EXTEND; return true;
-    case O_ONLY_SHORTEN: o->mode |= COMPSHARE_ONLY_SHORTEN; return true;
-    case O_ALL_PROJECTS: o->all_projects = true; return true;
-    case O_BY: return take_duration("--by", value, &o->by);
-    case O_YES: o->yes = true; return true;
-    case O_REVEAL: o->reveal = true; return true;
-    case O_TTL: return take_duration("--ttl", value, &o->ttl);
-    case O_GRACE: return take_duration("--grace", value, &o->grace);
-    case O_ON_EXIT: return take_word("--on-exit", value, ends, "grace stop cancel keep", &o->on_exit);
-    case O_UNTIL: return take_time("--until", value, &o->until);
-    case O_MAX: return take_duration("--max", value, &o->most);
-    case O_WARN: return take_duration("--warn", value, &o->warn);
-    case O_SIGNAL: return take_signal(o, value);
-    case O_PID: return take_number("--pid", value, 2, INT_MAX, &o->pid);
-    case O_PREPAID_OK: o->prepaid_ok = true; return true;
-    case O_UNARMED_OK: o->unarmed_ok = true; return true;
-    case O_STATUS_FILE: o->status_file = value; return true;
-    case O_JSON: as_json = true; return true;
-    case O_REGION: o->region = value; return true;
-    case O_ZONE: o->zone = value; return true;
-    case O_PROJECT_ID: o->project_id = value; return true;
-    case O_PROFILE: o->profile = value; return true;
-    case O_BASE_URL: o->base_url = value; return true;
-    case O_CA_FILE: o->ca_file = value; return true;
-    case O_PROXY: o->proxy = value; return true;
-    case O_TIMEOUT: return take_duration("--timeout", value, &o->timeout);
-    case O_RETRIES: return take_number("--retries", value, 0, 10, &o->retries);
-    case O_VERBOSE: verbose = true; return true;
-    default: return take_word("--lang", value, languages, "en zh", &language);
+        return read_duration(value, &o->in) || take_time(name, value, &o->at);      /* the official CLI takes --at 2h */
+    case O_ON_EXIT: return take_word(name, value, "grace stop cancel keep", &o->on_exit);
+    case O_SIGNAL: return take_signal(o, name, value);
+    case O_PID: return take_number(name, value, 2, INT_MAX, &o->pid);
+    case O_RETRIES: return take_number(name, value, 0, 10, &o->retries);
+    default: break;
     }
-}
-
-static bool option_given(const options *o, int id)
-{
-    size_t i;
-    for (i = 0; option_table[i].id != id; i++) {}
-    return o->given[i];
+    if (!take_word(name, value, "en zh", &o->lang)) return false;
+    language = o->lang;         /* at once, for what is said of the options that follow */
+    return true;
 }
 
 /* Each option must be one of the verb's, wherever it stands. */
@@ -644,19 +637,22 @@ static int check_verb(const options *o)
 }
 
 /* What only all options together can tell. */
-static int check_options(const options *o)
+static int check_options(options *o)
 {
     bool some = o->count > 0;
+    o->mode = o->only_extend ? COMPSHARE_ONLY_EXTEND : o->only_shorten ? COMPSHARE_ONLY_SHORTEN : 0;
     if (check_verb(o) != DONE) return USAGE;
-    if (o->mode == (COMPSHARE_ONLY_EXTEND | COMPSHARE_ONLY_SHORTEN)) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
+    if (o->only_extend && o->only_shorten) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
     if (o->all && some) return say(M_ALL_AND_SOME), USAGE;
     if (o->name_glob != NULL && !o->all) return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
     if (((o->verb & (SET | EXTEND | CANCEL | RUN)) || o->from_input) && !some && !o->all) return say(M_NO_UHOST), USAGE;
     if (o->verb == RUN && o->count != 1) return say(M_ONE_UHOST), USAGE;
     if ((o->verb & (AUDIT | DOCTOR)) && some) return say(M_NOT_HERE, o->uhosts[0], o->verb_name), USAGE;
-    if (o->verb == SET && option_given(o, O_IN) == option_given(o, O_AT)) return say(M_NO_TIME), USAGE;
-    if (o->verb == SET && o->in != 0 && o->in < 300) return say(M_SHORT_IN, option_given(o, O_IN) ? "--in" : "--at"), USAGE;
+    if (o->verb == SET && o->given[O_IN] == o->given[O_AT]) return say(M_NO_TIME), USAGE;
+    if (o->verb == SET && o->in != 0 && o->in < 300) return say(M_SHORT_IN, o->given[O_IN] ? "--in" : "--at"), USAGE;
     if (o->verb == EXTEND && o->by == 0) return say(M_NO_BY), USAGE;
+    as_json = o->json;
+    verbose = o->verbose;
     if (o->verb != RUN) return DONE;
     if ((o->pid != 0) == (o->command != NULL)) return say(M_NO_COMMAND_GIVEN), USAGE;
     if (o->until != 0 && o->most != 0) return say(M_EXCLUSIVE, "--until", "--max"), USAGE;
@@ -721,9 +717,7 @@ static bool is_key_option(const char *word)
 static int refuse_option(const options *o, int id, const char *word)
 {
     char shown[32] = "";
-    size_t i;
-    for (i = 0; i < COUNT(option_table); i++)
-        if (option_table[i].id == optopt) (void)snprintf(shown, sizeof shown, "--%s", option_table[i].name);
+    if (optopt >= VALUES) (void)snprintf(shown, sizeof shown, "--%s", option_table[optopt - VALUES].name);
     if (shown[0] != '\0') return say(id == ':' ? M_NEEDS_VALUE : M_TAKES_NO_VALUE, shown), USAGE;
     if (optopt != 0) {
         (void)snprintf(shown, sizeof shown, "-%c", isprint(optopt) ? optopt : '?');
@@ -754,8 +748,8 @@ static int read_options(options *o, int argc, char **argv)
     memset(table, 0, sizeof table);
     for (i = 0; i < COUNT(option_table); i++) {
         table[i].name = option_table[i].name;
-        table[i].has_arg = option_table[i].has_value ? required_argument : no_argument;
-        table[i].val = option_table[i].id;
+        table[i].has_arg = option_table[i].kind == FLAG ? no_argument : required_argument;
+        table[i].val = VALUES + (int)i;
     }
     for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {}
     if (at + 1 < argc) o->command = argv + at + 1;
@@ -765,12 +759,10 @@ static int read_options(options *o, int argc, char **argv)
             if ((code = take_argument(o, id == 1 ? optarg : argv[optind++])) != DONE) return code;
             continue;
         }
-        if (id == 'h' || id == O_HELP) return out(stdout, M_HELP), DONE;
-        if (id == O_VERSION) return (void)printf("compshare-schedule %s\n", compshare_version()), DONE;
         if (id == ':' || id == '?') return refuse_option(o, id, argv[optind - 1]);
-        for (i = 0; option_table[i].id != id; i++) {}
-        o->given[i] = true;
-        if (!take_option(o, id, optarg)) return USAGE;
+        if (!take_option(o, id == 'h' ? O_HELP : id - VALUES, optarg)) return USAGE;
+        if (o->help) return (void)printf("%s\n%s%s", tr(M_USAGE), synopsis, tr(M_HELP)), DONE;
+        if (o->version) return (void)printf("compshare-schedule %s\n", compshare_version()), DONE;
     }
     if (o->verb == 0) return say(M_NO_VERB), say(M_SEE_HELP), USAGE;
     return check_options(o) == DONE ? -1 : USAGE;
@@ -778,11 +770,12 @@ static int read_options(options *o, int argc, char **argv)
 
 /* ---- credentials ---- */
 
-/* What the configuration is borrowed from. */
+static compshare_config config;
+
+/* What it is borrowed from, but for the environment and the command line. */
 static struct settings {
     char public_key[256], private_key[256], path[PATH_MAX], proxy[512];
     const char *keys_from;
-    bool file_read;
 } settings;
 
 static bool token_is(const char *text, const jsmntok_t *t, const char *word)
@@ -842,6 +835,12 @@ static const char *from_environment(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+/* What an option gave, else a variable of the environment. */
+static const char *given_or(const char *option, const char *name)
+{
+    return option != NULL ? option : from_environment(name);
+}
+
 static bool config_path(char *path, size_t cap)
 {
     const char *file = from_environment("COMPSHARE_CONFIG_FILE"), *dir = from_environment("XDG_CONFIG_HOME"), *home = from_environment("HOME");
@@ -868,22 +867,24 @@ static int read_config_file(const options *o)
     (void)close(fd);
     if (n < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
     if (info.st_mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
-    wrong = read_profile(text, len, o->profile != NULL ? o->profile : from_environment("COMPSHARE_PROFILE"), name, &settings);
+    wrong = read_profile(text, len, given_or(o->profile, "COMPSHARE_PROFILE"), name, &settings);
     memset(text, 0, sizeof text);
     if (wrong >= 0) return refuse(CONFIGURATION, wrong, settings.path, name);
+    config.public_key = settings.public_key;
+    config.private_key = settings.private_key;
     settings.keys_from = settings.path;
     return DONE;
 }
 
 static int read_credentials(const options *o)
 {
-    const char *public_key = from_environment("COMPSHARE_PUBLIC_KEY"), *private_key = from_environment("COMPSHARE_PRIVATE_KEY");
-    if (o->profile != NULL || (public_key == NULL && private_key == NULL)) return read_config_file(o);
-    if (public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, "COMPSHARE_PRIVATE_KEY", "COMPSHARE_PUBLIC_KEY");
-    if (private_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY");
-    (void)snprintf(settings.public_key, sizeof settings.public_key, "%s", public_key);
-    (void)snprintf(settings.private_key, sizeof settings.private_key, "%s", private_key);
-    settings.keys_from = "COMPSHARE_PUBLIC_KEY";
+    static const char public_name[] = "COMPSHARE_PUBLIC_KEY", private_name[] = "COMPSHARE_PRIVATE_KEY";
+    config.public_key = from_environment(public_name);
+    config.private_key = from_environment(private_name);
+    settings.keys_from = public_name;
+    if (o->profile != NULL || (config.public_key == NULL && config.private_key == NULL)) return read_config_file(o);
+    if (config.public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, private_name, public_name);
+    if (config.private_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, public_name, private_name);
     return DONE;
 }
 
@@ -923,7 +924,6 @@ static const char *choose_proxy(const options *o, const char *base_url)
 
 static unsigned char memory[COMPSHARE_MEMORY];
 static compshare *client;
-static compshare_config config;
 static bool command_runs;       /* the terminal may be the command's */
 
 /* Whether a full-screen program has the terminal, or nothing can be written to it now
@@ -955,7 +955,7 @@ static const char *or_none(const char *text) { return text != NULL ? text : "-";
 static void trace_settings(void)
 {
     if (!verbose) return;
-    (void)fprintf(stderr, "# PublicKey=%s PrivateKey=****%s Region=%s Zone=%s ProjectId=%s\n", masked(settings.public_key),
+    (void)fprintf(stderr, "# PublicKey=%s PrivateKey=****%s Region=%s Zone=%s ProjectId=%s\n", masked(config.public_key),
         config.security_token != NULL ? " SecurityToken=****" : "", or_none(config.region), or_none(config.zone), or_none(config.project_id));
 }
 
@@ -1017,20 +1017,18 @@ static int64_t now(void)
 static int open_client(const options *o)
 {
     char text[COMPSHARE_ERROR_TEXT];
-    const char *base_url = o->base_url != NULL ? o->base_url : from_environment("COMPSHARE_BASE_URL");
+    const char *base_url = given_or(o->base_url, "COMPSHARE_BASE_URL");
     int r = read_credentials(o);
     if (r != DONE) return r;
     config.memory = memory;
     config.memory_size = sizeof memory;
-    config.public_key = settings.public_key;
-    config.private_key = settings.private_key;
     config.security_token = from_environment("COMPSHARE_SECURITY_TOKEN");
-    config.region = o->region != NULL ? o->region : from_environment("COMPSHARE_REGION");
-    config.zone = o->zone != NULL ? o->zone : from_environment("COMPSHARE_ZONE");
-    config.project_id = o->project_id != NULL ? o->project_id : from_environment("COMPSHARE_PROJECT_ID");
+    config.region = given_or(o->region, "COMPSHARE_REGION");
+    config.zone = given_or(o->zone, "COMPSHARE_ZONE");
+    config.project_id = given_or(o->project_id, "COMPSHARE_PROJECT_ID");
     config.base_url = base_url;
-    config.ca_file = o->ca_file != NULL ? o->ca_file : from_environment("COMPSHARE_CA_FILE");
-    if (config.ca_file == NULL) config.ca_file = from_environment("SSL_CERT_FILE");
+    config.ca_file = given_or(o->ca_file, "COMPSHARE_CA_FILE");
+    config.ca_file = given_or(config.ca_file, "SSL_CERT_FILE");
 #ifdef SCHEDULE_CA
     if (config.ca_file == NULL) { config.ca_pem = embedded_roots; config.ca_pem_len = sizeof embedded_roots - 1; }
 #endif
@@ -1096,8 +1094,8 @@ static void check_clock(void)
 
 /* What the output shows of an instance and of what was done to it. */
 typedef struct entry {
-    char id[64], name[128], state[32], charge_type[32], zone[32], region[32];
-    int64_t stop_time, previous, wanted;
+    compshare_instance is;
+    int64_t previous, wanted;
     int code;                   /* exit status */
     bool changed, left_alone, pending, seen, unknown;
     char error[256];
@@ -1122,23 +1120,23 @@ static void json_known(const char *key, const char *text)
 /* The keys are always the same; what is not known is null. */
 static void print_json(const entry *e)
 {
-    bool known = e->state[0] != '\0';
-    json_text("uhost_id", e->id);
-    json_known("name", e->name);
-    json_known("state", e->state);
-    json_known("charge_type", e->charge_type);
-    json_known("zone", e->zone);
+    bool known = e->is.state[0] != '\0';
+    json_text("uhost_id", e->is.uhost_id);
+    json_known("name", e->is.name);
+    json_known("state", e->is.state);
+    json_known("charge_type", e->is.charge_type);
+    json_known("zone", e->is.zone);
     if (known) {
-        json_number("stop_time", e->stop_time);
+        json_number("stop_time", e->is.stop_time);
         json_number("previous_stop_time", e->previous);
-        json_number("seconds_left", e->stop_time > now() ? e->stop_time - now() : 0);
+        json_number("seconds_left", e->is.stop_time > now() ? e->is.stop_time - now() : 0);
     } else {
         json_null("stop_time");
         json_null("previous_stop_time");
         json_null("seconds_left");
     }
     json_truth("changed", e->changed);
-    json_truth("keeps_billing", is_prepaid(e->charge_type));
+    json_truth("keeps_billing", is_prepaid(e->is.charge_type));
     if (e->code == DONE || e->code == FOUND) json_null("error");
     else json_error(e->code, e->error);
     json_end();
@@ -1149,28 +1147,17 @@ static void print_entry(const entry *e)
     if (as_json) { print_json(e); return; }
     if (e->code != DONE) {
         (void)fflush(stdout);
-        out(stderr, M_FAILED_LINE, e->id, e->error);
+        out(stderr, M_FAILED_LINE, e->is.uhost_id, e->error);
         (void)fputc('\n', stderr);
         return;
     }
-    if (e->stop_time == 0) out(stdout, M_NO_PLAN_LINE, e->id, e->state, e->charge_type);
-    else out(stdout, M_PLAN_LINE, e->id, e->state, e->charge_type, local_time(e->stop_time), beijing_time(e->stop_time),
-        show_duration(e->stop_time - now()));
+    if (e->is.stop_time == 0) out(stdout, M_NO_PLAN_LINE, e->is.uhost_id, e->is.state, e->is.charge_type);
+    else out(stdout, M_PLAN_LINE, e->is.uhost_id, e->is.state, e->is.charge_type, local_time(e->is.stop_time), beijing_time(e->is.stop_time),
+        show_duration(e->is.stop_time - now()));
     if (e->left_alone) out(stdout, M_LEFT_ALONE);
-    else if (e->changed && e->previous != 0 && e->previous != e->stop_time) out(stdout, M_WAS, local_time(e->previous));
-    if (is_prepaid(e->charge_type) && e->stop_time != 0) out(stdout, M_KEEPS_BILLING);
+    else if (e->changed && e->previous != 0 && e->previous != e->is.stop_time) out(stdout, M_WAS, local_time(e->previous));
+    if (is_prepaid(e->is.charge_type) && e->is.stop_time != 0) out(stdout, M_KEEPS_BILLING);
     (void)putchar('\n');
-}
-
-static void take_instance(entry *e, const compshare_instance *i)
-{
-    memcpy(e->id, i->uhost_id, sizeof e->id);
-    memcpy(e->name, i->name, sizeof e->name);
-    memcpy(e->state, i->state, sizeof e->state);
-    memcpy(e->charge_type, i->charge_type, sizeof e->charge_type);
-    memcpy(e->zone, i->zone, sizeof e->zone);
-    memcpy(e->region, i->region, sizeof e->region);
-    e->stop_time = i->stop_time;
 }
 
 static int fail_entry(entry *e, int code, const char *text)
@@ -1202,7 +1189,7 @@ static entry *find_entry(fleet *f, const char *id)
 {
     size_t i;
     for (i = 0; i < f->count; i++)
-        if (strcmp(f->entries[i].id, id) == 0) return &f->entries[i];
+        if (strcmp(f->entries[i].is.uhost_id, id) == 0) return &f->entries[i];
     return NULL;
 }
 
@@ -1242,8 +1229,8 @@ static int list_entry(void *user, const compshare_instance *i, compshare_value e
     (void)element;
     if (f->confirming) {
         if (e == NULL || !e->pending) return 0;
-        memcpy(e->state, i->state, sizeof e->state);
-        e->stop_time = i->stop_time;
+        memcpy(e->is.state, i->state, sizeof e->is.state);
+        e->is.stop_time = i->stop_time;
         if (i->stop_time == e->wanted) e->pending = false;
         return 0;
     }
@@ -1254,7 +1241,7 @@ static int list_entry(void *user, const compshare_instance *i, compshare_value e
         return 0;
     }
     if (e == NULL && (e = add_entry(f)) == NULL) return 1;
-    take_instance(e, i);
+    e->is = *i;
     e->previous = i->stop_time;
     return 0;
 }
@@ -1267,7 +1254,7 @@ static bool add_missing(fleet *f)
         entry *e = find_entry(f, f->o->uhosts[i]);
         if (e != NULL) continue;
         if ((e = add_entry(f)) == NULL) return false;
-        (void)snprintf(e->id, sizeof e->id, "%s", f->o->uhosts[i]);
+        (void)snprintf(e->is.uhost_id, sizeof e->is.uhost_id, "%s", f->o->uhosts[i]);
         (void)fail_entry(e, UNSCHEDULABLE, tr(M_NOT_LISTED));
     }
     return true;
@@ -1298,13 +1285,13 @@ static int list_fleet(fleet *f)
 /* Whether an entry is to be changed, and to what. */
 static bool decide(const options *o, entry *e)
 {
-    int64_t current = e->stop_time > now() ? e->stop_time : 0;
+    int64_t current = e->is.stop_time > now() ? e->is.stop_time : 0;
     char text[128];
     if (e->code != DONE) return false;
     if (o->verb == CANCEL) return true;
-    if (is_spot(e->charge_type)) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
-    if (strcmp(e->state, "Running") != 0) {
-        (void)snprintf(text, sizeof text, tr(M_NOT_RUNNING), e->state);
+    if (is_spot(e->is.charge_type)) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
+    if (strcmp(e->is.state, "Running") != 0) {
+        (void)snprintf(text, sizeof text, tr(M_NOT_RUNNING), e->is.state);
         return fail_entry(e, UNSCHEDULABLE, text), false;
     }
     if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
@@ -1318,11 +1305,11 @@ static void change_entry(entry *e, unsigned verb, const char *project_id)
 {
     compshare_target target = { NULL, NULL, NULL, NULL };
     int status;
-    target.uhost_id = e->id;
-    target.region = config.region != NULL ? config.region : e->region;
-    target.zone = e->zone;
+    target.uhost_id = e->is.uhost_id;
+    target.region = config.region != NULL ? config.region : e->is.region;
+    target.zone = e->is.zone;
     target.project_id = project_id;
-    trace_change(e->id, e->wanted);
+    trace_change(e->is.uhost_id, e->wanted);
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
     e->unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
     e->pending = status == COMPSHARE_OK || e->unknown;
@@ -1365,7 +1352,7 @@ static int report_fleet(fleet *f)
         entry *e = &f->entries[i];
         print_entry(e);
         failed += e->code != DONE;
-        stopping = stopping || e->stop_time != 0;
+        stopping = stopping || e->is.stop_time != 0;
         code = graver(code, e->code);
     }
     if (f->count == 0) say(M_NONE_MATCH);
@@ -1402,10 +1389,10 @@ static int change_many(const options *o)
 
 static void take_schedule(entry *e, const compshare_schedule *s)
 {
-    memcpy(e->state, s->state, sizeof e->state);
-    memcpy(e->charge_type, s->charge_type, sizeof e->charge_type);
-    memcpy(e->zone, s->zone, sizeof e->zone);
-    e->stop_time = s->stop_time;
+    memcpy(e->is.state, s->state, sizeof e->is.state);
+    memcpy(e->is.charge_type, s->charge_type, sizeof e->is.charge_type);
+    memcpy(e->is.zone, s->zone, sizeof e->is.zone);
+    e->is.stop_time = s->stop_time;
     e->previous = s->previous;
     e->changed = s->changed;
 }
@@ -1418,14 +1405,14 @@ static int change_one(const options *o)
     int status;
     memset(&e, 0, sizeof e);
     memset(&plan, 0, sizeof plan);
-    (void)snprintf(e.id, sizeof e.id, "%s", o->uhosts[0]);
+    (void)snprintf(e.is.uhost_id, sizeof e.is.uhost_id, "%s", o->uhosts[0]);
     plan.uhost_id = o->uhosts[0];
     plan.at = o->at;
     plan.in_seconds = o->in;
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    trace_change(e.id, o->at != 0 || o->verb == CANCEL ? o->at : -1);
+    trace_change(e.is.uhost_id, o->at != 0 || o->verb == CANCEL ? o->at : -1);
     if (o->if_none) status = compshare_schedule_get(client, plan.uhost_id, &s);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now()))
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
@@ -1435,7 +1422,7 @@ static int change_one(const options *o)
     e.left_alone = o->verb == SET && status == COMPSHARE_OK && !s.changed;
     if (status != COMPSHARE_OK) (void)fail_entry(&e, outcome(status), error_text());
     print_entry(&e);
-    if (e.code == DONE && e.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
+    if (e.code == DONE && e.is.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
     return e.code;
 }
 
@@ -1541,12 +1528,12 @@ static int show_instance(void *user, const compshare_instance *i, compshare_valu
     for (k = 0; k < f->o->count; k++)
         if (strcmp(f->o->uhosts[k], i->uhost_id) == 0) f->entries[k].seen = true;
     memset(&e, 0, sizeof e);
-    take_instance(&e, i);
+    e.is = *i;
     if (audit) {
         if (!runs_unplanned(i)) return 0;
         f->unplanned++;
         if (as_json) { print_json(&e); return 0; }
-        out(stdout, M_AUDIT_LINE, e.id, e.state, e.charge_type, e.name);
+        out(stdout, M_AUDIT_LINE, e.is.uhost_id, e.is.state, e.is.charge_type, e.is.name);
         (void)putchar('\n');
         return 0;
     }
@@ -1601,7 +1588,7 @@ static int show(const options *o)
     for (i = 0; i < o->count && code == DONE; i++) {
         entry *e = &f.entries[i];
         if (e->seen) continue;
-        (void)snprintf(e->id, sizeof e->id, "%s", o->uhosts[i]);
+        (void)snprintf(e->is.uhost_id, sizeof e->is.uhost_id, "%s", o->uhosts[i]);
         (void)fail_entry(e, UNSCHEDULABLE, tr(M_NOT_LISTED));
         print_entry(e);
     }

@@ -39,7 +39,7 @@ def help_text():
     equal(plain("show", "--help").out, r.out)
     contains(plain("--lang", "zh", "--help").is_(0).out, "用法")
     source = harness.read(harness.args.source)
-    names = re.findall(r'\{ "([a-z-]+)", [01], O_', source)
+    names = re.findall(r'X\([A-Z_]+, "([a-z-]+)", [A-Z]+, \w+, [A-Z]+\)', source)
     assert len(names) > 30, names
     for name in names:
         contains(r.out, "--" + name)
