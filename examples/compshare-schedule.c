@@ -1897,9 +1897,10 @@ static void open_lock(lease *l)
     l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);      /* another user's */
     if (l->lock >= 0 && (fstat(l->lock, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink != 1)) leave_lock(l);
-    if (l->lock < 0) { say(M_NO_LOCK, path); return; }
-    if (info.st_size > 65536) (void)!ftruncate(l->lock, 0);
     try_lock(l);
+    if (l->lock >= 0 && !l->locked && errno != EWOULDBLOCK) leave_lock(l);      /* a file system without locks */
+    if (l->lock < 0) say(M_NO_LOCK, path);
+    else if (info.st_size > 65536) (void)!ftruncate(l->lock, 0);
 }
 
 /* Whether another run on this host still leases the instance. Of several that end
@@ -2109,6 +2110,7 @@ static pid_t fork_command(lease *l, const int report[2])
     int error;
     (void)fflush(NULL);
     mask_signals(SIG_BLOCK, NULL);
+    (void)taken(from_terminal, SIGTSTP);        /* typed before there was a command to stop */
     if (!interrupted(l)) {
         child = fork();
         if (child == 0) {
@@ -2455,9 +2457,9 @@ static int end_once(lease *l, uint64_t until)
     if (status != COMPSHARE_OK) return status;
     if (!set_here(l, s->stop_time)) l->foreign = s->stop_time > l->armed ? s->stop_time : 0;
     if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) return cancel_lease(l, until);
-    status = finish_call(l, begin_change(l, exit_time(l), COMPSHARE_ONLY_SHORTEN), until);
-    if (status != COMPSHARE_OK) return unsettled(l, status, l->plan.at);
-    settled(l);
+    status = unsettled(l, finish_call(l, begin_change(l, exit_time(l), COMPSHARE_ONLY_SHORTEN), until), l->plan.at);
+    if (status == COMPSHARE_OK) settled(l);
+    else if (status == COMPSHARE_E_ABORTED || outcome(status) != UNCONFIRMED) return status;
     return l->o->on_exit == ON_STOP ? stop_now(l, until) : status;
 }
 

@@ -1018,6 +1018,19 @@ def on_exit():
         equal(w.state(9), "Stopped")
 
 
+@test("run --on-exit stop: stops though the API does not show in time that the lease was shortened")
+def stops_unshown():
+    with World() as w:
+        p = w.start("run", uhost(1), "--on-exit", "stop", "--", *w.job("exit 3"))
+        w.started()
+        before = w.requests(UPDATE)
+        w.set(visibility_delay=100000)
+        w.end()
+        wait_for("the change", lambda: w.requests(UPDATE) > before)
+        w.advance_while(p, step=1, pause=0.05).is_(3)
+        equal((w.state(1), w.requests("StopCompShareInstance")), ("Stopped", 1))
+
+
 @test("run: what may have been changed when the network is lost at the end is not promised away")
 def doubtful_end():
     delete = "DeleteCompShareStopScheduler"
