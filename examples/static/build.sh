@@ -46,8 +46,9 @@ compile() {
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
     else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
     "$@" -c -o "$out.chk.o" "$here/chk.c"
-    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$bearssl"
-    rm -f "$out.ld" "$out.o" "$out.chk.o"
+    "$@" -c -o "$out.small.o" "$here/small.c"
+    "$@" -static -no-pie -s -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$out.small.o" "$bearssl"
+    rm -f "$out.ld" "$out.o" "$out.chk.o" "$out.small.o"
 }
 
 # fetch ARCH: its musl and BearSSL, with lists and a cache of their own
