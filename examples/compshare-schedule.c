@@ -136,7 +136,7 @@ static const char synopsis[] =
     X(NO_ANSWER, "no clear answer, and reading back did not show it", "没有明确应答,读回时也没有看到") \
     X(CANCEL_SURE, "without its timed shutdown %s is billed until somebody stops it. Cancel it? [y/N] ", "没有定时关机,%s 会一直计费到有人关机为止。取消吗?[y/N] ") \
     X(CANCEL_YES, "cancelling %zu timed shutdowns without a terminal needs --yes", "没有终端时取消 %zu 个定时关机需要 --yes") \
-    X(NOT_CANCELLED, "nothing was changed", "什么也没有改") \
+    X(NOTHING_CHANGED, "nothing was changed", "什么也没有改") \
     X(AUDIT_LINE, "%-24s %-10s %-9s RUNS WITHOUT A TIMED SHUTDOWN  %s", "%-24s %-10s %-9s 在运行,没有定时关机  %s") \
     X(AUDIT_TALLY, "%zu instances, %zu run pay-as-you-go without a timed shutdown", "%zu 个实例,其中 %zu 个按量计费、在运行、没有定时关机") \
     X(NOT_SELF, "self: no instance of the account has this host's private address and MAC; candidates: %s", "self: 账号里没有哪个实例的内网地址和 MAC 与本机相符;候选: %s") \
@@ -1446,7 +1446,7 @@ static int confirm_cancel(const options *o)
     for (i = 0; i < o->count; i++) {
         out(stderr, M_CANCEL_SURE, o->uhosts[i]);
         if (read_line(&answer) && (answer == 'y' || answer == 'Y')) continue;
-        return refuse(USAGE, M_NOT_CANCELLED);
+        return refuse(USAGE, M_NOTHING_CHANGED);
     }
     return DONE;
 }
@@ -1696,8 +1696,12 @@ static int resolve_self(options *o)
         if (self.found != 1) return refuse(UNSCHEDULABLE, self.found == 0 ? M_NOT_SELF : M_TWO_SELVES, self.ids);
         id = self.id;
     }
-    for (; i < o->count; i++)
-        if (strcmp(o->uhosts[i], "self") == 0 && (o->uhosts[i] = strdup(id)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
+    if (!is_id(id)) return refuse(CONFIGURATION, M_BAD_UHOST, id);
+    for (; i < o->count; i++) {
+        if (strcmp(o->uhosts[i], "self") != 0) continue;
+        free(o->uhosts[i]);
+        if ((o->uhosts[i] = strdup(id)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
+    }
     return DONE;
 }
 
@@ -2388,9 +2392,7 @@ static int arm(lease *l)
     bool again, starting = false;
     int code;
     wait_for_others(l);
-    (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_NOT_CANCELLED));
-    if (l->given_up) return UNARMED;
-    l->reason[0] = '\0';
+    if (l->given_up) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_NOTHING_CHANGED)), UNARMED;
     began = monotonic_ms(NULL);
     while ((code = arm_once(l, began + most, &again, &starting)) != DONE) {
         if (starting) most = 180000;

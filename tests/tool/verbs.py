@@ -765,6 +765,9 @@ def self_by_name():
         contains(r.err, "candidates: %s, %s" % (uhost(1), uhost(2)))
         equal(w.tool("show", "self", "--json").is_(6).object()["error"]["exit_status"], 6)
         w.tool("run", "self", "--", "true").is_(125)
+        for word in ("../x", "a\nb"):
+            contains(w.tool("show", "self", env={"COMPSHARE_UHOST_ID": word}).is_(2).err, "is not the id of an instance")
+        w.tool("run", "self", "--unarmed-ok", "--", "true", env={"COMPSHARE_UHOST_ID": "../../x"}).is_(125)
 
 
 @test("self by this host's interfaces: one match, none, two; the loopback is nobody's")
