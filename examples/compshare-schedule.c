@@ -2713,6 +2713,21 @@ static void open_standard(void)
     if (fd >= 0) (void)close(fd);
 }
 
+static int act(options *o)
+{
+    int code = open_client(o);
+    if (code != DONE) return leasing ? UNARMED : code;
+    if (o->verb == DOCTOR) { compshare_close(client); config.trace = keep_trace; (void)compshare_open(&client, &config); }
+    code = resolve_self(o);
+    if (code != DONE) code = leasing ? UNARMED : code;
+    else if (leasing) code = run(o);
+    else if (o->verb == DOCTOR) code = doctor();
+    else code = o->verb & (SHOW | AUDIT) ? show(o) : change(o);
+    compshare_close(client);
+    memset(&settings, 0, sizeof settings);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     static options o;
@@ -2721,18 +2736,10 @@ int main(int argc, char **argv)
     o.ttl = 3600;
     o.grace = 900;
     guess_language();
-    if ((code = read_options(&o, argc, argv)) != -1) return code;
+    code = read_options(&o, argc, argv);
     leasing = o.verb == RUN;
     if (leasing && o.timeout == 0) o.timeout = 30;
-    if ((code = open_client(&o)) != DONE) return o.verb == RUN ? UNARMED : code;
-    if (o.verb == DOCTOR) { compshare_close(client); config.trace = keep_trace; (void)compshare_open(&client, &config); }
-    code = resolve_self(&o);
-    if (code != DONE) code = o.verb == RUN ? UNARMED : code;
-    else if (o.verb == RUN) code = run(&o);
-    else if (o.verb == DOCTOR) code = doctor();
-    else code = o.verb & (SHOW | AUDIT) ? show(&o) : change(&o);
-    compshare_close(client);
-    memset(&settings, 0, sizeof settings);
+    if (code == -1) code = act(&o);
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;
     say(M_CANNOT_WRITE, "stdout", strerror(errno));
     return code != DONE ? code : UNCONFIRMED;       /* done, but nobody has heard of it */

@@ -850,6 +850,37 @@ def two():
         contains(r.err, "the job has ended: off at")
 
 
+@test("run: two with different ttl, and one that is killed: the longer lease stands until the last one out")
+def two_ttls():
+    with World() as w:
+        def waits(name, ttl):
+            return w.start("run", uhost(1), "--ttl", ttl, "--", "sh", "-c", "echo $$ >%s.pid; while [ ! -e %s ]; do sleep 0.03; done" % (w.path(name), w.path(name)))
+
+        def leave(name):
+            with open(w.path(name), "w"):
+                pass
+        short = waits("short", "15m")
+        short.said("off by")
+        for name in ("long", "killed"):
+            long = waits(name, "3h")
+            long.said("off by")
+            near(w.schedule(1), w.now() + 10800)
+            schedule = w.schedule(1)
+            if name == "long":
+                leave(name)
+                contains(long.wait().is_(0).err, "another run on this host still leases")
+            else:
+                wait_for("its command", lambda: read(w.path("killed.pid")).strip())
+                long.signal(signal.SIGKILL)
+                long.wait()
+                leave(name)
+            w.looked(1, 301)
+            equal(w.schedule(1), schedule)
+        leave("short")
+        lacks(short.wait().is_(0).err, "somebody")
+        near(w.schedule(1), w.now() + 900)
+
+
 @test("run: two that end together: one of them shortens")
 def together():
     with World() as w:

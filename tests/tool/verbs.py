@@ -670,7 +670,7 @@ def full_disk():
     if not os.path.exists("/dev/full"):
         raise Skip("there is no /dev/full")
     with World() as w, open("/dev/full", "w") as full:
-        for words in (["show"], ["show", "--json"], ["set", uhost(1), "--in", "1h"]):
+        for words in (["show"], ["show", "--json"], ["set", uhost(1), "--in", "1h"], ["--help"], ["--version"]):
             done = harness.subprocess.run([harness.args.tool] + words, env=w.env, stdout=full, stderr=harness.subprocess.PIPE, check=False)
             equal(done.returncode, 5)
             contains(done.stderr.decode(), "cannot be written")
