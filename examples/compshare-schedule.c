@@ -1717,13 +1717,14 @@ static int wake[2];
 
 /* A terminal sends to every process in front of it, the command included, as does a
    command that stops or ends its whole group; what another process sends to this one alone
-   has to be passed on. */
+   has to be passed on, and at once: looking a name up may keep the loop for seconds. */
 static void note_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
+    bool sent = info != NULL && info->si_code <= 0 && info->si_pid != command_pid;
     (void)context;
-    if (info != NULL && info->si_code <= 0 && info->si_pid != command_pid) from_process[number] = 1;
-    else from_terminal[number] = 1;
+    (sent ? from_process : from_terminal)[number] = 1;
+    if (sent && command_pid > 0 && number != SIGCHLD) (void)kill((pid_t)command_pid, number);
     (void)!write(wake[1], "", 1);
     errno = error;
 }
@@ -2111,11 +2112,12 @@ static void become(char **command, int report)
 static pid_t fork_command(lease *l, const int report[2])
 {
     pid_t child = 0;
+    size_t i;
     int error;
     (void)fflush(NULL);
     mask_signals(SIG_BLOCK, NULL);
-    (void)taken(from_terminal, SIGTSTP);        /* typed before there was a command to stop */
     if (!interrupted(l)) {
+        for (i = 0; i < COUNT(handled); i++) from_process[handled[i]] = from_terminal[handled[i]] = 0;      /* not meant for a command */
         child = fork();
         if (child == 0) {
             (void)close(report[0]);
@@ -2124,7 +2126,7 @@ static pid_t fork_command(lease *l, const int report[2])
     }
     error = errno;
     l->arming = false;
-    command_pid = child;        /* known before the first signal comes */
+    command_pid = child > 0 ? child : 0;        /* known before the first signal comes */
     mask_signals(SIG_UNBLOCK, NULL);
     errno = error;
     return child;
@@ -2192,6 +2194,7 @@ static bool job_lives(lease *l)
     int status;
     pid_t pid;
     if (l->o->pid != 0) return process_lives(l->o->pid, &l->birth);
+    mask_signals(SIG_BLOCK, NULL);      /* none is passed on to a number that is free again */
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (pid != l->child) continue;
         l->halted = WIFSTOPPED(status);
@@ -2200,7 +2203,9 @@ static bool job_lives(lease *l)
         l->ended = true;
         l->status = status;
         command_runs = false;
+        command_pid = 0;
     }
+    mask_signals(SIG_UNBLOCK, NULL);
     if (!l->ended) return true;
     return pid == 0 && !l->strangers;       /* orphans of the command */
 }
@@ -2236,8 +2241,8 @@ static void stop_soon(lease *l)
     else if (parent > 0 && getsid(parent) == getsid(0)) l->stop_by = monotonic_ms(NULL) + 2000;
 }
 
-/* Passes on what was sent to this process alone. True: the wait is to end. */
-static bool pass_signals(lease *l)
+/* What signals mean for the lease. True: the wait is to end. */
+static bool take_signals(lease *l)
 {
     size_t i;
     bool end = false;
@@ -2246,7 +2251,7 @@ static bool pass_signals(lease *l)
         bool asked = taken(from_process, number), typed = taken(from_terminal, number);
         if (number == SIGCHLD || (!asked && !typed)) continue;
         /* of a hangup the terminal tells the leader of its session alone */
-        if (asked || (number == SIGHUP && getsid(0) == getpid())) send_command(l, number);
+        if (typed && number == SIGHUP && getsid(0) == getpid()) send_command(l, number);
         if (number == SIGTSTP) stop_soon(l);
         else if (number == SIGCONT) l->next = monotonic_ms(NULL);
         else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
@@ -2309,7 +2314,7 @@ static int64_t until_due(const lease *l)
 static void attend(lease *l)
 {
     bool said = false;
-    while (job_lives(l) && !pass_signals(l)) {
+    while (job_lives(l) && !take_signals(l)) {
         if (l->ended && !said) {
             said = true;
             note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);

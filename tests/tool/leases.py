@@ -259,6 +259,45 @@ def passed_on():
         near(w.schedule(1), w.now() + 900)
 
 
+@test("run: a signal is passed on at once, though a name is being looked up that nobody answers for")
+def passed_on_at_once():
+    with World() as w:
+        with open(w.path("slow.c"), "w") as f:
+            f.write("""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **list)
+{
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (access(getenv("SLOW"), F_OK) == 0) close(open(getenv("ENTERED"), O_CREAT | O_WRONLY, 0666));
+    while (access(getenv("SLOW"), F_OK) == 0) usleep(10000);
+    return next(host, port, hints, list);
+}
+""")
+        if b"ld-linux" not in open(harness.args.tool_clock, "rb").read() or subprocess.run(["cc", "-shared", "-fPIC", "-o", w.path("slow.so"), w.path("slow.c"), "-ldl"], check=False).returncode != 0:
+            raise Skip("needs a dynamic program and a compiler")
+        w.set(close_every=1)
+        p = w.start("run", uhost(1), "--", *w.job(), env={"LD_PRELOAD": w.path("slow.so"), "SLOW": w.path("slow"), "ENTERED": w.path("entered")})
+        w.started()
+        with open(w.path("slow"), "w"):
+            pass
+        w.advance(601)
+        wait_for("the name to be looked up", lambda: os.path.exists(w.path("entered")))
+        p.signal(signal.SIGUSR1)
+        wait_for("USR1", lambda: "USR1" in w.log(), 10)
+        os.unlink(w.path("slow"))
+        p.signal(signal.SIGUSR2)
+        wait_for("USR2", lambda: "USR2" in w.log())
+        w.end()
+        p.wait().is_(0)
+        equal(w.log(), ["ready", "USR1", "USR2"])
+
+
 @test("run: what the command sends to its whole group is not passed back to it")
 def own_group():
     with World() as w:
