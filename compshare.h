@@ -119,9 +119,9 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,780 with full TLS records: enough for a page
+       compshare_memory_needed()  36,796 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,492 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,508 with records of 4 KB
        stack                      under 8 KiB
 
    TRUST
@@ -914,6 +914,15 @@ typedef struct compshare__text {
     size_t cap, len;
 } compshare__text;
 
+/* Where c is first met among len bytes; len: nowhere. */
+static size_t compshare__bytes_find(const void *bytes, size_t len, char c)
+{
+    const char *s = (const char *)bytes;
+    size_t n = 0;
+    while (n < len && s[n] != c) n++;
+    return n;
+}
+
 static compshare__text compshare__text_into(char *buf, size_t cap)
 {
     compshare__text t;
@@ -1001,18 +1010,18 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
    int64_t and %t for an int64_t shown as a time. */
 static void compshare__text_list(compshare__text *t, const char *form, va_list args)
 {
-    const char *mark;
-    for (; (mark = strchr(form, '%')) != NULL; form = mark + 2) {
-        compshare__text_bytes(t, form, (size_t)(mark - form));
-        if (mark[1] == 's') {
+    size_t left = strlen(form), n;
+    for (; (n = compshare__bytes_find(form, left, '%')) < left; form += n + 2, left -= n + 2) {
+        compshare__text_bytes(t, form, n);
+        if (form[n + 1] == 's') {
             compshare__text_put(t, va_arg(args, const char *));
         } else {
-            int64_t number = mark[1] == 'd' ? va_arg(args, int) : va_arg(args, int64_t);
-            if (mark[1] == 't') compshare__text_time(t, number);
+            int64_t number = form[n + 1] == 'd' ? va_arg(args, int) : va_arg(args, int64_t);
+            if (form[n + 1] == 't') compshare__text_time(t, number);
             else compshare__text_int(t, number);
         }
     }
-    compshare__text_put(t, form);
+    compshare__text_bytes(t, form, left);
 }
 
 static void compshare__text_form(compshare__text *t, const char *form, ...)
@@ -1191,18 +1200,26 @@ static const char *compshare__bytes_meaning(const compshare__meaning *rows, size
     return rows[i].text;
 }
 
-/* Overwrites memory. Through a volatile pointer, so that the compiler cannot know what
-   is called, and leave it out. In pieces: longer ones make some memset change to string
-   instructions, which start slowly. */
+/* Overwrites memory. The compiler is not told by what, and so cannot leave it out. In
+   pieces: longer ones make some memset change to string instructions, which start slowly. */
+#if defined(__GNUC__)
+__attribute__((noinline))
+#endif
 static void compshare__bytes_wipe(void *ptr, size_t len)
 {
-    static void *(*const volatile wipe)(void *, int, size_t) = memset;
+#if defined(__GNUC__)
+    void *(*wipe)(void *, int, size_t) = memset;
     char *p = (char *)ptr;
     size_t n;
+    __asm__("" : "+r"(wipe));
     for (; len > 0; p += n, len -= n) {
         n = len < 1024 ? len : 1024;
         wipe(p, 0, n);
     }
+#else
+    volatile unsigned char *p = (volatile unsigned char *)ptr;
+    while (len-- > 0) *p++ = 0;
+#endif
 }
 
 /* Overwrites the stack that a deeper call, now over, may have left secrets in: one that
@@ -1709,7 +1726,7 @@ static const char *compshare__http_content_encoding(compshare__http *h, compshar
 static void compshare__http_keep(char dst[64], const char *src, size_t len)
 {
     size_t n, most = len < 63 ? len : 63;
-    if (memchr(src, '=', len) != NULL) most = 0;
+    if (compshare__bytes_find(src, len, '=') < len) most = 0;
     for (n = 0; n < most; n++) dst[n] = src[n] > 0x20 && src[n] < 0x7F ? src[n] : '?';
     dst[n] = '\0';
 }
@@ -2331,7 +2348,7 @@ static bool compshare__json_equals(compshare_view raw, const char *text)
 {
     unsigned char c[4];
     size_t n, left = strlen(text);
-    if (memchr(raw.ptr, '\\', raw.len) == NULL) return raw.len == left && memcmp(raw.ptr, text, left) == 0;
+    if (compshare__bytes_find(raw.ptr, raw.len, '\\') == raw.len) return raw.len == left && memcmp(raw.ptr, text, left) == 0;
     while (raw.len > 0) {
         n = compshare__json_char(&raw, c);
         if (n > left || memcmp(c, text, n) != 0) return false;
@@ -2647,8 +2664,7 @@ static bool compshare__pem_find(compshare__pem *p)
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
     size_t hit = 0;
     while (p->at < p->len || compshare__pem_fill(p)) {
-        const unsigned char *dash = (const unsigned char *)memchr(p->buf + p->at, '-', p->len - p->at);
-        if (hit == 0) p->at = dash != NULL ? (size_t)(dash - p->buf) : p->len;
+        if (hit == 0) p->at += compshare__bytes_find(p->buf + p->at, p->len - p->at, '-');
         for (; p->at < p->len; p->at++) {
             char c = (char)p->buf[p->at];
             if (c == marker[hit]) hit++;
@@ -4044,13 +4060,13 @@ static int compshare__fail_http(compshare *c, int status)
 }
 
 /* form may hold %s for text and behind that %l for number. */
-static void compshare__trace(const compshare *c, const char *form, const char *text, int64_t number)
+static void compshare__trace(const compshare *c, const char *form, const char *text, uint32_t number)
 {
     char line[384];
     compshare__text t;
     if (c->config.trace == NULL) return;
     t = compshare__text_into(line, sizeof line);
-    compshare__text_form(&t, form, text, number);
+    compshare__text_form(&t, form, text, (int64_t)number);
     c->config.trace(c->config.user, line);
 }
 
@@ -4943,7 +4959,7 @@ static bool compshare__drive_retry(compshare *c)
     pause = compshare__drive_backoff(c);
     if (now >= c->request_deadline || pause >= c->request_deadline - now) return false;
     c->retries--;
-    compshare__trace(c, "retry in%s %l ms", "", (int64_t)pause);
+    compshare__trace(c, "retry in%s %l ms", "", (uint32_t)pause);
     compshare__drive_again(c, (uint32_t)pause);
     return true;
 }
@@ -4977,7 +4993,7 @@ static int compshare__drive_next(compshare *c)
         return COMPSHARE_OK;
     default:
         r = c->draining ? c->error.status : compshare__judge(c);
-        compshare__trace(c, "HTTP status%s %l", "", c->http.status);
+        compshare__trace(c, "HTTP status%s %l", "", (uint32_t)c->http.status);
         return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
     }
 }

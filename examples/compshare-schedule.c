@@ -8,13 +8,13 @@
    found or not schedulable, 7 audit found something. `run` passes the command's own on,
    125 where it could not arm, 126 and 127 where the command cannot be run. */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64    /* a large inode is no reason for stat to fail, where long has 32 bits */
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <getopt.h>
 #include <ifaddrs.h>
 #include <limits.h>
@@ -58,35 +58,27 @@ static const char embedded_roots[] =
 
 enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE, FOUND, UNARMED = 125, NOT_RUNNABLE, NO_COMMAND };
 
+static const char synopsis[] =
+    "  compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n"
+    "  compshare-schedule show   [UHOST...] [--reveal]\n"
+    "  compshare-schedule audit  [--all-projects]\n"
+    "  compshare-schedule extend UHOST... --by 90m\n"
+    "  compshare-schedule cancel UHOST... [--yes]\n"
+    "  compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n"
+    "                            [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n"
+    "                            (--pid N | -- COMMAND [ARG...])\n"
+    "  compshare-schedule doctor\n"
+    "  --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n"
+    "  --timeout 60s --retries N --verbose --lang zh|en --version --help\n";
+
 /* ---- messages: English, and Chinese for most of its users ---- */
 
 #define MESSAGES(X) \
+    X(USAGE, "usage:", "用法:") \
     X(HELP, \
-      "usage: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n" \
-      "       compshare-schedule show   [UHOST...] [--reveal]\n" \
-      "       compshare-schedule audit  [--all-projects]\n" \
-      "       compshare-schedule extend UHOST... --by 90m\n" \
-      "       compshare-schedule cancel UHOST... [--yes]\n" \
-      "       compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n" \
-      "                                 [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n" \
-      "                                 (--pid N | -- COMMAND [ARG...])\n" \
-      "       compshare-schedule doctor\n" \
       "UHOST: an instance id, self, or - for ids on standard input. TIME: seconds since 1970, or 2026-11-23T22:00+08:00.\n" \
-      "Everywhere: --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n" \
-      "            --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
       "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
-      "用法: compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at 时间   [--only-extend | --only-shorten]\n" \
-      "      compshare-schedule show   [UHOST...] [--reveal]\n" \
-      "      compshare-schedule audit  [--all-projects]\n" \
-      "      compshare-schedule extend UHOST... --by 90m\n" \
-      "      compshare-schedule cancel UHOST... [--yes]\n" \
-      "      compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until 时间 | --max 24h]\n" \
-      "                                [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file 文件]\n" \
-      "                                (--pid N | -- 命令 [参数...])\n" \
-      "      compshare-schedule doctor\n" \
-      "UHOST: 实例编号、self,或者 - 表示从标准输入读取。时间: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
-      "通用: --json --region R --zone Z --project-id P --profile 名称 --base-url URL --ca-file 文件 --proxy URL\n" \
-      "      --timeout 60s --retries N --verbose --lang zh|en --version --help\n" \
+      "UHOST: 实例编号、self,或者 - 表示从标准输入读取。TIME: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
       "密钥: COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,否则取 COMPSHARE_CONFIG_FILE 或 ~/.config/compshare/config.json 里的 profile\n") \
     X(SEE_HELP, "see compshare-schedule --help", "请看 compshare-schedule --help") \
     X(NO_VERB, "a verb is needed: set, show, audit, extend, cancel, run or doctor", "需要一个动词: set、show、audit、extend、cancel、run 或 doctor") \
@@ -100,6 +92,7 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(NO_UHOST, "an instance is needed: its id, self, or --all", "需要实例: 编号、self 或 --all") \
     X(ALL_AND_SOME, "either --all or instances, not both", "--all 和实例编号只能二选一") \
     X(ONE_UHOST, "run leases exactly one instance", "run 只租用一个实例") \
+    X(BAD_UHOST, "\"%s\" is not the id of an instance", "\"%s\" 不是实例编号") \
     X(NO_TIME, "--in or --at is needed, one of them", "需要 --in 或 --at,且只能一个") \
     X(NO_BY, "--by is needed", "需要 --by") \
     X(NO_COMMAND_GIVEN, "--pid N or -- COMMAND is needed, one of them", "需要 --pid N 或 -- 命令,且只能一个") \
@@ -116,6 +109,7 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(HALF_A_KEY, "%s is set, but %s is not", "设置了 %s,却没有 %s") \
     X(NO_PROFILE, "%s: it has no profile \"%s\" with public_key and private_key", "%s: 里面没有带 public_key 和 private_key 的 profile \"%s\"") \
     X(BAD_CONFIG, "%s: it is not valid JSON", "%s: 不是有效的 JSON") \
+    X(BAD_CURRENT, "%s: its current_profile is no name that can be used", "%s: 其中的 current_profile 不是可用的名称") \
     X(CANNOT_READ, "%s: cannot be read: %s", "%s: 无法读取: %s") \
     X(CANNOT_WRITE, "%s: cannot be written: %s", "%s: 无法写入: %s") \
     X(OTHERS_READ, "warning: %s can be read by others: chmod 600 it", "警告: 别人可以读 %s: 请 chmod 600") \
@@ -142,7 +136,7 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(NO_ANSWER, "no clear answer, and reading back did not show it", "没有明确应答,读回时也没有看到") \
     X(CANCEL_SURE, "without its timed shutdown %s is billed until somebody stops it. Cancel it? [y/N] ", "没有定时关机,%s 会一直计费到有人关机为止。取消吗?[y/N] ") \
     X(CANCEL_YES, "cancelling %zu timed shutdowns without a terminal needs --yes", "没有终端时取消 %zu 个定时关机需要 --yes") \
-    X(NOT_CANCELLED, "nothing was changed", "什么也没有改") \
+    X(NOTHING_CHANGED, "nothing was changed", "什么也没有改") \
     X(AUDIT_LINE, "%-24s %-10s %-9s RUNS WITHOUT A TIMED SHUTDOWN  %s", "%-24s %-10s %-9s 在运行,没有定时关机  %s") \
     X(AUDIT_TALLY, "%zu instances, %zu run pay-as-you-go without a timed shutdown", "%zu 个实例,其中 %zu 个按量计费、在运行、没有定时关机") \
     X(NOT_SELF, "self: no instance of the account has this host's private address and MAC; candidates: %s", "self: 账号里没有哪个实例的内网地址和 MAC 与本机相符;候选: %s") \
@@ -158,6 +152,12 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
     X(TOO_LATE, "--until and --max leave less than 300 s", "--until 和 --max 留下的时间不足 300 秒") \
     X(CANNOT_RUN, "%s: cannot be run: %s", "%s: 无法运行: %s") \
     X(NO_PROCESS, "--pid %ld: no such process", "--pid %ld: 没有这个进程") \
+    X(NOT_OURS, "--pid %ld: it is another user's and cannot be sent the --signal", "--pid %ld: 属于别的用户,无法向它发送 --signal") \
+    X(INTERRUPTED, "interrupted: the command was not started; off by %s", "已中断: 命令没有启动;最晚 %s 关机") \
+    X(OTHER_ENDS, "another run on this host is just ending its lease of %s: waiting for that", "本机另一个 run 正在结束对 %s 的租用: 等它完成") \
+    X(STRANGERS, "warning: this process had children before the command: what the command leaves behind is not waited for", "警告: 启动命令之前本进程已有子进程: 命令留下的进程不再等待") \
+    X(STILL_RUNS, "process %ld still runs: nothing is changed, off at %s", "进程 %ld 还在运行: 不作改动,%s 关机") \
+    X(END_DOUBT, "the end of the job could not be told to the API (%s): the timed shutdown may have been cancelled. Look at %s, or it is billed until somebody stops it", "无法把任务结束告诉接口(%s): 定时关机可能已取消。请查看 %s,否则会一直计费") \
     X(RENEWED, "renewed: off by %s", "已续租: 最晚 %s 关机") \
     X(MOVED_BACK, "somebody had set %s: extended to %s", "有人把它改为 %s: 已推迟到 %s") \
     X(CANCELLED_BY, "somebody had cancelled the timed shutdown: set again, off by %s", "有人取消了定时关机: 已重新设置,最晚 %s 关机") \
@@ -233,14 +233,29 @@ static void say(int message, ...)
     va_end(args);
 }
 
+/* Bytes of the UTF-8 character at s, 0 where there is none (RFC 3629). */
+static int character(const unsigned char *s)
+{
+    int i, n = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
+    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F)) return 0;
+    for (i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    return n;
+}
+
+/* What is no UTF-8, as a name of the environment may be, or a text that was cut to fit,
+   becomes U+FFFD. */
 static void json_string(const char *text)
 {
     (void)putchar('"');
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') (void)printf("\\%c", c);
+        int n = character((const unsigned char *)text);
+        if (n == 0) (void)printf("\\ufffd");
+        else if (c == '"' || c == '\\') (void)printf("\\%c", c);
         else if (c < 0x20 || c == 0x7F) (void)printf("\\u%04x", c);
-        else (void)putchar(c);
+        else (void)fwrite(text, 1, (size_t)n, stdout);
+        text += n > 1 ? n - 1 : 0;
     }
     (void)putchar('"');
 }
@@ -319,13 +334,14 @@ static int read_offset(const char *s, int64_t *offset)
     s++;
     if (!read_digits(&s, 2, &hours)) return TIME_MALFORMED;
     if (*s == ':') s++;
-    if (!read_digits(&s, 2, &minutes) || *s != '\0' || hours > 23 || minutes > 59) return TIME_MALFORMED;
+    if (!read_digits(&s, 2, &minutes) || *s != '\0' || minutes > 59) return TIME_MALFORMED;
     *offset = sign * (hours * 3600 + minutes * 60);
-    return TIME_FINE;
+    return hours * 60 + minutes <= 14 * 60 ? TIME_FINE : TIME_MALFORMED;    /* no place on earth is further from UTC */
 }
 
 /* Seconds since 1970, or ISO 8601 with an offset. Without one *time is the reading in
-   UTC, for the two readings that the refusal shows. */
+   UTC, for the two readings that the refusal shows. Seconds have ten digits from 2001 to
+   2286: twelve are a date (202611232200) that would be the year 8390. */
 static int read_time(const char *s, int64_t *time)
 {
     static const int month_days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
@@ -333,7 +349,7 @@ static int read_time(const char *s, int64_t *time)
     const char *p = s;
     int r;
     while (isdigit((unsigned char)*p)) p++;
-    if (*p == '\0' && p - s >= 9 && p - s <= 12) {
+    if (*p == '\0' && p - s == 10) {
         *time = strtoll(s, NULL, 10);
         return TIME_FINE;
     }
@@ -354,12 +370,11 @@ static bool read_duration(const char *s, int64_t *seconds)
     static const int64_t worth[] = { 86400, 3600, 60, 1 };
     int64_t total = 0, number;
     size_t from = 0;
-    if (*s == '\0') return false;
     while (*s != '\0') {
-        const char *unit;
+        const char *unit, *digits = s;
         for (number = 0; isdigit((unsigned char)*s) && number < 1000000; s++) number = number * 10 + (*s - '0');
         unit = *s != '\0' ? strchr(units + from, *s) : NULL;
-        if (unit == NULL || !isdigit((unsigned char)s[-1]) || number >= 1000000) return false;
+        if (unit == NULL || s == digits || number >= 1000000) return false;
         total += number * worth[unit - units];
         from = (size_t)(unit - units) + 1;
         s++;
@@ -381,19 +396,25 @@ static const char *show_duration(int64_t seconds)
     return text;
 }
 
-static const char *show_time(int64_t time, const char *form, bool beijing)
+/* 2026-11-23 22:00:00 +0800, or in Beijing, UTC+8 all year, 11-23 22:00. strftime would
+   bring 4 KB of locales into the static program. */
+static const char *show_time(int64_t time, bool beijing)
 {
-    static char texts[4][48];
+    static char texts[4][96];
     static unsigned next;
     char *text = texts[next++ % 4];
-    time_t t = (time_t)(beijing ? time + 8 * 3600 : time);      /* UTC+8 all year */
-    struct tm *parts = beijing ? gmtime(&t) : localtime(&t);
-    if (parts == NULL || strftime(text, sizeof texts[0], form, parts) == 0) (void)snprintf(text, sizeof texts[0], "%lld", (long long)time);
+    time_t t = (time_t)(beijing ? time + 8 * 3600 : time);
+    const struct tm *p = beijing ? gmtime(&t) : localtime(&t);
+    int east = p != NULL ? (int)(p->tm_gmtoff / 60) : 0;
+    if (p == NULL) (void)snprintf(text, sizeof texts[0], "%lld", (long long)time);
+    else if (beijing) (void)snprintf(text, sizeof texts[0], "%02d-%02d %02d:%02d", p->tm_mon + 1, p->tm_mday, p->tm_hour, p->tm_min);
+    else (void)snprintf(text, sizeof texts[0], "%d-%02d-%02d %02d:%02d:%02d %+05d", p->tm_year + 1900, p->tm_mon + 1, p->tm_mday, p->tm_hour, p->tm_min,
+        p->tm_sec, east / 60 * 100 + east % 60);
     return text;
 }
 
-static const char *local_time(int64_t time) { return show_time(time, "%Y-%m-%d %H:%M:%S %z", false); }
-static const char *beijing_time(int64_t time) { return show_time(time, "%m-%d %H:%M", true); }
+static const char *local_time(int64_t time) { return show_time(time, false); }
+static const char *beijing_time(int64_t time) { return show_time(time, true); }
 
 /* ---- options ---- */
 
@@ -410,12 +431,12 @@ typedef struct options {
     const char *verb_name;
     char **uhosts;
     size_t count;
-    bool all, if_none, all_projects, yes, reveal, prepaid_ok, unarmed_ok;
+    bool all, if_none, only_extend, only_shorten, all_projects, yes, reveal, prepaid_ok, unarmed_ok, json, verbose, version, help;
     bool from_input;            /* ids were to come from standard input */
     bool given[64];             /* by row of option_table */
     const char *name_glob;
     int64_t in, at, by;
-    unsigned mode;
+    unsigned mode;              /* of compshare_plan */
     /* run */
     int64_t ttl, grace, until, most, warn;
     int on_exit, signal;
@@ -426,26 +447,56 @@ typedef struct options {
     const char *region, *zone, *project_id, *profile, *base_url, *ca_file, *proxy;
     int64_t timeout;
     long retries;
+    int lang;
 } options;
 
-enum {
-    O_ALL = 256, O_NAME, O_IF_NONE, O_IN, O_AT, O_ONLY_EXTEND, O_ONLY_SHORTEN, O_ALL_PROJECTS, O_BY, O_YES, O_REVEAL, O_TTL, O_GRACE, O_ON_EXIT,
-    O_UNTIL, O_MAX, O_WARN, O_SIGNAL, O_PID, O_PREPAID_OK, O_UNARMED_OK, O_STATUS_FILE, O_JSON, O_REGION, O_ZONE, O_PROJECT_ID, O_PROFILE,
-    O_BASE_URL, O_CA_FILE, O_PROXY, O_TIMEOUT, O_RETRIES, O_VERBOSE, O_LANG, O_VERSION, O_HELP
-};
+/* What an option's value is, where it is put, and which verbs take it. */
+enum { FLAG, TEXT, DURATION, TIME, OTHER };
 
-/* Which verbs take it stands beside each. */
-static const struct { const char *name; int has_value, id; unsigned of; } option_table[] = {
-    { "all", 0, O_ALL, SET }, { "name", 1, O_NAME, SET }, { "if-none", 0, O_IF_NONE, SET }, { "in", 1, O_IN, SET }, { "at", 1, O_AT, SET },
-    { "only-extend", 0, O_ONLY_EXTEND, SET }, { "only-shorten", 0, O_ONLY_SHORTEN, SET }, { "all-projects", 0, O_ALL_PROJECTS, AUDIT },
-    { "by", 1, O_BY, EXTEND }, { "yes", 0, O_YES, CANCEL }, { "reveal", 0, O_REVEAL, SHOW }, { "ttl", 1, O_TTL, RUN }, { "grace", 1, O_GRACE, RUN },
-    { "on-exit", 1, O_ON_EXIT, RUN }, { "until", 1, O_UNTIL, RUN }, { "max", 1, O_MAX, RUN }, { "warn", 1, O_WARN, RUN },
-    { "signal", 1, O_SIGNAL, RUN }, { "pid", 1, O_PID, RUN }, { "prepaid-ok", 0, O_PREPAID_OK, RUN }, { "unarmed-ok", 0, O_UNARMED_OK, RUN },
-    { "status-file", 1, O_STATUS_FILE, RUN }, { "json", 0, O_JSON, EVERY }, { "region", 1, O_REGION, EVERY }, { "zone", 1, O_ZONE, EVERY },
-    { "project-id", 1, O_PROJECT_ID, EVERY }, { "profile", 1, O_PROFILE, EVERY }, { "base-url", 1, O_BASE_URL, EVERY },
-    { "ca-file", 1, O_CA_FILE, EVERY }, { "proxy", 1, O_PROXY, EVERY }, { "timeout", 1, O_TIMEOUT, EVERY }, { "retries", 1, O_RETRIES, EVERY },
-    { "verbose", 0, O_VERBOSE, EVERY }, { "lang", 1, O_LANG, EVERY }, { "version", 0, O_VERSION, EVERY }, { "help", 0, O_HELP, EVERY }
-};
+#define OPTIONS(X) \
+    X(ALL, "all", FLAG, all, SET) \
+    X(NAME, "name", TEXT, name_glob, SET) \
+    X(IF_NONE, "if-none", FLAG, if_none, SET) \
+    X(IN, "in", DURATION, in, SET) \
+    X(AT, "at", OTHER, at, SET) \
+    X(ONLY_EXTEND, "only-extend", FLAG, only_extend, SET) \
+    X(ONLY_SHORTEN, "only-shorten", FLAG, only_shorten, SET) \
+    X(ALL_PROJECTS, "all-projects", FLAG, all_projects, AUDIT) \
+    X(BY, "by", DURATION, by, EXTEND) \
+    X(YES, "yes", FLAG, yes, CANCEL) \
+    X(REVEAL, "reveal", FLAG, reveal, SHOW) \
+    X(TTL, "ttl", DURATION, ttl, RUN) \
+    X(GRACE, "grace", DURATION, grace, RUN) \
+    X(ON_EXIT, "on-exit", OTHER, on_exit, RUN) \
+    X(UNTIL, "until", TIME, until, RUN) \
+    X(MAX, "max", DURATION, most, RUN) \
+    X(WARN, "warn", DURATION, warn, RUN) \
+    X(SIGNAL, "signal", OTHER, signal, RUN) \
+    X(PID, "pid", OTHER, pid, RUN) \
+    X(PREPAID_OK, "prepaid-ok", FLAG, prepaid_ok, RUN) \
+    X(UNARMED_OK, "unarmed-ok", FLAG, unarmed_ok, RUN) \
+    X(STATUS_FILE, "status-file", TEXT, status_file, RUN) \
+    X(JSON, "json", FLAG, json, EVERY) \
+    X(REGION, "region", TEXT, region, EVERY) \
+    X(ZONE, "zone", TEXT, zone, EVERY) \
+    X(PROJECT_ID, "project-id", TEXT, project_id, EVERY) \
+    X(PROFILE, "profile", TEXT, profile, EVERY) \
+    X(BASE_URL, "base-url", TEXT, base_url, EVERY) \
+    X(CA_FILE, "ca-file", TEXT, ca_file, EVERY) \
+    X(PROXY, "proxy", TEXT, proxy, EVERY) \
+    X(TIMEOUT, "timeout", DURATION, timeout, EVERY) \
+    X(RETRIES, "retries", OTHER, retries, EVERY) \
+    X(VERBOSE, "verbose", FLAG, verbose, EVERY) \
+    X(LANG, "lang", OTHER, lang, EVERY) \
+    X(VERSION, "version", FLAG, version, EVERY) \
+    X(HELP, "help", FLAG, help, EVERY)
+
+#define OPTION_ID(id, name, kind, member, of) O_##id,
+#define OPTION_ROW(id, name, kind, member, of) { name, kind, of, offsetof(options, member) },
+enum { OPTIONS(OPTION_ID) O_COUNT };
+static const struct { const char *name; int kind; unsigned of; size_t offset; } option_table[] = { OPTIONS(OPTION_ROW) };
+
+#define VALUES 256              /* getopt_long's numbers of them begin behind the letters */
 
 /* How many edits lead from one word to another (Levenshtein). */
 static size_t distance(const char *a, const char *b)
@@ -518,84 +569,57 @@ static bool take_number(const char *option, const char *text, long least, long m
     return false;
 }
 
-static bool take_word(const char *option, const char *text, const char *const *words, const char *list, int *index)
+/* One of some words, between spaces: which. */
+static bool take_word(const char *option, const char *text, const char *words, int *index)
 {
-    int i;
-    for (i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], text) != 0) continue;
-        *index = i;
-        return true;
+    const char *at = words;
+    size_t len = strlen(text);
+    for (*index = 0; *at != '\0'; ++*index) {
+        size_t n = strcspn(at, " ");
+        if (n == len && strncmp(at, text, n) == 0) return true;
+        at += n + strspn(at + n, " ");
     }
-    say(M_BAD_WORD, option, text, list);
+    say(M_BAD_WORD, option, text, words);
     return false;
 }
 
-static const struct { const char *name; int number; } signals[] = {
-    { "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT }, { "TERM", SIGTERM }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "ALRM", SIGALRM },
-    { "WINCH", SIGWINCH }, { "CONT", SIGCONT }
-};
-
-static bool take_signal(options *o, const char *text)
+static bool take_signal(options *o, const char *option, const char *text)
 {
-    size_t i;
-    if (strncmp(text, "SIG", 3) == 0) text += 3;
-    for (i = 0; i < COUNT(signals); i++)
-        if (strcmp(signals[i].name, text) == 0) {
-            o->signal = signals[i].number;
-            o->signal_name = signals[i].name;
-            return true;
-        }
-    say(M_BAD_WORD, "--signal", text, "HUP INT QUIT TERM USR1 USR2 ALRM WINCH CONT");
-    return false;
+    static const int numbers[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT };
+    int index;
+    o->signal_name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    if (!take_word(option, o->signal_name, "HUP INT QUIT TERM USR1 USR2 ALRM WINCH CONT", &index)) return false;
+    o->signal = numbers[index];
+    return true;
 }
 
 /* One option with its value. False: refused, and said why. */
 static bool take_option(options *o, int id, const char *value)
 {
-    static const char *const ends[] = { "grace", "stop", "cancel", "keep", NULL }, *const languages[] = { "en", "zh", NULL };
-    switch (id) {
-    case O_ALL: o->all = true; return true;
-    case O_NAME: o->name_glob = value; return true;
-    case O_IF_NONE: o->if_none = true; return true;
-    case O_IN: return take_duration("--in", value, &o->in);
-    case O_AT: return read_duration(value, &o->in) || take_time("--at", value, &o->at);     /* the official CLI takes --at 2h */
-    case O_ONLY_EXTEND: o->mode |= COMPSHARE_ONLY_EXTEND; return true;
-    case O_ONLY_SHORTEN: o->mode |= COMPSHARE_ONLY_SHORTEN; return true;
-    case O_ALL_PROJECTS: o->all_projects = true; return true;
-    case O_BY: return take_duration("--by", value, &o->by);
-    case O_YES: o->yes = true; return true;
-    case O_REVEAL: o->reveal = true; return true;
-    case O_TTL: return take_duration("--ttl", value, &o->ttl);
-    case O_GRACE: return take_duration("--grace", value, &o->grace);
-    case O_ON_EXIT: return take_word("--on-exit", value, ends, "grace stop cancel keep", &o->on_exit);
-    case O_UNTIL: return take_time("--until", value, &o->until);
-    case O_MAX: return take_duration("--max", value, &o->most);
-    case O_WARN: return take_duration("--warn", value, &o->warn);
-    case O_SIGNAL: return take_signal(o, value);
-    case O_PID: return take_number("--pid", value, 2, INT_MAX, &o->pid);
-    case O_PREPAID_OK: o->prepaid_ok = true; return true;
-    case O_UNARMED_OK: o->unarmed_ok = true; return true;
-    case O_STATUS_FILE: o->status_file = value; return true;
-    case O_JSON: as_json = true; return true;
-    case O_REGION: o->region = value; return true;
-    case O_ZONE: o->zone = value; return true;
-    case O_PROJECT_ID: o->project_id = value; return true;
-    case O_PROFILE: o->profile = value; return true;
-    case O_BASE_URL: o->base_url = value; return true;
-    case O_CA_FILE: o->ca_file = value; return true;
-    case O_PROXY: o->proxy = value; return true;
-    case O_TIMEOUT: return take_duration("--timeout", value, &o->timeout);
-    case O_RETRIES: return take_number("--retries", value, 0, 10, &o->retries);
-    case O_VERBOSE: verbose = true; return true;
-    default: return take_word("--lang", value, languages, "en zh", &language);
+    char name[32];
+    void *to = (char *)o + option_table[id].offset;
+    (void)snprintf(name, sizeof name, "--%s", option_table[id].name);
+    o->given[id] = true;
+    switch (option_table[id].kind) {
+    case FLAG: *(bool *)to = true; return true;
+    case TEXT: *(const char **)to = value; return true;
+    case DURATION: return take_duration(name, value, (int64_t *)to);
+    case TIME: return take_time(name, value, (int64_t *)to);
+    default: break;
     }
-}
-
-static bool option_given(const options *o, int id)
-{
-    size_t i;
-    for (i = 0; option_table[i].id != id; i++) {}
-    return o->given[i];
+    switch (id) {
+    case O_AT:
+        o->in = o->at = 0;      /* the last one counts */
+        return read_duration(value, &o->in) || take_time(name, value, &o->at);      /* the official CLI takes --at 2h */
+    case O_ON_EXIT: return take_word(name, value, "grace stop cancel keep", &o->on_exit);
+    case O_SIGNAL: return take_signal(o, name, value);
+    case O_PID: return take_number(name, value, 2, INT_MAX, &o->pid);
+    case O_RETRIES: return take_number(name, value, 0, 10, &o->retries);
+    default: break;
+    }
+    if (!take_word(name, value, "en zh", &o->lang)) return false;
+    language = o->lang;         /* at once, for what is said of the options that follow */
+    return true;
 }
 
 /* Each option must be one of the verb's, wherever it stands. */
@@ -613,19 +637,22 @@ static int check_verb(const options *o)
 }
 
 /* What only all options together can tell. */
-static int check_options(const options *o)
+static int check_options(options *o)
 {
     bool some = o->count > 0;
+    o->mode = o->only_extend ? COMPSHARE_ONLY_EXTEND : o->only_shorten ? COMPSHARE_ONLY_SHORTEN : 0;
     if (check_verb(o) != DONE) return USAGE;
-    if (o->mode == (COMPSHARE_ONLY_EXTEND | COMPSHARE_ONLY_SHORTEN)) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
+    if (o->only_extend && o->only_shorten) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
     if (o->all && some) return say(M_ALL_AND_SOME), USAGE;
     if (o->name_glob != NULL && !o->all) return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
     if (((o->verb & (SET | EXTEND | CANCEL | RUN)) || o->from_input) && !some && !o->all) return say(M_NO_UHOST), USAGE;
     if (o->verb == RUN && o->count != 1) return say(M_ONE_UHOST), USAGE;
     if ((o->verb & (AUDIT | DOCTOR)) && some) return say(M_NOT_HERE, o->uhosts[0], o->verb_name), USAGE;
-    if (o->verb == SET && option_given(o, O_IN) == option_given(o, O_AT)) return say(M_NO_TIME), USAGE;
-    if (o->verb == SET && o->in != 0 && o->in < 300) return say(M_SHORT_IN, option_given(o, O_IN) ? "--in" : "--at"), USAGE;
+    if (o->verb == SET && o->given[O_IN] == o->given[O_AT]) return say(M_NO_TIME), USAGE;
+    if (o->verb == SET && o->in != 0 && o->in < 300) return say(M_SHORT_IN, o->given[O_IN] ? "--in" : "--at"), USAGE;
     if (o->verb == EXTEND && o->by == 0) return say(M_NO_BY), USAGE;
+    as_json = o->json;
+    verbose = o->verbose;
     if (o->verb != RUN) return DONE;
     if ((o->pid != 0) == (o->command != NULL)) return say(M_NO_COMMAND_GIVEN), USAGE;
     if (o->until != 0 && o->most != 0) return say(M_EXCLUSIVE, "--until", "--max"), USAGE;
@@ -635,42 +662,50 @@ static int check_options(const options *o)
     return DONE;
 }
 
-/* Instances from standard input, for "-". */
-static bool read_ids(options *o)
+/* Whether the API could know it as an instance: such ids are safe in a terminal, in a
+   path and in JSON as they are. */
+static bool is_id(const char *text)
 {
-    char word[128];
     size_t len = 0;
-    int c;
-    do {
-        char **more;
-        c = getchar();
-        if (c != EOF && !isspace(c)) {
-            if (len < sizeof word - 1) word[len++] = (char)c;
-            continue;
-        }
-        if (len == 0) continue;
-        word[len] = '\0';
-        len = 0;
-        more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
-        if (more == NULL || (more[o->count] = strdup(word)) == NULL) return false;
-        o->uhosts = more;
-        o->count++;
-    } while (c != EOF);
-    return true;
+    while (isalnum((unsigned char)text[len]) || (text[len] != '\0' && strchr("._-", text[len]) != NULL)) len++;
+    return text[len] == '\0' && len > 0 && len < sizeof ((compshare_instance *)0)->uhost_id;
 }
 
-static bool add_uhost(options *o, char *text)
+static int add_uhost(options *o, char *text)
 {
-    char **more;
-    if (strcmp(text, "-") == 0) {
-        o->from_input = true;
-        return read_ids(o);
-    }
-    more = (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more);
-    if (more == NULL) return false;
-    more[o->count++] = text;
+    char **more = is_id(text) ? (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more) : NULL;
+    if (!is_id(text)) return say(M_BAD_UHOST, text), USAGE;
+    if (more == NULL || (more[o->count] = strdup(text)) == NULL) return say(M_NO_MEMORY), CONFIGURATION;
     o->uhosts = more;
-    return true;
+    o->count++;
+    return DONE;
+}
+
+/* Instances from standard input, for "-". What cannot be one is refused, a NUL among
+   them too: who lists instances to be switched off must not lose some of them. */
+static int read_ids(options *o)
+{
+    char input[512], word[128];
+    size_t len = 0;
+    ssize_t n, i;
+    bool ended;
+    int code = DONE;
+    o->from_input = true;
+    do {
+        n = read(STDIN_FILENO, input, sizeof input - 1);
+        if (n < 0) return say(M_CANNOT_READ, "-", strerror(errno)), CONFIGURATION;
+        ended = n == 0;
+        if (ended) input[n++] = '\n';          /* which ends a word */
+        for (i = 0; i < n && code == DONE; i++) {
+            unsigned char c = (unsigned char)input[i];
+            if (!isspace(c) && len < sizeof word - 1) word[len++] = (char)(isgraph(c) ? c : '?');
+            if (!isspace(c) || len == 0) continue;
+            word[len] = '\0';
+            len = 0;
+            code = add_uhost(o, word);
+        }
+    } while (code == DONE && !ended);
+    return code;
 }
 
 static bool is_key_option(const char *word)
@@ -682,9 +717,7 @@ static bool is_key_option(const char *word)
 static int refuse_option(const options *o, int id, const char *word)
 {
     char shown[32] = "";
-    size_t i;
-    for (i = 0; i < COUNT(option_table); i++)
-        if (option_table[i].id == optopt) (void)snprintf(shown, sizeof shown, "--%s", option_table[i].name);
+    if (optopt >= VALUES) (void)snprintf(shown, sizeof shown, "--%s", option_table[optopt - VALUES].name);
     if (shown[0] != '\0') return say(id == ':' ? M_NEEDS_VALUE : M_TAKES_NO_VALUE, shown), USAGE;
     if (optopt != 0) {
         (void)snprintf(shown, sizeof shown, "-%c", isprint(optopt) ? optopt : '?');
@@ -698,7 +731,7 @@ static int refuse_option(const options *o, int id, const char *word)
 static int take_argument(options *o, char *word)
 {
     size_t i;
-    if (o->verb != 0) return add_uhost(o, word) ? DONE : (say(M_NO_MEMORY), CONFIGURATION);
+    if (o->verb != 0) return strcmp(word, "-") == 0 ? read_ids(o) : add_uhost(o, word);
     for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, word) != 0; i++) {}
     if (i == COUNT(verbs)) return refuse_word(M_BAD_VERB, word, false, 0);
     o->verb = verbs[i].verb;
@@ -715,8 +748,8 @@ static int read_options(options *o, int argc, char **argv)
     memset(table, 0, sizeof table);
     for (i = 0; i < COUNT(option_table); i++) {
         table[i].name = option_table[i].name;
-        table[i].has_arg = option_table[i].has_value ? required_argument : no_argument;
-        table[i].val = option_table[i].id;
+        table[i].has_arg = option_table[i].kind == FLAG ? no_argument : required_argument;
+        table[i].val = VALUES + (int)i;
     }
     for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {}
     if (at + 1 < argc) o->command = argv + at + 1;
@@ -726,12 +759,10 @@ static int read_options(options *o, int argc, char **argv)
             if ((code = take_argument(o, id == 1 ? optarg : argv[optind++])) != DONE) return code;
             continue;
         }
-        if (id == 'h' || id == O_HELP) return out(stdout, M_HELP), DONE;
-        if (id == O_VERSION) return (void)printf("compshare-schedule %s\n", compshare_version()), DONE;
         if (id == ':' || id == '?') return refuse_option(o, id, argv[optind - 1]);
-        for (i = 0; option_table[i].id != id; i++) {}
-        o->given[i] = true;
-        if (!take_option(o, id, optarg)) return USAGE;
+        if (!take_option(o, id == 'h' ? O_HELP : id - VALUES, optarg)) return USAGE;
+        if (o->help) return (void)printf("%s\n%s%s", tr(M_USAGE), synopsis, tr(M_HELP)), DONE;
+        if (o->version) return (void)printf("compshare-schedule %s\n", compshare_version()), DONE;
     }
     if (o->verb == 0) return say(M_NO_VERB), say(M_SEE_HELP), USAGE;
     return check_options(o) == DONE ? -1 : USAGE;
@@ -739,11 +770,12 @@ static int read_options(options *o, int argc, char **argv)
 
 /* ---- credentials ---- */
 
-/* What the configuration is borrowed from. */
+static compshare_config config;
+
+/* What it is borrowed from, but for the environment and the command line. */
 static struct settings {
     char public_key[256], private_key[256], path[PATH_MAX], proxy[512];
     const char *keys_from;
-    bool file_read;
 } settings;
 
 static bool token_is(const char *text, const jsmntok_t *t, const char *word)
@@ -752,14 +784,18 @@ static bool token_is(const char *text, const jsmntok_t *t, const char *word)
     return t->type == JSMN_STRING && (size_t)(t->end - t->start) == len && memcmp(text + t->start, word, len) == 0;
 }
 
-/* The value of a member of the object at `at`; -1 if it has none. */
+/* The value of a member of the object at `at`; -1 if it has none, -2 if it has more than
+   one: which of two keys is meant must not depend on who reads the file. */
 static int token_member(const char *text, const jsmntok_t *tokens, int count, int at, const char *name)
 {
-    int i;
+    int i, found = -1;
     if (at < 0 || tokens[at].type != JSMN_OBJECT) return -1;
-    for (i = at + 1; i + 1 < count && tokens[i].start < tokens[at].end; i++)
-        if (tokens[i].parent == at && token_is(text, &tokens[i], name)) return i + 1;
-    return -1;
+    for (i = at + 1; i + 1 < count && tokens[i].start < tokens[at].end; i++) {
+        if (tokens[i].parent != at || tokens[i].size != 1 || !token_is(text, &tokens[i], name)) continue;
+        if (found >= 0) return -2;
+        found = i + 1;
+    }
+    return found;
 }
 
 static bool token_copy(const char *text, const jsmntok_t *tokens, int at, char *buf, size_t cap)
@@ -779,12 +815,14 @@ static int read_profile(const char *text, size_t len, const char *profile, char 
 {
     static jsmntok_t tokens[512];
     jsmn_parser parser;
-    int count, profiles;
+    int count, profiles, current;
     jsmn_init(&parser);
     count = jsmn_parse(&parser, text, len, tokens, COUNT(tokens));
     (void)snprintf(name, 128, "%s", profile != NULL ? profile : "default");
     if (count < 1 || tokens[0].type != JSMN_OBJECT) return M_BAD_CONFIG;
-    if (profile == NULL) (void)token_copy(text, tokens, token_member(text, tokens, count, 0, "current_profile"), name, 128);
+    current = profile == NULL ? token_member(text, tokens, count, 0, "current_profile") : -1;
+    if (current == -2 || (current >= 0 && tokens[current].end > tokens[current].start && !token_copy(text, tokens, current, name, 128)))
+        return M_BAD_CURRENT;       /* the keys of another account, "default", are no substitute */
     profiles = token_member(text, tokens, count, token_member(text, tokens, count, 0, "profiles"), name);
     if (!token_copy(text, tokens, token_member(text, tokens, count, profiles, "public_key"), s->public_key, sizeof s->public_key)
         || !token_copy(text, tokens, token_member(text, tokens, count, profiles, "private_key"), s->private_key, sizeof s->private_key)) return M_NO_PROFILE;
@@ -795,6 +833,12 @@ static const char *from_environment(const char *name)
 {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* What an option gave, else a variable of the environment. */
+static const char *given_or(const char *option, const char *name)
+{
+    return option != NULL ? option : from_environment(name);
 }
 
 static bool config_path(char *path, size_t cap)
@@ -823,22 +867,24 @@ static int read_config_file(const options *o)
     (void)close(fd);
     if (n < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
     if (info.st_mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
-    wrong = read_profile(text, len, o->profile != NULL ? o->profile : from_environment("COMPSHARE_PROFILE"), name, &settings);
+    wrong = read_profile(text, len, given_or(o->profile, "COMPSHARE_PROFILE"), name, &settings);
     memset(text, 0, sizeof text);
     if (wrong >= 0) return refuse(CONFIGURATION, wrong, settings.path, name);
+    config.public_key = settings.public_key;
+    config.private_key = settings.private_key;
     settings.keys_from = settings.path;
     return DONE;
 }
 
 static int read_credentials(const options *o)
 {
-    const char *public_key = from_environment("COMPSHARE_PUBLIC_KEY"), *private_key = from_environment("COMPSHARE_PRIVATE_KEY");
-    if (o->profile != NULL || (public_key == NULL && private_key == NULL)) return read_config_file(o);
-    if (public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, "COMPSHARE_PRIVATE_KEY", "COMPSHARE_PUBLIC_KEY");
-    if (private_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY");
-    (void)snprintf(settings.public_key, sizeof settings.public_key, "%s", public_key);
-    (void)snprintf(settings.private_key, sizeof settings.private_key, "%s", private_key);
-    settings.keys_from = "COMPSHARE_PUBLIC_KEY";
+    static const char public_name[] = "COMPSHARE_PUBLIC_KEY", private_name[] = "COMPSHARE_PRIVATE_KEY";
+    config.public_key = from_environment(public_name);
+    config.private_key = from_environment(private_name);
+    settings.keys_from = public_name;
+    if (o->profile != NULL || (config.public_key == NULL && config.private_key == NULL)) return read_config_file(o);
+    if (config.public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, private_name, public_name);
+    if (config.private_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, public_name, private_name);
     return DONE;
 }
 
@@ -878,14 +924,15 @@ static const char *choose_proxy(const options *o, const char *base_url)
 
 static unsigned char memory[COMPSHARE_MEMORY];
 static compshare *client;
-static compshare_config config;
 static bool command_runs;       /* the terminal may be the command's */
 
-/* Whether a full-screen program has the terminal. */
+/* Whether a full-screen program has the terminal, or nothing can be written to it now
+   (Ctrl-S, a pipe that nobody reads): renewals must not wait for that. */
 static bool terminal_is_taken(void)
 {
+    struct pollfd to = { STDERR_FILENO, POLLOUT, 0 };
     struct termios mode;
-    return command_runs && tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON);
+    return command_runs && ((tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON)) || poll(&to, 1, 0) == 0);
 }
 
 static void print_trace(void *user, const char *line)
@@ -908,7 +955,7 @@ static const char *or_none(const char *text) { return text != NULL ? text : "-";
 static void trace_settings(void)
 {
     if (!verbose) return;
-    (void)fprintf(stderr, "# PublicKey=%s PrivateKey=****%s Region=%s Zone=%s ProjectId=%s\n", masked(settings.public_key),
+    (void)fprintf(stderr, "# PublicKey=%s PrivateKey=****%s Region=%s Zone=%s ProjectId=%s\n", masked(config.public_key),
         config.security_token != NULL ? " SecurityToken=****" : "", or_none(config.region), or_none(config.zone), or_none(config.project_id));
 }
 
@@ -970,20 +1017,18 @@ static int64_t now(void)
 static int open_client(const options *o)
 {
     char text[COMPSHARE_ERROR_TEXT];
-    const char *base_url = o->base_url != NULL ? o->base_url : from_environment("COMPSHARE_BASE_URL");
+    const char *base_url = given_or(o->base_url, "COMPSHARE_BASE_URL");
     int r = read_credentials(o);
     if (r != DONE) return r;
     config.memory = memory;
     config.memory_size = sizeof memory;
-    config.public_key = settings.public_key;
-    config.private_key = settings.private_key;
     config.security_token = from_environment("COMPSHARE_SECURITY_TOKEN");
-    config.region = o->region != NULL ? o->region : from_environment("COMPSHARE_REGION");
-    config.zone = o->zone != NULL ? o->zone : from_environment("COMPSHARE_ZONE");
-    config.project_id = o->project_id != NULL ? o->project_id : from_environment("COMPSHARE_PROJECT_ID");
+    config.region = given_or(o->region, "COMPSHARE_REGION");
+    config.zone = given_or(o->zone, "COMPSHARE_ZONE");
+    config.project_id = given_or(o->project_id, "COMPSHARE_PROJECT_ID");
     config.base_url = base_url;
-    config.ca_file = o->ca_file != NULL ? o->ca_file : from_environment("COMPSHARE_CA_FILE");
-    if (config.ca_file == NULL) config.ca_file = from_environment("SSL_CERT_FILE");
+    config.ca_file = given_or(o->ca_file, "COMPSHARE_CA_FILE");
+    config.ca_file = given_or(config.ca_file, "SSL_CERT_FILE");
 #ifdef SCHEDULE_CA
     if (config.ca_file == NULL) { config.ca_pem = embedded_roots; config.ca_pem_len = sizeof embedded_roots - 1; }
 #endif
@@ -1049,8 +1094,8 @@ static void check_clock(void)
 
 /* What the output shows of an instance and of what was done to it. */
 typedef struct entry {
-    char id[64], name[128], state[32], charge_type[32], zone[32], region[32];
-    int64_t stop_time, previous, wanted;
+    compshare_instance is;
+    int64_t previous, wanted;
     int code;                   /* exit status */
     bool changed, left_alone, pending, seen, unknown;
     char error[256];
@@ -1075,23 +1120,23 @@ static void json_known(const char *key, const char *text)
 /* The keys are always the same; what is not known is null. */
 static void print_json(const entry *e)
 {
-    bool known = e->state[0] != '\0';
-    json_text("uhost_id", e->id);
-    json_known("name", e->name);
-    json_known("state", e->state);
-    json_known("charge_type", e->charge_type);
-    json_known("zone", e->zone);
+    bool known = e->is.state[0] != '\0';
+    json_text("uhost_id", e->is.uhost_id);
+    json_known("name", e->is.name);
+    json_known("state", e->is.state);
+    json_known("charge_type", e->is.charge_type);
+    json_known("zone", e->is.zone);
     if (known) {
-        json_number("stop_time", e->stop_time);
+        json_number("stop_time", e->is.stop_time);
         json_number("previous_stop_time", e->previous);
-        json_number("seconds_left", e->stop_time > now() ? e->stop_time - now() : 0);
+        json_number("seconds_left", e->is.stop_time > now() ? e->is.stop_time - now() : 0);
     } else {
         json_null("stop_time");
         json_null("previous_stop_time");
         json_null("seconds_left");
     }
     json_truth("changed", e->changed);
-    json_truth("keeps_billing", is_prepaid(e->charge_type));
+    json_truth("keeps_billing", is_prepaid(e->is.charge_type));
     if (e->code == DONE || e->code == FOUND) json_null("error");
     else json_error(e->code, e->error);
     json_end();
@@ -1102,28 +1147,17 @@ static void print_entry(const entry *e)
     if (as_json) { print_json(e); return; }
     if (e->code != DONE) {
         (void)fflush(stdout);
-        out(stderr, M_FAILED_LINE, e->id, e->error);
+        out(stderr, M_FAILED_LINE, e->is.uhost_id, e->error);
         (void)fputc('\n', stderr);
         return;
     }
-    if (e->stop_time == 0) out(stdout, M_NO_PLAN_LINE, e->id, e->state, e->charge_type);
-    else out(stdout, M_PLAN_LINE, e->id, e->state, e->charge_type, local_time(e->stop_time), beijing_time(e->stop_time),
-        show_duration(e->stop_time - now()));
+    if (e->is.stop_time == 0) out(stdout, M_NO_PLAN_LINE, e->is.uhost_id, e->is.state, e->is.charge_type);
+    else out(stdout, M_PLAN_LINE, e->is.uhost_id, e->is.state, e->is.charge_type, local_time(e->is.stop_time), beijing_time(e->is.stop_time),
+        show_duration(e->is.stop_time - now()));
     if (e->left_alone) out(stdout, M_LEFT_ALONE);
-    else if (e->changed && e->previous != 0 && e->previous != e->stop_time) out(stdout, M_WAS, local_time(e->previous));
-    if (is_prepaid(e->charge_type) && e->stop_time != 0) out(stdout, M_KEEPS_BILLING);
+    else if (e->changed && e->previous != 0 && e->previous != e->is.stop_time) out(stdout, M_WAS, local_time(e->previous));
+    if (is_prepaid(e->is.charge_type) && e->is.stop_time != 0) out(stdout, M_KEEPS_BILLING);
     (void)putchar('\n');
-}
-
-static void take_instance(entry *e, const compshare_instance *i)
-{
-    memcpy(e->id, i->uhost_id, sizeof e->id);
-    memcpy(e->name, i->name, sizeof e->name);
-    memcpy(e->state, i->state, sizeof e->state);
-    memcpy(e->charge_type, i->charge_type, sizeof e->charge_type);
-    memcpy(e->zone, i->zone, sizeof e->zone);
-    memcpy(e->region, i->region, sizeof e->region);
-    e->stop_time = i->stop_time;
 }
 
 static int fail_entry(entry *e, int code, const char *text)
@@ -1155,7 +1189,7 @@ static entry *find_entry(fleet *f, const char *id)
 {
     size_t i;
     for (i = 0; i < f->count; i++)
-        if (strcmp(f->entries[i].id, id) == 0) return &f->entries[i];
+        if (strcmp(f->entries[i].is.uhost_id, id) == 0) return &f->entries[i];
     return NULL;
 }
 
@@ -1168,6 +1202,26 @@ static entry *add_entry(fleet *f)
     return &more[f->count++];
 }
 
+/* Whether a name is what a pattern says: * stands for any text, ? for one character. */
+static bool matches(const char *pattern, const char *name)
+{
+    const char *star = NULL, *again = name;     /* where to go on with one more byte for the last * */
+    while (*name != '\0' || *pattern != '\0') {
+        if (*pattern == '*') {
+            star = ++pattern;
+            again = name;
+        } else if (*name != '\0' && (*pattern == '?' || *pattern == *name)) {
+            int n = *pattern++ == '?' ? character((const unsigned char *)name) : 1;
+            name += n > 0 ? n : 1;
+        } else {
+            if (star == NULL || *again == '\0') return false;
+            pattern = star;
+            name = ++again;
+        }
+    }
+    return true;
+}
+
 static int list_entry(void *user, const compshare_instance *i, compshare_value element)
 {
     fleet *f = (fleet *)user;
@@ -1175,19 +1229,19 @@ static int list_entry(void *user, const compshare_instance *i, compshare_value e
     (void)element;
     if (f->confirming) {
         if (e == NULL || !e->pending) return 0;
-        memcpy(e->state, i->state, sizeof e->state);
-        e->stop_time = i->stop_time;
+        memcpy(e->is.state, i->state, sizeof e->is.state);
+        e->is.stop_time = i->stop_time;
         if (i->stop_time == e->wanted) e->pending = false;
         return 0;
     }
     if (f->o->all) {
-        if (f->o->name_glob != NULL && fnmatch(f->o->name_glob, i->name, 0) != 0) return 0;
+        if (f->o->name_glob != NULL && !matches(f->o->name_glob, i->name)) return 0;
         if (strcmp(i->state, "Running") != 0 || is_spot(i->charge_type)) return 0;     /* nothing to switch off, or no way to */
     } else if (!named(f->o, i->uhost_id)) {
         return 0;
     }
     if (e == NULL && (e = add_entry(f)) == NULL) return 1;
-    take_instance(e, i);
+    e->is = *i;
     e->previous = i->stop_time;
     return 0;
 }
@@ -1200,7 +1254,7 @@ static bool add_missing(fleet *f)
         entry *e = find_entry(f, f->o->uhosts[i]);
         if (e != NULL) continue;
         if ((e = add_entry(f)) == NULL) return false;
-        (void)snprintf(e->id, sizeof e->id, "%s", f->o->uhosts[i]);
+        (void)snprintf(e->is.uhost_id, sizeof e->is.uhost_id, "%s", f->o->uhosts[i]);
         (void)fail_entry(e, UNSCHEDULABLE, tr(M_NOT_LISTED));
     }
     return true;
@@ -1231,13 +1285,13 @@ static int list_fleet(fleet *f)
 /* Whether an entry is to be changed, and to what. */
 static bool decide(const options *o, entry *e)
 {
-    int64_t current = e->stop_time > now() ? e->stop_time : 0;
+    int64_t current = e->is.stop_time > now() ? e->is.stop_time : 0;
     char text[128];
     if (e->code != DONE) return false;
     if (o->verb == CANCEL) return true;
-    if (is_spot(e->charge_type)) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
-    if (strcmp(e->state, "Running") != 0) {
-        (void)snprintf(text, sizeof text, tr(M_NOT_RUNNING), e->state);
+    if (is_spot(e->is.charge_type)) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
+    if (strcmp(e->is.state, "Running") != 0) {
+        (void)snprintf(text, sizeof text, tr(M_NOT_RUNNING), e->is.state);
         return fail_entry(e, UNSCHEDULABLE, text), false;
     }
     if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
@@ -1251,11 +1305,11 @@ static void change_entry(entry *e, unsigned verb, const char *project_id)
 {
     compshare_target target = { NULL, NULL, NULL, NULL };
     int status;
-    target.uhost_id = e->id;
-    target.region = config.region != NULL ? config.region : e->region;
-    target.zone = e->zone;
+    target.uhost_id = e->is.uhost_id;
+    target.region = config.region != NULL ? config.region : e->is.region;
+    target.zone = e->is.zone;
     target.project_id = project_id;
-    trace_change(e->id, e->wanted);
+    trace_change(e->is.uhost_id, e->wanted);
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
     e->unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
     e->pending = status == COMPSHARE_OK || e->unknown;
@@ -1298,7 +1352,7 @@ static int report_fleet(fleet *f)
         entry *e = &f->entries[i];
         print_entry(e);
         failed += e->code != DONE;
-        stopping = stopping || e->stop_time != 0;
+        stopping = stopping || e->is.stop_time != 0;
         code = graver(code, e->code);
     }
     if (f->count == 0) say(M_NONE_MATCH);
@@ -1335,10 +1389,10 @@ static int change_many(const options *o)
 
 static void take_schedule(entry *e, const compshare_schedule *s)
 {
-    memcpy(e->state, s->state, sizeof e->state);
-    memcpy(e->charge_type, s->charge_type, sizeof e->charge_type);
-    memcpy(e->zone, s->zone, sizeof e->zone);
-    e->stop_time = s->stop_time;
+    memcpy(e->is.state, s->state, sizeof e->is.state);
+    memcpy(e->is.charge_type, s->charge_type, sizeof e->is.charge_type);
+    memcpy(e->is.zone, s->zone, sizeof e->is.zone);
+    e->is.stop_time = s->stop_time;
     e->previous = s->previous;
     e->changed = s->changed;
 }
@@ -1351,14 +1405,14 @@ static int change_one(const options *o)
     int status;
     memset(&e, 0, sizeof e);
     memset(&plan, 0, sizeof plan);
-    (void)snprintf(e.id, sizeof e.id, "%s", o->uhosts[0]);
+    (void)snprintf(e.is.uhost_id, sizeof e.is.uhost_id, "%s", o->uhosts[0]);
     plan.uhost_id = o->uhosts[0];
     plan.at = o->at;
     plan.in_seconds = o->in;
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    trace_change(e.id, o->at != 0 || o->verb == CANCEL ? o->at : -1);
+    trace_change(e.is.uhost_id, o->at != 0 || o->verb == CANCEL ? o->at : -1);
     if (o->if_none) status = compshare_schedule_get(client, plan.uhost_id, &s);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now()))
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
@@ -1368,20 +1422,31 @@ static int change_one(const options *o)
     e.left_alone = o->verb == SET && status == COMPSHARE_OK && !s.changed;
     if (status != COMPSHARE_OK) (void)fail_entry(&e, outcome(status), error_text());
     print_entry(&e);
-    if (e.code == DONE && e.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
+    if (e.code == DONE && e.is.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
     return e.code;
+}
+
+/* The first character of a line from standard input, all of which is read. */
+static bool read_line(char *first)
+{
+    char c = '\0';
+    *first = '\0';
+    while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
+        if (*first == '\0') *first = c;
+    return c == '\n';
 }
 
 /* Cancelling makes an instance bill on: it is asked for twice, or with --yes. */
 static int confirm_cancel(const options *o)
 {
-    char answer[16];
+    char answer;
     size_t i;
     if (o->yes) return DONE;
     if (!isatty(STDIN_FILENO)) return o->count == 1 ? DONE : refuse(USAGE, M_CANCEL_YES, o->count);
     for (i = 0; i < o->count; i++) {
         out(stderr, M_CANCEL_SURE, o->uhosts[i]);
-        if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y')) return refuse(USAGE, M_NOT_CANCELLED);
+        if (read_line(&answer) && (answer == 'y' || answer == 'Y')) continue;
+        return refuse(USAGE, M_NOTHING_CHANGED);
     }
     return DONE;
 }
@@ -1463,12 +1528,12 @@ static int show_instance(void *user, const compshare_instance *i, compshare_valu
     for (k = 0; k < f->o->count; k++)
         if (strcmp(f->o->uhosts[k], i->uhost_id) == 0) f->entries[k].seen = true;
     memset(&e, 0, sizeof e);
-    take_instance(&e, i);
+    e.is = *i;
     if (audit) {
         if (!runs_unplanned(i)) return 0;
         f->unplanned++;
         if (as_json) { print_json(&e); return 0; }
-        out(stdout, M_AUDIT_LINE, e.id, e.state, e.charge_type, e.name);
+        out(stdout, M_AUDIT_LINE, e.is.uhost_id, e.is.state, e.is.charge_type, e.is.name);
         (void)putchar('\n');
         return 0;
     }
@@ -1523,7 +1588,7 @@ static int show(const options *o)
     for (i = 0; i < o->count && code == DONE; i++) {
         entry *e = &f.entries[i];
         if (e->seen) continue;
-        (void)snprintf(e->id, sizeof e->id, "%s", o->uhosts[i]);
+        (void)snprintf(e->is.uhost_id, sizeof e->is.uhost_id, "%s", o->uhosts[i]);
         (void)fail_entry(e, UNSCHEDULABLE, tr(M_NOT_LISTED));
         print_entry(e);
     }
@@ -1631,53 +1696,69 @@ static int resolve_self(options *o)
         if (self.found != 1) return refuse(UNSCHEDULABLE, self.found == 0 ? M_NOT_SELF : M_TWO_SELVES, self.ids);
         id = self.id;
     }
-    for (; i < o->count; i++)
-        if (strcmp(o->uhosts[i], "self") == 0 && (o->uhosts[i] = strdup(id)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
+    if (!is_id(id)) return refuse(CONFIGURATION, M_BAD_UHOST, id);
+    for (; i < o->count; i++) {
+        if (strcmp(o->uhosts[i], "self") != 0) continue;
+        free(o->uhosts[i]);
+        if ((o->uhosts[i] = strdup(id)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
+    }
     return DONE;
 }
 
 /* ---- signals: noted by a handler, dealt with by the loop ---- */
 
-static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD };
-static struct sigaction found_as[COUNT(caught)], pipe_found_as;     /* what the command is to have */
+/* The last two are ignored: whoever reads what is said may go, the lease stays; and the
+   terminal may be another's. */
+static const int handled[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD, SIGPIPE, SIGTTOU };
+static struct sigaction found_as[COUNT(handled)];       /* what the command is to have */
+static sigset_t found_mask;
 static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG], command_pid;
 static int wake[2];
 
 /* A terminal sends to every process in front of it, the command included, as does a
    command that stops or ends its whole group; what another process sends to this one alone
-   has to be passed on. */
+   has to be passed on, and at once: looking a name up may keep the loop for seconds. */
 static void note_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
+    bool sent = info != NULL && info->si_code <= 0 && info->si_pid != command_pid;
     (void)context;
-    if (info != NULL && info->si_code <= 0 && info->si_pid != command_pid) from_process[number] = 1;
-    else from_terminal[number] = 1;
+    (sent ? from_process : from_terminal)[number] = 1;
+    if (sent && command_pid > 0 && number != SIGCHLD) (void)kill((pid_t)command_pid, number);
     (void)!write(wake[1], "", 1);
     errno = error;
 }
 
-static void catch_signal(int number)
+static void handle_signal(int number)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = note_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
+    if (number == SIGPIPE || number == SIGTTOU) { action.sa_handler = SIG_IGN; action.sa_flags = 0; }
     (void)sigaction(number, &action, NULL);
 }
 
-/* What is ignored stays so: nohup, and a shell's background. Whoever reads what is said
-   may go; the lease stays. */
-static void catch_signals(void)
+/* how: SIG_BLOCK or SIG_UNBLOCK. */
+static void mask_signals(int how, sigset_t *found)
 {
-    struct sigaction ignore;
+    sigset_t mask;
     size_t i;
-    memset(&ignore, 0, sizeof ignore);
-    ignore.sa_handler = SIG_IGN;
-    (void)sigaction(SIGPIPE, &ignore, &pipe_found_as);
-    for (i = 0; i < COUNT(caught); i++) {
-        (void)sigaction(caught[i], NULL, &found_as[i]);
-        if (found_as[i].sa_handler != SIG_IGN || caught[i] == SIGCHLD || caught[i] == SIGCONT) catch_signal(caught[i]);
+    (void)sigemptyset(&mask);
+    for (i = 0; i < COUNT(handled); i++) (void)sigaddset(&mask, handled[i]);
+    (void)sigprocmask(how, &mask, found);
+}
+
+/* What is ignored stays so: nohup, and a shell's background. What whoever started this
+   had blocked is not: the end of the command would not be noticed. */
+static void handle_signals(void)
+{
+    size_t i;
+    for (i = 0; i < COUNT(handled); i++) {
+        (void)sigaction(handled[i], NULL, &found_as[i]);
+        if (found_as[i].sa_handler != SIG_IGN || handled[i] == SIGCHLD || handled[i] == SIGCONT) handle_signal(handled[i]);
     }
+    mask_signals(SIG_UNBLOCK, &found_mask);
 }
 
 static bool open_wake(void)
@@ -1704,15 +1785,18 @@ static bool taken(volatile sig_atomic_t *noted, int number)
 #define FLOOR_S 300             /* the API sets no stop time that is nearer */
 
 typedef struct lease {
-    const options *o;
+    options *o;
     const char *uhost_id;
     int64_t armed;              /* when it goes off, as the API showed it; 0: not armed */
+    int64_t unsettled;          /* what was asked for and may have been set; 0: nothing */
     int64_t foreign;            /* a later time that somebody else has set */
     int64_t limit;              /* --until, --max; 0: none */
+    uint64_t began;
     uint64_t next;              /* when to renew, by monotonic_ms */
     uint64_t backoff_ms;
     bool renewing, over, warned;
     bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
+    bool leasable;              /* it was looked at, and may be leased */
     bool unreachable;           /* the last renewal failed */
     int missing;                /* readings in a row that did not list it */
     compshare_plan plan;
@@ -1720,6 +1804,7 @@ typedef struct lease {
     pid_t child;
     uint64_t started;
     bool ended;                 /* the command has */
+    bool strangers;             /* there were children before the command */
     bool halted, stopped;       /* it is not running; and that was the terminal */
     uint64_t stop_by;           /* when to stop though the command has not; 0: not asked to */
     int status;                 /* of the command, as waitpid has it */
@@ -1731,19 +1816,11 @@ typedef struct lease {
     const char *how_ended;
 } lease;
 
-/* Says what was held back, unless the terminal is the command's, or stopped by Ctrl-S:
-   renewals must not wait for it. Written with SIGTTOU blocked: a shell that the command
-   is may have the terminal. */
+/* Says what was held back. */
 static void show_notes(lease *l)
 {
-    struct pollfd to = { STDERR_FILENO, POLLOUT, 0 };
-    sigset_t mask, old;
-    if (l->held[0] == '\0' || terminal_is_taken() || poll(&to, 1, 0) == 0) return;
-    (void)sigemptyset(&mask);
-    (void)sigaddset(&mask, SIGTTOU);
-    (void)sigprocmask(SIG_BLOCK, &mask, &old);
+    if (l->held[0] == '\0' || terminal_is_taken()) return;
     (void)fputs(l->held, stderr);
-    (void)sigprocmask(SIG_SETMASK, &old, NULL);
     l->held[0] = '\0';
 }
 
@@ -1787,9 +1864,10 @@ static void plan_renewal(lease *l)
     l->backoff_ms = 0;
 }
 
-static bool passing_state(const char *state)
+/* Where no lease can do anything any more. Every other state passes. */
+static bool is_off(const char *state)
 {
-    return strcmp(state, "Starting") == 0 || strcmp(state, "Rebooting") == 0;
+    return strcmp(state, "Stopped") == 0 || strcmp(state, "Stopping") == 0 || strcmp(state, "Install Fail") == 0;
 }
 
 /* ---- other runs on this host: a lock, and the stop times that they have set ---- */
@@ -1807,18 +1885,27 @@ static void try_lock(lease *l)
     if (l->lock >= 0 && !l->locked) l->locked = flock(l->lock, LOCK_SH | LOCK_NB) == 0;
 }
 
+static void leave_lock(lease *l)
+{
+    if (l->lock >= 0) (void)close(l->lock);
+    l->lock = -1;
+}
+
+/* In a directory where everybody writes: neither a symbolic link nor a second name of some
+   file of ours is written to. */
 static void open_lock(lease *l)
 {
     const char *dir = lock_directory();
     char path[PATH_MAX];
     struct stat info;
-    if (strchr(l->uhost_id, '/') != NULL) return;       /* the API knows no such id */
     (void)snprintf(path, sizeof path, "%s/compshare-schedule-%s.lock", dir != NULL ? dir : "/tmp", l->uhost_id);
     l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);      /* another user's */
-    if (l->lock < 0) { say(M_NO_LOCK, path); return; }
-    if (fstat(l->lock, &info) == 0 && info.st_size > 65536) (void)!ftruncate(l->lock, 0);
+    if (l->lock >= 0 && (fstat(l->lock, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink != 1)) leave_lock(l);
     try_lock(l);
+    if (l->lock >= 0 && !l->locked && errno != EWOULDBLOCK) leave_lock(l);      /* a file system without locks */
+    if (l->lock < 0) say(M_NO_LOCK, path);
+    else if (info.st_size > 65536) (void)!ftruncate(l->lock, 0);
 }
 
 /* Whether another run on this host still leases the instance. Of several that end
@@ -1842,7 +1929,7 @@ static bool set_here(const lease *l, int64_t time)
     char text[4097], *at = text, *end;
     off_t size = l->lock >= 0 ? lseek(l->lock, 0, SEEK_END) : 0;
     ssize_t n;
-    if (time == l->armed) return true;
+    if (time == l->armed || (time != 0 && time == l->unsettled)) return true;
     n = size > 0 ? pread(l->lock, text, sizeof text - 1, size > 4096 ? size - 4096 : 0) : 0;
     text[n > 0 ? n : 0] = '\0';
     for (; strtoll(at, &end, 10) != time; at = end)
@@ -1851,6 +1938,49 @@ static bool set_here(const lease *l, int64_t time)
 }
 
 /* ---- renewals ---- */
+
+/* The workflow that moves the shutdown to a time. */
+static int begin_change(lease *l, int64_t at, unsigned mode)
+{
+    l->plan.uhost_id = l->uhost_id;
+    l->plan.at = at;
+    l->plan.mode = mode;
+    remember(l, at);
+    trace_change(l->uhost_id, at);
+    return compshare_schedule_set_start(client, &l->plan, &l->schedule);
+}
+
+/* A change that failed may have been made all the same. */
+static int unsettled(lease *l, int status, int64_t wanted)
+{
+    if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED && wanted > l->unsettled) l->unsettled = wanted;
+    return status;
+}
+
+static void settled(lease *l)
+{
+    l->armed = l->schedule.stop_time;
+    l->unsettled = 0;
+}
+
+/* Whether an instance that was read may be leased; where not, why. --max counts from the
+   start of the run, by the server's clock, which is known by now. */
+static bool check_leasable(lease *l)
+{
+    const char *charge_type = l->schedule.charge_type;
+    if (l->o->most != 0 && l->limit == 0) l->limit = now() - (int64_t)((monotonic_ms(NULL) - l->began) / 1000) + l->o->most;
+    if (is_spot(charge_type)) (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_IS_SPOT));
+    else if (is_prepaid(charge_type) && !l->o->prepaid_ok) (void)snprintf(l->reason, sizeof l->reason, tr(M_IS_PREPAID), l->uhost_id, charge_type);
+    else l->leasable = true;
+    return l->leasable;
+}
+
+/* There is nothing to lease any more. */
+static void give_over(lease *l)
+{
+    l->over = true;
+    leave_lock(l);      /* who leases it once it runs again is not to wait for this one */
+}
 
 /* What a renewal has found and done. */
 static void renewed(lease *l)
@@ -1869,7 +1999,7 @@ static void renewed(lease *l)
         note(l, M_RENEWED, local_time(s->stop_time));
     }
     if (!ours) l->foreign = !s->changed ? s->stop_time : s->previous > l->armed ? s->previous : 0;
-    l->armed = s->stop_time;
+    settled(l);
     l->unreachable = false;
     l->missing = 0;
     if (l->armed - l->o->warn > now()) l->warned = false;
@@ -1882,37 +2012,35 @@ static void renewal_failed(lease *l, int status)
 {
     const char *state = l->schedule.state;
     l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
-    if (l->missing >= 3 || (status == COMPSHARE_E_STATE && !passing_state(state))) {
-        l->over = true;
+    if (l->missing >= 3 || (status == COMPSHARE_E_STATE && is_off(state))) {
+        give_over(l);
         note(l, M_GONE, l->uhost_id, l->missing > 0 ? tr(M_NOT_LISTED) : state);
         return;
     }
+    (void)unsettled(l, status, l->plan.at);
     l->unreachable = true;
     l->backoff_ms = l->backoff_ms == 0 ? 5000 : l->backoff_ms < 30000 ? l->backoff_ms * 2 : 60000;
     l->next = monotonic_ms(NULL) + l->backoff_ms;
     note(l, M_RENEWAL_FAILED, off_at(l), show_duration(l->armed - now()), error_text());
 }
 
-/* A step of the renewal that is under way, or its beginning when it is due. */
+/* A step of the renewal that is under way, or its beginning when it is due. Where arming
+   never got through, the instance is looked at first. */
 static void renew(lease *l)
 {
     int status = COMPSHARE_PENDING;
     if (!l->renewing) {
         if (l->over || monotonic_ms(NULL) < l->next) return;
         if (l->limit != 0 && l->limit - now() < FLOOR_S + 10) { plan_renewal(l); return; }      /* nothing can be set any more */
-        l->plan.uhost_id = l->uhost_id;
-        l->plan.at = lease_end(l);
-        l->plan.mode = COMPSHARE_ONLY_EXTEND;
-        remember(l, l->plan.at);
-        trace_change(l->uhost_id, l->plan.at);
-        status = compshare_schedule_set_start(client, &l->plan, &l->schedule);
+        status = l->leasable ? begin_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND) : compshare_schedule_get_start(client, l->uhost_id, &l->schedule);
         l->renewing = status == COMPSHARE_OK;
     }
     if (l->renewing) status = compshare_step(client);
     if (status == COMPSHARE_PENDING) return;
     l->renewing = false;
-    if (status == COMPSHARE_OK) renewed(l);
-    else renewal_failed(l, status);
+    if (status != COMPSHARE_OK) renewal_failed(l, status);
+    else if (l->leasable) renewed(l);
+    else if (!check_leasable(l)) { give_over(l); note(l, M_FAILED, l->reason); }
 }
 
 /* The command is told while there is time to write a checkpoint. */
@@ -1927,6 +2055,22 @@ static void warn(lease *l)
 }
 
 /* ---- the command ---- */
+
+/* Somebody does not want to wait. While nothing has been started, any signal that ends
+   programs says so (process 1 of a container would not be ended by it); later only a
+   Ctrl-C, because the others may come twice. */
+static bool interrupted(lease *l)
+{
+    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    bool any = false;
+    size_t i;
+    for (i = 0; i < (l->arming ? COUNT(ending) : 1); i++) {
+        bool typed = taken(from_terminal, ending[i]), asked = taken(from_process, ending[i]);
+        any = any || typed || asked;
+    }
+    l->given_up = l->given_up || (l->arming && any);
+    return any;
+}
 
 /* Where execvp would find it: 0, or the exit status that says why not. */
 static int find_command(const char *name)
@@ -1949,14 +2093,13 @@ static int find_command(const char *name)
 }
 
 /* In the child: nothing of the keys, and signals as they were. */
-static void become(char **command, int report, const sigset_t *mask)
+static void become(char **command, int report)
 {
     static const char *const secrets[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
     int error;
     size_t i;
-    for (i = 0; i < COUNT(caught); i++) (void)sigaction(caught[i], &found_as[i], NULL);
-    (void)sigaction(SIGPIPE, &pipe_found_as, NULL);
-    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+    for (i = 0; i < COUNT(handled); i++) (void)sigaction(handled[i], &found_as[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &found_mask, NULL);
     for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
     (void)execvp(command[0], command);
     error = errno;
@@ -1964,27 +2107,39 @@ static void become(char **command, int report, const sigset_t *mask)
     _exit(error == ENOENT ? NO_COMMAND : NOT_RUNNABLE);
 }
 
-/* Signals wait meanwhile: one that came before the child is the command would be lost. */
-static pid_t fork_command(char **command, const int report[2])
+/* Signals wait meanwhile: one that came before the child is the command would be lost.
+   The child's id, -1 with errno, or 0: somebody does not want it any more. */
+static pid_t fork_command(lease *l, const int report[2])
 {
-    sigset_t mask, old;
+    pid_t child = 0;
     size_t i;
-    pid_t child;
     int error;
-    (void)sigemptyset(&mask);
-    for (i = 0; i < COUNT(caught); i++) (void)sigaddset(&mask, caught[i]);
     (void)fflush(NULL);
-    (void)sigprocmask(SIG_BLOCK, &mask, &old);
-    child = fork();
-    error = errno;
-    if (child == 0) {
-        (void)close(report[0]);
-        become(command, report[1], &old);
+    mask_signals(SIG_BLOCK, NULL);
+    if (!interrupted(l)) {
+        for (i = 0; i < COUNT(handled); i++) from_process[handled[i]] = from_terminal[handled[i]] = 0;      /* not meant for a command */
+        child = fork();
+        if (child == 0) {
+            (void)close(report[0]);
+            become(l->o->command, report[1]);
+        }
     }
-    command_pid = child;        /* known before the first signal comes */
-    (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    error = errno;
+    l->arming = false;
+    command_pid = child > 0 ? child : 0;        /* known before the first signal comes */
+    mask_signals(SIG_UNBLOCK, NULL);
     errno = error;
     return child;
+}
+
+/* Children that were there before, as of a script that has put something into the
+   background and become this, cannot be told from what the command leaves behind. */
+static void count_strangers(lease *l)
+{
+    pid_t pid;
+    do pid = waitpid(-1, NULL, WNOHANG); while (pid > 0);
+    l->strangers = pid == 0;
+    if (l->strangers) say(M_STRANGERS);
 }
 
 static int start_command(lease *l)
@@ -1993,40 +2148,44 @@ static int start_command(lease *l)
     ssize_t n;
     if (pipe(report) != 0) return say(M_CANNOT_RUN, l->o->command[0], strerror(errno)), NOT_RUNNABLE;
     (void)fcntl(report[1], F_SETFD, FD_CLOEXEC);
+    count_strangers(l);
 #ifdef PR_SET_CHILD_SUBREAPER
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 #endif
-    l->child = fork_command(l->o->command, report);
+    l->child = fork_command(l, report);
     if (l->child < 0) error = errno;
     (void)close(report[1]);
-    do n = l->child < 0 ? 0 : read(report[0], &error, sizeof error); while (n < 0 && errno == EINTR);
+    do n = l->child <= 0 ? 0 : read(report[0], &error, sizeof error); while (n < 0 && errno == EINTR);
     (void)close(report[0]);
     l->started = monotonic_ms(NULL);
-    command_runs = error == 0;
-    if (error == 0) return DONE;
+    command_runs = l->child > 0 && error == 0;
+    if (command_runs) return DONE;
+    if (l->child == 0) return refuse(UNARMED, M_INTERRUPTED, off_at(l));
     say(M_CANNOT_RUN, l->o->command[0], strerror(error));
     if (l->child > 0) (void)waitpid(l->child, NULL, 0);
     return error == ENOENT ? NO_COMMAND : NOT_RUNNABLE;
 }
 
-/* When a process began, in the kernel's ticks: a number that is used again has another. */
-static unsigned long long birth_of(long pid)
+/* Whether the process that --pid names lives: not after its end, and not as another one
+   that has been given the same number, which began at another tick of the kernel. What
+   cannot be looked at now (no free descriptor, no /proc) is no end. */
+static bool process_lives(long pid, unsigned long long *birth)
 {
     char path[64], text[1024], *at;
-    unsigned long long birth = 0;
-    ssize_t n;
-    int fd, i;
+    unsigned long long fields[23] = { 0 };      /* as proc(5) numbers them */
+    ssize_t n = 0;
+    size_t i;
+    int fd;
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) return false;
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) return kill((pid_t)pid, 0) == 0 || errno == EPERM ? 1 : 0;
-    n = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    if (n <= 0) return 0;
-    text[n] = '\0';
-    at = strrchr(text, ')');
-    if (at == NULL || at[1] == '\0' || at[2] == 'Z') return 0;
-    for (i = 0; i < 20 && at != NULL; i++) at = strchr(at + 1, ' ');
-    if (at != NULL) birth = strtoull(at, NULL, 10);
-    return birth != 0 ? birth : 1;
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0) n = read(fd, text, sizeof text - 1);
+    if (fd >= 0) (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    if ((at = strrchr(text, ')')) == NULL || at[1] == '\0') return true;
+    for (i = 3; i < COUNT(fields) && (at = strchr(at + 1, ' ')) != NULL; i++) fields[i] = i == 3 ? (unsigned char)at[1] : strtoull(at, NULL, 10);
+    if ((fields[3] == 'Z' || fields[3] == 'X') && fields[20] < 2) return false;     /* other threads may outlive the first */
+    if (*birth == 0) *birth = fields[22];
+    return *birth == fields[22];
 }
 
 /* Reaps everything that has ended. False: nothing is left to wait for. */
@@ -2034,7 +2193,8 @@ static bool job_lives(lease *l)
 {
     int status;
     pid_t pid;
-    if (l->o->pid != 0) return birth_of(l->o->pid) == l->birth;
+    if (l->o->pid != 0) return process_lives(l->o->pid, &l->birth);
+    mask_signals(SIG_BLOCK, NULL);      /* none is passed on to a number that is free again */
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (pid != l->child) continue;
         l->halted = WIFSTOPPED(status);
@@ -2043,9 +2203,11 @@ static bool job_lives(lease *l)
         l->ended = true;
         l->status = status;
         command_runs = false;
+        command_pid = 0;
     }
+    mask_signals(SIG_UNBLOCK, NULL);
     if (!l->ended) return true;
-    return pid == 0;            /* orphans of the command */
+    return pid == 0 && !l->strangers;       /* orphans of the command */
 }
 
 static void send_command(const lease *l, int number)
@@ -2061,7 +2223,7 @@ static void suspend(lease *l)
     note(l, M_SUSPENDED, off_at(l));
     (void)signal(SIGTSTP, SIG_DFL);
     (void)raise(SIGTSTP);
-    catch_signal(SIGTSTP);
+    handle_signal(SIGTSTP);
     (void)poll(NULL, 0, 100);   /* who continues a whole group continues the command, too */
     (void)job_lives(l);
     if (l->halted) send_command(l, SIGCONT);
@@ -2079,17 +2241,17 @@ static void stop_soon(lease *l)
     else if (parent > 0 && getsid(parent) == getsid(0)) l->stop_by = monotonic_ms(NULL) + 2000;
 }
 
-/* Passes on what was sent to this process alone. True: the wait is to end. */
-static bool pass_signals(lease *l)
+/* What signals mean for the lease. True: the wait is to end. */
+static bool take_signals(lease *l)
 {
     size_t i;
     bool end = false;
-    for (i = 0; i < COUNT(caught); i++) {
-        int number = caught[i];
+    for (i = 0; i < COUNT(handled); i++) {
+        int number = handled[i];
         bool asked = taken(from_process, number), typed = taken(from_terminal, number);
         if (number == SIGCHLD || (!asked && !typed)) continue;
         /* of a hangup the terminal tells the leader of its session alone */
-        if (asked || (number == SIGHUP && getsid(0) == getpid())) send_command(l, number);
+        if (typed && number == SIGHUP && getsid(0) == getpid()) send_command(l, number);
         if (number == SIGTSTP) stop_soon(l);
         else if (number == SIGCONT) l->next = monotonic_ms(NULL);
         else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
@@ -2119,22 +2281,6 @@ static void wait_event(const lease *l, int64_t most_ms)
 #endif
     (void)poll(fds, count, (int)timeout);
     while (read(wake[0], drained, sizeof drained) > 0) {}
-}
-
-/* Somebody does not want to wait. While nothing has been started, any signal that ends
-   programs says so (process 1 of a container would not be ended by it); later only a
-   Ctrl-C, because the others may come twice. */
-static bool interrupted(lease *l)
-{
-    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-    bool any = false;
-    size_t i;
-    for (i = 0; i < (l->arming ? COUNT(ending) : 1); i++) {
-        bool typed = taken(from_terminal, ending[i]), asked = taken(from_process, ending[i]);
-        any = any || typed || asked;
-    }
-    l->given_up = l->given_up || (l->arming && any);
-    return any;
 }
 
 /* Pauses. False: a Ctrl-C ended it. */
@@ -2168,7 +2314,7 @@ static int64_t until_due(const lease *l)
 static void attend(lease *l)
 {
     bool said = false;
-    while (job_lives(l) && !pass_signals(l)) {
+    while (job_lives(l) && !take_signals(l)) {
         if (l->ended && !said) {
             said = true;
             note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);
@@ -2181,7 +2327,7 @@ static void attend(lease *l)
     }
     command_runs = false;
     show_notes(l);
-    if (l->renewing) (void)compshare_abort(client);
+    if (l->renewing) (void)unsettled(l, compshare_abort(client), l->plan.at);
     l->renewing = false;
     if (l->ended && !said && monotonic_ms(NULL) - l->started < 10000) note(l, M_QUICK_END);
 }
@@ -2202,53 +2348,57 @@ static int finish_call(lease *l, int status, uint64_t until)
     return status;
 }
 
-/* Whether an instance that was read may be leased: DONE, or the exit status. */
-static int check_leasable(lease *l)
+/* Whether what failed may succeed in a while, nothing having been done twice by then. */
+static bool worth_repeating(const lease *l, int status)
 {
-    const compshare_schedule *s = &l->schedule;
-    if (is_prepaid(s->charge_type) && !l->o->prepaid_ok)
-        return (void)snprintf(l->reason, sizeof l->reason, tr(M_IS_PREPAID), l->uhost_id, s->charge_type), UNSCHEDULABLE;
-    if (l->limit == 0 && l->o->most != 0) l->limit = now() + l->o->most;
-    if (l->limit != 0 && l->limit - now() < FLOOR_S) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_TOO_LATE)), USAGE;
-    return DONE;
+    int code = outcome(status);
+    return code == NETWORK || code == UNCONFIRMED || compshare_last_error(client)->retryable || (status == COMPSHARE_E_STATE && !is_off(l->schedule.state));
 }
 
 /* One attempt. DONE, or the exit status and the reason. *again: worth another attempt. */
 static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
 {
     compshare_schedule *s = &l->schedule;
-    int code, status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
+    int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
     *again = false;
     if (status == COMPSHARE_OK) {
-        if ((code = check_leasable(l)) != DONE) return code;
-        l->plan.uhost_id = l->uhost_id;
-        l->plan.at = lease_end(l);
-        l->plan.mode = COMPSHARE_ONLY_EXTEND;
-        remember(l, l->plan.at);
-        trace_change(l->uhost_id, l->plan.at);
-        status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
+        if (!check_leasable(l)) return UNSCHEDULABLE;
+        if (l->limit != 0 && l->limit - now() < FLOOR_S) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_TOO_LATE)), USAGE;
+        status = unsettled(l, finish_call(l, begin_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND), until), l->plan.at);
     }
     check_clock();
     if (status == COMPSHARE_OK) {
         bool ours = set_here(l, s->changed ? s->previous : s->stop_time);
         if (!ours && !s->changed && s->stop_time > l->plan.at) l->foreign = s->stop_time;
         if (!ours && s->changed && s->previous > now()) note(l, M_MOVED_BACK, local_time(s->previous), local_time(s->stop_time));
-        l->armed = s->stop_time;
+        settled(l);
         return DONE;
     }
     if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') (void)snprintf(l->reason, sizeof l->reason, "%s", error_text());
-    *starting = *starting || (status == COMPSHARE_E_STATE && passing_state(s->state)) || compshare_last_error(client)->ret_code == 8903;
-    *again = (status == COMPSHARE_E_STATE && passing_state(s->state)) || outcome(status) == NETWORK || outcome(status) == UNCONFIRMED
-        || compshare_last_error(client)->retryable;
+    *starting = *starting || (status == COMPSHARE_E_STATE && !is_off(s->state)) || compshare_last_error(client)->ret_code == 8903;
+    *again = worth_repeating(l, status);
     return outcome(status);
+}
+
+/* The last one out has the lock alone while it shortens or stops, for a minute at the
+   most: a lease that is set meanwhile would be undone. */
+static void wait_for_others(lease *l)
+{
+    uint64_t until = monotonic_ms(NULL) + 75000;
+    if (l->lock < 0 || l->locked) return;
+    say(M_OTHER_ENDS, l->uhost_id);
+    while (!l->locked && monotonic_ms(NULL) < until && rest(l, 250)) try_lock(l);
 }
 
 /* Up to 60 s, or 3 min while the instance starts. DONE, or the exit status. */
 static int arm(lease *l)
 {
-    uint64_t began = monotonic_ms(NULL), most = 60000;
+    uint64_t began, most = 60000;
     bool again, starting = false;
     int code;
+    wait_for_others(l);
+    if (l->given_up) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_NOTHING_CHANGED)), UNARMED;
+    began = monotonic_ms(NULL);
     while ((code = arm_once(l, began + most, &again, &starting)) != DONE) {
         if (starting) most = 180000;
         if (!again || l->given_up || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
@@ -2283,32 +2433,40 @@ static int64_t exit_time(const lease *l)
     return l->foreign > end && l->o->on_exit != ON_STOP ? l->foreign : end;
 }
 
+static int cancel_lease(lease *l, uint64_t until)
+{
+    int status;
+    trace_change(l->uhost_id, 0);
+    status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
+    if (status == COMPSHARE_OK) settled(l);
+    return unsettled(l, status, INT64_MAX);
+}
+
+/* Whether there is anything left to end, by a reading. One list that lacks the instance is
+   no proof, as in renewal_failed. */
+static bool is_over(lease *l, int status)
+{
+    l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
+    if (l->missing >= 3 || (status == COMPSHARE_OK && is_off(l->schedule.state)))
+        note(l, M_GONE, l->uhost_id, status != COMPSHARE_OK ? tr(M_NOT_LISTED) : l->schedule.state);
+    else if (status == COMPSHARE_OK && !l->leasable && !check_leasable(l)) note(l, M_FAILED, l->reason);
+    else return false;
+    l->over = true;
+    return true;
+}
+
 /* The job has ended: what --on-exit asks for. */
 static int end_once(lease *l, uint64_t until)
 {
     compshare_schedule *s = &l->schedule;
     int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
-    if (status == COMPSHARE_E_NOT_FOUND || (status == COMPSHARE_OK && strcmp(s->state, "Running") != 0 && !passing_state(s->state))) {
-        l->over = true;
-        note(l, M_GONE, l->uhost_id, status != COMPSHARE_OK ? tr(M_NOT_LISTED) : s->state);
-        return COMPSHARE_OK;
-    }
+    if (is_over(l, status)) return COMPSHARE_OK;
     if (status != COMPSHARE_OK) return status;
     if (!set_here(l, s->stop_time)) l->foreign = s->stop_time > l->armed ? s->stop_time : 0;
-    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) {
-        trace_change(l->uhost_id, 0);
-        status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, s), until);
-        if (status == COMPSHARE_OK) l->armed = 0;
-        return status;
-    }
-    l->plan.uhost_id = l->uhost_id;
-    l->plan.at = exit_time(l);
-    l->plan.mode = COMPSHARE_ONLY_SHORTEN;
-    remember(l, l->plan.at);
-    trace_change(l->uhost_id, l->plan.at);
-    status = finish_call(l, compshare_schedule_set_start(client, &l->plan, s), until);
-    if (status != COMPSHARE_OK) return status;
-    l->armed = s->stop_time;
+    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) return cancel_lease(l, until);
+    status = unsettled(l, finish_call(l, begin_change(l, exit_time(l), COMPSHARE_ONLY_SHORTEN), until), l->plan.at);
+    if (status == COMPSHARE_OK) settled(l);
+    else if (status == COMPSHARE_E_ABORTED || outcome(status) != UNCONFIRMED) return status;
     return l->o->on_exit == ON_STOP ? stop_now(l, until) : status;
 }
 
@@ -2317,12 +2475,22 @@ static int end_patiently(lease *l)
 {
     uint64_t until = monotonic_ms(NULL) + 60000;
     int status;
-    while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until) {
-        const compshare_error *e = compshare_last_error(client);
-        if ((!e->retryable && !e->outcome_unknown && outcome(status) != NETWORK) || !rest(l, 5000)) break;
-    }
+    l->missing = 0;
+    while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until)
+        if ((!worth_repeating(l, status) && status != COMPSHARE_E_NOT_FOUND) || !rest(l, 5000)) break;
     return status;
 }
+
+/* What is not known is not promised: a change that may have been made counts. */
+static void end_failed(lease *l)
+{
+    int64_t latest = l->unsettled > l->armed ? l->unsettled : l->armed;
+    if (latest == INT64_MAX) note(l, M_END_DOUBT, error_text(), l->uhost_id);
+    else if (l->armed == 0) note(l, M_END_UNARMED, error_text());
+    else note(l, M_END_FAILED, error_text(), local_time(latest));
+}
+
+static const char *how_over(const lease *l) { return l->armed != 0 ? "gone" : "unarmed"; }
 
 static void end_lease(lease *l)
 {
@@ -2330,13 +2498,13 @@ static void end_lease(lease *l)
     int status;
     (void)interrupted(l);       /* the one that ended the job */
     l->how_ended = "kept";
-    if (l->over) { l->how_ended = l->armed != 0 ? "gone" : "unarmed"; return; }
+    if (l->over) { l->how_ended = how_over(l); return; }
+    if (l->o->pid != 0 && job_lives(l)) { note(l, M_STILL_RUNS, l->o->pid, off_at(l)); return; }
     if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
     if (l->o->on_exit == ON_KEEP) { note(l, M_ENDED_KEEP, off_at(l)); return; }
     status = end_patiently(l);
-    l->how_ended = l->over ? "gone" : status == COMPSHARE_OK ? "done" : "failed";
-    if (status != COMPSHARE_OK && l->armed == 0) note(l, M_END_UNARMED, error_text());
-    else if (status != COMPSHARE_OK) note(l, M_END_FAILED, error_text(), local_time(l->armed));
+    l->how_ended = l->over ? how_over(l) : status == COMPSHARE_OK ? "done" : "failed";
+    if (status != COMPSHARE_OK) end_failed(l);
     else if (!l->over) note(l, l->foreign > now() && l->armed == l->foreign ? M_ENDED_RESTORED : said[l->o->on_exit], off_at(l));
 }
 
@@ -2347,12 +2515,34 @@ static int job_status(const lease *l)
     return WIFSIGNALED(l->status) ? 128 + WTERMSIG(l->status) : WEXITSTATUS(l->status);
 }
 
+/* Replaces a file as a whole: nobody reads half of it, and a full disk leaves the old one.
+   What is no regular file, or a link to one, is written to. */
+static bool replace_file(const char *path, const char *text)
+{
+    char beside[PATH_MAX];
+    struct stat info;
+    bool plain = lstat(path, &info) != 0 || S_ISREG(info.st_mode), written;
+    ssize_t len = (ssize_t)strlen(text);
+    int fd, error;
+    (void)snprintf(beside, sizeof beside, plain ? "%s.%ld" : "%s", path, (long)getpid());
+    fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return false;
+    errno = ENOSPC;     /* which a short write means */
+    written = write(fd, text, (size_t)len) == len;
+    if (close(fd) == 0 && written && (!plain || rename(beside, path) == 0)) return true;
+    error = errno;
+    if (plain) (void)unlink(beside);
+    errno = error;
+    return false;
+}
+
 static void write_status(const lease *l, int code)
 {
-    FILE *f = l->o->status_file != NULL ? fopen(l->o->status_file, "we") : NULL;
+    char text[256];
     if (l->o->status_file == NULL) return;
-    if (f == NULL || fprintf(f, "{\"uhost_id\":\"%s\",\"stop_time\":%lld,\"ended\":\"%s\",\"exit_status\":%d}\n", l->uhost_id, (long long)l->armed,
-        l->how_ended, code) < 0 || fclose(f) != 0) say(M_CANNOT_WRITE, l->o->status_file, strerror(errno));
+    (void)snprintf(text, sizeof text, "{\"uhost_id\":\"%s\",\"stop_time\":%lld,\"ended\":\"%s\",\"exit_status\":%d}\n", l->uhost_id,
+        (long long)l->armed, l->how_ended, code);
+    if (!replace_file(l->o->status_file, text)) say(M_CANNOT_WRITE, l->o->status_file, strerror(errno));
 }
 
 static void announce(const lease *l)
@@ -2363,6 +2553,34 @@ static void announce(const lease *l)
     say(M_ARMED, l->uhost_id, local_time(l->armed), beijing_time(l->armed), after);
 }
 
+/* The lease from its beginning to its end. The exit status. */
+static int hold(lease *l)
+{
+    int code;
+    options *o = l->o;
+    if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
+    if (o->pid != 0 && !process_lives(o->pid, &l->birth)) return refuse(USAGE, M_NO_PROCESS, o->pid);
+    if (o->pid != 0 && o->warn != 0 && kill((pid_t)o->pid, 0) != 0) return refuse(USAGE, M_NOT_OURS, o->pid);
+    if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
+    open_lock(l);
+    handle_signals();
+    l->arming = true;
+    code = arm(l);
+    if (code == USAGE || l->given_up || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l->reason);
+    if (code == UNSCHEDULABLE) give_over(l);
+    if (code != DONE) { say(M_UNARMED_ON, l->reason); l->unreachable = true; }
+    else { announce(l); plan_renewal(l); }
+    code = o->command != NULL ? start_command(l) : DONE;
+    l->arming = false;
+    if (l->given_up) return code;
+    if (code == DONE) {
+        attend(l);
+        code = job_status(l);
+    }
+    end_lease(l);
+    return code;
+}
+
 static int run(options *o)
 {
     static lease l;
@@ -2371,25 +2589,11 @@ static int run(options *o)
     l.uhost_id = o->uhosts[0];
     l.limit = o->until;
     l.lock = -1;
-    srand((unsigned)(getpid() ^ (int)monotonic_ms(NULL)));
+    l.began = monotonic_ms(NULL);
+    l.how_ended = "unarmed";
+    srand((unsigned)(getpid() ^ (int)l.began));
     if (o->grace < interval_s(o) + 300) o->grace = interval_s(o) + 300;
-    if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
-    if (o->pid != 0 && (l.birth = birth_of(o->pid)) == 0) return refuse(USAGE, M_NO_PROCESS, o->pid);
-    if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
-    open_lock(&l);
-    catch_signals();
-    l.arming = true;
-    code = arm(&l);
-    l.arming = false;
-    if (code == USAGE || l.given_up || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l.reason);
-    if (code != DONE) { say(M_UNARMED_ON, l.reason); l.unreachable = true; l.over = code == UNSCHEDULABLE; }
-    else { announce(&l); plan_renewal(&l); }
-    code = o->command != NULL ? start_command(&l) : DONE;
-    if (code == DONE) {
-        attend(&l);
-        code = job_status(&l);
-    }
-    end_lease(&l);
+    code = hold(&l);
     write_status(&l, code);
     (void)fputs(l.held, stderr);
     return code;
@@ -2514,6 +2718,21 @@ static void open_standard(void)
     if (fd >= 0) (void)close(fd);
 }
 
+static int act(options *o)
+{
+    int code = open_client(o);
+    if (code != DONE) return leasing ? UNARMED : code;
+    if (o->verb == DOCTOR) { compshare_close(client); config.trace = keep_trace; (void)compshare_open(&client, &config); }
+    code = resolve_self(o);
+    if (code != DONE) code = leasing ? UNARMED : code;
+    else if (leasing) code = run(o);
+    else if (o->verb == DOCTOR) code = doctor();
+    else code = o->verb & (SHOW | AUDIT) ? show(o) : change(o);
+    compshare_close(client);
+    memset(&settings, 0, sizeof settings);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     static options o;
@@ -2522,18 +2741,10 @@ int main(int argc, char **argv)
     o.ttl = 3600;
     o.grace = 900;
     guess_language();
-    if ((code = read_options(&o, argc, argv)) != -1) return code;
+    code = read_options(&o, argc, argv);
     leasing = o.verb == RUN;
     if (leasing && o.timeout == 0) o.timeout = 30;
-    if ((code = open_client(&o)) != DONE) return o.verb == RUN ? UNARMED : code;
-    if (o.verb == DOCTOR) { compshare_close(client); config.trace = keep_trace; (void)compshare_open(&client, &config); }
-    code = resolve_self(&o);
-    if (code != DONE) code = o.verb == RUN ? UNARMED : code;
-    else if (o.verb == RUN) code = run(&o);
-    else if (o.verb == DOCTOR) code = doctor();
-    else code = o.verb & (SHOW | AUDIT) ? show(&o) : change(&o);
-    compshare_close(client);
-    memset(&settings, 0, sizeof settings);
+    if (code == -1) code = act(&o);
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;
     say(M_CANNOT_WRITE, "stdout", strerror(errno));
     return code != DONE ? code : UNCONFIRMED;       /* done, but nobody has heard of it */

@@ -1,7 +1,8 @@
 #!/bin/sh
-# fuzz.sh BUILD_DIR SECONDS [TARGET...]: fuzzes the rooms of compshare.h for SECONDS in
-# all, two targets at a time, and speaks TAP. Inputs that bring something new are kept in
-# BUILD_DIR/fuzz/corpus, what breaks a target in BUILD_DIR/fuzz/crashes.
+# fuzz.sh BUILD_DIR SECONDS [TARGET...]: fuzzes the rooms of compshare.h, and what
+# compshare-schedule reads itself, for SECONDS in all, two targets at a time, and speaks
+# TAP. Inputs that bring something new are kept in BUILD_DIR/fuzz/corpus, what breaks a
+# target in BUILD_DIR/fuzz/crashes.
 #
 #   ENGINE=libfuzzer   clang's (default), with the address and undefined sanitizers
 #   ENGINE=afl         AFL++, the same targets and sanitizers
@@ -15,7 +16,7 @@ shift 2
 case $build in /*) ;; *) build=$PWD/$build ;; esac
 engine=${ENGINE:-libfuzzer}
 src=tests/fuzz out=$build/fuzz
-[ $# -gt 0 ] || set -- call http json pem url encode date
+[ $# -gt 0 ] || set -- call http json pem url encode date tool
 targets=$*
 flags="-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror -I${HEADER:-.} -I$src"
 sanitize='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
@@ -23,7 +24,7 @@ libs='-lbearssl -ljansson -lcurl -lcrypto -lm'
 
 # No longer than what teaches something: time goes by input length.
 most() {
-    case $1 in http) echo 16384 ;; date) echo 256 ;; url) echo 1024 ;; encode) echo 4096 ;; *) echo 8192 ;; esac
+    case $1 in http) echo 16384 ;; date) echo 256 ;; tool) echo 512 ;; url) echo 1024 ;; encode) echo 4096 ;; *) echo 8192 ;; esac
 }
 
 compile() {

@@ -54,9 +54,15 @@ compile() {
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
     else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
     "$@" -c -o "$out.chk.o" "$here/chk.c"
+    # a program of the benchmark has BearSSL's own choice
+    small=
+    if [ "$what" != program ]; then
+        "$@" -c -o "$out.small.o" "$here/small.c"
+        small=$out.small.o
+    fi
     # shellcheck disable=SC2086
-    "$@" -static -no-pie $strip -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$bearssl"
-    rm -f "$out.ld" "$out.o" "$out.chk.o"
+    "$@" -static -no-pie $strip -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" $small "$bearssl"
+    rm -f "$out.ld" "$out.o" "$out.chk.o" "$out.small.o"
 }
 
 # fetch ARCH: its musl and BearSSL, with lists and a cache of their own

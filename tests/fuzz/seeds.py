@@ -201,7 +201,30 @@ def url():
             yield bytes([2, more & 1, more]) + s.encode()
 
 
-TARGETS = {"http": http, "json": json_, "pem": pem, "call": call, "encode": encode, "date": date, "url": url}
+# ---- tool: what compshare-schedule reads itself ----
+
+def tool():
+    def config(profile, **more):
+        profiles = {name: {"public_key": name + "-p", "private_key": name + "-q"} for name in ("default", "work")}
+        return profile.encode() + b"\0" + json.dumps(dict({"current_profile": "work", "profiles": profiles}, **more)).encode()
+
+    texts = (
+        ("90s", "30m", "2h", "1h30m", "3d", "1d2h3m4s", "0s", "2h2h", "999999d", "1000000s", "0000001h", "h"),
+        ("1800000000", "2026-11-23T22:00+08:00", "2026-11-23 22:00:01-0330", "2026-11-23t14:00Z", "2024-02-29T23:59:59z", "2026-11-23T22:00",
+         "202611232200", "1970-01-01T00:00+14:00", "9999-12-31T23:59:59-14:00", "2100-02-29T00:00Z"),
+        ("uhost-1\nuhost-2\r\n  self\tx", "a\0b", "a" * 64, "编号", ""),
+        (config(""), config("default"), config("", current_profile=""), config("", current_profile=7), config("none"), b"\0{", b"\0[]",
+         b'\0{"profiles":{"default":{"public_key":"p","private_key":"q","public_key":"r"}}}', b'\0{"profiles" {"default" "public_key"}}'),
+        ("train-*\0train-a", "*a*b?\0xaxbxb", "?\0中", "\0", "**\0", "a*\0b"),
+        ("plain", "\x1b\"\\\x7f", "中文😀", b"\xff\xed\xa0\x80\xe4\xb8", b"\xc0\x80\xf4\x90\x80\x80"),
+        ("1800000000\n1800000123\n", "x\n1800000123\n", "\n" * 5000 + "1800000123", ""),
+        ("localhost,.example.com\0api.example.com:443/x", "*\0a", ",, .\0b", " a b\0c"))
+    for kind, group in enumerate(texts):
+        for text in group:
+            yield bytes([kind]) + (text if isinstance(text, bytes) else text.encode())
+
+
+TARGETS = {"tool": tool, "http": http, "json": json_, "pem": pem, "call": call, "encode": encode, "date": date, "url": url}
 
 
 def instance():

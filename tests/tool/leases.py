@@ -1,7 +1,9 @@
 """run, hazard by hazard, with real processes. Each test has instances and locks of its own."""
 
+import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -147,7 +149,7 @@ def unleasable():
         contains(w.start("run", uhost(3), "--", *w.job()).wait().is_(125).err, "Spot")
         contains(w.start("run", uhost(2), "--", *w.job()).wait().is_(125).err, "Stopped")
         contains(w.start("run", "uhost-none", "--", *w.job()).wait().is_(125).err, "uhost-none")
-        contains(w.start("run", "../x", "--", *w.job()).wait().is_(125).err, "UHostId")
+        contains(w.start("run", "../x", "--", *w.job()).wait().is_(1).err, "not the id of an instance")
         w.start("run", uhost(4), "--", *w.job(), env={"COMPSHARE_PRIVATE_KEY": "wrong"}).wait().is_(125)
         contains(w.start("run", uhost(4), "--until", w.now() + 200, "--", *w.job()).wait().is_(125).err, "less than 300 s")
         contains(w.start("run", uhost(4), "--max", "200s", "--unarmed-ok", "--", *w.job()).wait().is_(125).err, "less than 300 s")
@@ -177,6 +179,28 @@ def unarmed():
         w.end()
         p.wait().is_(0)
         near(w.schedule(4), w.now() + 900)
+
+
+@test("run --unarmed-ok: what arming would have refused or limited holds as well once the network is back")
+def unarmed_later():
+    with World() as w:
+        w.set(charge__5="Month", clock_offset=-86400, **DOWN)
+        began = time.time() - 86400
+        waits = ["--", "sh", "-c", "while [ ! -e %s ]; do sleep 0.03; done" % w.path("end")]
+        limited = w.start("run", uhost(4), "--unarmed-ok", "--max", "40m", *waits)
+        prepaid = w.start("run", uhost(5), "--unarmed-ok", *waits)
+        free = w.start("run", uhost(6), "--unarmed-ok", *waits)
+        for p in (limited, prepaid, free):
+            w.until("the start", lambda p=p: "starts all the same" in p.err, 3)
+        w.set(**UP)
+        w.until("both leases", lambda: w.schedule(4) > 0 and w.schedule(6) > 0, 3)
+        near(w.schedule(4), began + 2400, 90)
+        near(w.schedule(6), began + 3600, 300)              # by the server's clock, not by ours
+        w.until("the refusal", lambda: "is prepaid" in prepaid.err, 3)
+        w.end()
+        for p in (limited, prepaid, free):
+            p.wait().is_(0)
+        equal(w.schedule(5), 0)
 
 
 # ---- the command
@@ -235,6 +259,45 @@ def passed_on():
         near(w.schedule(1), w.now() + 900)
 
 
+@test("run: a signal is passed on at once, though a name is being looked up that nobody answers for")
+def passed_on_at_once():
+    with World() as w:
+        with open(w.path("slow.c"), "w") as f:
+            f.write("""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **list)
+{
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (access(getenv("SLOW"), F_OK) == 0) close(open(getenv("ENTERED"), O_CREAT | O_WRONLY, 0666));
+    while (access(getenv("SLOW"), F_OK) == 0) usleep(10000);
+    return next(host, port, hints, list);
+}
+""")
+        if b"ld-linux" not in open(harness.args.tool_clock, "rb").read() or subprocess.run(["cc", "-shared", "-fPIC", "-o", w.path("slow.so"), w.path("slow.c"), "-ldl"], check=False).returncode != 0:
+            raise Skip("needs a dynamic program and a compiler")
+        w.set(close_every=1)
+        p = w.start("run", uhost(1), "--", *w.job(), env={"LD_PRELOAD": w.path("slow.so"), "SLOW": w.path("slow"), "ENTERED": w.path("entered")})
+        w.started()
+        with open(w.path("slow"), "w"):
+            pass
+        w.advance(601)
+        wait_for("the name to be looked up", lambda: os.path.exists(w.path("entered")))
+        p.signal(signal.SIGUSR1)
+        wait_for("USR1", lambda: "USR1" in w.log(), 10)
+        os.unlink(w.path("slow"))
+        p.signal(signal.SIGUSR2)
+        wait_for("USR2", lambda: "USR2" in w.log())
+        w.end()
+        p.wait().is_(0)
+        equal(w.log(), ["ready", "USR1", "USR2"])
+
+
 @test("run: what the command sends to its whole group is not passed back to it")
 def own_group():
     with World() as w:
@@ -286,6 +349,70 @@ def no_reader():
         p.wait().is_(6)
         near(w.schedule(4), w.now() + 900)
         lacks(read(w.path("compshare-schedule-%s.lock" % uhost(4))), "compshare")
+
+
+@test("run: signals that whoever starts it has blocked are heard, and blocked for the command")
+def blocked():
+    def block():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+
+    with World() as w:
+        r = w.start("run", uhost(1), "--", "grep", "SigBlk", "/proc/self/status", preexec_fn=block).wait().is_(0)
+        equal(int(r.out.split()[1], 16), 1 << (signal.SIGTERM - 1) | 1 << (signal.SIGCHLD - 1))
+        w.set(fail_next=1000000, fail_code=8903, drop_action=UPDATE)
+        before = w.requests(UPDATE)
+        p = w.start("run", uhost(4), "--", *w.job(), preexec_fn=block)
+        wait_for("an attempt", lambda: w.requests(UPDATE) > before)
+        p.signal(signal.SIGTERM)
+        p.wait().is_(125)
+
+
+@test("run: a signal that comes with the last reply of arming starts nothing")
+def last_moment():
+    with World() as w:
+        w.set(delay_ms=700)
+        p = w.start("run", uhost(1), "--status-file", w.path("status"), "--", *w.job())
+        wait_for("reading back", lambda: w.requests(DESCRIBE) >= 3)
+        p.signal(signal.SIGSTOP)
+        time.sleep(1.2)                                     # the reply is there
+        p.signal(signal.SIGTERM)
+        p.signal(signal.SIGCONT)
+        contains(p.wait().is_(125).err, "interrupted: the command was not started")
+        never_started(w)
+        equal(json.loads(read(w.path("status")))["ended"], "unarmed")
+
+
+@test("run: children that it had before the command (a script that became it) are not waited for")
+def strangers():
+    with World() as w:
+        p = w.start("run", uhost(1), "--", "sh", "-c", "exit 4",
+                    wrap=["sh", "-c", 'sleep 1000 & echo $! >%s; exec "$0" "$@"' % w.path("stranger")])
+        r = p.wait()
+        w.pids.append(int(read(w.path("stranger"))))
+        contains(r.is_(4).err, "had children before the command")
+        near(w.schedule(1), w.now() + 900)
+
+
+@test("run --verbose: standard error that nobody reads from stops no renewals")
+def stuck_reader():
+    with World() as w:
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, 1031, 4096)                    # F_SETPIPE_SZ
+        popen = subprocess.Popen([harness.args.tool_clock, "run", uhost(1), "--verbose", "--"] + w.job("exit 3"), env=w.env, stderr=writing, stdin=subprocess.DEVNULL)
+        w.started()
+        os.set_blocking(writing, False)
+        try:
+            while True:
+                os.write(writing, b"x")
+        except BlockingIOError:
+            pass
+        os.set_blocking(writing, True)
+        for _ in range(4):
+            w.renewed(1)
+        os.close(writing)
+        os.close(reading)
+        w.end()
+        equal(popen.wait(harness.PATIENCE), 3)
 
 
 @test("run: a command that ends at once is warned about, one that takes longer is not")
@@ -538,6 +665,60 @@ def gone():
         equal(w.requests("StartCompShareInstance"), 0)
 
 
+@test("run: a state that passes is no end, neither during the run nor when the job ends")
+def passing():
+    with World() as w:
+        p = w.start("run", uhost(1), "--on-exit", "stop", "--", *w.job())
+        w.started()
+        for state in ("Resizing", "Rebooting"):
+            w.set(state__1=state)
+            w.looked(1)
+            p.said("renewal failed")
+            schedule = w.schedule(1)
+            w.set(state__1="Running")
+            w.until("a renewal", lambda: w.schedule(1) > schedule, 3)
+        lacks(p.err, "renewals stop")
+        before = w.requests(DESCRIBE)
+        w.set(state__1="Rebooting")
+        w.end()
+        wait_for("the end to be tried", lambda: w.requests(DESCRIBE) > before)
+        time.sleep(harness.SETTLE)
+        w.set(state__1="Running")
+        w.advance_while(p, step=1).is_(0)
+        equal(w.state(1), "Stopped")
+
+
+@test("run: one list that lacks the instance when the job ends does not skip the end")
+def missing_at_end():
+    with World() as w:
+        p = w.start("run", uhost(1), "--", *w.job())
+        w.started()
+        before = w.requests(DESCRIBE)
+        w.set(remove=1)
+        w.end()
+        wait_for("the end to be tried", lambda: w.requests(DESCRIBE) > before)
+        time.sleep(harness.SETTLE)
+        w.set(restore=1)
+        w.advance_while(p, step=1).is_(0)
+        near(w.schedule(1), w.now() + 900)
+
+
+@test("run: an own renewal whose answer was lost is not taken for somebody else's plan, without a lock file either")
+def own_renewal():
+    with World() as w:
+        p = w.start("run", uhost(1), "--", *w.job(), env={"COMPSHARE_TEST_LOCKS": "/nonexistent"})
+        w.started()
+        before = w.schedule(1)
+        w.set(visibility_delay=1000)
+        w.advance(601)
+        wait_for("a renewal", lambda: w.schedule(1) > before)
+        w.until("reading back to be given up", lambda: "renewal failed" in p.err, 2)
+        w.set(visibility_delay=0, schedule__1=w.schedule(1))            # shown now
+        w.end()
+        lacks(p.wait().is_(0).err, "somebody")
+        near(w.schedule(1), w.now() + 900)
+
+
 @test("run: one list that lacks the instance is no end; an end that finds it stopped says so")
 def missing_once():
     with World() as w:
@@ -708,6 +889,37 @@ def two():
         contains(r.err, "the job has ended: off at")
 
 
+@test("run: two with different ttl, and one that is killed: the longer lease stands until the last one out")
+def two_ttls():
+    with World() as w:
+        def waits(name, ttl):
+            return w.start("run", uhost(1), "--ttl", ttl, "--", "sh", "-c", "echo $$ >%s.pid; while [ ! -e %s ]; do sleep 0.03; done" % (w.path(name), w.path(name)))
+
+        def leave(name):
+            with open(w.path(name), "w"):
+                pass
+        short = waits("short", "15m")
+        short.said("off by")
+        for name in ("long", "killed"):
+            long = waits(name, "3h")
+            long.said("off by")
+            near(w.schedule(1), w.now() + 10800)
+            schedule = w.schedule(1)
+            if name == "long":
+                leave(name)
+                contains(long.wait().is_(0).err, "another run on this host still leases")
+            else:
+                wait_for("its command", lambda: read(w.path("killed.pid")).strip())
+                long.signal(signal.SIGKILL)
+                long.wait()
+                leave(name)
+            w.looked(1, 301)
+            equal(w.schedule(1), schedule)
+        leave("short")
+        lacks(short.wait().is_(0).err, "somebody")
+        near(w.schedule(1), w.now() + 900)
+
+
 @test("run: two that end together: one of them shortens")
 def together():
     with World() as w:
@@ -720,6 +932,41 @@ def together():
         near(w.schedule(1), w.now() + 900)
 
 
+@test("run: while the last one out ends the lease no other begins: it would be undone")
+def waits_for_end():
+    with World() as w, open(w.path("compshare-schedule-%s.lock" % uhost(1)), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        p = w.start("run", uhost(1), "--", *w.job())
+        p.said("is just ending its lease")
+        w.advance(5)
+        time.sleep(0.3)
+        equal(w.requests(), 0)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        w.until("the start", lambda: "ready" in w.log(), 1)
+        w.end()
+        p.wait().is_(0)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        p = w.start("run", uhost(1), "--", *w.job())
+        p.said("is just ending its lease")
+        p.signal(signal.SIGTERM)
+        contains(p.wait().is_(125).err, "nothing was changed")
+
+
+@test("run: one that has given its instance up as gone does not keep others from ending theirs")
+def gone_is_unlocked():
+    with World() as w:
+        p = w.start("run", uhost(1), "--", *w.job())
+        w.started()
+        w.set(state__1="Stopped")
+        w.looked(1)
+        p.said("renewals stop")
+        w.set(state__1="Running")
+        lacks(w.start("run", uhost(1), "--", "true").wait().is_(0).err, "another run")
+        near(w.schedule(1), w.now() + 900)
+        w.end()
+        p.wait().is_(0)
+
+
 @test("run: a lock that cannot be had is said, and is no hindrance")
 def no_lock():
     with World() as w:
@@ -727,6 +974,11 @@ def no_lock():
         contains(r.err, "cannot be locked")
         os.symlink("/etc/passwd", w.path("compshare-schedule-%s.lock" % uhost(4)))
         contains(w.start("run", uhost(4), "--", "true").wait().is_(0).err, "cannot be locked")
+        with open(w.path("file"), "w") as f:
+            f.write("mine\n")
+        os.link(w.path("file"), w.path("compshare-schedule-%s.lock" % uhost(5)))
+        contains(w.start("run", uhost(5), "--", "true").wait().is_(0).err, "cannot be locked")
+        equal(read(w.path("file")), "mine\n")
         equal(oct(os.stat(w.path("compshare-schedule-%s.lock" % uhost(1))).st_mode & 0o7133) if os.path.exists(w.path("compshare-schedule-%s.lock" % uhost(1))) else "0o0", "0o0")
 
 
@@ -750,15 +1002,62 @@ def by_pid():
         equal(w.requests(), before)
         sleeper = subprocess.Popen(["sleep", "1000"])
         try:
-            p = w.start("run", uhost(4), "--pid", sleeper.pid)
+            p = w.start("run", uhost(4), "--pid", sleeper.pid, "--on-exit", "stop")
             p.said("off by")
-            p.signal(signal.SIGTERM)
-            p.wait().is_(0)
+            before = w.schedule(4)
+            p.signal(signal.SIGTERM)                        # which is not the end of the job
+            contains(p.wait().is_(0).err, "still runs: nothing is changed")
             assert alive(sleeper.pid)
-            near(w.schedule(4), w.now() + 900)
+            equal((w.schedule(4), w.state(4)), (before, "Running"))
         finally:
             sleeper.kill()
             sleeper.wait()
+
+
+@test("run --pid: what cannot be looked at is no end, and neither is the first thread's")
+def pid_lives():
+    with World() as w:
+        sleeper = subprocess.Popen(["sleep", "1000"])
+        p = w.start("run", uhost(1), "--pid", sleeper.pid)
+        p.said("off by")
+        limits = resource.prlimit(p.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(p.pid, resource.RLIMIT_NOFILE, (3, limits[1]))     # not one descriptor more
+        time.sleep(0.3)
+        assert p.running(), p.err
+        resource.prlimit(p.pid, resource.RLIMIT_NOFILE, limits)
+        sleeper.kill()
+        sleeper.wait()
+        p.wait().is_(0)
+        near(w.schedule(1), w.now() + 900)
+        if os.uname().machine != "x86_64":
+            return
+        threads = subprocess.Popen(["python3", "-c", """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""])
+        try:
+            wait_for("the first thread's end", lambda: process_state(threads.pid) == "Z")
+            p = w.start("run", uhost(4), "--pid", threads.pid)
+            p.said("off by")
+            time.sleep(0.3)
+            assert p.running(), p.err
+            threads.kill()
+            p.wait().is_(0)
+        finally:
+            threads.kill()
+            threads.wait()
+
+
+@test("run --pid --warn: a process of another user, which could not be signalled, is refused at once")
+def pid_of_another():
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    with World() as w:
+        argv = [harness.args.tool_clock, "run", uhost(1), "--warn", "10m", "--signal", "USR1", "--pid", str(os.getpid())]
+        done = subprocess.run(argv, env=w.env, user=65534, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        contains(done.stderr.decode(), "is another user's")
+        equal((done.returncode, w.requests()), (1, 0))
 
 
 # ---- the end
@@ -787,6 +1086,66 @@ def on_exit():
         w.set(drop_after=1)
         w.start("run", uhost(9), "--on-exit", "stop", "--", "true").wait().is_(0)
         equal(w.state(9), "Stopped")
+
+
+@test("run --on-exit stop: stops though the API does not show in time that the lease was shortened")
+def stops_unshown():
+    with World() as w:
+        p = w.start("run", uhost(1), "--on-exit", "stop", "--", *w.job("exit 3"))
+        w.started()
+        before = w.requests(UPDATE)
+        w.set(visibility_delay=100000)
+        w.end()
+        wait_for("the change", lambda: w.requests(UPDATE) > before)
+        w.advance_while(p, step=1, pause=0.05).is_(3)
+        equal((w.state(1), w.requests("StopCompShareInstance")), ("Stopped", 1))
+
+
+@test("run: what may have been changed when the network is lost at the end is not promised away")
+def doubtful_end():
+    delete = "DeleteCompShareStopScheduler"
+    for end, action in (("cancel", delete), ("grace", UPDATE)):
+        with World() as w:
+            p = w.start("run", uhost(1), "--on-exit", end, "--", *w.job("exit 3"))
+            w.started()
+            before = w.requests(action)
+            w.set(visibility_delay=100000)
+            if end == "grace":
+                w.advance(601)                              # a renewal that nobody confirms
+            else:
+                w.end()
+            wait_for("the change", lambda: w.requests(action) > before)
+            latest = w.schedule(1)
+            w.gateway.kill()
+            w.gateway.wait()
+            w.end()
+            ahead = harness.struct.unpack_from("q", w.ahead, 0)[0]
+            while p.running():
+                ahead += 3000
+                harness.struct.pack_into("q", w.ahead, 0, ahead)
+                time.sleep(0.02)
+            r = p.wait().is_(3)
+            if end == "cancel":
+                contains(r.err, "may have been cancelled")
+                lacks(r.err, "at the latest")
+            else:
+                contains(r.err, "off by %s +0000 at the latest" % time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(latest)))
+
+
+@test("run --status-file: replaced as a whole, after a failure to arm too; a link and a device are written to")
+def status_replaced():
+    with World() as w:
+        with open(w.path("status"), "w") as f:
+            f.write("old")
+        old = os.stat(w.path("status")).st_ino
+        os.symlink(w.path("status"), w.path("link"))
+        w.start("run", uhost(2), "--status-file", w.path("link"), "--", "true").wait().is_(125)
+        equal(json.loads(read(w.path("status"))), {"uhost_id": uhost(2), "stop_time": 0, "ended": "unarmed", "exit_status": 125})
+        equal((os.path.islink(w.path("link")), os.stat(w.path("status")).st_ino), (True, old))
+        w.start("run", uhost(1), "--status-file", w.path("status"), "--", "no-such-command-here").wait().is_(127)
+        equal(json.loads(read(w.path("status")))["exit_status"], 127)
+        equal([name for name in os.listdir(w.dir) if name.startswith("status")], ["status"])
+        contains(w.start("run", uhost(1), "--status-file", "/dev/full", "--", "sh", "-c", "exit 7").wait().is_(7).err, "/dev/full: cannot be written")
 
 
 @test("run --status-file: one that cannot be written is said, and changes no status")

@@ -126,6 +126,30 @@ def suspended():
         t.type("exit\n")
 
 
+@test("terminal: Ctrl-Z while the lease is being set stops nothing afterwards")
+def early_stop():
+    with World() as w, Terminal(w, ["bash", "--norc", "--noprofile", "-i"]) as t:
+        t.expect("$ ")
+        w.set(visibility_delay=20)
+        t.type(quote(run_words(1, "--", *w.job())) + "\n")
+        wait_for("reading back", lambda: w.requests(DESCRIBE) >= 3)
+        tool = tool_below(t.popen.pid)
+        in_front(tool)
+        t.type("\x1a")
+        time.sleep(0.2)
+        w.until("the start", lambda: "ready" in w.log(), 5)
+        w.started()
+        w.set(visibility_delay=0)
+        w.advance(5)
+        logged(w, tool, "USR1")
+        logged(w, tool, "USR2")
+        assert process_state(tool) != "T"
+        lacks(t.text, "suspended")
+        w.end()
+        t.expect("the job has ended")
+        t.type("exit\n")
+
+
 @test("terminal: input, window size and settings are the command's; its interrupt ends the job, the second one the end")
 def undisturbed():
     with World() as w:

@@ -39,7 +39,7 @@ def help_text():
     equal(plain("show", "--help").out, r.out)
     contains(plain("--lang", "zh", "--help").is_(0).out, "用法")
     source = harness.read(harness.args.source)
-    names = re.findall(r'\{ "([a-z-]+)", [01], O_', source)
+    names = re.findall(r'X\([A-Z_]+, "([a-z-]+)", [A-Z]+, \w+, [A-Z]+\)', source)
     assert len(names) > 30, names
     for name in names:
         contains(r.out, "--" + name)
@@ -128,7 +128,7 @@ def malformed():
     for text in ("2", "h", "1m1h", "-5m", "1.5h", "0s", "", "1h 30m", "2h2h", "99999999999d", "1H"):
         contains(plain("set", "a", "--in", text).is_(1).err, "is not a duration like 90s, 30m, 2h, 1h30m or 3d")
     for text in ("tomorrow", "2026-13-01T00:00Z", "2026-02-29T00:00Z", "2026-00-10T00:00Z", "2026-01-32T00:00Z", "2026-01-01T24:00Z", "2026-01-01T00:60Z",
-                 "1712646000000", "12", "2026-01-01", "2026-01-01T10:00+25:00", "2026-01-01T10:00 PST", "2026-01-01T10:00+08:0", ""):
+                 "1712646000000", "12", "2026-01-01", "2026-01-01T10:00+25:00", "202611232200", "999999999", "2026-01-01T10:00+14:01", "2026-01-01T10:00-18:00", "2026-01-01T10:00 PST", "2026-01-01T10:00+08:0", ""):
         contains(plain("set", "a", "--at", text).is_(1).err, "is not a time")
 
 
@@ -146,12 +146,13 @@ def no_offset():
 def times():
     with World() as w:
         for text, wanted in (("4102444800", 4102444800), ("2100-01-01T00:00Z", 4102444800), ("2100-01-01T08:00:00+08:00", 4102444800),
-                             ("2100-01-01t08:00+0800", 4102444800), ("2099-12-31 19:00:00-05:00", 4102444800), ("2096-02-29T12:00:30z", 3981355230)):
+                             ("2100-01-01t08:00+0800", 4102444800), ("2100-01-01T14:00+14:00", 4102444800), ("2100-01-01T00:00-00:00", 4102444800), ("2099-12-31 19:00:00-05:00", 4102444800), ("2096-02-29T12:00:30z", 3981355230)):
             equal(w.tool("set", uhost(1), "--at", text, "--json").is_(0).object()["stop_time"], wanted, text)
         near(w.tool("set", uhost(1), "--at", "2h", "--json").is_(0).object()["stop_time"], w.now() + 7200)
         for text, seconds in (("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("3d", 259200), ("900s", 900), ("1d2h3m4s", 93784)):
             near(w.tool("set", uhost(1), "--in", text, "--json").is_(0).object()["seconds_left"], seconds, text)
         contains(w.tool("set", uhost(1), "--at", str(w.now() + 100)).is_(1).err, "300")
+        equal(w.tool("set", uhost(1), "--at", "2h", "--at", "4102444800", "--json").is_(0).object()["stop_time"], 4102444800)
 
 
 # ---- set, show, extend, cancel
@@ -301,6 +302,35 @@ def from_stdin():
         equal([w.schedule(n) for n in (1, 4, 5)], [0, 0, 0])
 
 
+@test("ids that cannot be any are refused, from standard input too, before anything is changed")
+def bad_ids():
+    for word in ("", "a b", "../x", "a\x1b[31m", "编号", "a" * 64):
+        contains(plain("show", word).is_(1).err, "is not the id of an instance")
+    with World() as w:
+        for text in (uhost(1) + "\0" + uhost(4) + "\0", uhost(1) + "\n" + "a" * 100000, uhost(1) + "," + uhost(4), uhost(1) + "\n\x1b]0;x\a\n"):
+            r = w.tool("set", "-", "--in", "2h", stdin=text).is_(1)
+            contains(r.err, "is not the id of an instance")
+            lacks(r.err, "\x1b")
+        directory = os.open(w.dir, os.O_RDONLY)
+        done = harness.subprocess.run([harness.args.tool, "show", "-"], env=w.env, stdin=directory, stderr=harness.subprocess.PIPE, check=False)
+        os.close(directory)
+        contains(done.stderr.decode(), "cannot be read")
+        equal((done.returncode, w.requests()), (2, 0))
+        w.tool("set", "-", "--in", "2h", stdin=uhost(1) + "\r\n" + uhost(4) + "\r\n").is_(0)
+        near(w.schedule(4), w.now() + 7200)
+
+
+@test("JSON stays UTF-8 where what it quotes is none, or was cut in the middle of a character")
+def json_is_utf8():
+    with World() as w:
+        for name, shown in (("\udcff", "\ufffd"), ("\udce4\udcb8", "\ufffd\ufffd"), ("é中😀", "é中😀"), ("\udced\udca0\udc80", "\ufffd" * 3)):
+            o = w.tool("show", "--json", env=dict(NO_KEYS, COMPSHARE_CONFIG_FILE="/nonexistent/" + name)).is_(2).object()
+            assert o["error"]["text"].endswith("/nonexistent/" + shown), o
+        for n in range(3):
+            w.set(fail_next=1, fail_code=160, fail_message="x" * n + "中" * 80, drop_action="UpdateCompShareStopScheduler")
+            contains(w.tool("set", uhost(1), uhost(4), "--in", "2h", "--json").is_(3).out, "中中中")
+
+
 @test("show: local and Beijing time, every instance, those named, what is not there")
 def show():
     with World() as w:
@@ -309,6 +339,8 @@ def show():
         equal(len(r.out.splitlines()), 12)
         contains(r.out, "2099-12-31 19:00:00 -0500, 01-01 08:00 Beijing")
         contains(r.out, "no timed shutdown")
+        for zone, time_there in (("XXX3:30", "2099-12-31 20:30:00 -0330"), ("XXX-5:45", "2100-01-01 05:45:00 +0545"), ("XXX0:20", "2099-12-31 23:40:00 -0020")):
+            contains(w.tool("show", uhost(1), env={"TZ": zone}).is_(0).out, time_there)
         r = w.tool("show", "--json").is_(0)
         equal([o["uhost_id"] for o in r.objects()], [uhost(n) for n in range(1, 13)])
         equal(list(r.objects()[0]), KEYS)
@@ -477,6 +509,20 @@ def config_files():
             with open(w.path("mine.json"), "w") as f:
                 f.write(text)
             contains(w.tool("show", env=env).is_(2).err, "mine.json")
+        good = '{"public_key":"%s","private_key":"%s"}' % (PUBLIC_KEY, PRIVATE_KEY)
+        for text, part in (                                 # the keys of another account are no substitute
+                ('{"current_profile":"w\\u006frk","profiles":{"default":%s}}' % good, "current_profile"),
+                ('{"current_profile":["work"],"profiles":{"default":%s}}' % good, "current_profile"),
+                ('{"current_profile":"%s","profiles":{"default":%s}}' % ("x" * 200, good), "current_profile"),
+                ('{"current_profile":"work","current_profile":"default","profiles":{"default":%s}}' % good, "current_profile"),
+                ('{"profiles":{"default":%s,"default":%s}}' % (good, good), '"default"'),
+                ('{"profiles":{"default":{"public_key":"%s","private_key":"wrong","private_key":"%s"}}}' % (PUBLIC_KEY, PRIVATE_KEY), '"default"')):
+            with open(w.path("mine.json"), "w") as f:
+                f.write(text)
+            contains(w.tool("show", env=env).is_(2).err, part)
+        with open(w.path("mine.json"), "w") as f:
+            f.write('{"current_profile":"","profiles":{"default":%s}}' % good)
+        w.tool("show", env=env).is_(0)
         contains(w.tool("show", env=dict(NO_KEYS, COMPSHARE_CONFIG_FILE=w.dir)).is_(2).err, "cannot be read")
 
 
@@ -624,7 +670,7 @@ def full_disk():
     if not os.path.exists("/dev/full"):
         raise Skip("there is no /dev/full")
     with World() as w, open("/dev/full", "w") as full:
-        for words in (["show"], ["show", "--json"], ["set", uhost(1), "--in", "1h"]):
+        for words in (["show"], ["show", "--json"], ["set", uhost(1), "--in", "1h"], ["--help"], ["--version"]):
             done = harness.subprocess.run([harness.args.tool] + words, env=w.env, stdout=full, stderr=harness.subprocess.PIPE, check=False)
             equal(done.returncode, 5)
             contains(done.stderr.decode(), "cannot be written")
@@ -719,6 +765,9 @@ def self_by_name():
         contains(r.err, "candidates: %s, %s" % (uhost(1), uhost(2)))
         equal(w.tool("show", "self", "--json").is_(6).object()["error"]["exit_status"], 6)
         w.tool("run", "self", "--", "true").is_(125)
+        for word in ("../x", "a\nb"):
+            contains(w.tool("show", "self", env={"COMPSHARE_UHOST_ID": word}).is_(2).err, "is not the id of an instance")
+        w.tool("run", "self", "--unarmed-ok", "--", "true", env={"COMPSHARE_UHOST_ID": "../../x"}).is_(125)
 
 
 @test("self by this host's interfaces: one match, none, two; the loopback is nobody's")
@@ -763,8 +812,13 @@ def many():
         w.set(name__20="train-a", name__21="train-b")
         r = w.tool("set", "--all", "--name", "train-*", "--in", "4h", "--json").is_(0)
         equal([o["uhost_id"] for o in r.objects()], [uhost(20), uhost(21)])
+        w.set(name__30="丙丁-甲", name__31="丙丁-乙乙")
+        for glob, numbers in (("丙丁-?", [30]), ("丙丁-??", [31]), ("*丁*", [30, 31]), ("t*a*-b", [21]), ("train-?*", [20, 21]), ("*-a", [20]), ("train-a", [20]), ("train", []),
+                              ("**丙**", [30, 31])):
+            r = w.tool("set", "--all", "--if-none", "--name", glob, "--in", "4h", "--json").is_(0)
+            equal([o["uhost_id"] for o in r.objects()], [uhost(n) for n in numbers], glob)
         contains(w.tool("set", "--all", "--name", "none-*", "--in", "4h").is_(0).err, "no instance matches")
         w.set(fail_next=2, fail_code=160, drop_action="UpdateCompShareStopScheduler")
         r = w.tool("set", "--all", "--in", "5h").is_(3)
         contains(r.err, "298 done, 2 failed")
-        equal(w.stats()["connections"], 6)
+        equal(w.stats()["connections"], 15)
