@@ -11,6 +11,7 @@
 import argparse
 import concurrent.futures
 import os
+import signal
 import sys
 import threading
 import time
@@ -46,6 +47,10 @@ def main():
     harness.args = parser.parse_args()
     for name in ("tool", "tool_clock", "gateway", "certs", "source"):
         setattr(harness.args, name, os.path.abspath(getattr(harness.args, name)))
+
+    # nohup, or a shell's "&", may have had signals ignored: what is started here would inherit that
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
     chosen = [t for t in harness.tests if harness.args.only in t[0]]
     last = [t for t in chosen if t[1].__module__ == secrets_check.__name__]     # these read what the others said
