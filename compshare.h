@@ -896,7 +896,7 @@ extern "C" {
 #define COMPSHARE__STEP_READS 64            /* records or parts of them before the deadline is looked at */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL
-   handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. Without one it is 2.4 KB. */
+   handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. */
 #define COMPSHARE__STACK (sizeof(void *) > 4 ? 6144 : 4096)
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
@@ -1222,16 +1222,14 @@ static void compshare__bytes_wipe(void *ptr, size_t len)
 #endif
 }
 
-/* Overwrites the stack that a deeper call, now over, may have left secrets in: one that
-   moved records goes half as deep as one that did a handshake. */
+/* Overwrites the stack that a deeper call, now over, may have left secrets in. */
 #if defined(__GNUC__)
 __attribute__((noinline))
 #endif
-static void compshare__bytes_wipe_stack(bool handshake)
+static void compshare__bytes_wipe_stack(void)
 {
     unsigned char area[COMPSHARE__STACK];
-    size_t len = handshake ? sizeof area : sizeof area / 2;
-    compshare__bytes_wipe(area + sizeof area - len, len);
+    compshare__bytes_wipe(area, sizeof area);
 }
 
 /* >> params
@@ -3824,7 +3822,6 @@ struct compshare {
     bool connected;
     bool reused;                /* this exchange began on a kept connection */
     bool resuming;              /* the handshake offers a session */
-    bool shook;                 /* this step went on with a handshake */
     bool head_written, flushing, send_failed;
     bool body_cut;              /* an error body was too long to keep */
     bool replied;               /* a byte of the reply has come */
@@ -4661,7 +4658,6 @@ static int compshare__drive_handshake_begin(compshare *c)
 static int compshare__drive_handshake(compshare *c)
 {
     int r = compshare__tls_handshake(&c->tls);
-    c->shook = true;
     /* while the server thinks about the first flight, its certificate can be prepared for */
     if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_idle(&c->tls))
         compshare__trust_learn(c->trust, COMPSHARE__TX + c->tls.record_len);    /* tx and the record buffer, which follow it */
@@ -5202,10 +5198,9 @@ static int compshare__task_step(compshare *c)
     if (c->entered) return COMPSHARE_E_BUSY;
     if (c->task.step == NULL) return COMPSHARE_E_IDLE;
     c->entered = true;
-    c->shook = false;
     r = compshare__task_work(c);
     c->entered = false;
-    compshare__bytes_wipe_stack(c->shook);
+    compshare__bytes_wipe_stack();
     return r;
 }
 
@@ -5223,7 +5218,7 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     compshare__drive_finish(c, status);
     if (c->task.step->end != NULL) (void)c->task.step->end(c, status);    /* empties half-filled results */
     c->entered = false;
-    compshare__bytes_wipe_stack(false);
+    compshare__bytes_wipe_stack();
     return compshare__task_end(c, status);
 }
 
@@ -6217,7 +6212,7 @@ COMPSHARE__DEF void compshare_close(compshare *client)
     memory = client->config.memory;
     size = client->config.memory_size;
     compshare__bytes_wipe(memory, size);
-    compshare__bytes_wipe_stack(true);
+    compshare__bytes_wipe_stack();
 }
 
 /* ---- parameters ---- */
