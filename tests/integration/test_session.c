@@ -636,7 +636,8 @@ static void index_is_shared(void **state)
 }
 
 /* Another client empties the index, or begins one of its own, in the middle of this
-   one's handshake. */
+   one's handshake: when it has read the bundle, and the server, which is held until
+   then, has not answered yet. */
 static void index_side_by_side(void **state)
 {
     int r, i;
@@ -650,7 +651,9 @@ static void index_side_by_side(void **state)
         h.config.ca_file = harness_cert("bundle-big.pem");
         harness_open(&h);
         assert_int_equal(compshare_call_start(h.client, DELETE, &p, 1), COMPSHARE_OK);
+        assert_int_equal(kill(gateway.pid, SIGSTOP), 0);
         while ((r = compshare_step(h.client)) == COMPSHARE_PENDING && roots.known[2] == 0) step_wait(h.client);
+        assert_int_equal(kill(gateway.pid, SIGCONT), 0);
         assert_int_equal(r, COMPSHARE_PENDING);
         configure_one(&other, &u, gateway.port);
         other.config.session = NULL;
