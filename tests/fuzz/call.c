@@ -14,9 +14,6 @@
    A reply is sent once the request is complete. What a closed connection leaves unsent is
    passed over. */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE     /* memmem */
-#endif
 #include "fuzz_json.h"
 
 #define BASE INT64_C(1800000000)        /* the local clock when a run begins */
@@ -268,6 +265,32 @@ static ptrdiff_t world_recv(void *user, void *dst, size_t cap)
     }
 }
 
+/* ---- secrets ---- */
+
+#ifdef __clang__
+#define UNSEEN __attribute__((no_sanitize("coverage")))
+#else
+#define UNSEEN
+#endif
+
+/* By hand: the fuzzer reads what strstr and memmem look for and puts it into its inputs. */
+UNSEEN static bool holds_secret(const void *data, size_t len)
+{
+    const char *text = (const char *)data;
+    size_t i, n;
+    for (i = 0; i + sizeof SECRET - 1 <= len; i++) {
+        for (n = 0; n < sizeof SECRET - 1 && text[i + n] == SECRET[n]; n++) {}
+        if (n == sizeof SECRET - 1) return true;
+    }
+    return false;
+}
+
+/* Whether the private key gets out; a server that says it itself may see it again. */
+static bool leaks(const world *w, const char *text)
+{
+    return !w->told && holds_secret(text, strlen(text));
+}
+
 /* ---- requests ---- */
 
 static int64_t request_number(const char *body, const char *name)
@@ -295,9 +318,11 @@ static void look_at_request(world *w)
         CHECK(have <= wanted);
         e->whole = have == wanted;
         e->stop_time = request_number(end, "SchedulerStopTime=");
-        if (e->whole) CHECK(strstr(end, "Signature=") != NULL && strstr(end, e->action) != NULL && strstr(end, SECRET) == NULL);
+        if (e->whole) CHECK(strstr(end, "Signature=") != NULL && strstr(end, e->action) != NULL);
     }
-    if (e->whole) w->turn = true;
+    if (!e->whole) return;
+    CHECK(!leaks(w, text));
+    w->turn = true;
 }
 
 static void begin_exchange(world *w, bool tunnel)
@@ -400,8 +425,7 @@ static int world_entropy(void *user, void *dst, size_t len)
 
 static void world_trace(void *user, const char *line)
 {
-    (void)user;
-    CHECK(strstr(line, SECRET) == NULL && strchr(line, '\n') == NULL && strlen(line) < 384);
+    CHECK(!leaks((const world *)user, line) && strchr(line, '\n') == NULL && strlen(line) < 384);
 }
 
 /* ---- the client's answers ---- */
@@ -651,8 +675,9 @@ static void check_unknown(const world *w, size_t from, int kind, bool unknown)
     if (workflow && change == NULL) CHECK(!unknown);
     if (unknown) CHECK(sendings(w, from, change) > 0);
     if (unknown || kind == CALL_EACH_INSTANCE || (workflow && change == NULL)) return;
-    /* a reading that was understood at last, and refused for what it says */
-    if ((kind == CALL_PROJECTS || kind == CALL_DESCRIBE) && w->count > from && w->exchanges[w->count - 1].success) return;
+    /* a reading that was (or may have been) understood at last, and refused for what it says */
+    if ((kind == CALL_PROJECTS || kind == CALL_DESCRIBE) && w->count > from
+        && (w->exchanges[w->count - 1].success || w->exchanges[w->count - 1].murky)) return;
     for (i = from; i < w->count; i++) {
         const exchange *e = &w->exchanges[i];
         if (e->tunnel || e->sent == 0 || e->murky || (change != NULL && strcmp(e->action, change) != 0)) continue;
@@ -667,7 +692,7 @@ static void check_error(const world *w, int status)
     CHECK(e->status == status);
     CHECK_TEXT(e->action); CHECK_TEXT(e->request_id); CHECK_TEXT(e->message); CHECK_TEXT(e->detail);
     CHECK(strlen(compshare_error_text(w->client, text, sizeof text)) < sizeof text - 1);
-    CHECK(strstr(text, SECRET) == NULL || w->told);
+    CHECK(!leaks(w, text));
     CHECK(strncmp(text, compshare_error_text(w->client, few, sizeof few), strlen(few)) == 0 && strlen(few) < sizeof few);
     CHECK(status != COMPSHARE_OK || (!e->outcome_unknown && e->ret_code == 0 && e->detail[0] == '\0'));
     CHECK(strcmp(compshare_status_name(status), "COMPSHARE_E_?") != 0 && (status == COMPSHARE_OK || status <= COMPSHARE_E_CONFIG));
@@ -762,7 +787,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.exchanges = exchanges;
     w.script = data + CHOICES;
     w.len = size - CHOICES;
-    w.told = memmem(w.script, w.len, SECRET, sizeof SECRET - 1) != NULL;
+    w.told = holds_secret(w.script, w.len);
     w.clock = data[CHOICE_CLOCK] & 8 ? UINT64_C(1) << 40 : 1;
     w.send_sizes.sizes = data + CHOICE_SEND;
     w.recv_sizes.sizes = data + CHOICE_RECV;

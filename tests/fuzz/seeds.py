@@ -141,6 +141,7 @@ def call():
             yield choices(name) + b"".join(frame(r.split(b"\xffL\r\n")[1]) if b"\xffL" in r else r + b"\xffN" for r in replies)
     for body in (b'{"RetCode":0,"RetCode":0}', b'{"RetCode":"0"}', b'[{"RetCode":0}]', b'{"RetCode":0.0}', b'{"A":{"RetCode":0}}', b'{"RetCode":0}x'):
         yield choices("create") + script(reply(body))
+    yield choices("describe", retries=1) + script(later, reply(b'{"RetCode":0,"U\\u0000":0}'))
     yield choices("create") + unframed(b["plain"])[:-1] + b"X"
     yield choices("create", flags=32) + b"\xffS\x40\xffS\x00\xffG" + ok + b"\xffE"
     yield choices("set_at", flags=2) + script(found, broken, found, at)
