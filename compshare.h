@@ -145,7 +145,8 @@
    compshare_config.roots spares later ones that, compshare_config.session all of it.
 
    BearSSL checks no revocation and no extended key usage, and of a root neither its
-   expiry nor its path length.
+   expiry nor its path length. What a handshake agreed on, and when the server's
+   certificate expires: compshare_last_handshake.
 
    READING ON
 
@@ -624,6 +625,18 @@ COMPSHARE_API int compshare_wait_state_start(compshare *client, const char *uhos
    what the monotonic clock says has passed since. 0: none received yet. */
 COMPSHARE_API int64_t compshare_server_time(const compshare *client);
 
+/* What a TLS handshake has agreed on. */
+typedef struct compshare_handshake {
+    uint16_t version;       /* RFC 5246 6.2.1: 0x0303 is TLS 1.2 */
+    uint16_t suite;         /* number in IANA's registry of TLS cipher suites; 0xC02F and its like */
+    bool resumed;           /* from config.session: the server's certificate was not sent again */
+    int64_t not_after;      /* Unix seconds: when that certificate expires, RFC 5280 4.1.2.5; 0: not sent */
+} compshare_handshake;
+
+/* The newest handshake that has succeeded; all zero before the first. The kept
+   connection may outlive not_after: certificates are judged when it begins. */
+COMPSHARE_API compshare_handshake compshare_last_handshake(const compshare *client);
+
 /* ---- schedule: the timed shutdown, confirmed ------------------------------- */
 
 /* What to set. Give one of at and in_seconds; both count on the server's clock,
@@ -879,6 +892,7 @@ extern "C" {
 #define COMPSHARE__DN_MAX 384               /* bytes of a root's name; 213 in Debian's bundle */
 #define COMPSHARE__DER_PREFIX 1024          /* enough DER to reach the subject behind an issuer of that length */
 #define COMPSHARE__DER_STEP 64              /* decoded at once, until it is reached */
+#define COMPSHARE__YEAR_0 719528            /* days from year 0, by which BearSSL counts, to 1970 */
 
 /* TLS record buffers: BR_SSL_BUFSIZE_MONO, and 4,096 + 325 with small records. */
 #define COMPSHARE__RECORD_FULL 16709u
@@ -2626,6 +2640,7 @@ typedef struct compshare__trust {
     unsigned lookups;
     uint32_t left;                      /* bytes of the current certificate to come */
     int trouble;
+    int64_t not_after;                  /* of the server's certificate */
     unsigned char looked_up[32];        /* the issuer that the slots are about */
     br_x509_decoder_context decoder;
     br_x509_trust_anchor anchor[2];
@@ -2936,8 +2951,19 @@ static void compshare__trust_look_up(compshare__trust *t)
 
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
-    ((compshare__trust *)(void *)ctx)->left = length;
+    compshare__trust *t = (compshare__trust *)(void *)ctx;
+    t->left = length;
+    if (t->lookups == 0) br_x509_decoder_init(&t->decoder, NULL, NULL);
     br_x509_minimal_vtable.start_cert(ctx, length);
+}
+
+/* The server's certificate, which comes first, goes through the decoder as well: what
+   br_x509_minimal reads of a validity it keeps to itself. */
+static void compshare__trust_date(compshare__trust *t, const unsigned char *buf, size_t len)
+{
+    if (t->lookups > 0 || br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
+    br_x509_decoder_push(&t->decoder, buf, len);
+    if (t->decoder.notafter_days > 0) t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400 + t->decoder.notafter_seconds;
 }
 
 /* The anchors are searched when the last byte has been pushed: hold it back
@@ -2948,7 +2974,10 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
     bool last = len >= t->left;
     size_t first = last ? len - 1 : len;
     t->left -= last ? t->left : (uint32_t)len;
-    if (first > 0) br_x509_minimal_vtable.append(ctx, buf, first);
+    if (first > 0) {
+        compshare__trust_date(t, buf, first);
+        br_x509_minimal_vtable.append(ctx, buf, first);
+    }
     if (!last) return;
     compshare__trust_look_up(t);
     br_x509_minimal_vtable.append(ctx, buf + first, 1);
@@ -2972,8 +3001,8 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     br_x509_minimal_set_hash(&t->minimal, br_sha384_ID, &br_sha384_vtable);
     br_x509_minimal_set_hash(&t->minimal, br_sha512_ID, &br_sha512_vtable);
     br_x509_minimal_set_minrsa(&t->minimal, COMPSHARE__RSA_MIN);
-    /* days since year 0; BearSSL's own clock would be 32 bits wide on some systems */
-    br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + 719528), (uint32_t)(now % 86400));
+    /* BearSSL's own clock would be 32 bits wide on some systems */
+    br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + COMPSHARE__YEAR_0), (uint32_t)(now % 86400));
     t->pem.read = read;
     t->pem.ctx = ctx;
     size -= sizeof *t;
@@ -3843,6 +3872,7 @@ struct compshare {
     uint64_t request_deadline, connect_deadline, pause_until;
     int64_t server_date;
     uint64_t server_date_at;
+    compshare_handshake handshake;
     compshare__trust *trust;    /* in the reply area, during a handshake */
     const char *bundle;         /* what the roots come from, for error texts */
     compshare__encoder encoder;
@@ -4481,8 +4511,8 @@ static bool compshare__session_load(compshare *c, compshare__session *s)
         && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
 }
 
-/* Keeps what the handshake agreed on. Whether it resumed `offered`: then its day goes on. */
-static bool compshare__session_store(compshare *c)
+/* Keeps what the handshake agreed on. A session that was resumed ends when it would have. */
+static void compshare__session_store(compshare *c)
 {
     compshare__session s, old;
     bool resumed = false;
@@ -4496,8 +4526,11 @@ static bool compshare__session_store(compshare *c)
         if (s.parameters.session_id_len > 0 && compshare__session_binding(c, s.bound)) memcpy(c->config.session, &s, sizeof s);
         compshare__bytes_wipe(&old, sizeof old);
     }
+    c->handshake.version = s.parameters.version;
+    c->handshake.suite = s.parameters.cipher_suite;
+    c->handshake.resumed = resumed;
+    c->handshake.not_after = c->trust->not_after;
     compshare__bytes_wipe(&s, sizeof s);
-    return resumed;
 }
 
 /* >> drive
@@ -4666,8 +4699,8 @@ static int compshare__drive_handshake(compshare *c)
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
     if (r != COMPSHARE_OK) return r;
     if (compshare__client_encrypted(c)) {
-        bool resumed = compshare__session_store(c);
-        compshare__trace(c, "TLS 1.2%s", resumed ? ", resumed" : "", 0);
+        compshare__session_store(c);
+        compshare__trace(c, "TLS 1.2%s", c->handshake.resumed ? ", resumed" : "", 0);
     }
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
@@ -6581,6 +6614,13 @@ COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id,
 COMPSHARE__DEF int64_t compshare_server_time(const compshare *client)
 {
     return client != NULL ? compshare__client_server_time(client) : 0;
+}
+
+COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *client)
+{
+    compshare_handshake none;
+    memset(&none, 0, sizeof none);
+    return client != NULL ? client->handshake : none;
 }
 
 /* ---- schedule ---- */

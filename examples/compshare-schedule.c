@@ -189,7 +189,9 @@ static const char synopsis[] =
     X(DOCTOR_PROXY, "proxy: %s", "代理: %s") \
     X(DOCTOR_NO_TLS, "connection to %s: %s", "到 %s 的连接: %s") \
     X(DOCTOR_NO_SIGNATURE, "signature: %s. Check the keys, and this machine's clock", "签名: %s。请检查密钥和本机时钟") \
-    X(DOCTOR_TLS, "TLS to %s: %s, %ld ms to the first reply", "到 %s 的 TLS: %s,%ld 毫秒收到第一个应答") \
+    X(DOCTOR_TLS, "TLS to %s: TLS 1.%d, %s, %ld ms to the first reply", "到 %s 的 TLS: TLS 1.%d,%s,%ld 毫秒收到第一个应答") \
+    X(DOCTOR_DAYS, "server's certificate: %ld days left", "服务器证书: 还有 %ld 天到期") \
+    X(DOCTOR_RENEW, "server's certificate: %ld days left, then nothing connects. Tell whoever runs the server", "服务器证书: 还有 %ld 天到期,之后将无法连接。请告知服务器的管理者") \
     X(DOCTOR_CLOCK, "clock: %s the server's by %s", "时钟: 比服务器%s %s") \
     X(DOCTOR_CLOCK_FINE, "clock: within %s of the server's", "时钟: 与服务器相差不到 %s") \
     X(DOCTOR_SIGNATURE, "signature: accepted", "签名: 已接受") \
@@ -2601,36 +2603,27 @@ static int run(options *o)
 
 /* ---- doctor ---- */
 
-static int doctor_line(int verdict, const char *detail)
+static void checked(int verdict, int message, ...)
 {
     static const char *const words[] = { "ok", "warning", "failed" };
+    char line[1200];
+    va_list args;
+    va_start(args, message);
+    (void)vsnprintf(line, sizeof line, tr(message), args);
+    va_end(args);
     if (as_json) {
         json_text("verdict", words[verdict - M_DOCTOR_OK]);
-        json_text("text", detail);
+        json_text("text", line);
         json_end();
     } else {
-        (void)printf("%s%s\n", tr(verdict), detail);
+        (void)printf("%s%s\n", tr(verdict), line);
     }
-    return verdict;
-}
-
-#define CHECKED(verdict, ...) \
-    ((void)snprintf(line, sizeof line, __VA_ARGS__), (void)doctor_line(verdict, line))
-
-/* The last line of the trace about TLS, and how many projects there are. */
-static char tls_line[64];
-static size_t doctor_projects;
-
-static void keep_trace(void *user, const char *line)
-{
-    if (strncmp(line, "TLS", 3) == 0) (void)snprintf(tls_line, sizeof tls_line, "%s", line);
-    if (verbose) print_trace(user, line);
 }
 
 /* The way to the server's name, or to the proxy that knows it. */
 static void doctor_name(const char *base_url)
 {
-    char line[1200], host[256];
+    char host[256];
     const char *at = strstr(base_url, "://");
     struct addrinfo hints, *list = NULL, *i;
     uint64_t began = monotonic_ms(NULL);
@@ -2638,27 +2631,46 @@ static void doctor_name(const char *base_url)
     int r;
     if (config.proxy != NULL) {     /* without its user and password */
         at = strrchr(config.proxy, '@');
-        CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_PROXY), at != NULL ? at + 1 : config.proxy);
+        checked(M_DOCTOR_OK, M_DOCTOR_PROXY, at != NULL ? at + 1 : config.proxy);
         return;
     }
     at = at != NULL ? at + 3 : base_url;
     (void)snprintf(host, sizeof host, "%.*s", (int)strcspn(at, ":/"), at);
     memset(&hints, 0, sizeof hints);
     hints.ai_socktype = SOCK_STREAM;
-    if ((r = getaddrinfo(host, NULL, &hints, &list)) != 0) { CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_NAME), host, gai_strerror(r)); return; }
+    if ((r = getaddrinfo(host, NULL, &hints, &list)) != 0) { checked(M_DOCTOR_FAILED, M_DOCTOR_NO_NAME, host, gai_strerror(r)); return; }
     for (i = list; i != NULL; i = i->ai_next) count++;
     freeaddrinfo(list);
-    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_NAME), host, count, (long)(monotonic_ms(NULL) - began));
+    checked(M_DOCTOR_OK, M_DOCTOR_NAME, host, count, (long)(monotonic_ms(NULL) - began));
+}
+
+/* What the handshake agreed on, and how long the server's certificate will do. */
+static void doctor_tls(const char *base_url, long ms)
+{
+    static const struct { uint16_t number; char name[44]; } suites[] = {
+        { 0xC02B, "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" }, { 0xC02C, "ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" },
+        { 0xC02F, "ECDHE_RSA_WITH_AES_128_GCM_SHA256" }, { 0xC030, "ECDHE_RSA_WITH_AES_256_GCM_SHA384" },
+        { 0xCCA8, "ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" }, { 0xCCA9, "ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" },
+        { 0, "?" }
+    };
+    compshare_handshake h = compshare_last_handshake(client);
+    long days = (long)((h.not_after - unix_time(NULL)) / 86400);
+    size_t i;
+    for (i = 0; i < COUNT(suites) - 1 && suites[i].number != h.suite; i++) {}
+    checked(M_DOCTOR_OK, M_DOCTOR_TLS, base_url, h.version - 0x301, suites[i].name, ms);
+    checked(days >= 7 ? M_DOCTOR_OK : M_DOCTOR_WARNING, days >= 7 ? M_DOCTOR_DAYS : M_DOCTOR_RENEW, days);
 }
 
 static void doctor_clock(void)
 {
-    char line[1200];
     int64_t server = compshare_server_time(client), off = unix_time(NULL) - server;
     if (server == 0) return;
-    if (off >= -60 && off <= 60) CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_CLOCK_FINE), show_duration(off < 0 ? -off + 1 : off + 1));
-    else CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_CLOCK), tr(off > 0 ? M_AHEAD_OF : M_BEHIND), show_duration(off > 0 ? off : -off));
+    if (off >= -60 && off <= 60) checked(M_DOCTOR_OK, M_DOCTOR_CLOCK_FINE, show_duration(off < 0 ? -off + 1 : off + 1));
+    else checked(M_DOCTOR_WARNING, M_DOCTOR_CLOCK, tr(off > 0 ? M_AHEAD_OF : M_BEHIND), show_duration(off > 0 ? off : -off));
 }
+
+/* How many projects there are. */
+static size_t doctor_projects;
 
 static int join_project(void *user, const compshare_project *p)
 {
@@ -2671,27 +2683,32 @@ static int join_project(void *user, const compshare_project *p)
 
 static int doctor(void)
 {
-    char line[1200], list[512] = "";
+    char list[512] = "";
     const char *base_url = config.base_url != NULL ? config.base_url : "https://api.compshare.cn";
     compshare_project project;
     uint64_t began;
     int status;
-    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_KEYS), settings.keys_from);
-    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_ROOTS), config.ca_file != NULL ? config.ca_file : tr(config.ca_pem != NULL ? M_DOCTOR_EMBEDDED : M_DOCTOR_SYSTEM));
+    checked(M_DOCTOR_OK, M_DOCTOR_KEYS, settings.keys_from);
+    checked(M_DOCTOR_OK, M_DOCTOR_ROOTS, config.ca_file != NULL ? config.ca_file : tr(config.ca_pem != NULL ? M_DOCTOR_EMBEDDED : M_DOCTOR_SYSTEM));
     doctor_name(base_url);
     began = monotonic_ms(NULL);
     status = compshare_get_project_list(client, &project, join_project, list);
-    if (status != COMPSHARE_OK && (compshare_last_error(client)->http_status == 0 || read_outcome(status) == NETWORK))
-        return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_TLS), base_url, error_text()), read_outcome(status);
-    CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_TLS), base_url, tls_line, (long)(monotonic_ms(NULL) - began));
+    if (status != COMPSHARE_OK && (compshare_last_error(client)->http_status == 0 || read_outcome(status) == NETWORK)) {
+        checked(M_DOCTOR_FAILED, M_DOCTOR_NO_TLS, base_url, error_text());
+        return read_outcome(status);
+    }
+    doctor_tls(base_url, (long)(monotonic_ms(NULL) - began));
     doctor_clock();
-    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) return CHECKED(M_DOCTOR_FAILED, tr(M_DOCTOR_NO_SIGNATURE), error_text()), read_outcome(status);
-    CHECKED(M_DOCTOR_OK, "%s", tr(M_DOCTOR_SIGNATURE));
-    if (status == COMPSHARE_E_PROJECT) CHECKED(M_DOCTOR_WARNING, tr(M_DOCTOR_SET_PROJECT), error_text());
-    else CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_PROJECT), project.project_id, doctor_projects, list);
+    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) {
+        checked(M_DOCTOR_FAILED, M_DOCTOR_NO_SIGNATURE, error_text());
+        return read_outcome(status);
+    }
+    checked(M_DOCTOR_OK, M_DOCTOR_SIGNATURE);
+    if (status == COMPSHARE_E_PROJECT) checked(M_DOCTOR_WARNING, M_DOCTOR_SET_PROJECT, error_text());
+    else checked(M_DOCTOR_OK, M_DOCTOR_PROJECT, project.project_id, doctor_projects, list);
     began = monotonic_ms(NULL);
     if (compshare_get_project_list(client, NULL, NULL, NULL) == COMPSHARE_OK)
-        CHECKED(M_DOCTOR_OK, tr(M_DOCTOR_TRIPS), (long)(monotonic_ms(NULL) - began));
+        checked(M_DOCTOR_OK, M_DOCTOR_TRIPS, (long)(monotonic_ms(NULL) - began));
     return status == COMPSHARE_OK ? DONE : CONFIGURATION;
 }
 
@@ -2722,7 +2739,6 @@ static int act(options *o)
 {
     int code = open_client(o);
     if (code != DONE) return leasing ? UNARMED : code;
-    if (o->verb == DOCTOR) { compshare_close(client); config.trace = keep_trace; (void)compshare_open(&client, &config); }
     code = resolve_self(o);
     if (code != DONE) code = leasing ? UNARMED : code;
     else if (leasing) code = run(o);

@@ -50,7 +50,7 @@ compile() {
     set -- "$@" -std=c99 $smallest -fno-pie -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections \
         -isystem "$build/static/headers" -I"$here/../.." $define
     mkdir -p "$(dirname "$out")"
-    echo 'SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .ARM.exidx* .ARM.extab*) } } INSERT BEFORE .text;' >"$out.ld"
+    echo 'SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .ARM.exidx* .ARM.extab* .comment) } } INSERT BEFORE .text;' >"$out.ld"
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
     else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
     "$@" -c -o "$out.chk.o" "$here/chk.c"

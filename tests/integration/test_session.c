@@ -87,13 +87,19 @@ static bool is_empty(void)
 
 static void second_client_resumes(void **state)
 {
+    compshare_handshake handshake;
     size_t full, resumed;
     (void)state;
     assert_int_equal(once(DELETE), COMPSHARE_OK);
     assert_int_equal(tap_offered(&t), 0);
     full = t.moved[0] + t.moved[1];
     assert_false(is_empty());
-    assert_int_equal(once(DELETE), COMPSHARE_OK);
+    harness_open(&h);
+    harness_expect(&h, act_of(&h, DELETE), COMPSHARE_OK);
+    handshake = compshare_last_handshake(h.client);
+    assert_int_equal(handshake.version, 0x0303);
+    assert_true(handshake.suite != 0 && handshake.resumed && handshake.not_after == 0);
+    harness_close(&h);
     assert_int_equal(tap_offered(&t), 32);
     resumed = t.moved[0] + t.moved[1];
     expect_handshakes(1, 1);

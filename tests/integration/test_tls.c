@@ -749,31 +749,62 @@ static const char short_reply[] = "HTTP/1.1 200 OK\r\nContent-Type: application/
 
 static const struct {
     const char *name, *chain, *options, *host, *log;
+    unsigned suite;             /* 0: whatever is agreed on */
 } good[] = {
-    { "RSA", "rsa", "", "localhost", "CIPHER is ECDHE-RSA-" },
-    { "EC", "ec", "", "localhost", "CIPHER is ECDHE-ECDSA-" },
-    { "upper case", "rsa", "", "LOCALHOST", "CIPHER" },
-    { "trailing dot", "rsa", "", "localhost.", "CIPHER" },
-    { "trailing dot, mixed case, EC", "ec", "", "LocalHost.", "CIPHER" },
-    { "RSA AES-128-GCM", "rsa", "-cipher ECDHE-RSA-AES128-GCM-SHA256", "localhost", "CIPHER is ECDHE-RSA-AES128-GCM-SHA256" },
-    { "RSA AES-256-GCM", "rsa", "-cipher ECDHE-RSA-AES256-GCM-SHA384", "localhost", "CIPHER is ECDHE-RSA-AES256-GCM-SHA384" },
-    { "RSA ChaCha20", "rsa", "-cipher ECDHE-RSA-CHACHA20-POLY1305", "localhost", "CIPHER is ECDHE-RSA-CHACHA20-POLY1305" },
-    { "EC AES-128-GCM", "ec", "-cipher ECDHE-ECDSA-AES128-GCM-SHA256", "localhost", "CIPHER is ECDHE-ECDSA-AES128-GCM-SHA256" },
-    { "EC AES-256-GCM", "ec", "-cipher ECDHE-ECDSA-AES256-GCM-SHA384", "localhost", "CIPHER is ECDHE-ECDSA-AES256-GCM-SHA384" },
-    { "EC ChaCha20", "ec", "-cipher ECDHE-ECDSA-CHACHA20-POLY1305", "localhost", "CIPHER is ECDHE-ECDSA-CHACHA20-POLY1305" },
-    { "X25519 only", "rsa", "-groups X25519", "localhost", "CIPHER" },
-    { "P-256 only", "rsa", "-groups P-256", "localhost", "CIPHER" },
-    { "P-384 only", "rsa", "-groups P-384", "localhost", "CIPHER" },
-    { "P-521 only", "rsa", "-groups P-521", "localhost", "CIPHER" },
-    { "EC, P-384 exchange", "ec", "-groups P-384:P-256", "localhost", "CIPHER" },
-    { "RSA-SHA384 exchange", "rsa", "-sigalgs RSA+SHA384", "localhost", "CIPHER" },
-    { "RSA-SHA512 exchange", "rsa", "-sigalgs RSA+SHA512", "localhost", "CIPHER" },
-    { "http/1.1 by ALPN", "rsa", "-alpn http/1.1", "localhost", "CIPHER" },
-    { "h2 and http/1.1 by ALPN", "rsa", "-alpn h2,http/1.1", "localhost", "CIPHER" },
-    { "client certificate asked for", "rsa", "-verify 1", "localhost", "CIPHER" },
-    { "no extended master secret, TLS 1.2 only", "rsa", "-tls1_2", "localhost", "CIPHER" },
-    { "clientAuth only (documented: no check)", "clientauth", "", "localhost", "CIPHER" },
+    { "RSA", "rsa", "", "localhost", "CIPHER is ECDHE-RSA-", 0 },
+    { "EC", "ec", "", "localhost", "CIPHER is ECDHE-ECDSA-", 0 },
+    { "upper case", "rsa", "", "LOCALHOST", "CIPHER", 0 },
+    { "trailing dot", "rsa", "", "localhost.", "CIPHER", 0 },
+    { "trailing dot, mixed case, EC", "ec", "", "LocalHost.", "CIPHER", 0 },
+    { "RSA AES-128-GCM", "rsa", "-cipher ECDHE-RSA-AES128-GCM-SHA256", "localhost", "CIPHER is ECDHE-RSA-AES128-GCM-SHA256", 0xC02F },
+    { "RSA AES-256-GCM", "rsa", "-cipher ECDHE-RSA-AES256-GCM-SHA384", "localhost", "CIPHER is ECDHE-RSA-AES256-GCM-SHA384", 0xC030 },
+    { "RSA ChaCha20", "rsa", "-cipher ECDHE-RSA-CHACHA20-POLY1305", "localhost", "CIPHER is ECDHE-RSA-CHACHA20-POLY1305", 0xCCA8 },
+    { "EC AES-128-GCM", "ec", "-cipher ECDHE-ECDSA-AES128-GCM-SHA256", "localhost", "CIPHER is ECDHE-ECDSA-AES128-GCM-SHA256", 0xC02B },
+    { "EC AES-256-GCM", "ec", "-cipher ECDHE-ECDSA-AES256-GCM-SHA384", "localhost", "CIPHER is ECDHE-ECDSA-AES256-GCM-SHA384", 0xC02C },
+    { "EC ChaCha20", "ec", "-cipher ECDHE-ECDSA-CHACHA20-POLY1305", "localhost", "CIPHER is ECDHE-ECDSA-CHACHA20-POLY1305", 0xCCA9 },
+    { "X25519 only", "rsa", "-groups X25519", "localhost", "CIPHER", 0 },
+    { "P-256 only", "rsa", "-groups P-256", "localhost", "CIPHER", 0 },
+    { "P-384 only", "rsa", "-groups P-384", "localhost", "CIPHER", 0 },
+    { "P-521 only", "rsa", "-groups P-521", "localhost", "CIPHER", 0 },
+    { "EC, P-384 exchange", "ec", "-groups P-384:P-256", "localhost", "CIPHER", 0 },
+    { "RSA-SHA384 exchange", "rsa", "-sigalgs RSA+SHA384", "localhost", "CIPHER", 0 },
+    { "RSA-SHA512 exchange", "rsa", "-sigalgs RSA+SHA512", "localhost", "CIPHER", 0 },
+    { "http/1.1 by ALPN", "rsa", "-alpn http/1.1", "localhost", "CIPHER", 0 },
+    { "h2 and http/1.1 by ALPN", "rsa", "-alpn h2,http/1.1", "localhost", "CIPHER", 0 },
+    { "client certificate asked for", "rsa", "-verify 1", "localhost", "CIPHER", 0 },
+    { "no extended master secret, TLS 1.2 only", "rsa", "-tls1_2", "localhost", "CIPHER", 0 },
+    { "clientAuth only (documented: no check)", "clientauth", "", "localhost", "CIPHER", 0 },
 };
+
+/* When the first certificate of a chain expires, as openssl says. */
+static int64_t end_of_validity(const char *chain)
+{
+    char command[600], name[64], line[64] = "";
+    struct tm tm;
+    FILE *f;
+    memset(&tm, 0, sizeof tm);
+    snprintf(name, sizeof name, "%s-chain.pem", chain);
+    snprintf(command, sizeof command, "openssl x509 -in '%s' -noout -enddate -dateopt iso_8601", harness_cert(name));
+    f = popen(command, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    assert_int_equal(pclose(f), 0);
+    assert_int_equal(sscanf(line, "notAfter=%d-%d-%d %d:%d:%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec), 6);
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    return (int64_t)timegm(&tm);
+}
+
+/* What the client says of the handshake is what the server says. */
+static void expect_handshake(const harness_client *h, const char *chain, unsigned suite)
+{
+    compshare_handshake handshake = compshare_last_handshake(h->client);
+    assert_int_equal(handshake.version, 0x0303);
+    if (suite != 0) assert_int_equal(handshake.suite, suite);
+    else assert_int_not_equal(handshake.suite, 0);
+    assert_false(handshake.resumed);
+    assert_int_equal(handshake.not_after, end_of_validity(chain));
+}
 
 static void test_good_servers(void **state)
 {
@@ -788,8 +819,10 @@ static void test_good_servers(void **state)
         harness_configure(&h, s->process.port);
         snprintf(h.base_url, sizeof h.base_url, "https://%s:%u", good[i].host, s->process.port);
         harness_open(&h);
+        assert_int_equal(compshare_last_handshake(h.client).version, 0);
         r = call_openssl(&h, s, short_reply, sizeof short_reply - 1);
         if (r != COMPSHARE_OK) fail_msg("%s: %s", good[i].name, compshare_error_text(h.client, text, sizeof text));
+        expect_handshake(&h, good[i].chain, good[i].suite);
         assert_true(compshare_as_int(compshare_get(compshare_reply(h.client), "RetCode"), &code) && code == 0);
         harness_close(&h);
         assert_int_equal(server_requests(s, 1), 2);     /* "POST /" and "Action=": the look-out works */
