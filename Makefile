@@ -158,17 +158,17 @@ BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
 setup-bench:
 	@CC="$(CC)" sh tests/setup.sh bench
 
-$(BENCH)/%: tests/bench/%.c tests/bench/bench.h compshare.h examples/static/build.sh
+$(BENCH)/%: tests/bench/%.c tests/bench/bench.h compshare.h examples/static/build.sh examples/static/small.c
 	@mkdir -p $(@D)
-	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -I$(BENCH)
+	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -DKEEP_AESNI -I$(BENCH)
 
-$(BENCH)/stop_scheduler: examples/stop_scheduler.c compshare.h examples/static/build.sh
+$(BENCH)/stop_scheduler: examples/stop_scheduler.c compshare.h examples/static/build.sh examples/static/small.c
 	@mkdir -p $(@D)
 	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS)
 
-$(BENCH)/ours-symbols: tests/bench/ours.c tests/bench/bench.h compshare.h examples/static/build.sh
+$(BENCH)/ours-symbols: tests/bench/ours.c tests/bench/bench.h compshare.h examples/static/build.sh examples/static/small.c
 	@mkdir -p $(@D)
-	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -g
+	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -DKEEP_AESNI -g
 
 $(BENCH)/floor: $(BENCH)/roots.h
 

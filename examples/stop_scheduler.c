@@ -11,23 +11,24 @@
 
 static unsigned char memory[COMPSHARE_MEMORY];  /* all that the client ever uses */
 
-static void print_time(const char *label, const struct tm *when, const char *zone)
+static void print_time(time_t t)
 {
-    char text[40];
-    if (when != NULL && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", when) > 0) printf("%s%s %s", label, text, zone);
+    const struct tm *when = gmtime(&t);
+    if (when != NULL) printf("%d-%02d-%02d %02d:%02d:%02d", when->tm_year + 1900, when->tm_mon + 1, when->tm_mday, when->tm_hour, when->tm_min, when->tm_sec);
 }
 
 static void print_plan(const compshare_schedule *s)
 {
-    time_t local = (time_t)s->stop_time, beijing = local + 8 * 3600;    /* UTC+8 all year */
     printf("instance   %s, %s, %s, %s\n", s->uhost_id, s->state, s->charge_type, s->zone);
     if (s->stop_time == 0) {
         puts("confirmed  no timed shutdown");
         return;
     }
-    print_time("confirmed  ", localtime(&local), "local time");
-    print_time(", ", gmtime(&beijing), "Beijing time");
-    printf(", in %lld h %lld min\n", (long long)(s->seconds_left + 30) / 3600, (long long)(s->seconds_left + 30) / 60 % 60);
+    printf("confirmed  ");
+    print_time((time_t)(s->stop_time + 8 * 3600));      /* UTC+8 all year */
+    printf(" Beijing time, ");
+    print_time((time_t)s->stop_time);
+    printf(" UTC, in %lld h %lld min\n", (long long)(s->seconds_left + 30) / 3600, (long long)(s->seconds_left + 30) / 60 % 60);
     if (s->caveats & COMPSHARE_KEEPS_BILLING) puts("note       prepaid: it is billed on while stopped");
     if (s->caveats & COMPSHARE_GETS_RELEASED) puts("note       7 days after it stops it is released, with its data");
 }

@@ -3,7 +3,7 @@
 # BUILD_DIR/static; CA_FILE's certificates are put into it, so that it needs no file at all.
 # build.sh clock BUILD_DIR: the same with clocks that tests move, compshare-schedule-clock.
 # build.sh program BUILD_DIR SOURCE OUT [FLAG...]: any other program in the same way; with the
-# flag -g it keeps its symbols.
+# flag -g it keeps its symbols, with -DKEEP_AESNI the AES instructions (see small.c).
 # build.sh release BUILD_DIR [CA_FILE]: the same for x86-64, arm64 and armhf, in
 # BUILD_DIR/release, with sha256 sums. What other machines need of musl and BearSSL is
 # fetched from Debian and unpacked below BUILD_DIR/cross; nothing of it is installed.
@@ -54,14 +54,9 @@ compile() {
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
     else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
     "$@" -c -o "$out.chk.o" "$here/chk.c"
-    # a program of the benchmark has BearSSL's own choice
-    small=
-    if [ "$what" != program ]; then
-        "$@" -c -o "$out.small.o" "$here/small.c"
-        small=$out.small.o
-    fi
+    "$@" -c -o "$out.small.o" "$here/small.c"
     # shellcheck disable=SC2086
-    "$@" -static -no-pie $strip -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" $small "$bearssl"
+    "$@" -static -no-pie $strip -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$out.small.o" "$bearssl"
     rm -f "$out.ld" "$out.o" "$out.chk.o" "$out.small.o"
 }
 

@@ -274,13 +274,18 @@ class Names:
             return "(the program)", symbol
         return "libc", symbol
 
+    def rooms(self, cost):
+        rooms = collections.Counter()
+        for key, value in cost.source.items():
+            rooms[self.of(key)[0]] += value
+        return rooms
+
     def tables(self, cost, top):
-        rooms, functions = collections.Counter(), collections.Counter()
+        functions = collections.Counter()
         for key, value in cost.source.items():
             room, function = self.of(key)
-            rooms[room] += value
             functions[(function, room)] += value
-        lines = ["by room:"] + [f"{value:12,.0f} {100 * value / cost.total:5.1f} %  {room}" for room, value in rooms.most_common() if value >= 0.5]
+        lines = ["by room:"] + [f"{value:12,.0f} {100 * value / cost.total:5.1f} %  {room}" for room, value in self.rooms(cost).most_common() if value >= 0.5]
         lines += [f"{cost.total:12,.0f}          all", "", f"by function, inlined code told apart, itself, the first {top}:"]
         lines += [f"{value:12,.0f} {100 * value / cost.total:5.1f} %  {name} ({room})" for (name, room), value in functions.most_common(top)]
         lines += ["", f"by symbol with all that it calls, the first {top}:"]
@@ -313,16 +318,16 @@ def do_ir(top):
 LIMITS = {
     "warm": 48_500,            # instructions of one Update call, static musl at -Oz
     "warm_dynamic": 41_000,     # and glibc at -O2
-    "cold": 23_200_000,         # of the process, system bundle
-    "cold2": 19_000_000,        # of the process, two roots
+    "cold": 40_200_000,         # of the process, system bundle
+    "cold2": 36_100_000,        # of the process, two roots
     "bytes_full": 3_430,        # both ways, a call with a full handshake
     "bytes_resumed": 1_240,
     "warm_connections": 1,
     "warm_handshakes": 1,
     "syscalls": 52,            # of a cold static process, system bundle
     "peak": 260,                # KiB
-    "client": 169_000,          # bytes of the file
-    "stop_scheduler": 201_000,
+    "client": 149_800,          # bytes of the file
+    "stop_scheduler": 166_800,
     "text": 42_496,             # bytes of code
     "text_m4": 29_900,
     "memory": 36_992,           # bytes that complete schedule_set
@@ -377,8 +382,12 @@ def memory_that_completes(gateway, small):
     return 4 * low
 
 
+def size_report():
+    return output("sh", os.path.join(HERE, "../size.sh"), BENCH, check=False).decode()
+
+
 def sizes():
-    done = output("sh", os.path.join(HERE, "../size.sh"), BENCH, check=False).decode()
+    done = size_report()
     text = [int(number) for number in re.findall(r"^\.text +(\d+)", done, re.M)]
     needed = re.search(r"memory needed +(\d+) bytes \(COMPSHARE_SMALL_RECORDS: (\d+)", done)
     return text[0], text[1] if len(text) > 1 else None, int(needed[1]), int(needed[2])
@@ -656,7 +665,6 @@ def do_all():
 
     network(report, gateway, bundle, small, value, picture)
     fleet(report, small, needed)
-    gateway.end()
     linearity(report, picture)
 
     report.heading("Sizes")
@@ -667,6 +675,8 @@ def do_all():
                     [f"libcurl client, with the {libraries} libraries that it loads", f"{loaded:,}"],
                     [f"compshare.h, dynamic, with the {own_libraries} libraries that it loads", f"{own_loaded:,}"]])
     picture["file"] = (found["client"], loaded, os.path.getsize(program("floor")))
+    profiles(report, gateway, small)
+    gateway.end()
     accept(report, found, value)
     plot(picture)
     path = os.path.join(BUILD, "bench.md")
@@ -685,6 +695,8 @@ Programs run in turns, in batches of 10, all on one core, together with the serv
 - libcurl: Debian's, with OpenSSL; one handle, HTTP/1.1, its default TCP_NODELAY, session cache and cache of parsed roots
   (CURLOPT_CA_CACHE_TIMEOUT), no CA directory, signature by libcrypto, and no JSON parser: RetCode is searched for as text.
 - bare BearSSL: br_sslio on a blocking socket, the cipher suites of compshare.h, roots compiled in, no deadlines, no parser.
+- Static programs have the smallest of BearSSL's implementations, and the instructions for AES (examples/static/small.c);
+  what is dynamic has BearSSL's own choice.
 - the curl and openssl commands: a shell script of one signature and one transfer.
 - compshare.h: nothing is switched off.
 """
@@ -787,6 +799,17 @@ def accept(report, found, value):
     rows += [[TEXTS[key], f"{found[key]:,}", f"{target:,}", "ok" if found[key] <= target else "short"] for key, target in TARGETS if key in found]
     rows.append([TEXTS["syscalls"], found["syscalls"], "", "each explained above"])
     report.table(["name", "value", "target", ""], rows)
+
+
+def profiles(report, gateway, roots):
+    """What the figures that miss their targets are made of."""
+    report.heading("Instructions of a warm call, and code, by room")
+    cost, floor = (warm_instructions(client, gateway.url, roots) for client in ("ours-symbols", "floor"))
+    rooms = Names().rooms(cost)
+    report.note(f"Bare BearSSL makes the same call in {floor.total:,.0f} instructions, without a parser, a deadline or a check of what comes back.\n")
+    report.table(["instructions, musl -Oz", "", "room"], [[f"{value:,.0f}", f"{100 * value / cost.total:.1f} %", room] for room, value in rooms.most_common() if value >= 50])
+    text = size_report().partition(".text")[2].partition("\n.text")[0]
+    report.table([".text at -Os, x86-64, not inlined, bytes", "room"], re.findall(r"^ +(\d+) (\S.*)$", text, re.M))
 
 
 # ---- pictures ----
