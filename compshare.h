@@ -915,8 +915,10 @@ extern "C" {
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
 
-/* A negative size if the private field that `trust` reads is not what it was. */
+/* A negative size if a private field that `trust` reads is not what it was. */
 typedef char compshare__assert_dn_hash[sizeof(((br_x509_minimal_context *)0)->saved_dn_hash) == 64 ? 1 : -1];
+typedef char compshare__assert_not_after[sizeof(((br_x509_decoder_context *)0)->notafter_days) == 4
+    && sizeof(((br_x509_decoder_context *)0)->notafter_seconds) == 4 ? 1 : -1];
 typedef char compshare__assert_record[COMPSHARE__RECORD_FULL == BR_SSL_BUFSIZE_MONO ? 1 : -1];
 
 /* >> bytes
@@ -2664,9 +2666,9 @@ static bool compshare__pem_fill(compshare__pem *p)
     ptrdiff_t n;
     p->base += p->len;
     p->at = p->len = 0;
-    if (p->base >= COMPSHARE__BUNDLE_MAX) { p->too_long = true; return false; }
     n = p->failed ? -1 : p->read(p->ctx, p->base, p->buf, p->cap);
     if (n < 0 || (size_t)n > p->cap) { p->failed = true; return false; }
+    if (p->base + (size_t)n > COMPSHARE__BUNDLE_MAX) { p->too_long = true; return false; }
     p->len = (size_t)n;
     return n > 0;
 }
@@ -2951,17 +2953,15 @@ static void compshare__trust_look_up(compshare__trust *t)
 
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
-    compshare__trust *t = (compshare__trust *)(void *)ctx;
-    t->left = length;
-    if (t->lookups == 0) br_x509_decoder_init(&t->decoder, NULL, NULL);
+    ((compshare__trust *)(void *)ctx)->left = length;
     br_x509_minimal_vtable.start_cert(ctx, length);
 }
 
-/* The server's certificate, which comes first, goes through the decoder as well: what
-   br_x509_minimal reads of a validity it keeps to itself. */
+/* The server's certificate, which comes first, goes through the decoder as well, as far
+   as its validity: what br_x509_minimal reads of that it keeps to itself. */
 static void compshare__trust_date(compshare__trust *t, const unsigned char *buf, size_t len)
 {
-    if (t->lookups > 0 || br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
+    if (t->lookups > 0 || t->not_after != 0 || br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
     br_x509_decoder_push(&t->decoder, buf, len);
     if (t->decoder.notafter_days > 0) t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400 + t->decoder.notafter_seconds;
 }
@@ -2992,6 +2992,7 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     compshare__trust *t = (compshare__trust *)memory;
     memset(t, 0, sizeof *t);
     compshare__trust_empty_slots(t);
+    br_x509_decoder_init(&t->decoder, NULL, NULL);
     br_x509_minimal_init(&t->minimal, &br_sha256_vtable, t->anchor, 2);
     t->methods = br_x509_minimal_vtable;
     t->methods.start_cert = compshare__trust_start_cert;
@@ -4511,25 +4512,20 @@ static bool compshare__session_load(compshare *c, compshare__session *s)
         && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
 }
 
-/* Keeps what the handshake agreed on. A session that was resumed ends when it would have. */
+/* Keeps what a full handshake agreed on. A session that was resumed stays as it is: its
+   day goes on, and who has forgotten it meanwhile does not get it back. */
 static void compshare__session_store(compshare *c)
 {
-    compshare__session s, old;
-    bool resumed = false;
+    compshare__session s;
     memset(&s, 0, sizeof s);
     br_ssl_engine_get_session_parameters(&c->tls.client.eng, &s.parameters);
-    if (c->config.session != NULL) {
-        memcpy(&old, c->config.session, sizeof old);
-        resumed = c->resuming && s.parameters.session_id_len == old.parameters.session_id_len
-            && memcmp(s.parameters.session_id, old.parameters.session_id, s.parameters.session_id_len) == 0;
-        s.since = resumed ? old.since : c->tls.now;
-        if (s.parameters.session_id_len > 0 && compshare__session_binding(c, s.bound)) memcpy(c->config.session, &s, sizeof s);
-        compshare__bytes_wipe(&old, sizeof old);
-    }
     c->handshake.version = s.parameters.version;
     c->handshake.suite = s.parameters.cipher_suite;
-    c->handshake.resumed = resumed;
+    c->handshake.resumed = c->trust->lookups == 0;      /* no certificate was judged */
     c->handshake.not_after = c->trust->not_after;
+    s.since = c->tls.now;
+    if (c->config.session != NULL && !c->handshake.resumed && s.parameters.session_id_len > 0 && compshare__session_binding(c, s.bound))
+        memcpy(c->config.session, &s, sizeof s);
     compshare__bytes_wipe(&s, sizeof s);
 }
 

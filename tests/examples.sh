@@ -57,7 +57,7 @@ check() {
     fi
 }
 
-check 'stop_scheduler confirms' 0 out '^confirmed .* Beijing time, .* UTC, in 1 h 0 min$' "$stop" uhost-0001 3600
+check 'stop_scheduler confirms' 0 out '^confirmed  20[0-9-]* [0-9:]* Beijing time, 20[0-9-]* [0-9:]* UTC, in 1 h 0 min$' "$stop" uhost-0001 3600
 check 'stop_scheduler shows the instance' 0 out '^instance   uhost-0001, Running, Postpay, cn-wlcb-01$' "$stop" uhost-0001 900
 check 'stop_scheduler cancels' 0 out '^confirmed  no timed shutdown$' "$stop" uhost-0001 0
 check 'a region from the environment' 1 err 'no instance uhost-0001' env COMPSHARE_REGION=cn-sh2 "$stop" uhost-0001 900

@@ -1,8 +1,9 @@
 /* Which of BearSSL's implementations a static program has. By default there are several of
    most things, the fastest chosen at run time; here one of each, the smallest, which saves
-   23 KB. All are BearSSL's own and run in constant time. What it costs is a few
-   milliseconds of a handshake, and X25519, which no server insists on: P-256, P-384 and
-   P-521 are left.
+   23 KB. All ciphers are BearSSL's own and run in constant time. What it costs is a few
+   milliseconds of a handshake, X25519, which no server insists on (P-256, P-384 and P-521
+   are left), and BearSSL's own source of randomness: whoever uses br_ssl_* beside
+   compshare.h has to call br_ssl_engine_inject_entropy.
 
    These stand in for BearSSL's functions of the same names, as a linker takes from a
    library only what is still missing. */

@@ -675,7 +675,7 @@ def do_all():
                     [f"libcurl client, with the {libraries} libraries that it loads", f"{loaded:,}"],
                     [f"compshare.h, dynamic, with the {own_libraries} libraries that it loads", f"{own_loaded:,}"]])
     picture["file"] = (found["client"], loaded, os.path.getsize(program("floor")))
-    profiles(report, gateway, small)
+    by_room(report, gateway, small)
     gateway.end()
     accept(report, found, value)
     plot(picture)
@@ -695,8 +695,8 @@ Programs run in turns, in batches of 10, all on one core, together with the serv
 - libcurl: Debian's, with OpenSSL; one handle, HTTP/1.1, its default TCP_NODELAY, session cache and cache of parsed roots
   (CURLOPT_CA_CACHE_TIMEOUT), no CA directory, signature by libcrypto, and no JSON parser: RetCode is searched for as text.
 - bare BearSSL: br_sslio on a blocking socket, the cipher suites of compshare.h, roots compiled in, no deadlines, no parser.
-- Static programs have the smallest of BearSSL's implementations, and the instructions for AES (examples/static/small.c);
-  what is dynamic has BearSSL's own choice.
+- Static programs have the smallest of BearSSL's implementations and, but for stop_scheduler, the instructions for AES
+  (examples/static/small.c); what is dynamic has BearSSL's own choice.
 - the curl and openssl commands: a shell script of one signature and one transfer.
 - compshare.h: nothing is switched off.
 """
@@ -801,7 +801,7 @@ def accept(report, found, value):
     report.table(["name", "value", "target", ""], rows)
 
 
-def profiles(report, gateway, roots):
+def by_room(report, gateway, roots):
     """What the figures that miss their targets are made of."""
     report.heading("Instructions of a warm call, and code, by room")
     cost, floor = (warm_instructions(client, gateway.url, roots) for client in ("ours-symbols", "floor"))
@@ -809,7 +809,10 @@ def profiles(report, gateway, roots):
     report.note(f"Bare BearSSL makes the same call in {floor.total:,.0f} instructions, without a parser, a deadline or a check of what comes back.\n")
     report.table(["instructions, musl -Oz", "", "room"], [[f"{value:,.0f}", f"{100 * value / cost.total:.1f} %", room] for room, value in rooms.most_common() if value >= 50])
     text = size_report().partition(".text")[2].partition("\n.text")[0]
-    report.table([".text at -Os, x86-64, not inlined, bytes", "room"], re.findall(r"^ +(\d+) (\S.*)$", text, re.M))
+    rows = re.findall(r"^ +(\d+) (\S.*)$", text, re.M)
+    if len(rows) < 20:
+        sys.exit("bench: size.sh told no rooms")
+    report.table([".text at -Os, x86-64, not inlined, bytes", "room"], rows)
 
 
 # ---- pictures ----

@@ -128,6 +128,52 @@ static void reconnects_resume(void **state)
     expect_handshakes(1, 7);
 }
 
+/* compshare_last_handshake is about the newest that succeeded, and about nothing before. */
+static void last_handshake(void **state)
+{
+    compshare_handshake first, last;
+    (void)state;
+    harness_set(&gateway, "close_every=1");
+    harness_open(&h);
+    harness_expect(&h, act_of(&h, DELETE), COMPSHARE_OK);
+    first = compshare_last_handshake(h.client);
+    assert_true(!first.resumed && first.not_after > (int64_t)time(NULL));
+    harness_expect(&h, act_of(&h, DELETE), COMPSHARE_OK);
+    last = compshare_last_handshake(h.client);
+    assert_true(last.resumed && last.not_after == 0 && last.suite == first.suite && last.version == first.version);
+    t.refuse = -1;
+    t.refuse_status = COMPSHARE_E_CONNECT;
+    harness_expect(&h, act_of(&h, DELETE), COMPSHARE_E_CONNECT);
+    assert_true(compshare_last_handshake(h.client).resumed);
+    t.refuse = 0;
+    harness_set(&gateway, "session_cache=0");
+    harness_expect(&h, act_of(&h, DELETE), COMPSHARE_OK);
+    last = compshare_last_handshake(h.client);
+    assert_true(!last.resumed && last.not_after == first.not_after);
+    harness_set(&gateway, "close_every=0");
+    expect_handshakes(2, 1);
+}
+
+/* Forgotten while it is being resumed: it is, and stays forgotten. */
+static void forgotten_meanwhile(void **state)
+{
+    compshare_param p = compshare_text("UHostId", "uhost-0001");
+    int r;
+    (void)state;
+    assert_int_equal(once(DELETE), COMPSHARE_OK);
+    harness_open(&h);
+    t.moved[0] = 0;
+    assert_int_equal(compshare_call_start(h.client, DELETE, &p, 1), COMPSHARE_OK);
+    while ((r = compshare_step(h.client)) == COMPSHARE_PENDING && t.moved[0] == 0) harness_sleep_ms(1);
+    assert_int_equal(r, COMPSHARE_PENDING);
+    compshare_session_forget(&session);
+    while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) harness_sleep_ms(1);
+    harness_expect(&h, r, COMPSHARE_OK);
+    assert_true(compshare_last_handshake(h.client).resumed);
+    assert_true(is_empty());
+    expect_handshakes(1, 1);
+}
+
 /* The end of a resumed handshake waits for the request: however large that is, and in
    however small pieces it leaves. */
 static void large_requests_resume(void **state)
@@ -738,7 +784,7 @@ static void through_a_proxy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(second_client_resumes), T(reconnects_resume), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
+        T(second_client_resumes), T(reconnects_resume), T(last_handshake), T(forgotten_meanwhile), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
         T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_roots), T(a_day_at_the_most),
         T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
         T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(index_is_shared), T(index_side_by_side), T(index_of_nonsense), T(index_of_a_text), T(through_a_proxy)

@@ -894,6 +894,8 @@ static const source sources[] = {
     { "wrong key only", "bundle-wrongkey.pem", "rsa", COMPSHARE_E_CERTIFICATE, 62, NO_ROOT, true },
     { "other root", "bundle-norsaroot.pem", "rsa", COMPSHARE_E_CERTIFICATE, 62, NO_ROOT, true },
     { "the leaf itself", "leafonly.pem", "rsa", COMPSHARE_E_CERTIFICATE, 62, NO_ROOT, true },
+    { "roots in 8 MiB", "/most", "rsa", COMPSHARE_OK, 0, "", true },
+    { "roots in 8 MiB and a byte", "/over", "rsa", COMPSHARE_E_TRUST, -1, "longer than 8 MiB", true },
     { "roots, then 9 MiB", "/long", "rsa", COMPSHARE_E_TRUST, -1, "longer than 8 MiB", true },
     { "9 MiB, then roots", "/later", "rsa", COMPSHARE_E_TRUST, -1, "longer than 8 MiB", true },
 };
@@ -911,6 +913,8 @@ static void make_long_bundles(void)
     assert_non_null(text);
     memcpy(text, roots, roots_len);
     for (i = 0; i < filler; i++) text[roots_len + i] = i % 64 == 63 ? '\n' : 'z';
+    spill("most", text, (size_t)8 << 20);
+    spill("over", text, ((size_t)8 << 20) + 1);
     spill("long", text, filler + roots_len);
     memmove(text, text + roots_len, filler);
     memcpy(text + filler, roots, roots_len);

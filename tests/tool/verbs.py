@@ -680,15 +680,15 @@ def full_disk():
 def doctor():
     with World() as w:
         r = w.tool("doctor").is_(0)
-        for part in ("COMPSHARE_PUBLIC_KEY", w.env["COMPSHARE_CA_FILE"], "name resolution: localhost", "TLS 1.2, ECDHE_ECDSA_WITH_", " days left", "clock: within", "signature: accepted",
+        for part in ("COMPSHARE_PUBLIC_KEY", w.env["COMPSHARE_CA_FILE"], "name resolution: localhost", "TLS 1.2, ECDHE_ECDSA_WITH_", " days", "clock: within", "signature: accepted",
                      "org-default", "round trip"):
             contains(r.out, part)
         assert all(line.startswith("ok ") for line in r.out.splitlines()), r.out
         equal({o["verdict"] for o in w.tool("doctor", "--json").is_(0).objects()}, {"ok"})
-        left = int(re.search(r"certificate: (\d+) days left", r.out).group(1))
+        left = int(re.search(r"certificate: expires in (\d+) days", r.out).group(1))
         assert left in (28, 29), left         # made for 30 days, and again after 20 hours
         contains(w.tool("doctor", "--lang", "zh").is_(0).out, "签名: 已接受")
-        contains(w.tool("doctor", "--lang", "zh").is_(0).out, "还有 %d 天到期" % left)
+        contains(w.tool("doctor", "--lang", "zh").is_(0).out, "%d 天后到期" % left)
         r = w.tool("doctor", env={"COMPSHARE_PRIVATE_KEY": "wrong"}).is_(3)
         contains(r.out, "failed   signature")
         contains(r.out, "ok       TLS")
@@ -699,8 +699,11 @@ def doctor():
         contains(w.tool("doctor").is_(2).out, "--project-id")
         equal([o["verdict"] for o in w.tool("doctor", "--json").is_(2).objects()].count("warning"), 1)
         contains(w.tool("doctor", env=NO_KEYS).is_(2).err, "no credentials")
-        w.advance((left - 6) * 86400)
-        contains(w.tool("doctor", clock=True).out, "warning  server's certificate: 6 days left, then nothing connects")
+        w.advance((left - 7) * 86400)
+        contains(w.tool("doctor", clock=True).out, "ok       server's certificate: expires in 7 days\n")
+        w.advance(86400)
+        contains(w.tool("doctor", clock=True).out, "warning  server's certificate: expires in 6 days. Unless it is renewed")
+        contains(w.tool("doctor", "--lang", "zh", clock=True).out, "警告 服务器证书: 6 天后到期。如不续期")
     with World(certificate="rsa") as w:
         contains(w.tool("doctor").is_(0).out, "ECDHE_RSA_WITH_")
     with World(certificate="expired") as w:

@@ -383,11 +383,16 @@ static void header_form(void **state)
 
 static void folding(void **state)
 {
+    char message[512];
     (void)state;
     ok(OK_200 "X: a\r\n b\r\n\tc\r\n" BODY_2, 200, "{}");
     ok(OK_200 "Content-Length:\r\n 2\r\n\r\n{}", 200, "{}");
     ok(OK_200 "Content-Length: 2\r\n \r\n\r\n{}", 200, "{}");
     ok(OK_200 "Content-Length: 2\r\n\t\r\n \r\n\r\n{}", 200, "{}");
+    (void)snprintf(message, sizeof message, OK_200 "Content-Length: %0160u\r\n \r\n\r\n{}", 2u);      /* just full before the fold */
+    ok(message, 200, "{}");
+    (void)snprintf(message, sizeof message, OK_200 "Content-Length: %0160u\r\n 2\r\n\r\n{}", 2u);
+    bad(message, "a Content-Length or Transfer-Encoding header is too long");
     bad(OK_200 "Content-Length: 1\r\n 2\r\n\r\n{}", "Content-Length is not a decimal number of at most 64 bits");
     bad(OK_200 "Transfer-Encoding: chun\r\n ked\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
     ok(OK_200 "Transfer-Encoding:\r\n chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200, "{}");
@@ -427,6 +432,7 @@ static void content_length(void **state)
     bad("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding in an HTTP/1.0 response");
     bad(OK_200 "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
     bad(OK_200 "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
+    bad(OK_200 "Transfer-Encoding: deflate\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
     bad(OK_200 "Transfer-Encoding: identity\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
     bad(OK_200 "Transfer-Encoding:\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
     (void)snprintf(message, sizeof message, OK_200 "Content-Length: %0161u\r\n\r\n{}", 2u);

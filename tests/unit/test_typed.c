@@ -429,6 +429,7 @@ static void no_client(void **state)
     CHECK_NUMBER(compshare_wants(NULL), 0);
     CHECK_NUMBER(compshare_timeout_ms(NULL), 0);
     CHECK_NUMBER(compshare_server_time(NULL), 0);
+    CHECK_NUMBER(compshare_last_handshake(NULL).version, 0);
     CHECK_NUMBER(compshare_body(NULL).len, 0);
     CHECK(compshare_body(NULL).ptr != NULL);
     CHECK_NUMBER(compshare_type(compshare_reply(NULL)), COMPSHARE_NONE);
