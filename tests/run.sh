@@ -1,18 +1,41 @@
 #!/bin/sh
-# run.sh NAME=COMMAND...: runs test programs that speak TAP, one after the other,
-# shows only what failed, and ends with "N passed, N failed".
+# run.sh NAME=COMMAND...: runs test programs that speak TAP, two at a time, shows in their
+# order only what failed, and ends with "N passed, N failed".
 set -u
 export CMOCKA_MESSAGE_OUTPUT=TAP
 for variable in $(env | sed -n 's/^\(COMPSHARE_[A-Z_]*\|[A-Za-z]*_PROXY\|[a-z]*_proxy\|SSL_CERT_FILE\)=.*/\1/p'); do
     case $variable in COMPSHARE_TEST_*) ;; *) unset "$variable" ;; esac
 done
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
-passed=0 failed=0
+work=$(mktemp -d) || exit 1
+lanes=
+trap 'rm -rf "$work"' EXIT
+trap 'kill $lanes; exit 130' INT TERM
+
+# a shell's background job ignores SIGINT, which some tests are about
+default='env --default-signal'
+$default true 2>/dev/null || default=
+
+# runs what the other lane has not taken
+lane() {
+    number=0
+    for item in "$@"; do
+        number=$((number + 1))
+        mkdir "$work/$number" 2>/dev/null || continue
+        $default sh -c "${item#*=}" >"$work/$number/log" 2>&1 </dev/null
+        echo $? >"$work/$number/ended"
+        mv "$work/$number/ended" "$work/$number/status"
+    done
+}
+lane "$@" & lanes=$!
+lane "$@" & lanes="$lanes $!"
+
+passed=0 failed=0 number=0
 for item in "$@"; do
     name=${item%%=*}
-    sh -c "${item#*=}" >"$log" 2>&1 </dev/null
-    status=$?
+    number=$((number + 1))
+    log=$work/$number/log
+    while [ ! -f "$work/$number/status" ]; do sleep 0.1; done
+    status=$(cat "$work/$number/status")
     good=$(grep -c '^ok ' "$log")
     bad=$(grep -c '^not ok ' "$log")
     # a program that dies, runs nothing, or fails outside its tests has failed

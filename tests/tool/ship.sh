@@ -105,11 +105,12 @@ if have zsh; then
 zmodload zsh/zpty
 zpty shell zsh -f -i
 say() { zpty -w shell "$1"; }
-say "PS1=; stty cols 200; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=9999; zstyle ':completion:*' menu no"
+say "PS1='go%%on '; stty cols 200; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=9999; zstyle ':completion:*' menu no"
 say 'compadd() { local -a offered; if [[ ${@[1,(i)(-|--)]} != *-(O|A|D)\ * ]]; then builtin compadd -A offered "$@"; print -l -- "OFFERED:"$^offered; fi; builtin compadd "$@"; }'
 say 'print READY-$((1+1))'
 integer tries=0
-while zpty -r shell line '*READY-2*' && [[ $line != *READY-2* ]] && (( tries++ < 100 )) { }
+# the prompt behind it: only then keys reach the shell's editor, and no longer the terminal's
+while zpty -r shell line '*READY-2*go%on*' && [[ $line != *READY-2*go%on* ]] && (( tries++ < 100 )) { }
 zpty -n -w shell "compshare-schedule $2"$'\t'$'\x15print DONE-$((1+1))\n'
 tries=0
 while zpty -r shell line; do
