@@ -97,13 +97,13 @@ test-programs: $(GATEWAY) $(RAW) certs $(PROGRAMS) $(SANITIZED) $(EXAMPLES) $(TO
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 test-programs
 	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/run.sh \
+		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
 		"shipped=CC='$(CC)' bash tests/tool/ship.sh $(BUILD); shipped=$$?; sh tests/tool/static.sh $(BUILD) && exit $$shipped" \
 		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
 			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
+		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \
 		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
-		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
-		"examples=sh tests/examples.sh $(BUILD)" \
-		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded"
+		"examples=sh tests/examples.sh $(BUILD)"
 
 # ---- longer checks ----
 

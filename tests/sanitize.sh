@@ -13,44 +13,63 @@ case $(uname -m) in x86_64|i?86) hardened="$hardened -fcf-protection" ;; esac
 integers='-O1 -fsanitize=undefined,integer,implicit-conversion'
 export COMPSHARE_TEST_BIN="$build/tests" COMPSHARE_TEST_CERTS="$build/tests/certs" CMOCKA_MESSAGE_OUTPUT=TAP
 mkdir -p "$dir"
-failed=0
 
-# check NAME COMMAND...: quiet unless it fails
-check() {
+# check NAME|COMMAND|ARGUMENT...: to be run, two at a time; quiet unless it fails
+check() { echo "$1" >>"$dir/checks"; }
+
+run_check() {
+    work=$(mktemp -d "$dir/XXXXXX") || exit 255
+    IFS='|'
+    # shellcheck disable=SC2086
+    set -- $1
+    unset IFS
     name=$1
     shift
-    if "$@" >"$dir/log" 2>&1; then
+    if "$@" >"$work/log" 2>&1; then
         echo "ok - $name"
     else
-        echo "not ok - $name"
-        grep -v '^ok ' "$dir/log" | cut -c 1-300 | head -n 40 | sed 's/^/# /'
-        failed=$((failed + 1))
+        { echo "not ok - $name"; grep -v '^ok ' "$work/log" | cut -c 1-300 | head -n 40 | sed 's/^/# /'; } >"$work/report"
+        cat "$work/report"
     fi
+    rm -rf "$work"
 }
 
 skip() { echo "ok - $1 # SKIP $2"; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# compile CC FLAGS TEST PROGRAM
+# compile CC FLAGS TEST
 compile() {
     case $3 in
-    */integration/*) $1 $flags $2 -D_GNU_SOURCE -I. -Itests/integration -o "$4" "$3" $libs ;;
-    *) $1 $flags $2 -I. -Itests/unit -o "$4" "$3" $libs ;;
+    */integration/*) $1 $flags $2 -D_GNU_SOURCE -I. -Itests/integration -o "$work/program" "$3" $libs ;;
+    *) $1 $flags $2 -I. -Itests/unit -o "$work/program" "$3" $libs ;;
     esac
 }
 
-compile_and_run() { compile "$@" && "$4"; }
+compile_and_run() { compile "$@" && "$work/program"; }
+
+msan() {
+    clang $flags -O1 -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins -I. -o "$work/msan" tests/msan.c \
+        -Wl,--wrap=br_sha1_out -lbearssl && "$work/msan"
+}
+
+# integer_test TEST: no other place of compshare.h wraps, cuts or changes a sign
+integer_test() {
+    compile clang "$integers -fsanitize-ignorelist=$dir/meant" "$1" || return 1
+    "$work/program" >"$work/integers" 2>&1 || { cat "$work/integers"; return 1; }
+    ! grep 'compshare\.h.*runtime error' "$work/integers"
+}
+
+if [ "${2:-}" = --check ]; then
+    run_check "$3"
+    exit
+fi
+: >"$dir/checks"
 
 # ---- memory that was never written ----
 
-msan() {
-    clang $flags -O1 -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins -I. -o "$dir/msan" tests/msan.c \
-        -Wl,--wrap=br_sha1_out -lbearssl && "$dir/msan"
-}
-
 if echo 'int main(void) { return 0; }' | clang -fsanitize=memory -x c -o "$dir/probe" - 2>/dev/null; then
-    check 'memory sanitizer' msan
+    check 'memory sanitizer|msan'
 else
     skip 'memory sanitizer' 'no clang with its runtime'
 fi
@@ -71,16 +90,9 @@ fun:compshare_open
 src:tests/*
 LIST
 
-# integer_test TEST: no other place of compshare.h wraps, cuts or changes a sign
-integer_test() {
-    compile clang "$integers -fsanitize-ignorelist=$dir/meant" "$1" "$dir/integers" || return 1
-    "$dir/integers" >"$dir/integers.log" 2>&1 || { cat "$dir/integers.log"; return 1; }
-    ! grep 'compshare\.h.*runtime error' "$dir/integers.log"
-}
-
 if have clang; then
     for test in tests/unit/test_*.c; do
-        case $test in */test_split.c) ;; *) check "integers, $(basename "$test" .c)" integer_test "$test" ;; esac
+        case $test in */test_split.c) ;; *) check "integers, $(basename "$test" .c)|integer_test|$test" ;; esac
     done
 fi
 
@@ -89,7 +101,7 @@ fi
 for cc in gcc clang; do
     have $cc || { skip "hardened, $cc" 'no such compiler'; continue; }
     for test in tests/unit/test_*.c tests/integration/test_calls.c tests/integration/test_raw.c tests/integration/test_session.c; do
-        case $test in */test_split.c) ;; *) check "hardened, $cc, $(basename "$test" .c)" compile_and_run $cc "$hardened" "$test" "$dir/hardened" ;; esac
+        case $test in */test_split.c) ;; *) check "hardened, $cc, $(basename "$test" .c)|compile_and_run|$cc|$hardened|$test" ;; esac
     done
 done
 
@@ -97,11 +109,13 @@ done
 
 if printf '#include <bearssl.h>\nint main(void) { return br_sha1_SIZE - 20; }\n' | cc -m32 -x c -o "$dir/probe" - -lbearssl -lcmocka -ljansson 2>/dev/null; then
     for test in tests/unit/test_http.c tests/unit/test_json.c tests/unit/test_value.c; do
-        check "32 bits, $(basename "$test" .c)" compile_and_run 'cc -m32' -O2 "$test" "$dir/narrow"
+        check "32 bits, $(basename "$test" .c)|compile_and_run|cc -m32|-O2|$test"
     done
 else
     skip '32 bits' 'no libraries for it'
 fi
+
+xargs -d '\n' -n 1 -P 2 sh "$0" "$build" --check <"$dir/checks" || exit 1
 
 # ---- static analysis: shown, and judged by a person ----
 
@@ -122,5 +136,3 @@ fi
 if have cppcheck; then
     findings cppcheck cppcheck --std=c99 --language=c --enable=warning,portability -q -I. -DCOMPSHARE_IMPLEMENTATION -D__linux__ -D__GNUC__=12 -DAI_PASSIVE=1 compshare.h
 fi
-
-[ "$failed" -eq 0 ]
