@@ -56,8 +56,16 @@ set -- "$CC" -std=c99 -Os -I. -c "$dir/object.c"
 "$CC" -std=c99 -Os -I. -o "$dir/memory" "$dir/memory.c" -lbearssl
 status=0
 sections host '' 36864 || [ "$(size -A "$dir/host.o" | awk '$1 ~ /^\.text/ { n += $2 } END { print n }')" -le 42496 ] || status=1
-"$dir/memory"
+"$dir/memory" | tee "$dir/memory.txt"
 rooms host '' "$@"
+
+# what the texts say of the memory, on a machine of 64 bits
+for needed in $(sed -n 's/^memory needed *\([0-9]*\) .*: \([0-9]*\))$/\1 \2/p' "$dir/memory.txt"); do
+    shown=$(echo "$needed" | sed 's/...$/,&/')
+    for text in compshare.h README.md README.zh-CN.md; do
+        grep -q "$shown" $text || [ "$(getconf LONG_BIT)" != 64 ] || { echo "$text does not say $shown"; status=1; }
+    done
+done
 
 if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
     # BearSSL and jsmn stand among this machine's headers, which must not come along
