@@ -26,6 +26,25 @@ int main(void)
 }
 C
 
+cat >"$dir/plan.c" <<'C'
+#include "compshare.h"
+static unsigned char memory[COMPSHARE_MEMORY];
+int main(void)
+{
+    compshare *client;
+    compshare_schedule schedule;
+    compshare_plan plan = { 0 };
+    compshare_config config = { 0 };
+    char text[COMPSHARE_ERROR_TEXT];
+    config.memory = memory;
+    config.memory_size = sizeof memory;
+    if (compshare_open(&client, &config) != COMPSHARE_OK) return compshare_open_text(&config, text, sizeof text)[0];
+    if (compshare_schedule_set(client, &plan, &schedule) != COMPSHARE_OK) return compshare_error_text(client, text, sizeof text)[0];
+    compshare_close(client);
+    return 0;
+}
+C
+
 # sections NAME BINUTILS LIMIT: fails if .text is over LIMIT
 sections() {
     "$2size" -A "$dir/$1.o" | awk -v limit="$3" '$1 ~ /^\.(text|rodata|data)/ { part[substr($1, 2, 4)] += $2 } END {
@@ -56,6 +75,11 @@ set -- "$CC" -std=c99 -Os -I. -c "$dir/object.c"
 "$CC" -std=c99 -Os -I. -o "$dir/memory" "$dir/memory.c" -lbearssl
 status=0
 sections host '' 36864 || [ "$(size -A "$dir/host.o" | awk '$1 ~ /^\.text/ { n += $2 } END { print n }')" -le 42496 ] || status=1
+# of functions and tables in sections of their own a linker takes what is needed
+"$CC" -std=c99 -Os -ffunction-sections -fdata-sections -I. -c -o "$dir/sections.o" "$dir/object.c"
+"$CC" -std=c99 -Os -I. -o "$dir/plan" "$dir/plan.c" "$dir/sections.o" -Wl,--gc-sections -lbearssl
+nm -S -t d --defined-only "$dir/plan" | awk 'tolower($3) == "t" && $4 ~ /^compshare_/ { n += $2 } END {
+    printf "linked for a plan     %6d bytes of it, by a program that only calls compshare_schedule_set\n", n }'
 "$dir/memory" | tee "$dir/memory.txt"
 rooms host '' "$@"
 
