@@ -2963,7 +2963,8 @@ static void compshare__trust_date(compshare__trust *t, const unsigned char *buf,
 {
     if (t->lookups > 0 || t->not_after != 0 || br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
     br_x509_decoder_push(&t->decoder, buf, len);
-    if (t->decoder.notafter_days > 0) t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400 + t->decoder.notafter_seconds;
+    if (t->decoder.notafter_days == 0) return;
+    t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400 + t->decoder.notafter_seconds;
 }
 
 /* The anchors are searched when the last byte has been pushed: hold it back
@@ -4062,7 +4063,8 @@ static int compshare__fail_tls(compshare *c)
     (void)compshare__fail(c, compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
         c->url.host, c->url.port, compshare__tls_meaning(code));
     if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->tls.now);
-    if (code == BR_ERR_X509_NOT_TRUSTED) (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing", c->bundle);
+    if (code == BR_ERR_X509_NOT_TRUSTED)
+        (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing", c->bundle);
     (void)compshare__fail(c, COMPSHARE__MORE, " (BearSSL %d)", code);
     return c->error.status;
 }
