@@ -356,7 +356,8 @@ typedef struct compshare_config {
    side in one thread, and outlives them. It holds a secret that lets its reader
    impersonate the server: keep it in memory only, and end with
    compshare_session_forget. A session is used for a day at the most, and dropped
-   when a handshake with it fails, or no byte answers the first request behind it. */
+   when a handshake with it fails, the server declines it, or no byte answers the
+   first request behind it. */
 typedef struct compshare_session {
     uint64_t opaque[20];
 } compshare_session;
@@ -2643,6 +2644,8 @@ typedef struct compshare__trust {
     uint32_t left;                      /* bytes of the current certificate to come */
     int trouble;
     int64_t not_after;                  /* of the server's certificate */
+    bool bindable;                      /* what a session agreed on under these roots is good for can be told: */
+    unsigned char binding[br_sha256_SIZE];
     unsigned char looked_up[32];        /* the issuer that the slots are about */
     br_x509_decoder_context decoder;
     br_x509_trust_anchor anchor[2];
@@ -4504,18 +4507,21 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
     return known;
 }
 
-/* The session to offer. False: there is none that fits. */
+/* The session to offer. False: there is none that fits. What a new one will be good for
+   is noted before anything of the bundle is read, which may change meanwhile. */
 static bool compshare__session_load(compshare *c, compshare__session *s)
 {
-    unsigned char hash[br_sha256_SIZE];
+    compshare__trust *t = c->trust;
     if (c->config.session == NULL) return false;
+    t->bindable = compshare__session_binding(c, t->binding);
     memcpy(s, c->config.session, sizeof *s);
-    return s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
-        && compshare__session_binding(c, hash) && memcmp(hash, s->bound, sizeof hash) == 0;
+    return t->bindable && s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
+        && memcmp(t->binding, s->bound, sizeof s->bound) == 0;
 }
 
-/* Keeps what a full handshake agreed on. A session that was resumed stays as it is: its
-   day goes on, and who has forgotten it meanwhile does not get it back. */
+/* Keeps what a full handshake agreed on, in place of a session that was declined. One that
+   was resumed stays as it is: its day goes on, and who has forgotten it meanwhile does not
+   get it back. */
 static void compshare__session_store(compshare *c)
 {
     compshare__session s;
@@ -4525,9 +4531,12 @@ static void compshare__session_store(compshare *c)
     c->handshake.suite = s.parameters.cipher_suite;
     c->handshake.resumed = c->trust->lookups == 0;      /* no certificate was judged */
     c->handshake.not_after = c->trust->not_after;
-    s.since = c->tls.now;
-    if (c->config.session != NULL && !c->handshake.resumed && s.parameters.session_id_len > 0 && compshare__session_binding(c, s.bound))
-        memcpy(c->config.session, &s, sizeof s);
+    if (c->config.session != NULL && !c->handshake.resumed) {
+        s.since = c->tls.now;
+        memcpy(s.bound, c->trust->binding, sizeof s.bound);
+        if (s.parameters.session_id_len > 0 && c->trust->bindable) memcpy(c->config.session, &s, sizeof s);
+        else compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
+    }
     compshare__bytes_wipe(&s, sizeof s);
 }
 

@@ -190,8 +190,8 @@ static const char synopsis[] =
     X(DOCTOR_NO_TLS, "connection to %s: %s", "到 %s 的连接: %s") \
     X(DOCTOR_NO_SIGNATURE, "signature: %s. Check the keys, and this machine's clock", "签名: %s。请检查密钥和本机时钟") \
     X(DOCTOR_TLS, "TLS to %s: TLS 1.%d, %s, %ld ms to the first reply", "到 %s 的 TLS: TLS 1.%d,%s,%ld 毫秒收到第一个应答") \
-    X(DOCTOR_DAYS, "server's certificate: expires in %ld days", "服务器证书: %ld 天后到期") \
-    X(DOCTOR_RENEW, "server's certificate: expires in %ld days. Unless it is renewed, connections will then fail", "服务器证书: %ld 天后到期。如不续期,届时将无法连接") \
+    X(DOCTOR_DAYS, "server's certificate: expires in %ld day(s)", "服务器证书: %ld 天后到期") \
+    X(DOCTOR_RENEW, "server's certificate: expires in %ld day(s). Unless it is renewed, connections will then fail", "服务器证书: %ld 天后到期。如不续期,届时将无法连接") \
     X(DOCTOR_CLOCK, "clock: %s the server's by %s", "时钟: 比服务器%s %s") \
     X(DOCTOR_CLOCK_FINE, "clock: within %s of the server's", "时钟: 与服务器相差不到 %s") \
     X(DOCTOR_SIGNATURE, "signature: accepted", "签名: 已接受") \

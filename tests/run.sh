@@ -9,10 +9,10 @@ done
 work=$(mktemp -d) || exit 1
 lanes=
 trap 'rm -rf "$work"' EXIT
-trap 'kill $lanes; exit 130' INT TERM
+trap 'kill $lanes 2>/dev/null; exit 1' HUP INT TERM
 
 # a shell's background job ignores SIGINT, which some tests are about
-default='env --default-signal'
+default='env --default-signal=INT,QUIT'
 $default true 2>/dev/null || default=
 
 # runs what the other lane has not taken
@@ -21,7 +21,9 @@ lane() {
     for item in "$@"; do
         number=$((number + 1))
         mkdir "$work/$number" 2>/dev/null || continue
-        $default sh -c "${item#*=}" >"$work/$number/log" 2>&1 </dev/null
+        $default sh -c "${item#*=}" >"$work/$number/log" 2>&1 </dev/null &
+        trap 'kill $! 2>/dev/null; exit 1' TERM
+        wait $!
         echo $? >"$work/$number/ended"
         mv "$work/$number/ended" "$work/$number/status"
     done
@@ -29,12 +31,18 @@ lane() {
 lane "$@" & lanes=$!
 lane "$@" & lanes="$lanes $!"
 
+running() {
+    for lane in $lanes; do kill -0 "$lane" 2>/dev/null && return; done
+    return 1
+}
+
 passed=0 failed=0 number=0
 for item in "$@"; do
     name=${item%%=*}
     number=$((number + 1))
     log=$work/$number/log
-    while [ ! -f "$work/$number/status" ]; do sleep 0.1; done
+    while [ ! -f "$work/$number/status" ] && running; do sleep 0.1; done
+    [ -f "$work/$number/status" ] || { mkdir -p "$work/$number"; echo 'not ok - its lane has died' >>"$log"; echo lost >"$work/$number/status"; }
     status=$(cat "$work/$number/status")
     good=$(grep -c '^ok ' "$log")
     bad=$(grep -c '^not ok ' "$log")

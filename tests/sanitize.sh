@@ -25,13 +25,16 @@ run_check() {
     unset IFS
     name=$1
     shift
+    bad=0
     if "$@" >"$work/log" 2>&1; then
         echo "ok - $name"
     else
+        bad=1
         { echo "not ok - $name"; grep -v '^ok ' "$work/log" | cut -c 1-300 | head -n 40 | sed 's/^/# /'; } >"$work/report"
         cat "$work/report"
     fi
     rm -rf "$work"
+    return $bad
 }
 
 skip() { echo "ok - $1 # SKIP $2"; }
@@ -65,6 +68,7 @@ if [ "${2:-}" = --check ]; then
     exit
 fi
 : >"$dir/checks"
+failed=0
 
 # ---- memory that was never written ----
 
@@ -115,7 +119,7 @@ else
     skip '32 bits' 'no libraries for it'
 fi
 
-xargs -d '\n' -n 1 -P 2 sh "$0" "$build" --check <"$dir/checks" || exit 1
+xargs -d '\n' -n 1 -P 2 sh "$0" "$build" --check <"$dir/checks" || failed=1
 
 # ---- static analysis: shown, and judged by a person ----
 
@@ -136,3 +140,5 @@ fi
 if have cppcheck; then
     findings cppcheck cppcheck --std=c99 --language=c --enable=warning,portability -q -I. -DCOMPSHARE_IMPLEMENTATION -D__linux__ -D__GNUC__=12 -DAI_PASSIVE=1 compshare.h
 fi
+
+[ "$failed" -eq 0 ]

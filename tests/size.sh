@@ -80,11 +80,14 @@ sections host '' 36864 || [ "$(size -A "$dir/host.o" | awk '$1 ~ /^\.text/ { n +
 "$CC" -std=c99 -Os -I. -o "$dir/plan" "$dir/plan.c" "$dir/sections.o" -Wl,--gc-sections -lbearssl
 nm -S -t d --defined-only "$dir/plan" | awk 'tolower($3) == "t" && $4 ~ /^compshare_/ { n += $2 } END {
     printf "linked for a plan     %6d bytes of it, by a program that only calls compshare_schedule_set\n", n }'
-"$dir/memory" | tee "$dir/memory.txt"
+"$dir/memory" >"$dir/memory.txt"
+cat "$dir/memory.txt"
 rooms host '' "$@"
 
 # what the texts say of the memory, on a machine of 64 bits
-for needed in $(sed -n 's/^memory needed *\([0-9]*\) .*: \([0-9]*\))$/\1 \2/p' "$dir/memory.txt"); do
+figures=$(sed -n 's/^memory needed *\([0-9]*\) .*: \([0-9]*\))$/\1 \2/p' "$dir/memory.txt")
+[ -n "$figures" ] || status=1
+for needed in $figures; do
     shown=$(echo "$needed" | sed 's/...$/,&/')
     for text in compshare.h README.md README.zh-CN.md; do
         grep -q "$shown" $text || [ "$(getconf LONG_BIT)" != 64 ] || { echo "$text does not say $shown"; status=1; }

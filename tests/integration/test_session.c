@@ -642,6 +642,40 @@ static void with_nginx(void **state)
     harness_stop(&plain);
 }
 
+/* A server that declines a session, and gives none in its place: it is not offered again. */
+static void declined_is_dropped(void **state)
+{
+    static char text[65536];
+    FILE *from = fopen(harness_cert("roots.pem"), "rb");
+    harness_process plain = plain_gateway();
+    peer n = peer_nginx("rsa", plain.port, "ssl_session_cache off;\nssl_session_tickets off;");
+    compshare__session s;
+    int k;
+    (void)state;
+    text[fread(text, 1, sizeof text - 1, from)] = '\0';
+    fclose(from);
+    if (n.pid == 0) {
+        harness_stop(&plain);
+        skip();
+    }
+    assert_int_equal(once(DELETE), COMPSHARE_OK);       /* at the gateway: it becomes one of nginx's */
+    configure(n.port);
+    h.config.ca_file = NULL;
+    h.config.ca_pem = text;
+    harness_open(&h);
+    memcpy(&s, &session, sizeof s);
+    assert_true(compshare__session_binding(h.client, s.bound));
+    memcpy(&session, &s, sizeof s);
+    harness_close(&h);
+    for (k = 0; k < 2; k++) {
+        assert_int_equal(once(REBOOT), COMPSHARE_OK);
+        assert_int_equal(tap_offered(&t), k == 0 ? 32 : 0);
+        assert_true(is_empty());
+    }
+    peer_stop(&n);
+    harness_stop(&plain);
+}
+
 /* ---- the index of roots: it saves reading, and decides nothing ---- */
 
 static compshare_roots roots;
@@ -657,6 +691,30 @@ static void write_bundle(const char *path, const char *before, const char *name)
     while ((c = getc(from)) != EOF) putc(c, to);
     fclose(from);
     assert_int_equal(fclose(to), 0);
+}
+
+/* The bundle is written over once the certificate has been judged under it: a session is
+   not good for what stands there now. */
+static void bundle_changes_meanwhile(void **state)
+{
+    char path[] = "/tmp/compshare-bundle-XXXXXX";
+    compshare_param p = compshare_text("UHostId", "uhost-0001");
+    int fd = mkstemp(path), r;
+    (void)state;
+    close(fd);
+    write_bundle(path, "", "roots.pem");
+    h.config.ca_file = path;
+    harness_open(&h);
+    assert_int_equal(compshare_call_start(h.client, DELETE, &p, 1), COMPSHARE_OK);
+    while ((r = compshare_step(h.client)) == COMPSHARE_PENDING && (h.client->trust == NULL || h.client->trust->lookups == 0)) harness_sleep_ms(1);
+    assert_int_equal(r, COMPSHARE_PENDING);
+    write_bundle(path, "", "bundle-norsaroot.pem");
+    while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) harness_sleep_ms(1);
+    harness_expect(&h, r, COMPSHARE_OK);
+    harness_close(&h);
+    harness_expect(&h, once(DELETE), COMPSHARE_E_CERTIFICATE);
+    unlink(path);
+    h.config.ca_file = NULL;
 }
 
 static void index_is_shared(void **state)
@@ -787,7 +845,7 @@ int main(void)
         T(second_client_resumes), T(reconnects_resume), T(last_handshake), T(forgotten_meanwhile), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
         T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_roots), T(a_day_at_the_most),
         T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
-        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(index_is_shared), T(index_side_by_side), T(index_of_nonsense), T(index_of_a_text), T(through_a_proxy)
+        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(declined_is_dropped), T(bundle_changes_meanwhile), T(index_is_shared), T(index_side_by_side), T(index_of_nonsense), T(index_of_a_text), T(through_a_proxy)
     };
     return cmocka_run_group_tests_name("sessions", tests, start, stop);
 }
