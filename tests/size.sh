@@ -27,6 +27,7 @@ int main(void)
 C
 
 cat >"$dir/plan.c" <<'C'
+#define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 static unsigned char memory[COMPSHARE_MEMORY];
 int main(void)
@@ -54,12 +55,23 @@ sections() {
         exit over > 0 }'
 }
 
+# linked NAME BINUTILS COMPILER FLAG...: what a linker takes of it for plan.c, where functions
+# and tables have sections of their own
+linked() {
+    name=$1 binutils=$2
+    shift 2
+    "$@" -ffunction-sections -fdata-sections -o "$dir/$name-sections.o" "$dir/plan.c"
+    "${binutils}ld" -r --gc-sections -e main -o "$dir/$name-linked.o" "$dir/$name-sections.o"
+    "${binutils}nm" -S -t d --defined-only "$dir/$name-linked.o" | awk 'tolower($3) == "t" && $4 ~ /^compshare_/ { n += $2 } END {
+        printf "linked for a plan     %6d bytes of .text, by a program that only calls compshare_schedule_set\n", n }'
+}
+
 # rooms NAME BINUTILS COMPILER FLAG...: compiled once more without inlining, so that
 # every function can be told to its room
 rooms() {
     name=$1 binutils=$2
     shift 2
-    "$@" -fno-inline -o "$dir/$name-rooms.o"
+    "$@" -fno-inline -o "$dir/$name-rooms.o" "$dir/object.c"
     echo 'by room, not inlined:'
     "${binutils}nm" -S -t d --defined-only "$dir/$name-rooms.o" | awk 'tolower($3) == "t" {
         room = $4
@@ -70,16 +82,12 @@ rooms() {
     } END { for (room in bytes) printf "  %6d %s\n", bytes[room], room }' | sort -rn
 }
 
-set -- "$CC" -std=c99 -Os -I. -c "$dir/object.c"
-"$@" -o "$dir/host.o"
+set -- "$CC" -std=c99 -Os -I. -c
+"$@" -o "$dir/host.o" "$dir/object.c"
 "$CC" -std=c99 -Os -I. -o "$dir/memory" "$dir/memory.c" -lbearssl
 status=0
 sections host '' 36864 || [ "$(size -A "$dir/host.o" | awk '$1 ~ /^\.text/ { n += $2 } END { print n }')" -le 42496 ] || status=1
-# of functions and tables in sections of their own a linker takes what is needed
-"$CC" -std=c99 -Os -ffunction-sections -fdata-sections -I. -c -o "$dir/sections.o" "$dir/object.c"
-"$CC" -std=c99 -Os -I. -o "$dir/plan" "$dir/plan.c" "$dir/sections.o" -Wl,--gc-sections -lbearssl
-nm -S -t d --defined-only "$dir/plan" | awk 'tolower($3) == "t" && $4 ~ /^compshare_/ { n += $2 } END {
-    printf "linked for a plan     %6d bytes of it, by a program that only calls compshare_schedule_set\n", n }'
+linked host '' "$@"
 "$dir/memory" >"$dir/memory.txt"
 cat "$dir/memory.txt"
 rooms host '' "$@"
@@ -102,9 +110,10 @@ if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
         ln -sf "$from/$header"* "$dir/libraries/"
     done
     echo 'Cortex-M4, COMPSHARE_NO_SOCKETS'
-    set -- arm-none-eabi-gcc -mthumb -mcpu=cortex-m4 -DCOMPSHARE_NO_SOCKETS -isystem "$dir/libraries" -std=c99 -Os -I. -c "$dir/object.c"
-    "$@" -o "$dir/cortex-m4.o"
+    set -- arm-none-eabi-gcc -mthumb -mcpu=cortex-m4 -DCOMPSHARE_NO_SOCKETS -isystem "$dir/libraries" -std=c99 -Os -I. -c
+    "$@" -o "$dir/cortex-m4.o" "$dir/object.c"
     sections cortex-m4 arm-none-eabi- 24576 || :
+    linked cortex-m4 arm-none-eabi- "$@"
     rooms cortex-m4 arm-none-eabi- "$@"
 fi
 exit $status
