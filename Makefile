@@ -149,7 +149,7 @@ size:
 # ---- benchmark ----
 
 BENCH = $(BUILD)/bench
-BENCH_STATIC = $(addprefix $(BENCH)/,ours ours-symbols floor run stop_scheduler)
+BENCH_STATIC = $(addprefix $(BENCH)/,ours ours-small ours-symbols floor run stop_scheduler)
 BENCH_DYNAMIC = $(addprefix $(BENCH)/,ours-dynamic curl fleet parse relay)
 # the stack is measured there
 BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
@@ -157,17 +157,21 @@ BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
 setup-bench:
 	@CC="$(CC)" sh tests/setup.sh bench
 
-$(BENCH)/%: tests/bench/%.c tests/bench/bench.h compshare.h examples/static/build.sh examples/static/small.c
+$(BENCH)/%: tests/bench/%.c tests/bench/bench.h compshare.h examples/static/build.sh
 	@mkdir -p $(@D)
-	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -DKEEP_AESNI -I$(BENCH)
+	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -I$(BENCH)
+
+$(BENCH)/ours-small: tests/bench/ours.c tests/bench/bench.h compshare.h examples/static/build.sh examples/static/small.c
+	@mkdir -p $(@D)
+	CC="$(CC)" sh examples/static/build.sh small $(BUILD) $< $@ $(WARNINGS)
 
 $(BENCH)/stop_scheduler: examples/stop_scheduler.c compshare.h examples/static/build.sh examples/static/small.c
 	@mkdir -p $(@D)
-	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS)
+	CC="$(CC)" sh examples/static/build.sh small $(BUILD) $< $@ $(WARNINGS)
 
-$(BENCH)/ours-symbols: tests/bench/ours.c tests/bench/bench.h compshare.h examples/static/build.sh examples/static/small.c
+$(BENCH)/ours-symbols: tests/bench/ours.c tests/bench/bench.h compshare.h examples/static/build.sh
 	@mkdir -p $(@D)
-	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -DKEEP_AESNI -g
+	CC="$(CC)" sh examples/static/build.sh program $(BUILD) $< $@ $(WARNINGS) -g
 
 $(BENCH)/floor: $(BENCH)/roots.h
 

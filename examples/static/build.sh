@@ -2,8 +2,9 @@
 # build.sh static BUILD_DIR [CA_FILE]: compshare-schedule as one static file with musl, in
 # BUILD_DIR/static; CA_FILE's certificates are put into it, so that it needs no file at all.
 # build.sh clock BUILD_DIR: the same with clocks that tests move, compshare-schedule-clock.
-# build.sh program BUILD_DIR SOURCE OUT [FLAG...]: any other program in the same way; with the
-# flag -g it keeps its symbols, with -DKEEP_AESNI the AES instructions (see small.c).
+# build.sh small BUILD_DIR SOURCE OUT [FLAG...]: any other program in the same way.
+# build.sh program BUILD_DIR SOURCE OUT [FLAG...]: the same with BearSSL's own choice of its
+# implementations, the fast ones (see small.c); with the flag -g it keeps its symbols.
 # build.sh release BUILD_DIR [CA_FILE]: the same for x86-64, arm64 and armhf, in
 # BUILD_DIR/release, with sha256 sums. What other machines need of musl and BearSSL is
 # fetched from Debian and unpacked below BUILD_DIR/cross; nothing of it is installed.
@@ -11,7 +12,7 @@ set -eu
 what=$1 build=$2 ca=${3:-} define='' strip=-s
 here=$(dirname "$0")
 tool=$here/../compshare-schedule.c
-if [ "$what" = program ]; then
+if [ "$what" = program ] || [ "$what" = small ]; then
     tool=$3 program=$4 ca=
     shift 4
     define=$*
@@ -54,9 +55,13 @@ compile() {
     if [ -n "$ca" ]; then "$@" "-DSCHEDULE_CA=\"$(cd "$build/static" && pwd)/roots.inc\"" -fwhole-program -c -o "$out.o" "$tool"
     else "$@" -fwhole-program -c -o "$out.o" "$tool"; fi
     "$@" -c -o "$out.chk.o" "$here/chk.c"
-    "$@" -c -o "$out.small.o" "$here/small.c"
+    small=
+    if [ "$what" != program ]; then
+        "$@" -c -o "$out.small.o" "$here/small.c"
+        small=$out.small.o
+    fi
     # shellcheck disable=SC2086
-    "$@" -static -no-pie $strip -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" "$out.small.o" "$bearssl"
+    "$@" -static -no-pie $strip -Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro,-z,common-page-size=64,-T,"$out.ld" -o "$out" "$out.o" "$out.chk.o" $small "$bearssl"
     rm -f "$out.ld" "$out.o" "$out.chk.o" "$out.small.o"
 }
 
@@ -138,7 +143,7 @@ static)
     static_for "$build/static/compshare-schedule"
     wc -c "$build/static/compshare-schedule"
     ;;
-program) static_for "$program" ;;
+program | small) static_for "$program" ;;
 clock)
     define=-DSCHEDULE_TEST_CLOCK
     static_for "$build/static/compshare-schedule-clock"
@@ -153,5 +158,5 @@ release)
     cross_for "$build/release/compshare-schedule-armhf" armhf arm-linux-gnueabihf-gcc arm-linux-musleabihf
     (cd "$build/release" && sha256sum compshare-schedule-x86_64 compshare-schedule-arm64 compshare-schedule-armhf >SHA256SUMS && wc -c compshare-schedule-* && cat SHA256SUMS)
     ;;
-*) fail "usage: build.sh static|clock|program|release BUILD_DIR ..." ;;
+*) fail "usage: build.sh static|clock|program|small|release BUILD_DIR ..." ;;
 esac

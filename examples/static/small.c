@@ -1,4 +1,4 @@
-/* Which of BearSSL's implementations a static program has. By default there are several of
+/* Which of BearSSL's implementations a small static program has. By default there are several of
    most things, the fastest chosen at run time; here one of each, the smallest, which saves
    23 KB. All ciphers are BearSSL's own and run in constant time. What it costs is a few
    milliseconds of a handshake, X25519, which no server insists on (P-256, P-384 and P-521
@@ -21,12 +21,9 @@ void br_ssl_engine_set_default_rsavrfy(br_ssl_engine_context *engine)
     br_ssl_engine_set_rsavrfy(engine, &br_rsa_i31_pkcs1_vrfy);
 }
 
-/* No instructions that only some processors have: ChaCha20 is then asked for first. With
-   KEEP_AESNI those for AES-GCM stay, 4.4 KB, for a program that makes many calls. */
-#ifndef KEEP_AESNI
+/* No instructions that only some processors have: ChaCha20 is then asked for first. */
 const br_block_ctr_class *br_aes_x86ni_ctr_get_vtable(void) { return NULL; }
 br_ghash br_ghash_pclmul_get(void) { return 0; }
-#endif
 br_chacha20_run br_chacha20_sse2_get(void) { return 0; }
 br_poly1305_run br_poly1305_ctmulq_get(void) { return 0; }
 

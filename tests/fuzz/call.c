@@ -676,9 +676,10 @@ static void check_unknown(const world *w, size_t from, int kind, bool unknown)
     if (workflow && change == NULL) CHECK(!unknown);
     if (unknown) CHECK(sendings(w, from, change) > 0);
     if (unknown || kind == CALL_EACH_INSTANCE || (workflow && change == NULL)) return;
-    /* a reading that was (or may have been) understood at last, and refused for what it says */
+    /* a reading that was understood at last, and refused for what it says; where the judge
+       cannot read it, the client has to have found a RetCode in it */
     if ((kind == CALL_PROJECTS || kind == CALL_DESCRIBE) && w->count > from
-        && (w->exchanges[w->count - 1].success || w->exchanges[w->count - 1].murky)) return;
+        && (w->exchanges[w->count - 1].success || (w->exchanges[w->count - 1].murky && w->client->definite))) return;
     for (i = from; i < w->count; i++) {
         const exchange *e = &w->exchanges[i];
         if (e->tunnel || e->sent == 0 || e->murky || (change != NULL && strcmp(e->action, change) != 0)) continue;

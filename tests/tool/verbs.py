@@ -704,8 +704,12 @@ def doctor():
         w.advance(86400)
         contains(w.tool("doctor", clock=True).out, "warning  server's certificate: expires in 6 day(s). Unless it is renewed")
         contains(w.tool("doctor", "--lang", "zh", clock=True).out, "警告 服务器证书: 6 天后到期。如不续期")
-    with World(certificate="rsa") as w:
-        contains(w.tool("doctor").is_(0).out, "ECDHE_RSA_WITH_")
+    with World() as w:
+        for suite, name in (("AES128-GCM-SHA256", "AES_128_GCM_SHA256"), ("AES256-GCM-SHA384", "AES_256_GCM_SHA384"), ("CHACHA20-POLY1305", "CHACHA20_POLY1305_SHA256")):
+            for certificate, kind in (("rsa", "RSA"), ("ec", "ECDSA")):
+                api = Api([], certificate, "ECDHE-%s-%s" % (kind, suite))
+                contains(w.tool("doctor", "--base-url", api.url).out, "TLS 1.2, ECDHE_%s_WITH_%s, " % (kind, name))
+                api.server.close()
     with World(certificate="expired") as w:
         contains(w.tool("doctor").is_(4).out, "failed   connection")
 
@@ -715,11 +719,13 @@ def doctor():
 class Api:
     """A server that lists instances as it is told to: the gateway's have no MAC of this host."""
 
-    def __init__(self, instances):
+    def __init__(self, instances, certificate="ec", suite=None):
         body = json.dumps({"Action": "DescribeCompShareInstanceResponse", "RetCode": 0, "TotalCount": len(instances), "UHostSet": instances}).encode()
         self.reply = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(harness.args.certs + "/ec-chain.pem", harness.args.certs + "/ec-key.pem")
+        self.context.load_cert_chain("%s/%s-chain.pem" % (harness.args.certs, certificate), "%s/%s-key.pem" % (harness.args.certs, certificate))
+        if suite is not None:
+            self.context.set_ciphers(suite)
         self.server = socket.create_server(("127.0.0.1", 0))
         self.url = "https://localhost:%d" % self.server.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
