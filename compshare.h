@@ -671,6 +671,9 @@ typedef struct compshare_schedule {
     unsigned caveats;       /* COMPSHARE_KEEPS_BILLING, COMPSHARE_GETS_RELEASED */
     char uhost_id[64];
     char state[32], charge_type[32], zone[32];
+    int64_t requested;      /* the absolute time that was asked for; 0: none was */
+    int64_t shown;          /* what the newest reading showed; 0: no timed shutdown */
+    bool accepted;          /* the API has accepted the change */
 } compshare_schedule;
 
 /* Each is a workflow: it finds the account's project (the configuration's, else as
@@ -868,6 +871,7 @@ extern "C" {
 
 /* The API's floor for a stop time, seconds ahead. */
 #define COMPSHARE__STOP_FLOOR_S 300
+#define COMPSHARE__ROUNDING_S 59            /* a gateway may round a stop time to the minute */
 #define COMPSHARE__LATEST_TIME INT64_C(253402300799)    /* the end of the year 9999 */
 
 /* Pauses, in milliseconds: doubled from the first to the most. */
@@ -875,8 +879,13 @@ extern "C" {
 #define COMPSHARE__RETRY_MOST_MS 8000u
 #define COMPSHARE__POLL_FIRST_MS 250u
 #define COMPSHARE__POLL_MOST_MS 5000u
-#define COMPSHARE__CONFIRM_MS 30000u        /* how long a change is read back */
 #define COMPSHARE__READING_MS 2000u         /* what one reading gets at least, within timeout_ms */
+#define COMPSHARE__DOUBT_MS 1000u           /* until a reading that refuses a workflow is checked by another */
+#define COMPSHARE__RESEND_MS 2000u          /* from a lost sending to the next; doubled each time */
+#define COMPSHARE__SENDINGS 6u              /* of one change at the most */
+#define COMPSHARE__MISSING_MS 60000u        /* how long a new instance may be missing from the lists */
+#define COMPSHARE__LAG_MS 60000u            /* how long readings may lag behind a change */
+#define COMPSHARE__IDLE_MS 50000u           /* a connection unused for longer is not used again */
 
 /* HTTP: RFC 9112 sets no limits and asks recipients to have some. */
 #define COMPSHARE__HTTP_HEAD_MAX 32768u     /* one head, its status line included */
@@ -1203,6 +1212,14 @@ static const char *compshare__bytes_first(const char *a, const char *b)
     return b != NULL && b[0] != '\0' ? b : NULL;
 }
 
+/* 63 bits that tell one id from another (FNV-1a), and one that tells it from none. */
+static uint64_t compshare__bytes_mark(const char *id)
+{
+    uint64_t hash = UINT64_C(0xCBF29CE484222325);
+    for (; *id != '\0'; id++) hash = (hash ^ (unsigned char)*id) * UINT64_C(0x100000001B3);
+    return hash | 1;
+}
+
 /* A code and what it means to the person who has to mend it. */
 typedef struct compshare__meaning {
     int code;
@@ -1376,6 +1393,22 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
         return false;
     }
     return true;
+}
+
+/* The parameter of that name; NULL: none. */
+static const compshare_param *compshare__params_find(const compshare__params *set, const char *key)
+{
+    size_t i;
+    for (i = 0; i < set->count; i++)
+        if (compshare__bytes_equal(compshare__params_at(set, i)->key, key)) return compshare__params_at(set, i);
+    return NULL;
+}
+
+/* Its text, if it is one. */
+static const char *compshare__params_text(const compshare__params *set, const char *key)
+{
+    const compshare_param *p = compshare__params_find(set, key);
+    return p != NULL ? p->text : NULL;
 }
 
 /* Adds one of the client's own parameters, unless it has no value or the caller gave
@@ -3790,8 +3823,10 @@ typedef struct compshare__request {
     size_t count;
     bool defaults;              /* add Region, Zone and ProjectId from the configuration */
     bool csv;                   /* a CSV reply is a success */
-    bool repeatable;            /* retry class "always" */
-    uint64_t half_of;           /* not 0: it may take half of the time until then, for more must come */
+    bool always;                /* retry class "always" */
+    bool repeatable;            /* it may be sent again without being looked at in between */
+    bool reads;                 /* it changes nothing */
+    bool half;                  /* it may take half of the time left, for more must come */
     int64_t stop_time;          /* not 0: must be 300 s ahead at every sending */
     const char *array;          /* not NULL: stream this array */
     compshare_each_fn each;
@@ -3805,48 +3840,101 @@ typedef struct compshare__step {
     int (*end)(compshare *c, int status);
 } compshare__step;
 
+/* Which instance a task is about. Copied: the caller's strings may be in the result. */
+typedef struct compshare__ids {
+    char uhost_id[64];
+    char project_id[64];        /* sent with every request; "": not known */
+    char look_region[32];       /* sent with readings; "": none */
+    char region[32], zone[32];  /* sent with changes; of a workflow, where a reading has shown it */
+} compshare__ids;
+
+/* A list in pages. */
+typedef struct compshare__list {
+    int64_t offset, seen;       /* where the page begins, and its elements so far */
+    int64_t overlap;            /* elements of the page before, besides the last, to begin with */
+    uint64_t mark[COMPSHARE__MARKS];    /* the last elements handed out, newest first */
+    unsigned restarts;          /* how often the place was not found again */
+    unsigned empty;             /* pages in a row that had no element, and should have */
+    bool fresh;                 /* the page has brought something new */
+    bool searching, anew;       /* for one of the marks; not for them in the next page */
+} compshare__list;
+
+/* A change, and what is known of it by now: law 7. */
+typedef struct compshare__change {
+    const char *action;         /* NULL: the workflow only reads */
+    const char *states;         /* of power: those that show it, each with its NUL */
+    compshare_plan plan;        /* of a schedule: its times and mode */
+    int64_t by_seconds;
+    unsigned raised;            /* how often the API found the time too soon */
+    int64_t wanted;             /* of a schedule: what is to be shown; 0: none */
+    int64_t before;             /* what was shown before the change */
+    bool shown_before;          /* what is wanted was: another such reading proves nothing */
+    bool looked_twice;          /* a reading that refuses the workflow was checked */
+    bool accepted;              /* a sending got a definite success */
+    bool lost;                  /* a sending got no definite answer */
+    bool refused;               /* a later one was refused */
+    bool read_back;             /* a reading after it has succeeded */
+    unsigned readings;          /* in a row that have shown what is wanted */
+    unsigned sendings;
+    uint64_t sent_at;           /* when the last one ended, and how: */
+    int status, http, code;
+    char request_id[64];
+} compshare__change;
+
 /* What a task works on: arguments and results of typed calls, and its progress. */
 typedef struct compshare__task {
     const compshare__step *step;        /* NULL: no task */
     uint32_t timeout_ms, pause_ms;
     bool aborted;                       /* `end` is called only to tidy up */
-    compshare_target target;
+    bool workflow;
+    bool unsettled;                     /* a change was sent, and is not confirmed */
+    bool uses_schedule;                 /* a reading whose schedule cannot be read is none */
+    bool project_given;                 /* by the target or the configuration */
+    bool list_projects;                 /* the step that does has something to do */
+    bool listed;                        /* it was asked for after a refusal */
+    bool list_refused;                  /* the account may not read it */
+    bool both_names;                    /* StopTime goes with SchedulerStopTime */
+    unsigned other;                     /* the n-th project is looked in; 0: the account's own choice */
+    compshare__ids ids;
     void *out;                          /* what the current step fills in */
     compshare_project_fn on_project;
     compshare_instance_fn on_instance;
     void *user;
-    compshare_param params[6];          /* no typed call has more than five */
-    char region[32];                    /* derived from a zone */
-    compshare__request call;            /* of a generic call */
-    int64_t stop_time;
+    compshare_param params[6];          /* no typed call has more */
+    int64_t stop_time;                  /* of UpdateCompShareStopScheduler */
     size_t found;
-    const char *malformed;              /* field that an element callback refused */
-    compshare__text names;              /* projects seen, into name_list */
-    char name_list[160];
-    /* lists in pages */
-    int64_t offset, seen;               /* where the page begins, and its elements so far */
-    bool fresh;                         /* the page has brought something new */
-    int64_t overlap;                    /* elements of the page before, besides the last, to begin with */
-    uint64_t mark[COMPSHARE__MARKS];    /* the last elements handed out, newest first */
-    unsigned restarts;                  /* how often the place was not found again */
-    bool searching, anew;               /* for one of them; not for them in the next page */
-    /* workflows */
-    bool workflow;
-    union { compshare_project project; compshare_instance instance; } read;
-    compshare_plan plan;
-    int64_t by_seconds;
-    compshare_schedule schedule;        /* becomes *result */
-    compshare_schedule *result;
+    const char *malformed;              /* field that an element callback refused, */
+    char raw[32];                       /* and what stands in it */
+    union {
+        compshare_instance instance;
+        struct {
+            compshare_project project;
+            compshare__text names;      /* of those seen, into name_list */
+            char name_list[136];
+            int64_t seen;
+        } list;
+    } read;
+    compshare_schedule *result;         /* the caller's */
     compshare_instance *instance;       /* the caller's */
-    const char *change;                 /* the action that acts */
-    bool unsettled;                     /* it was sent, and is not confirmed */
-    int change_status, change_http, change_code;    /* how it ended */
-    char change_id[64];                 /* its request id */
-    bool blind;                         /* a reading after it failed */
     const char *state;                  /* waited for */
-    unsigned polls, missing, sendings;
-    uint64_t poll_until;
+    unsigned polls, missing;
+    bool seen;                          /* the instance was, by a wait */
+    uint64_t poll_until, began;
+    union {
+        compshare__request call;        /* of a generic call */
+        compshare__list list;
+        compshare__change change;
+    } as;
 } compshare__task;
+
+/* A timed shutdown that this client has set, or deleted, with success, and that no
+   reading has shown yet. */
+typedef struct compshare__recent {
+    uint64_t mark;              /* of the instance; 0: none */
+    int64_t before;             /* what readings showed until then; -1: not known */
+    int64_t after;              /* what they must show; 0: none */
+    uint64_t at;
+} compshare__recent;
 
 /* The small fields first: an instruction reaches near offsets with fewer bytes. */
 struct compshare {
@@ -3859,11 +3947,13 @@ struct compshare {
     bool head_written, flushing, send_failed;
     bool body_cut;              /* an error body was too long to keep */
     bool replied;               /* a byte of the reply has come */
+    bool dated;                 /* and its head, with the server's time */
     bool lost;                  /* an earlier sending of this request got no answer */
     bool definite;              /* a RetCode has settled what happened */
     bool resent;                /* the one reconnection has been used up */
     bool more;                  /* a step stopped although it could go on */
     bool handed;                /* an element went to the callback */
+    bool both_names;            /* the API wants StopTime as well */
     bool draining;              /* the reply was too large, and its rest is read */
     unsigned retries;           /* left for this request */
     uint32_t request_ms;        /* what request_deadline gave */
@@ -3875,6 +3965,8 @@ struct compshare {
     compshare__tree tree;
     uint64_t deadline;          /* of the task */
     uint64_t request_deadline, connect_deadline, pause_until;
+    uint64_t reuse_deadline;    /* when a kept connection that says nothing is given up */
+    uint64_t used_at;           /* when the kept connection was last in use */
     int64_t server_date;
     uint64_t server_date_at;
     compshare_handshake handshake;
@@ -3887,7 +3979,8 @@ struct compshare {
     compshare__http http;
     compshare__splitter split;
     compshare__url url, proxy;
-    char project[64];           /* that workflows have found; "": not yet */
+    char project[64];           /* that an instance was found in; "": not yet */
+    compshare__recent recent[2];
 #ifndef COMPSHARE_NO_SOCKETS
     compshare__posix posix;
 #endif
@@ -4030,7 +4123,8 @@ static int compshare__fail_host(compshare *c, int status, const char *what)
 static int compshare__fail_timeout(compshare *c)
 {
     const compshare__url *peer = compshare__client_peer(c);
-    bool connecting = compshare__client_now(c) < c->request_deadline;
+    bool connecting = c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE
+        && compshare__client_now(c) < c->request_deadline;
     return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
         (int64_t)(connecting ? c->config.connect_timeout_ms : c->request_ms),
         c->phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
@@ -4334,6 +4428,29 @@ static void compshare__config_defaults(compshare_config *f)
 #endif
 }
 
+/* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
+static void compshare__zone_region(const char *zone, char *region, size_t cap)
+{
+    size_t len = strlen(zone);
+    compshare__text t = compshare__text_into(region, cap);
+    while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
+    if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
+    compshare__text_bytes(&t, zone, len - 1);
+}
+
+/* Region and Zone of one request belong together: the API answers others with 230. What is
+   given (not NULL) stays as it is; the configuration's takes the place of what is not where
+   it belongs to the rest, else a region is derived from the zone that is sent. */
+static void compshare__config_place(const compshare_config *f, const char **region, const char **zone, char derived[32])
+{
+    const char *sent = *zone != NULL ? *zone : f->zone;
+    compshare__zone_region(sent != NULL ? sent : "", derived, 32);
+    if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region)) *zone = sent;
+    if (*region != NULL) return;
+    if (f->region != NULL && (derived[0] == '\0' || compshare__bytes_equal(derived, f->region))) *region = f->region;
+    else *region = compshare__bytes_first(derived, NULL);
+}
+
 /* >> judge
    Decides what a complete reply means: law 1, success is complete HTTP framing,
    status 2xx, one valid JSON object and exactly one RetCode that is 0. Touches the
@@ -4444,15 +4561,19 @@ static bool compshare__judge_is_csv(const compshare *c)
         "text/csv\0application/csv\0application/octet-stream\0application/vnd.ms-excel\0");
 }
 
+/* A head is complete: its Date is the server's time, RFC 9110 6.6.1. */
+static void compshare__judge_date(compshare *c)
+{
+    if (c->http.date <= 0) return;
+    c->server_date = c->http.date;
+    c->server_date_at = compshare__client_now(c);
+}
+
 /* The reply is complete: is it a success? */
 static int compshare__judge(compshare *c)
 {
     const char *reason;
     int code = 0, r;
-    if (c->http.date > 0) {
-        c->server_date = c->http.date;
-        c->server_date_at = compshare__client_now(c);
-    }
     if (c->http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
     if (!compshare__judge_is_2xx(c)) return compshare__judge_status(c);
     if (!compshare__judge_is_csv(c)) {
@@ -4715,13 +4836,12 @@ static int compshare__drive_handshake(compshare *c)
 
 /* ---- request ---- */
 
-/* Whether a stop time is far enough ahead, on the best clock there is. */
+/* Whether a stop time is far enough ahead on the server's clock. Where that is not known,
+   the server judges. */
 static int compshare__drive_check_floor(compshare *c)
 {
-    int64_t now = compshare__client_best_time(c), ahead = c->request.stop_time - now;
-    if (c->request.stop_time == 0) return COMPSHARE_OK;
-    if (now < COMPSHARE__EARLIEST_TIME && c->server_date == 0) return compshare__fail_clock(c, "no stop time can be checked by it");
-    if (ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
+    int64_t ahead = c->request.stop_time - compshare__client_server_time(c);
+    if (c->request.stop_time == 0 || c->server_date == 0 || ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
     return compshare__fail(c, COMPSHARE_E_TOO_SOON, "SchedulerStopTime %t must be at least 300 s ahead: it is %l s short",
         c->request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
@@ -4732,7 +4852,7 @@ static int compshare__drive_collect(compshare *c)
     compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
     const compshare_config *f = &c->config;
     const char *action = c->request.action;
-    const char *const own[] = { action, f->public_key, f->security_token, f->region, f->zone, f->project_id };
+    const char *own[COMPSHARE__OWN_SIGNATURE] = { action, f->public_key, f->security_token, NULL, NULL, NULL };
     size_t i;
     if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
         || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
@@ -4743,23 +4863,30 @@ static int compshare__drive_collect(compshare *c)
         c->error.stage = COMPSHARE_STAGE_PREPARE;
         return COMPSHARE_E_PARAM;
     }
-    for (i = 0; i < (size_t)(c->request.defaults ? COMPSHARE__OWN_SIGNATURE : COMPSHARE__OWN_REGION); i++)
-        compshare__params_own(&c->params, i, own[i]);
+    if (c->request.defaults) {
+        own[COMPSHARE__OWN_REGION] = compshare__params_text(&c->params, "Region");
+        own[COMPSHARE__OWN_ZONE] = compshare__params_text(&c->params, "Zone");
+        own[COMPSHARE__OWN_PROJECT] = f->project_id;
+        compshare__config_place(f, &own[COMPSHARE__OWN_REGION], &own[COMPSHARE__OWN_ZONE], c->task.ids.region);
+    }
+    for (i = 0; i < COMPSHARE__OWN_SIGNATURE; i++) compshare__params_own(&c->params, i, own[i]);
     return COMPSHARE_OK;
 }
 
 /* Puts the exchange at its beginning, on the connection there is or a new one. */
 static int compshare__drive_begin(compshare *c)
 {
+    uint64_t now = compshare__client_now(c);
     int r = compshare__drive_check_floor(c);
     if (r != COMPSHARE_OK) return r;
     if (c->params.signature[0] == '\0') compshare__sign(&c->params, c->config.private_key);
     compshare__http_init(&c->http, false);
     memset(&c->encoder, 0, sizeof c->encoder);
-    c->head_written = c->flushing = c->send_failed = c->replied = c->body_cut = false;
+    c->head_written = c->flushing = c->send_failed = c->replied = c->dated = c->body_cut = false;
     c->body_at = c->body_len = 0;
     if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
-    c->reused = c->connected && compshare__tls_alive(&c->tls);
+    c->reused = c->connected && now - c->used_at < COMPSHARE__IDLE_MS && compshare__tls_alive(&c->tls);
+    c->reuse_deadline = now < c->request_deadline ? now + (c->request_deadline - now) / 2 : now;
     c->tls.sent = c->tls.request = false;
     if (c->reused) {
         c->phase = COMPSHARE__PHASE_SEND;
@@ -4888,6 +5015,10 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
     while (used < len && r == COMPSHARE_OK && c->http.state < COMPSHARE__HTTP_DONE) {
         compshare_view body;
         used += compshare__http_feed(&c->http, src + used, len - used, &body);
+        if (!c->dated && (body.len > 0 || c->http.state == COMPSHARE__HTTP_DONE)) {
+            compshare__judge_date(c);
+            c->dated = true;
+        }
         if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
         else if (c->draining) r = (c->drained += body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
         else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
@@ -4936,6 +5067,7 @@ static void compshare__drive_settle(compshare *c)
         && !c->tls.mute && compshare__tls_quiet(&c->tls);
     if (c->phase == COMPSHARE__PHASE_PROXY) compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);   /* a password is in it */
     if (c->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
+    c->used_at = compshare__client_now(c);
 }
 
 /* Puts the request back to its beginning; this end leaves no trace in the error. */
@@ -4952,11 +5084,12 @@ static void compshare__drive_again(compshare *c, uint32_t pause_ms)
     c->phase = pause_ms > 0 ? COMPSHARE__PHASE_PAUSE : COMPSHARE__PHASE_BEGIN;
 }
 
-/* A kept connection may have died unnoticed. Nothing sent: open another. Sent,
-   and no reply: only what may be repeated is sent once more. */
+/* A kept connection may have died unnoticed; for a reading its silence is enough of a sign.
+   Nothing sent: open another. Sent, and no reply: only what may be repeated is sent once more. */
 static bool compshare__drive_reconnect(compshare *c, int r)
 {
-    if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO)) return false;
+    bool silent = r == COMPSHARE_E_TIMEOUT && c->request.reads && compshare__client_now(c) < c->request_deadline;
+    if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO && !silent)) return false;
     if (c->tls.sent && !c->request.repeatable) return false;
     compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
     compshare__drive_again(c, 0);
@@ -4991,7 +5124,7 @@ static bool compshare__drive_retry(compshare *c)
 {
     uint64_t pause, now = compshare__client_now(c);
     if (c->retries == 0 || !c->error.retryable || c->handed) return false;
-    if (!c->request.repeatable && c->tls.sent) return false;
+    if (c->tls.sent && !c->request.repeatable && !(c->request.always && c->definite)) return false;
     pause = compshare__drive_backoff(c);
     if (now >= c->request_deadline || pause >= c->request_deadline - now) return false;
     c->retries--;
@@ -5050,7 +5183,9 @@ static int compshare__drive_work(compshare *c)
 /* When the current phase must be over. */
 static uint64_t compshare__drive_due(const compshare *c)
 {
-    return c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE ? c->connect_deadline : c->request_deadline;
+    if (c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE) return c->connect_deadline;
+    if (c->phase >= COMPSHARE__PHASE_SEND && c->reused && !c->replied && c->request.reads) return c->reuse_deadline;
+    return c->request_deadline;
 }
 
 /* Notes of a failure what does not depend on where it came from. */
@@ -5116,7 +5251,7 @@ static void compshare__drive_finish(compshare *c, int status)
 static int compshare__drive_request(compshare *c)
 {
     compshare__task *t = &c->task;
-    uint64_t start = compshare__client_now(c) + t->pause_ms;
+    uint64_t start = compshare__client_now(c) + t->pause_ms, left;
     int r;
     memset(&c->error, 0, sizeof c->error);
     memset(&c->request, 0, sizeof c->request);
@@ -5132,10 +5267,12 @@ static int compshare__drive_request(compshare *c)
     if (r != COMPSHARE_OK) return r;
     c->request_deadline = c->deadline;
     c->request_ms = t->timeout_ms;
-    if (c->request.half_of > start && start < c->deadline) {
-        c->request_ms = (uint32_t)((c->request.half_of - start) / 2);
+    if (c->request.half && start < c->deadline) {
+        left = c->deadline - start;
+        c->request_ms = (uint32_t)(left / 2);
+        if (c->request_ms < COMPSHARE__READING_MS) c->request_ms = COMPSHARE__READING_MS;
         if (c->request_ms > c->config.timeout_ms) c->request_ms = c->config.timeout_ms;
-        if (c->request_ms > c->deadline - start) c->request_ms = (uint32_t)(c->deadline - start);
+        if (c->request_ms > left) c->request_ms = (uint32_t)left;
         c->request_deadline = start + c->request_ms;
     }
     c->pause_until = start;
@@ -5149,6 +5286,13 @@ static int compshare__drive_request(compshare *c)
    its start and a loop around its steps. Touches the client. Must never leave a
    client busy after a task has ended, nor secrets on the stack when it returns. */
 
+/* What a workflow fails at is its change. */
+static void compshare__task_name(compshare *c)
+{
+    memset(c->error.action, 0, sizeof c->error.action);
+    memcpy(c->error.action, c->task.as.change.action, strlen(c->task.as.change.action));
+}
+
 static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
@@ -5158,8 +5302,7 @@ static int compshare__task_end(compshare *c, int status)
     if (status == COMPSHARE_OK || !c->task.workflow) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
     if (!c->task.unsettled) return status;
-    memset(c->error.action, 0, sizeof c->error.action);
-    memcpy(c->error.action, c->task.change, strlen(c->task.change));
+    compshare__task_name(c);
     return status;
 }
 
@@ -5193,10 +5336,20 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     int r;
     c->entered = true;
     c->task.step = steps;
-    c->deadline = compshare__client_now(c) + c->task.timeout_ms;
+    c->task.began = compshare__client_now(c);
+    c->deadline = c->task.poll_until = c->task.began + c->task.timeout_ms;
     r = compshare__task_enter(c);
     c->entered = false;
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
+}
+
+/* Asks for a pause before the next exchange, if there is time for both. */
+static bool compshare__task_pause(compshare *c, uint32_t ms)
+{
+    uint64_t now = compshare__client_now(c);
+    if (now >= c->deadline || c->deadline - now < ms + COMPSHARE__READING_MS) return false;
+    c->task.pause_ms = ms;
+    return true;
 }
 
 /* Asks for the current step once more, after a pause that grows, until `poll_until`;
@@ -5281,12 +5434,12 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
 static int compshare__task_run(compshare *c, int r)
 {
     if (r != COMPSHARE_OK) return r;
+    if (c->io.wait == NULL)
+        return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
     for (;;) {
         uint32_t timeout;
         if ((r = compshare__task_step(c)) != COMPSHARE_PENDING) return r;
         if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
-        if (c->io.wait == NULL)
-            return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
         c->entered = true;
         r = c->io.wait(c->io.user, c->wants, timeout);
         c->entered = false;
@@ -5443,15 +5596,75 @@ static bool compshare__action_may_change(const char *name)
     return a.name == NULL || a.mutating;
 }
 
+/* ---- what this client has changed, and no reading has shown yet ---- */
+
+#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
+#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
+
+static bool compshare__recent_near(int64_t a, int64_t b)
+{
+    return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S && b - a <= COMPSHARE__ROUNDING_S);
+}
+
+/* What is kept of an instance, not longer than readings may lag; NULL: nothing. */
+static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_id)
+{
+    uint64_t mark = compshare__bytes_mark(uhost_id), now = compshare__client_now(c);
+    size_t i;
+    for (i = 0; i < 2; i++)
+        if (c->recent[i].mark == mark && now - c->recent[i].at < COMPSHARE__LAG_MS) return &c->recent[i];
+    return NULL;
+}
+
+/* An action has succeeded: where it has changed a timed shutdown, keeps how. before: what
+   was shown until then; -1: not known. */
+static void compshare__recent_note(compshare *c, int64_t before)
+{
+    const compshare_param *id = compshare__params_find(&c->params, "UHostId");
+    const compshare_param *time = compshare__params_find(&c->params, "SchedulerStopTime");
+    bool update = compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE);
+    int64_t after = update && time != NULL ? time->number : 0;
+    compshare__recent *r;
+    if ((!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) || id == NULL || id->text == NULL) return;
+    r = compshare__recent_of(c, id->text);
+    if (r == NULL) r = &c->recent[c->recent[0].at > c->recent[1].at];      /* the older one */
+    else if (r->after != after) before = -1;
+    else before = r->before;
+    r->mark = update && after <= 0 ? 0 : compshare__bytes_mark(id->text);  /* of a time given as text nothing is kept */
+    r->before = before;
+    r->after = after;
+    r->at = compshare__client_now(c);
+}
+
+/* What this client knows better than a reading: it shows what was there before a change that
+   has succeeded. NULL: nothing; a reading that shows the change is believed from then on. */
+static const compshare__recent *compshare__recent_doubt(compshare *c, const compshare_instance *i)
+{
+    compshare__recent *r = compshare__recent_of(c, i->uhost_id);
+    if (r == NULL) return NULL;
+    if (compshare__recent_near(i->stop_time, r->after)
+        || (r->after != 0 && r->after <= compshare__client_server_time(c))) {
+        r->mark = 0;
+        return NULL;
+    }
+    return r->before < 0 || r->before == i->stop_time ? r : NULL;
+}
+
 /* ---- generic call ---- */
 
 static int compshare__call_begin(compshare *c)
 {
-    c->request = c->task.call;
+    c->request = c->task.as.call;
     return COMPSHARE_OK;
 }
 
-static const compshare__step compshare__call_steps[] = { { compshare__call_begin, NULL } };
+static int compshare__call_end(compshare *c, int status)
+{
+    if (status == COMPSHARE_OK) compshare__recent_note(c, -1);
+    return status;
+}
+
+static const compshare__step compshare__call_steps[] = { { compshare__call_begin, compshare__call_end } };
 
 /* ---- parameters of typed calls ---- */
 
@@ -5459,9 +5672,12 @@ static const compshare__step compshare__call_steps[] = { { compshare__call_begin
    blindly, because each knows which it needs. */
 static void compshare__typed_request(compshare *c, const char *action)
 {
+    compshare_action info = compshare__action_find(action);
     c->request.action = action;
-    c->request.repeatable = compshare__action_find(action).retry == COMPSHARE_RETRY_ALWAYS;
+    c->request.always = c->request.repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    c->request.reads = c->request.always && !info.mutating;
     c->request.params = c->task.params;
+    c->task.malformed = NULL;
 }
 
 static void compshare__typed_put(compshare *c, compshare_param param)
@@ -5480,30 +5696,47 @@ static int compshare__typed_id(compshare *c, const char *key, const char *value,
     return compshare__fail(c, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
 }
 
-/* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
-static void compshare__zone_region(const char *zone, char *region, size_t cap)
+/* Copies what the target or the configuration names. NULL, or what is too long. */
+static const char *compshare__typed_ids(compshare *c, const compshare_target *target)
 {
-    size_t len = strlen(zone);
-    compshare__text t = compshare__text_into(region, cap);
-    while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
-    if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
-    compshare__text_bytes(&t, zone, len - 1);
+    static const char *const fields[] = { "uhost_id", "project_id", "region", "zone", "region" };
+    compshare__ids *ids = &c->task.ids;
+    const compshare_config *f = &c->config;
+    const char *const from[] = {
+        target->uhost_id, compshare__bytes_first(target->project_id, f->project_id), target->region, target->zone,
+        compshare__bytes_first(target->region, f->region)
+    };
+    char *const to[] = { ids->uhost_id, ids->project_id, ids->region, ids->zone, ids->look_region };
+    static const size_t caps[] = { sizeof ids->uhost_id, sizeof ids->project_id, sizeof ids->region, sizeof ids->zone,
+        sizeof ids->look_region };
+    size_t i;
+    for (i = 0; i < 5; i++) {
+        const char *value = from[i] != NULL ? from[i] : "";
+        if (strlen(value) >= caps[i]) return fields[i];
+        memcpy(to[i], value, strlen(value) + 1);
+    }
+    c->task.project_given = ids->project_id[0] != '\0';
+    if (!c->task.project_given) memcpy(ids->project_id, c->project, sizeof c->project);
+    return NULL;
 }
 
-/* Region, Zone, ProjectId and UHostId of an action that changes one instance. */
+/* Region, Zone, ProjectId and UHostId of an action that changes one instance. A workflow
+   goes on without a project where the account may not list them. */
 static int compshare__typed_target(compshare *c, bool zone_required)
 {
-    const compshare_target *t = &c->task.target;
-    const char *zone = compshare__bytes_first(t->zone, c->config.zone), *region = compshare__bytes_first(t->region, c->config.region);
+    compshare__ids *ids = &c->task.ids;
+    const char *region = compshare__bytes_first(ids->region, NULL), *zone = compshare__bytes_first(ids->zone, NULL);
+    char derived[sizeof ids->region];
     int r;
-    if (region == NULL && zone != NULL) {
-        compshare__zone_region(zone, c->task.region, sizeof c->task.region);
-        region = compshare__bytes_first(c->task.region, NULL);
+    compshare__config_place(&c->config, &region, &zone, derived);
+    if (region == derived) {
+        memcpy(ids->region, derived, sizeof ids->region);
+        region = ids->region;
     }
-    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(t->uhost_id, NULL), true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(ids->uhost_id, NULL), true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
-    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(t->project_id, c->config.project_id), true);
+    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL), !c->task.workflow);
 }
 
 /* ---- reading typed values ---- */
@@ -5533,17 +5766,39 @@ static bool compshare__read_text(const compshare__tree *tree, const char *key, b
     return false;
 }
 
-/* A non-negative integer, as number or string; absent, null and "" are 0. */
-static bool compshare__read_count(const compshare__tree *tree, const char *key, int64_t *out)
+/* A number that nothing is decided by: what is no non-negative integer is 0. */
+static void compshare__read_count(const compshare__tree *tree, const char *key, int64_t *out)
 {
     uint32_t at;
+    if (!compshare__read_member(tree, key, &at) || at == COMPSHARE__NO_TOKEN || !compshare__json_int(tree, at, out)
+        || *out < 0) *out = 0;
+}
+
+/* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
+   is also what is not above 0. *given: the member is there and not null. False: it is no time,
+   or one in milliseconds; `raw` is what stands there. */
+static bool compshare__read_time(const compshare__tree *tree, const char *key, bool *given, int64_t *out, char raw[32])
+{
+    uint32_t at;
+    compshare_view v = { "twice", 5 };
+    compshare__text t = compshare__text_into(raw, 32);
+    int type;
+    size_t point;
+    bool once = compshare__read_member(tree, key, &at);
     *out = 0;
-    if (!compshare__read_member(tree, key, &at)) return false;
-    if (at == COMPSHARE__NO_TOKEN) return true;
-    if (compshare__json_type(tree, at) == COMPSHARE_STRING && compshare__json_raw(tree, at).len == 0) return true;
-    if (compshare__json_int(tree, at, out) && *out >= 0) return true;
-    *out = 0;
-    return false;
+    *given = !once || at != COMPSHARE__NO_TOKEN;
+    if (!*given) return true;
+    if (once) v = compshare__json_raw(tree, at);
+    type = once ? compshare__json_type(tree, at) : COMPSHARE_NONE;
+    if (type == COMPSHARE_STRING && v.len == 0) return true;
+    if (type == COMPSHARE_STRING) (void)compshare__json_copy(v, raw, 32, true);
+    else compshare__text_bytes(&t, v.ptr, v.len);
+    if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
+    point = compshare__bytes_find(v.ptr, v.len, '.');
+    if (point + 1 < v.len && compshare__bytes_span(v.ptr + point + 1, "0", true) >= v.len - point - 1) v.len = point;
+    if (!compshare__bytes_int(v, out) || *out > COMPSHARE__LATEST_TIME) return false;
+    if (*out < 0) *out = 0;
+    return true;
 }
 
 /* true or false, or a string that says so. */
@@ -5559,8 +5814,26 @@ static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool 
     return false;
 }
 
-/* NULL, or the field of an instance that cannot be read. */
-static const char *compshare__read_instance(const compshare__tree *tree, compshare_instance *i)
+/* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
+   never StopTime, which is when it was stopped last. A time that is over by the server's clock
+   (0: not known) is none. */
+static const char *compshare__read_schedule(const compshare__tree *tree, int64_t now, int64_t *out, char raw[32])
+{
+    static const char *const keys[] = { "SchedulerStopTime", "StopSchedulerTime" };
+    bool given = false, other;
+    size_t k;
+    *out = 0;
+    for (k = 0; k < 2 && *out == 0; k++) {
+        if (!compshare__read_time(tree, keys[k], &other, out, raw) && !given) return keys[k];
+        given = given || other;
+    }
+    if (*out <= now) *out = 0;
+    return NULL;
+}
+
+/* NULL, or the field of an instance that cannot be read, and what stands there. Only what is
+   decided by can make a reading fail: the rest is then 0 or "". */
+static const char *compshare__read_instance(const compshare__tree *tree, int64_t now, compshare_instance *i, char raw[32])
 {
     enum { exact, shown, count };
 #define COMPSHARE__MEMBER(name) offsetof(compshare_instance, name), sizeof ((compshare_instance *)0)->name
@@ -5570,33 +5843,31 @@ static const char *compshare__read_instance(const compshare__tree *tree, compsha
         size_t offset, size;
     } rows[] = {
         { "UHostId", exact, COMPSHARE__MEMBER(uhost_id) },
-        { "Name", shown, COMPSHARE__MEMBER(name) },
         { "State", exact, COMPSHARE__MEMBER(state) },
         { "ChargeType", exact, COMPSHARE__MEMBER(charge_type) },
         { "Zone", exact, COMPSHARE__MEMBER(zone) },
-        { "Region", exact, COMPSHARE__MEMBER(region) },
+        { "Name", shown, COMPSHARE__MEMBER(name) },
+        { "Region", shown, COMPSHARE__MEMBER(region) },
         { "GpuType", shown, COMPSHARE__MEMBER(gpu_type) },
         { "GPU", count, COMPSHARE__MEMBER(gpu) },
         { "CreateTime", count, COMPSHARE__MEMBER(create_time) },
-        { "ExpireTime", count, COMPSHARE__MEMBER(expire_time) },
-        { "SchedulerStopTime", count, COMPSHARE__MEMBER(stop_time) }
+        { "ExpireTime", count, COMPSHARE__MEMBER(expire_time) }
     };
 #undef COMPSHARE__MEMBER
-    int64_t other;
     size_t k;
     memset(i, 0, sizeof *i);
+    raw[0] = '\0';
     if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
     for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
-        const char *key = rows[k].key;
         char *at = (char *)i + rows[k].offset;
-        bool read = rows[k].kind == count ? compshare__read_count(tree, key, (int64_t *)(void *)at)
-            : compshare__read_text(tree, key, rows[k].kind == exact, at, rows[k].size);
-        if (!read || i->uhost_id[0] == '\0') return key;
+        if (rows[k].kind == count) compshare__read_count(tree, rows[k].key, (int64_t *)(void *)at);
+        else if (!compshare__read_text(tree, rows[k].key, rows[k].kind == exact, at, rows[k].size) && rows[k].kind == exact)
+            return rows[k].key;
+        if (i->uhost_id[0] == '\0') return rows[k].key;
     }
-    if (!compshare__read_count(tree, "StopSchedulerTime", &other)) return "StopSchedulerTime";
-    if (i->stop_time == 0) i->stop_time = other;    /* never StopTime, which is something else */
+    if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER)) i->region[0] = '\0';
     if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
-    return NULL;
+    return compshare__read_schedule(tree, now, &i->stop_time, raw);
 }
 
 /* An element callback met a malformed element: the task ends with E_REPLY. */
@@ -5609,60 +5880,74 @@ static int compshare__typed_malformed(compshare *c, const char *field)
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
-    return compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once", c->request.array,
+    (void)compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once", c->request.array,
         c->task.malformed);
+    if (c->task.raw[0] != '\0') (void)compshare__fail(c, COMPSHARE__MORE, ": it is %s, and Unix seconds are needed", c->task.raw);
+    return COMPSHARE_E_REPLY;
 }
 
 /* ---- GetProjectList ---- */
+
+/* true and 1 in every form: what cannot be read is no default. */
+static bool compshare__projects_default(const compshare__tree *tree)
+{
+    uint32_t at;
+    int64_t number;
+    bool is_default = false;
+    if (!compshare__read_member(tree, "IsDefault", &at) || at == COMPSHARE__NO_TOKEN) return false;
+    if (compshare__json_int(tree, at, &number)) return number == 1;
+    return compshare__read_bool(tree, at, &is_default) && is_default;
+}
 
 static int compshare__projects_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
     compshare_project p, *chosen = (compshare_project *)t->out;
-    uint32_t at;
+    int64_t number = t->read.list.seen++;
     bool wanted;
     (void)element;
     memset(&p, 0, sizeof p);
     if (compshare__json_type(&c->tree, 0) != COMPSHARE_OBJECT
-        || !compshare__read_text(&c->tree, "ProjectId", true, p.project_id, sizeof p.project_id) || p.project_id[0] == '\0'
-        || !compshare__read_text(&c->tree, "ProjectName", false, p.project_name, sizeof p.project_name)
-        || !compshare__read_member(&c->tree, "IsDefault", &at)
-        || (at != COMPSHARE__NO_TOKEN && !compshare__read_bool(&c->tree, at, &p.is_default)))
-        return compshare__typed_malformed(c, "ProjectId, ProjectName or IsDefault");
-    wanted = c->config.project_id != NULL ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
+        || !compshare__read_text(&c->tree, "ProjectId", true, p.project_id, sizeof p.project_id) || p.project_id[0] == '\0')
+        return compshare__typed_malformed(c, "ProjectId");
+    (void)compshare__read_text(&c->tree, "ProjectName", false, p.project_name, sizeof p.project_name);
+    p.is_default = compshare__projects_default(&c->tree);
+    if (t->other > 0) wanted = number + 1 == (int64_t)t->other;
+    else wanted = c->config.project_id != NULL ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
     if (wanted) t->found++;
-    if (t->names.len > 0) compshare__text_put(&t->names, ", ");
-    compshare__text_put(&t->names, p.project_id);
-    if (chosen != NULL && (wanted || (t->seen == 0 && c->config.project_id == NULL))) *chosen = p;
-    t->seen++;
+    if (number > 0) compshare__text_put(&t->read.list.names, ", ");
+    compshare__text_put(&t->read.list.names, p.project_id);
+    if (chosen != NULL && (wanted || (number == 0 && c->config.project_id == NULL))) *chosen = p;
     return t->on_project != NULL ? t->on_project(t->user, &p) : 0;
 }
 
 static int compshare__projects_begin(compshare *c)
 {
+    compshare__task *t = &c->task;
     compshare__typed_request(c, "GetProjectList");
     c->request.array = "ProjectSet";
     c->request.each = compshare__projects_element;
     c->request.user = c;
-    c->task.seen = 0;
-    c->task.found = 0;
-    c->task.names = compshare__text_into(c->task.name_list, sizeof c->task.name_list);
+    t->found = 0;
+    t->read.list.seen = 0;
+    t->read.list.names = compshare__text_into(t->read.list.name_list, sizeof t->read.list.name_list);
     return COMPSHARE_OK;
 }
 
 static int compshare__projects_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    bool only = t->found == 0 && t->seen == 1 && c->config.project_id == NULL;
+    int64_t seen = t->read.list.seen;
+    bool only = t->found == 0 && seen == 1 && c->config.project_id == NULL && t->other == 0;
     status = compshare__typed_status(c, status);
     if (status == COMPSHARE_OK && (t->found == 1 || only)) return status;
     if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
     if (status != COMPSHARE_OK || t->out == NULL) return status;
-    return compshare__fail(c, COMPSHARE_E_PROJECT, "%s%s", t->seen == 0 ? "the account has no project"
+    return compshare__fail(c, COMPSHARE_E_PROJECT, "%s%s", seen == 0 ? "the account has no project"
         : c->config.project_id != NULL ? "project_id is not among the account's projects: "
         : t->found > 1 ? "several projects are the default; set project_id: " : "no project is the default; set project_id: ",
-        t->name_list);
+        t->read.list.name_list);
 }
 
 static const compshare__step compshare__projects_steps[] = { { compshare__projects_begin, compshare__projects_end } };
@@ -5672,10 +5957,10 @@ static const compshare__step compshare__projects_steps[] = { { compshare__projec
 /* Region, ProjectId and what `describe` and `each` have in common. */
 static void compshare__describe_request(compshare *c, compshare_each_fn each)
 {
-    const compshare_target *t = &c->task.target;
+    const compshare__ids *ids = &c->task.ids;
     compshare__typed_request(c, "DescribeCompShareInstance");
-    (void)compshare__typed_id(c, "Region", compshare__bytes_first(t->region, c->config.region), false);
-    (void)compshare__typed_id(c, "ProjectId", compshare__bytes_first(t->project_id, c->config.project_id), false);
+    (void)compshare__typed_id(c, "Region", compshare__bytes_first(ids->look_region, NULL), false);
+    (void)compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL), false);
     c->request.array = "UHostSet";
     c->request.each = each;
     c->request.user = c;
@@ -5684,13 +5969,14 @@ static void compshare__describe_request(compshare *c, compshare_each_fn each)
 static int compshare__describe_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
+    compshare__task *t = &c->task;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->tree, &instance);
+    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c), &instance, t->raw);
     (void)element;
-    if (reason != NULL) return compshare__typed_malformed(c, reason);
-    if (!compshare__bytes_equal(instance.uhost_id, c->task.target.uhost_id)) return 0;
-    if (c->task.found++ > 0) return compshare__typed_malformed(c, "the instance");
-    *(compshare_instance *)c->task.out = instance;
+    if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule)) return compshare__typed_malformed(c, reason);
+    if (!compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id)) return 0;
+    if (t->found++ > 0) return compshare__typed_malformed(c, "the instance");
+    *(compshare_instance *)t->out = instance;
     return 0;
 }
 
@@ -5698,27 +5984,147 @@ static int compshare__describe_begin(compshare *c)
 {
     compshare__describe_request(c, compshare__describe_element);
     c->task.found = 0;
-    return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.target.uhost_id, NULL), true);
+    return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL), true);
 }
 
+static int compshare__describe_missing(compshare *c)
+{
+    return compshare__fail(c, COMPSHARE_E_NOT_FOUND, "no instance %s in this account, region and project", c->task.ids.uhost_id);
+}
+
+/* Gone is an empty list, or RetCode 8039 or 8351. */
 static int compshare__describe_end(compshare *c, int status)
 {
     status = compshare__typed_status(c, status);
     if (status == COMPSHARE_OK && c->task.found == 1) return status;
-    memset(c->task.out, 0, sizeof(compshare_instance));
-    if (status != COMPSHARE_OK) return status;
-    return compshare__fail(c, COMPSHARE_E_NOT_FOUND, "no instance %s in this account, region and project", c->task.target.uhost_id);
+    if (!c->task.workflow) memset(c->task.out, 0, sizeof(compshare_instance));
+    if (status == COMPSHARE_E_API && (c->error.ret_code == 8039 || c->error.ret_code == 8351)) {
+        (void)compshare__describe_missing(c);
+        return COMPSHARE_E_NOT_FOUND;
+    }
+    return status == COMPSHARE_OK ? compshare__describe_missing(c) : status;
 }
 
-static const compshare__step compshare__describe_steps[] = { { compshare__describe_begin, compshare__describe_end } };
+/* ---- find: in which project, and with or without a Region ---- */
 
-/* 63 bits that tell one id from another (FNV-1a), and one that tells it from none. */
-static uint64_t compshare__each_mark(const char *id)
+static bool compshare__find_names(const compshare *c, const char *word)
 {
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
-    for (; *id != '\0'; id++) hash = (hash ^ (unsigned char)*id) * UINT64_C(0x100000001B3);
-    return hash | 1;
+    compshare_view message;
+    message.ptr = c->error.message;
+    message.len = strlen(message.ptr);
+    return compshare__bytes_hold(message, word, strlen(word));
 }
+
+/* A reading was refused for what it lacked, or for a project that is no more. True: what is
+   known of that goes with it the next time, and the task's step is the one to go on with. */
+static bool compshare__find_mend(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    compshare__ids *ids = &t->ids;
+    int code = c->error.ret_code;
+    bool region = compshare__find_names(c, "Region"), project = compshare__find_names(c, "Project") || code == 292;
+    if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return false;
+    if (ids->look_region[0] == '\0' && !project) {
+        const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
+        if (zone != NULL) compshare__zone_region(zone, ids->look_region, sizeof ids->look_region);
+        if (ids->look_region[0] != '\0') return true;
+    }
+    if (region || t->project_given || t->listed) return false;
+    t->listed = t->list_projects = true;
+    c->project[0] = ids->project_id[0] = '\0';
+    t->step--;
+    return true;
+}
+
+/* A part of the time is over, and not all: a reading is begun again, on a new connection. */
+static bool compshare__find_silent(const compshare *c, int status)
+{
+    uint64_t now = compshare__client_now(c);
+    return status == COMPSHARE_E_TIMEOUT && now < c->deadline && c->deadline - now >= COMPSHARE__READING_MS;
+}
+
+/* The first step of each task that reads: which project, where that is to be asked. */
+static int compshare__find_project(compshare *c)
+{
+    compshare__task *t = &c->task;
+    if (!t->list_projects) return COMPSHARE__NEXT;
+    t->out = &t->read.list.project;
+    c->request.half = true;
+    return compshare__projects_begin(c);
+}
+
+/* A wait has looked in all projects: it goes on, and takes none for the right one. */
+static int compshare__find_everywhere(compshare *c)
+{
+    c->task.other = 0;
+    c->task.missing = 1;
+    c->task.ids.project_id[0] = '\0';
+    c->task.list_projects = false;
+    return COMPSHARE__NEXT;
+}
+
+static int compshare__find_project_end(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    int code = c->error.ret_code;
+    status = compshare__projects_end(c, status);
+    if (t->aborted) return status;
+    if (compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
+    t->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
+    if (t->other > 0 && t->state != NULL && status != COMPSHARE_OK) return compshare__find_everywhere(c);
+    if (t->other > 0 && (status == COMPSHARE_E_PROJECT || t->list_refused)) return compshare__describe_missing(c);
+    if (status != COMPSHARE_OK && !t->list_refused) return status;
+    if (status == COMPSHARE_OK) memcpy(t->ids.project_id, t->read.list.project.project_id, sizeof t->ids.project_id);
+    t->list_projects = false;
+    return COMPSHARE__NEXT;
+}
+
+/* Looks for the task's instance for the first time. */
+static int compshare__find_begin(compshare *c)
+{
+    compshare__task *t = &c->task;
+    t->out = t->workflow ? &t->read.instance : t->instance;
+    c->request.half = t->as.change.action != NULL;
+    return compshare__describe_begin(c);
+}
+
+/* Not where it was looked for: in each project of the account before it is said. A workflow
+   looks twice in any case, for a list may be empty for a moment. */
+static int compshare__find_elsewhere(compshare *c)
+{
+    compshare__task *t = &c->task;
+    bool again = t->workflow && t->other == 0 && compshare__task_pause(c, COMPSHARE__DOUBT_MS);
+    t->other++;
+    c->project[0] = '\0';
+    if (t->project_given || t->list_refused) return again ? COMPSHARE__AGAIN : COMPSHARE_E_NOT_FOUND;
+    t->list_projects = true;
+    t->step--;
+    return COMPSHARE__AGAIN;
+}
+
+/* The end of that. */
+static int compshare__find_end(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    status = compshare__describe_end(c, status);
+    if (t->aborted) return status;
+    if (status == COMPSHARE_OK) {
+        if (!t->project_given) memcpy(c->project, t->ids.project_id, sizeof c->project);
+        return status;
+    }
+    if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
+    if (t->workflow && compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
+    if (status == COMPSHARE_E_NOT_FOUND) return compshare__find_elsewhere(c);
+    if (status == COMPSHARE_E_API && t->list_refused)
+        (void)compshare__fail(c, COMPSHARE__MORE, ", and so was GetProjectList: set project_id");
+    return status;
+}
+
+static const compshare__step compshare__describe_steps[] = {
+    { compshare__find_project, compshare__find_project_end }, { compshare__find_begin, compshare__find_end }
+};
+
+/* ---- all instances ---- */
 
 /* A page begins with the last elements of the one before. Where these have moved, what
    stands before the marks has been handed out already, and what is behind them not. */
@@ -5726,22 +6132,23 @@ static int compshare__each_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
+    compshare__list *l = &t->as.list;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->tree, &instance);
+    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c), &instance, t->raw);
     uint64_t mark;
     size_t i;
     if (reason != NULL) return compshare__typed_malformed(c, reason);
-    t->seen++;
-    mark = compshare__each_mark(instance.uhost_id);
+    l->seen++;
+    mark = compshare__bytes_mark(instance.uhost_id);
     for (i = 0; i < COMPSHARE__MARKS; i++)
-        if (t->mark[i] == mark) {
-            t->searching = false;
+        if (l->mark[i] == mark) {
+            l->searching = false;
             return 0;
         }
-    if (t->searching) return 0;
-    t->fresh = true;
-    memmove(t->mark + 1, t->mark, sizeof t->mark - sizeof t->mark[0]);
-    t->mark[0] = mark;
+    if (l->searching) return 0;
+    l->fresh = true;
+    memmove(l->mark + 1, l->mark, sizeof l->mark - sizeof l->mark[0]);
+    l->mark[0] = mark;
     return t->on_instance(t->user, &instance, element);
 }
 
@@ -5749,83 +6156,102 @@ static int compshare__each_element(void *user, compshare_value element)
 
 static int compshare__each_begin(compshare *c)
 {
+    compshare__list *l = &c->task.as.list;
     compshare__describe_request(c, compshare__each_element);
-    (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.target.zone, NULL), false);
-    compshare__typed_put(c, compshare__param("Offset", NULL, c->task.offset, COMPSHARE__INT));
+    (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.ids.zone, NULL), false);
+    compshare__typed_put(c, compshare__param("Offset", NULL, l->offset, COMPSHARE__INT));
     compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
-    c->task.seen = 0;
-    c->task.fresh = false;
-    c->task.searching = c->task.mark[0] != 0 && !c->task.anew;
-    c->task.anew = false;
+    l->seen = 0;
+    l->fresh = false;
+    l->searching = l->mark[0] != 0 && !l->anew;
+    l->anew = false;
     return COMPSHARE_OK;
 }
 
-/* TotalCount, which some replies call Total; -1 where neither is given. */
-static bool compshare__each_total(compshare *c, int64_t *total)
+/* TotalCount, which some replies call Total; -1 where there is none that can be read. It may
+   count too few, or what is not shown: it decides only where the list itself does not. */
+static int64_t compshare__each_total(compshare *c)
 {
     uint32_t at;
-    size_t hits = compshare__json_find(&c->tree, 0, "TotalCount", &at);
-    if (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_NULL) hits = 0;
-    if (hits == 0) hits = compshare__json_find(&c->tree, 0, "Total", &at);
-    *total = -1;
-    return hits == 0 || (hits == 1 && compshare__json_int(&c->tree, at, total) && *total >= 0);
+    int64_t total;
+    if (compshare__json_find(&c->tree, 0, "TotalCount", &at) != 1 && compshare__json_find(&c->tree, 0, "Total", &at) != 1) return -1;
+    return compshare__json_int(&c->tree, at, &total) ? total : -1;
 }
 
 /* No mark is in the page: elements before it have gone. Steps back until one is found,
    and lets later pages overlap by more; where none is left, the list is handed out
    anew. */
-static int compshare__each_back(compshare *c, int64_t total)
+static int compshare__each_back(compshare *c)
 {
-    compshare__task *t = &c->task;
-    if (t->seen == 0 && total > t->offset) return compshare__fail(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
-    if (t->seen == 0 && t->offset == 0) return COMPSHARE_OK;
-    if (t->offset == 0) {
-        if (t->restarts++ == COMPSHARE__RESTARTS)
+    compshare__list *l = &c->task.as.list;
+    if (l->offset == 0) {
+        if (l->restarts++ == COMPSHARE__RESTARTS)
             return compshare__fail(c, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
-        t->anew = true;
+        l->anew = true;
     }
-    t->offset = t->offset > COMPSHARE__PAGE ? t->offset - COMPSHARE__PAGE : 0;
-    t->overlap = COMPSHARE__PAGE / 4;
+    l->offset = l->offset > COMPSHARE__PAGE ? l->offset - COMPSHARE__PAGE : 0;
+    l->overlap = COMPSHARE__PAGE / 4;
     return COMPSHARE__AGAIN;
 }
 
-/* Another page, unless this one was the last. */
+/* A list without any element: it may be so for a moment only. */
+static int compshare__each_empty(compshare *c)
+{
+    compshare__list *l = &c->task.as.list;
+    if (l->empty++ == 0 && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    if (l->mark[0] == 0) return COMPSHARE_OK;
+    return compshare__fail(c, COMPSHARE_E_REPLY, "the list became empty while it was read");
+}
+
+/* Another page, until one brings nothing new. */
+static int compshare__each_next(compshare *c)
+{
+    compshare__list *l = &c->task.as.list;
+    int64_t total = compshare__each_total(c), step = l->seen - l->overlap - 1;
+    if (!l->fresh) {
+        /* nothing new, but more than the overlap: as much appeared before it, or Offset is ignored */
+        if (l->seen <= l->overlap + 1 || (total < 0 ? l->seen < COMPSHARE__PAGE : total <= l->seen)) return COMPSHARE_OK;
+        if (l->restarts++ == COMPSHARE__RESTARTS)
+            return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
+    }
+    if (l->seen == 1 && total <= 1) return COMPSHARE_OK;
+    l->offset += step > 0 ? step : 1;
+    return COMPSHARE__AGAIN;
+}
+
 static int compshare__each_end(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
-    int64_t total;
+    compshare__list *l = &c->task.as.list;
     status = compshare__typed_status(c, status);
-    if (status != COMPSHARE_OK) return status;
-    if (!compshare__each_total(c, &total)) return compshare__fail(c, COMPSHARE_E_REPLY, "TotalCount cannot be read");
-    if (t->searching) return compshare__each_back(c, total);
-    if (total >= 0 && t->seen == COMPSHARE__PAGE && t->offset + t->seen > total)
-        return compshare__fail(c, COMPSHARE_E_REPLY, "the list is longer than its TotalCount");
-    /* nothing new where there should be: as much appeared before it, or the server ignores Offset */
-    if (!t->fresh && t->seen > t->overlap + 1) {
-        if (t->restarts++ == COMPSHARE__RESTARTS)
-            return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
-    } else if (total >= 0 ? t->offset + t->seen >= total : t->seen < COMPSHARE__PAGE) return status;
-    if (t->seen < 2) return compshare__fail(c, COMPSHARE_E_REPLY, "the list ended before its TotalCount");
-    t->offset += t->seen > t->overlap + 1 ? t->seen - t->overlap - 1 : 1;
-    return COMPSHARE__AGAIN;
+    if (c->task.aborted) return status;
+    /* an Offset behind the last element may be refused */
+    if (status == COMPSHARE_E_API && c->error.ret_code == 8401 && l->offset > 0) {
+        memset(&c->error, 0, sizeof c->error);
+        status = COMPSHARE_OK;
+    }
+    if (status != COMPSHARE_OK) return !l->fresh && compshare__find_mend(c, status) ? COMPSHARE__AGAIN : status;
+    if (l->seen == 0 && l->offset == 0) return compshare__each_empty(c);
+    l->empty = 0;
+    return l->searching ? compshare__each_back(c) : compshare__each_next(c);
 }
 
-static const compshare__step compshare__each_steps[] = { { compshare__each_begin, compshare__each_end } };
+static const compshare__step compshare__each_steps[] = {
+    { compshare__find_project, compshare__find_project_end }, { compshare__each_begin, compshare__each_end }
+};
 
 /* ---- UpdateCompShareStopScheduler, DeleteCompShareStopScheduler ---- */
 
-#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
-#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
-
 static int compshare__update_begin(compshare *c)
 {
+    compshare__task *t = &c->task;
     int r;
     compshare__typed_request(c, COMPSHARE__UPDATE);
-    if (c->task.stop_time <= 0 || c->task.stop_time > COMPSHARE__LATEST_TIME)
+    if (t->stop_time <= 0 || t->stop_time > COMPSHARE__LATEST_TIME)
         return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
-    c->request.stop_time = c->task.stop_time;
-    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, c->task.stop_time, COMPSHARE__INT));
+    c->request.stop_time = t->stop_time;
+    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, t->stop_time, COMPSHARE__INT));
+    if (t->both_names || c->both_names) compshare__typed_put(c, compshare__param("StopTime", NULL, t->stop_time, COMPSHARE__INT));
     return COMPSHARE_OK;
 }
 
@@ -5843,138 +6269,260 @@ static int compshare__change_end(compshare *c, int status)
     if (status != COMPSHARE_OK) return status;
     hits = compshare__json_find(&c->tree, 0, "UHostId", &at);
     if (hits == 0 || (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_STRING
-        && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.target.uhost_id))) return status;
+        && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.ids.uhost_id))) return status;
     c->error.outcome_unknown = true;
     return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
 }
 
-static const compshare__step compshare__update_steps[] = { { compshare__update_begin, compshare__change_end } };
-static const compshare__step compshare__delete_steps[] = { { compshare__delete_begin, compshare__change_end } };
-
-/* >> power
-   Changes that are looked at when their outcome is not known, and the wait for a
-   state. Touches the task. Must never send a change again before readings have shown,
-   to the end of their time, that it did not happen. */
-
-/* Whether a reading that failed may succeed later. 8905 and 226607: the API itself is
-   not sure of the state. */
-static bool compshare__poll_worth(const compshare *c)
+/* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
+   was executed, and it is worth one more sending with both names. */
+static bool compshare__update_renamed(compshare *c, int status)
 {
-    return c->error.retryable || c->error.ret_code == 8905 || c->error.ret_code == 226607;
+    static const char name[] = "StopTime";
+    const char *message = c->error.message, *at;
+    bool named = false, other = false;
+    if (status != COMPSHARE_E_API || c->error.outcome_unknown || c->task.both_names || c->both_names
+        || !compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE)) return false;
+    for (at = message; *at != '\0'; at++) {
+        if (!compshare__bytes_begins(at, name)) continue;
+        if (at == message || !compshare__bytes_letter(at[-1])) named = true;
+        else other = true;
+    }
+    other = other || compshare__find_names(c, "Region") || compshare__find_names(c, "Zone") || compshare__find_names(c, "Project")
+        || compshare__find_names(c, "UHost");
+    c->task.both_names = named || (c->error.ret_code == 210 && !other);
+    return c->task.both_names;
 }
 
-/* Looks for the task's instance. A schedule's region was read from it, and goes with
-   what is read next: the configuration's is enough to find it. */
+/* Of a single change; a workflow knows more. */
+static int compshare__change_once_end(compshare *c, int status)
+{
+    status = compshare__change_end(c, status);
+    if (c->task.aborted) return status;
+    if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (status == COMPSHARE_OK) compshare__recent_note(c, -1);
+    if (status == COMPSHARE_OK && c->task.both_names) c->both_names = true;
+    return status;
+}
+
+static const compshare__step compshare__update_steps[] = { { compshare__update_begin, compshare__change_once_end } };
+static const compshare__step compshare__delete_steps[] = { { compshare__delete_begin, compshare__change_once_end } };
+
+/* >> confirm
+   Changes that are looked at, and what proves them: law 7. Touches the task. Must never call
+   a change done that no reading has shown, nor take a reading for proof that only shows what
+   was shown before. */
+
+/* A refusal that another reading will not change. 8905 and 226607: the API itself is not sure
+   of the state. */
+static bool compshare__poll_refused(const compshare *c, int status)
+{
+    int code = c->error.ret_code;
+    return (status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS) && code != 0 && code != 8905 && code != 226607
+        && !compshare__judge_transient(code);
+}
+
+/* Looks for the task's instance once more, as it was found. */
 static int compshare__poll_begin(compshare *c)
 {
-    compshare__task *t = &c->task;
-    uint64_t least = compshare__client_now(c) + t->pause_ms + 2 * COMPSHARE__READING_MS;
-    if (t->state == NULL) t->target.region = NULL;
-    t->out = &t->read.instance;
-    c->request.half_of = t->poll_until > least ? t->poll_until : least;
+    c->task.out = &c->task.read.instance;
+    c->request.half = true;
     return compshare__describe_begin(c);
 }
 
-/* A change has ended: done; or refused; or a status of which nothing is known, which
+/* A sending of the change has ended: refused; or accepted, or nothing is known of it, which
    the next step has to settle. */
 static int compshare__change_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    uint64_t now = compshare__client_now(c);
-    t->change_status = compshare__change_end(c, status);
-    t->change_http = c->error.http_status;
-    t->change_code = c->error.ret_code;
-    memcpy(t->change_id, c->error.request_id, sizeof t->change_id);
-    /* a refusal after an unanswered sending may be the effect of that */
-    if (t->change_status != COMPSHARE_OK && !c->error.outcome_unknown && !t->unsettled) return t->change_status;
+    compshare__change *ch = &t->as.change;
+    status = ch->status = compshare__change_end(c, status);
+    ch->http = c->error.http_status;
+    ch->code = c->error.ret_code;
+    memcpy(ch->request_id, c->error.request_id, sizeof ch->request_id);
+    ch->sent_at = compshare__client_now(c);
+    ch->sendings++;
+    if (t->aborted) {
+        t->unsettled = t->unsettled || c->error.outcome_unknown;
+        return status;
+    }
+    if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (status == COMPSHARE_OK) {
+        ch->accepted = true;
+        if (ch->states == NULL) compshare__recent_note(c, ch->before);
+    } else if (c->error.outcome_unknown) {
+        ch->lost = true;
+    } else if (!ch->lost && !ch->accepted) {
+        if (status == COMPSHARE_E_API && t->list_refused)
+            (void)compshare__fail(c, COMPSHARE__MORE, "; GetProjectList was refused as well: set project_id");
+        return status;
+    } else {
+        ch->refused = true;     /* that may be the effect of an earlier one */
+    }
     t->unsettled = true;
-    t->blind = false;
     t->polls = 0;
-    t->poll_until = now + COMPSHARE__CONFIRM_MS < c->deadline ? now + COMPSHARE__CONFIRM_MS : c->deadline;
+    t->poll_until = c->deadline;
     return COMPSHARE__NEXT;
 }
 
-/* The time for reading back is over: says how the change ended, and what was seen
-   last. */
-static int compshare__change_unconfirmed(compshare *c, int status)
+/* Whether the newest reading shows what is wanted. */
+static bool compshare__confirm_shown(const compshare__task *t)
+{
+    const compshare__change *ch = &t->as.change;
+    if (ch->states != NULL) return compshare__bytes_listed(t->read.instance.state, ch->states);
+    return compshare__recent_near(t->read.instance.stop_time, ch->wanted);
+}
+
+/* Law 7. Where no sending was accepted, two readings in a row: one alone may be odd. */
+static bool compshare__confirm_proved(compshare__task *t)
+{
+    compshare__change *ch = &t->as.change;
+    ch->readings = compshare__confirm_shown(t) ? ch->readings + 1 : 0;
+    if (ch->accepted) return ch->readings > 0;
+    return ch->readings > 1 && !ch->shown_before;
+}
+
+/* Whether the change is sent again, after a reading that does not prove it: only what may be
+   repeated, and only while readings show what was there before; another value is somebody
+   else's. Once more with both names of the time where what was accepted is not shown. */
+static bool compshare__confirm_resend(compshare *c)
+{
+    compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    uint64_t now = compshare__client_now(c), since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
+    bool same = t->read.instance.stop_time == ch->before;
+    if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
+        || now + COMPSHARE__READING_MS > c->deadline) return false;
+    if (ch->accepted) {
+        if (ch->wanted == 0 || t->both_names || c->both_names || !same || since < least || since < c->deadline - now
+            || !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
+        t->both_names = true;
+        return true;
+    }
+    if (ch->shown_before && ch->readings > 0) return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
+    return same && since >= least << (ch->sendings - 1);
+}
+
+/* The time for reading back is over: says what was asked for, how it ended, and what was seen
+   last. What can be asked about is the change, not the reading. */
+static int compshare__confirm_failed(compshare *c, int status)
 {
     const compshare__task *t = &c->task;
+    const compshare__change *ch = &t->as.change;
     const compshare_instance *i = &t->read.instance;
     char last[sizeof c->error.detail];
     compshare__text text = compshare__text_into(last, sizeof last);
-    if (status != COMPSHARE_OK) compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
-        : "reading back failed: %s", c->error.detail, c->error.ret_code);
-    else if (t->state == NULL && i->stop_time != 0) compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
-    else compshare__text_form(&text, "the API shows %sstate %s", t->state == NULL ? "no timed shutdown, " : "", i->state);
-    /* what can be asked about is the change, not the reading */
-    c->error.http_status = t->change_http;
-    c->error.ret_code = t->change_code;
+    if (status != COMPSHARE_OK && (!ch->read_back || status == COMPSHARE_E_NOT_FOUND || compshare__poll_refused(c, status)))
+        compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
+            : "reading back failed: %s", c->error.detail, c->error.ret_code);
+    else if (ch->states == NULL && i->stop_time != 0) compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
+    else compshare__text_form(&text, "the API shows %sstate %s", ch->states == NULL ? "no timed shutdown, " : "", i->state);
+    c->error.http_status = ch->http;
+    c->error.ret_code = ch->code;
     c->error.message[0] = '\0';
-    memcpy(c->error.request_id, t->change_id, sizeof t->change_id);
-    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, t->change_status == COMPSHARE_OK ? "accepted" : "no clear answer: %s",
-        compshare__fail_status(t->change_status)->text);
-    if (t->change_status == COMPSHARE_E_STATUS) (void)compshare__fail(c, COMPSHARE__MORE, " (%d)", t->change_http);
-    (void)compshare__fail(c, COMPSHARE__MORE, ", not confirmed: %s", last);
+    memcpy(c->error.request_id, ch->request_id, sizeof ch->request_id);
+    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, ch->wanted != 0 ? "%t was asked for: " : "", ch->wanted);
+    if (ch->accepted) (void)compshare__fail(c, COMPSHARE__MORE, "accepted, not confirmed: %s", last);
+    else if (ch->status == COMPSHARE_E_STATUS) (void)compshare__fail(c, COMPSHARE__MORE, "no clear answer (HTTP status %d), not confirmed: %s", ch->http, last);
+    else (void)compshare__fail(c, COMPSHARE__MORE, "no clear answer (%s), not confirmed: %s", compshare__fail_status(ch->status)->text, last);
+    c->error.retryable = ch->states == NULL;    /* to do the whole workflow again repeats nothing that matters */
     return COMPSHARE_E_UNCONFIRMED;
 }
 
-/* ---- stop, start, reboot ---- */
+/* After a reading: COMPSHARE_OK if the change is proved; else it is read, or sent, again, until
+   the deadline or a definite refusal. */
+static int compshare__confirm_end(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    if (status == COMPSHARE_OK) {
+        t->as.change.read_back = true;
+        if (compshare__confirm_proved(t)) {
+            t->unsettled = false;
+            return COMPSHARE_OK;
+        }
+        if (compshare__confirm_resend(c)) {
+            t->step--;
+            return COMPSHARE__AGAIN;
+        }
+    }
+    if (!compshare__poll_refused(c, status) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    return compshare__confirm_failed(c, status);
+}
+
+/* >> power
+   Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change
+   of state twice. */
+
+static int compshare__power_found(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    status = compshare__find_end(c, status);
+    if (status != COMPSHARE_OK) return status;
+    t->as.change.shown_before = compshare__confirm_shown(t);
+    memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
+    memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
+    return COMPSHARE__NEXT;
+}
 
 static int compshare__power_begin(compshare *c)
 {
-    compshare__typed_request(c, c->task.change);
-    c->request.half_of = c->deadline;
-    c->task.sendings++;
+    compshare__typed_request(c, c->task.as.change.action);
+    c->request.half = true;
     return compshare__typed_target(c, true);
 }
 
-static int compshare__power_end(compshare *c, int status)
+#define COMPSHARE__REBOOT "RebootCompShareInstance"
+
+/* An accepted reboot is taken for done: the state in which it shows may be over before the
+   first reading. */
+static int compshare__power_sent(compshare *c, int status)
 {
+    compshare__task *t = &c->task;
     status = compshare__change_sent(c, status);
-    if (c->task.change_status == COMPSHARE_OK) c->task.unsettled = false;
-    return c->task.change_status == COMPSHARE_OK ? COMPSHARE_OK : status;
-}
-
-/* Whether the state is one of those that task.state lists: only the request leads to
-   them. */
-static bool compshare__power_shown(const compshare__task *t)
-{
-    const char *name = t->state;
-    while (name[0] != '\0' && !compshare__bytes_equal(name, t->read.instance.state)) name += strlen(name) + 1;
-    return name[0] != '\0';
-}
-
-/* Readings that have shown the old state for their whole time, none of which failed,
-   are as good as an answer. */
-static bool compshare__power_again(const compshare *c)
-{
-    const compshare__task *t = &c->task;
-    return !t->blind && t->poll_until < c->deadline && t->sendings <= c->config.max_retries
-        && compshare__action_find(t->change).retry == COMPSHARE_RETRY_VERIFY;
+    if (!t->as.change.accepted || !compshare__bytes_equal(t->as.change.action, COMPSHARE__REBOOT)) return status;
+    t->unsettled = false;
+    return COMPSHARE_OK;
 }
 
 static int compshare__power_verify(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
-    if (t->aborted) return status;
-    status = compshare__describe_end(c, status);
-    if (status == COMPSHARE_OK && compshare__power_shown(t)) {
-        t->unsettled = false;
-        return status;
-    }
-    if (status != COMPSHARE_OK) t->blind = true;
-    if ((status == COMPSHARE_OK || status == COMPSHARE_E_NOT_FOUND || compshare__poll_worth(c)) && compshare__task_poll(c))
-        return COMPSHARE__AGAIN;
-    if (status != COMPSHARE_OK || !compshare__power_again(c)) return compshare__change_unconfirmed(c, status);
-    t->step--;
-    return COMPSHARE__AGAIN;
+    if (c->task.aborted) return status;
+    return compshare__confirm_end(c, compshare__describe_end(c, status));
 }
 
 static const compshare__step compshare__power_steps[] = {
-    { compshare__power_begin, compshare__power_end }, { compshare__poll_begin, compshare__power_verify }
+    { compshare__find_project, compshare__find_project_end }, { compshare__find_begin, compshare__power_found },
+    { compshare__power_begin, compshare__power_sent }, { compshare__poll_begin, compshare__power_verify }
 };
 
 /* ---- wait for a state ---- */
+
+/* What no later reading will mend: it is this machine's, or refused. */
+static bool compshare__wait_hopeless(const compshare *c, int status)
+{
+    return compshare__poll_refused(c, status) || (status <= COMPSHARE_E_TRUST && status >= COMPSHARE_E_CERTIFICATE)
+        || status == COMPSHARE_E_TOO_LARGE;
+}
+
+/* Nowhere yet: in which project it is has to be found out, once. */
+static bool compshare__wait_elsewhere(compshare *c)
+{
+    compshare__task *t = &c->task;
+    if (t->project_given || t->seen || t->list_refused || (t->other == 0 && t->missing > 0)) return false;
+    t->other++;
+    t->list_projects = true;
+    t->step--;
+    return true;
+}
+
+/* What is missing is gone if it was there before, or should be there by now. */
+static bool compshare__wait_gone(compshare *c)
+{
+    compshare__task *t = &c->task;
+    bool new_one = !t->seen && compshare__client_now(c) - t->began < COMPSHARE__MISSING_MS;
+    t->missing++;
+    return t->missing >= 3 && !new_one;
+}
 
 static int compshare__wait_end(compshare *c, int status)
 {
@@ -5984,55 +6532,38 @@ static int compshare__wait_end(compshare *c, int status)
     size_t len;
     if (t->aborted) return status;
     status = compshare__describe_end(c, status);
+    if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         t->missing = 0;
+        t->seen = true;
+        if (!t->project_given) memcpy(c->project, t->ids.project_id, sizeof c->project);
         if (t->instance != NULL) *t->instance = t->read.instance;
-        memcpy(t->schedule.state, state, sizeof t->schedule.state);
         if (compshare__bytes_equal(state, t->state)) return status;
         len = strlen(state);
         if (len >= 4 && memcmp(state + len - 4, "Fail", 4) == 0)
-            return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"", t->target.uhost_id, state, t->state);
+            return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"", t->ids.uhost_id, state, t->state);
     } else if (status == COMPSHARE_E_NOT_FOUND) {
-        if (++t->missing == 3) return status;
+        if (compshare__wait_elsewhere(c)) return COMPSHARE__AGAIN;
+        if (compshare__wait_gone(c)) return status;
     } else {
-        if (!compshare__poll_worth(c)) return status;
+        if (compshare__wait_hopeless(c, status)) return status;
         t->missing = 0;
     }
     if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    if (status == COMPSHARE_E_NOT_FOUND && !t->seen) return status;
     memcpy(reason, c->error.detail, sizeof reason);
-    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->target.uhost_id, t->state,
-        (int64_t)t->timeout_ms, compshare__bytes_first(t->schedule.state, "never"),
-        status != COMPSHARE_OK ? "; reading failed: " : "", reason);
+    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->ids.uhost_id, t->state,
+        (int64_t)t->timeout_ms, t->seen ? state : "never", status != COMPSHARE_OK ? "; reading failed: " : "", reason);
 }
 
-static const compshare__step compshare__wait_steps[] = { { compshare__poll_begin, compshare__wait_end } };
+static const compshare__step compshare__wait_steps[] = {
+    { compshare__find_project, compshare__find_project_end }, { compshare__poll_begin, compshare__wait_end }
+};
 
 /* >> schedule
    The timed shutdown as workflows: project, instance, change, and reading back until
    the API shows it. Touches the task, and the project that the client remembers. Must
    never report a time that it has not read from the API. */
-
-static int compshare__schedule_project(compshare *c)
-{
-    if (c->config.project_id != NULL || c->project[0] != '\0') return COMPSHARE__NEXT;
-    c->task.out = &c->task.read.project;
-    return compshare__projects_begin(c);
-}
-
-static int compshare__schedule_project_end(compshare *c, int status)
-{
-    status = compshare__projects_end(c, status);
-    if (status != COMPSHARE_OK) return status;
-    memcpy(c->project, c->task.read.project.project_id, sizeof c->project);
-    return COMPSHARE__NEXT;
-}
-
-static int compshare__schedule_find(compshare *c)
-{
-    if (c->task.change != NULL) c->task.target.project_id = compshare__bytes_first(c->config.project_id, c->project);
-    c->task.out = &c->task.read.instance;
-    return compshare__describe_begin(c);
-}
 
 /* What stopping this instance will not save. */
 static unsigned compshare__schedule_caveats(const char *charge_type)
@@ -6041,11 +6572,19 @@ static unsigned compshare__schedule_caveats(const char *charge_type)
     return prepaid ? COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED : COMPSHARE_GETS_RELEASED;
 }
 
-/* What a reading says of the instance itself. */
-static void compshare__schedule_note(compshare *c)
+/* What a reading says of the instance itself, and what is known of the change, for the caller:
+   it stays there after a failure, too. */
+static void compshare__schedule_note(compshare *c, bool read)
 {
     const compshare_instance *i = &c->task.read.instance;
-    compshare_schedule *s = &c->task.schedule;
+    const compshare__change *ch = &c->task.as.change;
+    compshare_schedule *s = c->task.result;
+    if (s == NULL) return;
+    s->requested = ch->wanted;
+    s->accepted = ch->accepted;
+    s->previous = ch->before;
+    if (!read) return;
+    s->shown = i->stop_time;
     memcpy(s->uhost_id, i->uhost_id, sizeof s->uhost_id);
     memcpy(s->state, i->state, sizeof s->state);
     memcpy(s->charge_type, i->charge_type, sizeof s->charge_type);
@@ -6053,31 +6592,17 @@ static void compshare__schedule_note(compshare *c)
     s->caveats = compshare__schedule_caveats(s->charge_type);
 }
 
-/* Hands the result out; stop_time is what the API showed. */
-static int compshare__schedule_done(compshare *c, int64_t stop_time)
+/* Hands the newest reading out as the result. */
+static int compshare__schedule_done(compshare *c, bool changed)
 {
-    compshare_schedule *s = &c->task.schedule;
-    int64_t left = stop_time - compshare__client_best_time(c);
-    s->stop_time = stop_time;
-    s->seconds_left = stop_time != 0 && left > 0 ? left : 0;
-    c->task.unsettled = false;
-    if (c->task.result != NULL) *c->task.result = *s;
+    compshare_schedule *s = c->task.result;
+    int64_t left = c->task.read.instance.stop_time - compshare__client_best_time(c);
+    if (s == NULL) return COMPSHARE_OK;
+    compshare__schedule_note(c, true);
+    s->stop_time = s->shown;
+    s->seconds_left = left > 0 ? left : 0;
+    s->changed = changed;
     return COMPSHARE_OK;
-}
-
-static int compshare__schedule_found(compshare *c, int status)
-{
-    compshare__task *t = &c->task;
-    status = compshare__describe_end(c, status);
-    if (status == COMPSHARE_E_API) c->project[0] = '\0';     /* it may be gone: the next workflow asks again */
-    if (status != COMPSHARE_OK) return status;
-    compshare__schedule_note(c);
-    t->schedule.previous = t->read.instance.stop_time;
-    if (t->change == NULL) return compshare__schedule_done(c, t->schedule.previous);
-    if (t->result != NULL) *t->result = t->schedule;
-    t->target.region = compshare__bytes_first(c->config.region, t->read.instance.region);
-    t->target.zone = t->read.instance.zone;
-    return COMPSHARE__NEXT;
 }
 
 /* What the API would refuse, refused by name. */
@@ -6091,83 +6616,142 @@ static int compshare__schedule_allowed(compshare *c)
         i->uhost_id, i->state);
 }
 
-/* The time to set, from the plan and what the API shows now. */
-static int compshare__schedule_decide(compshare *c)
+/* The time to set, from the plan and what is so now. A time from now on is moved behind the
+   API's floor, by what its clock and the way to it may take; further each time that was not
+   enough. */
+static int compshare__schedule_decide(compshare *c, int64_t current)
 {
+    static const int64_t margins[] = { 3, 8, 68 };
     compshare__task *t = &c->task;
-    int64_t now = compshare__client_best_time(c), current = t->read.instance.stop_time, base = 0, more = t->plan.in_seconds;
-    unsigned mode = t->plan.mode;
-    t->stop_time = t->plan.at;
-    if (t->by_seconds > 0) {
-        if (current <= now) return compshare__fail(c, COMPSHARE_E_NO_PLAN, current == 0 ? "%s has no timed shutdown to extend"
-            : "the timed shutdown of %s has expired", t->target.uhost_id);
+    compshare__change *ch = &t->as.change;
+    int64_t now = compshare__client_best_time(c), base = 0, more = ch->plan.in_seconds;
+    int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised < 3 ? ch->raised : 2];
+    unsigned mode = ch->plan.mode;
+    ch->wanted = ch->plan.at;
+    if (ch->by_seconds > 0) {
+        if (current == 0) return compshare__fail(c, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend", t->ids.uhost_id);
         base = current;
-        more = t->by_seconds;
+        more = ch->by_seconds;
     } else if (more > 0) {
         if (now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no stop time can be reckoned by it");
         base = now;
+        if (more < floor) more = floor;
     }
     if (base > 0) {
         if (base > COMPSHARE__LATEST_TIME || more > COMPSHARE__LATEST_TIME - base)
             return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime would be after the year 9999");
-        t->stop_time = base + more;
+        ch->wanted = base + more;
     }
-    if (current <= now || mode == 0) return COMPSHARE_OK;
-    if (mode == COMPSHARE_ONLY_EXTEND ? current < t->stop_time : current > t->stop_time) return COMPSHARE_OK;
-    (void)compshare__schedule_done(c, current);
+    t->stop_time = ch->wanted;
+    if (current == 0 || mode == 0) return COMPSHARE_OK;
+    if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted) return COMPSHARE_OK;
     return COMPSHARE__FINISHED;
 }
 
-static int compshare__schedule_update(compshare *c)
+/* A reading shows what was there before this client's own, newer change: nothing can be said
+   by it. */
+static int compshare__schedule_doubtful(compshare *c, const compshare__recent *known)
 {
+    compshare__change *ch = &c->task.as.change;
+    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted" : "no timed shutdown was accepted", known->after);
+    if (ch->before != 0) (void)compshare__fail(c, COMPSHARE__MORE, " a moment ago, but the API still shows %t", ch->before);
+    else (void)compshare__fail(c, COMPSHARE__MORE, " a moment ago, but the API still shows no timed shutdown");
+    c->error.retryable = true;
+    return COMPSHARE_E_UNCONFIRMED;
+}
+
+/* The first reading: what stands, and what is to be done. */
+static int compshare__schedule_judge(compshare *c, const compshare__recent *known)
+{
+    compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    int64_t current = known != NULL ? known->after : ch->before;
     int r;
-    c->request.action = c->task.change;
-    if ((r = compshare__schedule_allowed(c)) != COMPSHARE_OK) return r;
-    if ((r = compshare__schedule_decide(c)) != COMPSHARE_OK) return r;
-    c->request.half_of = c->deadline;
-    return compshare__update_begin(c);
+    if (ch->action == NULL) return known != NULL ? compshare__schedule_doubtful(c, known) : compshare__schedule_done(c, false);
+    if (compshare__bytes_equal(ch->action, COMPSHARE__UPDATE)) {
+        if ((r = compshare__schedule_allowed(c)) == COMPSHARE_OK) r = compshare__schedule_decide(c, current);
+        compshare__schedule_note(c, false);
+        if (r == COMPSHARE__FINISHED) return known != NULL ? compshare__schedule_doubtful(c, known) : compshare__schedule_done(c, false);
+        if (r != COMPSHARE_OK) return r;
+    }
+    ch->shown_before = compshare__recent_near(ch->before, ch->wanted) || compshare__recent_near(current, ch->wanted);
+    memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
+    memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
+    return COMPSHARE__NEXT;
 }
 
-static int compshare__schedule_delete(compshare *c)
+/* Only what the mode or an extension is reckoned from, and what is told, has to be certain. */
+static int compshare__schedule_found(compshare *c, int status)
 {
-    c->request.half_of = c->deadline;
-    return compshare__delete_begin(c);
+    compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    const compshare__recent *known;
+    uint64_t now = compshare__client_now(c);
+    if ((status = compshare__find_end(c, status)) != COMPSHARE_OK) return status;
+    ch->before = t->read.instance.stop_time;
+    compshare__schedule_note(c, true);
+    known = compshare__recent_doubt(c, &t->read.instance);
+    if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {
+        if (t->polls == 0 && ch->action != NULL) t->poll_until = now + (c->deadline - now) / 2;
+        if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    }
+    status = compshare__schedule_judge(c, known);
+    if (status >= 0) return status;
+    if (ch->action != NULL) compshare__task_name(c);
+    if ((status != COMPSHARE_E_STATE && status != COMPSHARE_E_NO_PLAN) || ch->looked_twice) return status;
+    ch->looked_twice = true;
+    return compshare__task_pause(c, COMPSHARE__DOUBT_MS) ? COMPSHARE__AGAIN : status;
 }
 
-/* The change is confirmed once a reading shows it; a Stopped instance will show no
-   time any more. */
+static int compshare__schedule_change(compshare *c)
+{
+    int r = c->task.stop_time != 0 ? compshare__update_begin(c) : compshare__delete_begin(c);
+    c->request.half = true;
+    c->request.repeatable = false;      /* somebody else may have changed it since: it is looked at first */
+    return r;
+}
+
+/* A time from now on that the API, or the floor, found too soon is reckoned anew: nothing was
+   executed. */
+static bool compshare__schedule_raise(compshare *c, int status)
+{
+    compshare__change *ch = &c->task.as.change;
+    bool soon = status == COMPSHARE_E_TOO_SOON || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
+    if (!soon || ch->plan.in_seconds == 0 || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
+        || ch->raised == 2 || c->error.outcome_unknown) return false;
+    ch->raised++;
+    return compshare__schedule_decide(c, ch->before) == COMPSHARE_OK;
+}
+
+static int compshare__schedule_sent(compshare *c, int status)
+{
+    int r = compshare__change_sent(c, status);
+    if (r < 0 && !c->task.aborted && compshare__schedule_raise(c, r)) r = COMPSHARE__AGAIN;
+    compshare__schedule_note(c, false);
+    return r;
+}
+
+/* The change is proved once a reading shows it. */
 static int compshare__schedule_confirm(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    bool seen;
     if (t->aborted) return status;
     status = compshare__describe_end(c, status);
-    seen = status == COMPSHARE_OK;
-    if (seen) {
-        compshare__schedule_note(c);
-        if (t->result != NULL) *t->result = t->schedule;
-    }
-    if (seen && t->read.instance.stop_time == t->stop_time) {
-        t->schedule.changed = true;
-        return compshare__schedule_done(c, t->stop_time);
-    }
-    if (seen && t->stop_time != 0 && compshare__bytes_equal(t->read.instance.state, "Stopped"))
-        return compshare__change_unconfirmed(c, status);
-    if ((seen || status == COMPSHARE_E_NOT_FOUND || compshare__poll_worth(c)) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
-    return compshare__change_unconfirmed(c, status);
+    compshare__schedule_note(c, status == COMPSHARE_OK);
+    status = compshare__confirm_end(c, status);
+    if (status != COMPSHARE_OK) return status;
+    (void)compshare__recent_doubt(c, &t->read.instance);     /* it has been shown: no more doubt */
+    if (t->both_names) c->both_names = true;
+    return compshare__schedule_done(c, true);
 }
 
-static const compshare__step compshare__schedule_get_steps[] = { { compshare__schedule_find, compshare__schedule_found } };
-static const compshare__step compshare__schedule_set_steps[] = {
-    { compshare__schedule_project, compshare__schedule_project_end },
-    { compshare__schedule_find, compshare__schedule_found },
-    { compshare__schedule_update, compshare__change_sent },
-    { compshare__poll_begin, compshare__schedule_confirm }
+static const compshare__step compshare__schedule_get_steps[] = {
+    { compshare__find_project, compshare__find_project_end }, { compshare__find_begin, compshare__schedule_found }
 };
-static const compshare__step compshare__schedule_cancel_steps[] = {
-    { compshare__schedule_project, compshare__schedule_project_end },
-    { compshare__schedule_find, compshare__schedule_found },
-    { compshare__schedule_delete, compshare__change_sent },
+static const compshare__step compshare__schedule_steps[] = {
+    { compshare__find_project, compshare__find_project_end },
+    { compshare__find_begin, compshare__schedule_found },
+    { compshare__schedule_change, compshare__schedule_sent },
     { compshare__poll_begin, compshare__schedule_confirm }
 };
 
@@ -6286,13 +6870,14 @@ COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *acti
     int r = compshare__task_claim(client);
     compshare__request *call;
     if (r != COMPSHARE_OK) return r;
-    call = &client->task.call;
+    call = &client->task.as.call;
     call->action = action;
     call->params = params;
     call->count = count;
     call->defaults = info.group[0] != 'a';
     call->csv = info.csv;
-    call->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    call->always = call->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    call->reads = call->always && !info.mutating;
     call->array = array;
     call->each = each;
     call->user = user;
@@ -6475,9 +7060,15 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, s
 /* Takes the client for a typed call. target may be NULL only where none is needed. */
 static int compshare__typed_claim(compshare *c, const compshare_target *target)
 {
+    static const compshare_target none = { NULL, NULL, NULL, NULL };
+    const char *field;
     int r = compshare__task_claim(c);
-    if (r == COMPSHARE_OK && target != NULL) c->task.target = *target;
-    return r;
+    if (r != COMPSHARE_OK) return r;
+    field = compshare__typed_ids(c, target != NULL ? target : &none);
+    if (field == NULL) return r;
+    memset(&c->error, 0, sizeof c->error);
+    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM, "%s is longer than any of its kind: 63 bytes of an id, 31 of "
+        "a region or zone", field));
 }
 
 COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
@@ -6496,19 +7087,31 @@ COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const co
     compshare_instance *instance)
 {
     int r = compshare__typed_claim(client, target);
+    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
     if (r != COMPSHARE_OK) return r;
     if (instance == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
-    memset(instance, 0, sizeof *instance);
-    client->task.out = instance;
+    client->task.instance = instance;
+    client->task.uses_schedule = true;
     return compshare__task_start(client, compshare__describe_steps);
 }
 
+/* A list is narrowed by its filter, not by where an instance was found before. */
 COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user)
 {
     int r = compshare__typed_claim(client, filter);
+    compshare__ids *ids;
+    const char *region, *zone;
     if (r != COMPSHARE_OK) return r;
     if (each == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "each is NULL");
+    ids = &client->task.ids;
+    if (!client->task.project_given) ids->project_id[0] = '\0';
+    region = compshare__bytes_first(ids->region, NULL);
+    zone = compshare__bytes_first(ids->zone, NULL);
+    if (region == NULL && zone != NULL) {
+        compshare__config_place(&client->config, &region, &zone, ids->look_region);
+        if (region != NULL && region != ids->look_region) memcpy(ids->look_region, region, strlen(region) + 1);
+    }
     client->task.on_instance = each;
     client->task.user = user;
     return compshare__task_start(client, compshare__each_steps);
@@ -6529,13 +7132,15 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, cons
 }
 
 /* state: the names that show it was executed, each with its NUL. */
-static int compshare__power_start(compshare *c, const compshare_target *target, const char *action, const char *state)
+static int compshare__power_start(compshare *c, const compshare_target *target, const char *action, const char *states)
 {
     int r = compshare__typed_claim(c, target);
     if (r != COMPSHARE_OK) return r;
+    if (c->task.ids.uhost_id[0] == '\0') return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
     c->task.workflow = true;
-    c->task.change = action;
-    c->task.state = state;
+    c->task.list_projects = c->task.ids.project_id[0] == '\0';
+    c->task.as.change.action = action;
+    c->task.as.change.states = states;
     return compshare__task_start(c, compshare__power_steps);
 }
 
@@ -6551,22 +7156,21 @@ COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const comps
 
 COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client, const compshare_target *target)
 {
-    return compshare__power_start(client, target, "RebootCompShareInstance", "Rebooting\0");
+    return compshare__power_start(client, target, COMPSHARE__REBOOT, "Rebooting\0");
 }
 
 COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
     compshare_instance *instance)
 {
-    int r = compshare__task_claim(client);
+    compshare_target target = { uhost_id, NULL, NULL, NULL };
+    int r = compshare__typed_claim(client, &target);
+    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
     if (r != COMPSHARE_OK) return r;
-    if (instance != NULL) memset(instance, 0, sizeof *instance);
     if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
-    client->task.target.uhost_id = uhost_id;
     client->task.workflow = true;
     client->task.state = state;
     client->task.instance = instance;
     if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
-    client->task.poll_until = compshare__client_now(client) + client->task.timeout_ms;
     return compshare__task_start(client, compshare__wait_steps);
 }
 
@@ -6632,31 +7236,34 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
 
 /* ---- schedule ---- */
 
-static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *change, compshare_schedule *result)
+static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action, compshare_schedule *result)
 {
-    int r = compshare__task_claim(c);
+    compshare_target target = { uhost_id, NULL, NULL, NULL };
+    int r = compshare__typed_claim(c, &target);
+    if (result != NULL && r != COMPSHARE_E_BUSY) memset(result, 0, sizeof *result);
     if (r != COMPSHARE_OK) return r;
-    if (result != NULL) memset(result, 0, sizeof *result);
-    if (uhost_id == NULL || uhost_id[0] == '\0') return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
-    c->task.workflow = true;
-    c->task.target.uhost_id = uhost_id;
-    c->task.change = change;
+    if (c->task.ids.uhost_id[0] == '\0') return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
+    c->task.workflow = c->task.uses_schedule = true;
+    c->task.list_projects = action != NULL && c->task.ids.project_id[0] == '\0';
+    c->task.as.change.action = action;
     c->task.result = result;
     return COMPSHARE_OK;
 }
 
 COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
 {
-    int r = compshare__schedule_claim(client, plan != NULL ? plan->uhost_id : NULL, COMPSHARE__UPDATE, schedule);
+    static const compshare_plan none = { NULL, 0, 0, 0 };
+    compshare_plan p = plan != NULL ? *plan : none;
+    int r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
-    if (plan->at < 0 || plan->in_seconds < 0 || (plan->at == 0) == (plan->in_seconds == 0))
+    if (p.at < 0 || p.in_seconds < 0 || (p.at == 0) == (p.in_seconds == 0))
         return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: one of at and in_seconds is needed, and above 0");
-    if (plan->mode > COMPSHARE_ONLY_SHORTEN)
+    if (p.mode > COMPSHARE_ONLY_SHORTEN)
         return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
-    if (plan->in_seconds != 0 && plan->in_seconds < COMPSHARE__STOP_FLOOR_S)
+    if (p.in_seconds != 0 && p.in_seconds < COMPSHARE__STOP_FLOOR_S)
         return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON, "plan: in_seconds must be at least 300");
-    client->task.plan = *plan;
-    return compshare__task_start(client, compshare__schedule_set_steps);
+    client->task.as.change.plan = p;
+    return compshare__task_start(client, compshare__schedule_steps);
 }
 
 COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
@@ -6671,14 +7278,14 @@ COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char
     int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
     if (by_seconds <= 0) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
-    client->task.by_seconds = by_seconds;
-    return compshare__task_start(client, compshare__schedule_set_steps);
+    client->task.as.change.by_seconds = by_seconds;
+    return compshare__task_start(client, compshare__schedule_steps);
 }
 
 COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
 {
     int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__DELETE, schedule);
-    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_cancel_steps) : r;
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_steps) : r;
 }
 
 COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)

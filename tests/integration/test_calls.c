@@ -410,7 +410,7 @@ static void list_fleet(size_t size, json_int_t requests)
 static void whole_fleet(void **state)
 {
     static const size_t sizes[] = { 0, 1, 3, 99, 100, 101, 250, 1000 };
-    static const json_int_t requests[] = { 1, 1, 1, 1, 1, 2, 3, 11 };
+    static const json_int_t requests[] = { 2, 1, 2, 2, 2, 3, 4, 12 };
     size_t i;
     (void)state;
     for (i = 0; i < 8; i++) list_fleet(sizes[i], requests[i]);
@@ -421,10 +421,10 @@ static void whole_fleet_in_little_memory(void **state)
     (void)state;
     h.config.memory_size = compshare_memory_needed(&h.config);
     list_fleet(1, 1);
-    list_fleet(100, 1);
-    list_fleet(1000, 11);
+    list_fleet(100, 2);
+    list_fleet(1000, 12);
     harness_set(&gateway, "chunked=1&record_cap=512");
-    list_fleet(100, 1);
+    list_fleet(100, 2);
     whole_round(soon());
     h.config.memory_size--;
     harness_close(&h);
@@ -528,14 +528,22 @@ static void check_floor(int64_t now)
     assert_true(harness_schedule(&gateway, "uhost-0001") == now + 300);
 }
 
-static void floor_on_the_local_clock(void **state)
+/* While the server's time is not known, the server judges. */
+static void floor_without_the_servers_clock(void **state)
 {
+    static const int64_t wrong[] = { 7200, -7200 };
+    compshare_target t = target_of("uhost-0001");
+    size_t i;
     (void)state;
-    stop_the_clocks();
-    harness_set(&gateway, "no_date=1");
-    set_clock(still_unix - 60);
-    check_floor(still_unix);
-    expect_count(&gateway, "connections", 1);
+    for (i = 0; i < 2; i++) {
+        harness_reset(&gateway);
+        stop_the_clocks();
+        harness_set(&gateway, "no_date=1");
+        set_clock(still_unix + wrong[i]);
+        harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + wrong[i] + 310), COMPSHARE_OK);
+        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + wrong[i] + 200), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+        assert_int_equal(last(&h)->ret_code, 220);
+    }
 }
 
 static void floor_301(void **state)
@@ -665,9 +673,20 @@ static void region_from_zone(void **state)
     harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_OK);
     expect_sent("Region", "cn-wlcb");
     expect_sent("ProjectId", PROJECT);
-    t.region = "cn-sh2";        /* said aloud, it wins */
+    t.region = "cn-sh2";        /* said aloud, it wins; the configured zone is not in it */
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+    expect_contains(last(&h)->detail, "Zone");
+    t.zone = "cn-sh2-01";
     expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     expect_sent("Region", "cn-sh2");
+    expect_sent("Zone", "cn-sh2-01");
+    t.zone = NULL;
+    t.region = NULL;
+    h.config.region = "cn-sh2";     /* only configured, it gives way to the zone that is sent */
+    reopen();
+    harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_OK);
+    expect_sent("Region", "cn-wlcb");
+    expect_sent("Zone", "cn-wlcb-01");
 }
 
 static void defaults_of_generic_calls(void **state)
@@ -1056,7 +1075,7 @@ int main(void)
         T(projects_default_is_the_second), T(projects_default_anywhere), T(projects_without_default), T(projects_configured),
         T(main_job), T(forms_of_replies), T(close_every_reply), T(forms_of_schedules), T(state_lags), T(stopped_by_the_clock),
         T(null_lists), T(region_as_the_reply_says), T(exact_id), T(refused_instances), T(whole_fleet), T(whole_fleet_in_little_memory),
-        T(fleet_filters), T(callback_stops), T(server_time_follows_date), T(floor_on_the_local_clock), T(floor_301),
+        T(fleet_filters), T(callback_stops), T(server_time_follows_date), T(floor_without_the_servers_clock), T(floor_301),
         T(floor_on_the_servers_clock), T(floor_moves_with_the_monotonic_clock), T(server_judges_what_the_client_lets_pass),
         T(missing_identifiers), T(region_from_zone), T(defaults_of_generic_calls), T(stop_time_by_its_other_name), T(signed_unicode),
         T(many_parameters), T(long_bodies), T(headers), T(every_ret_code), T(zero_cannot_be_injected_as_failure), T(credentials),

@@ -16,102 +16,163 @@
 /* ---- stop, start, reboot ---- */
 
 static const row power[] = {
-    { .name = "stop", .kind = STOP, .executed = 1, .reads = -1 },
-    { .name = "start", .kind = START, .options = OFF, .executed = 1, .reads = -1 },
-    { .name = "reboot", .kind = REBOOT, .executed = 1, .reads = -1 },
-    { .name = "stop on a kept connection", .kind = STOP, .warm = true, .executed = 1, .reads = -1 },
-    { .name = "stop of a Spot instance", .kind = STOP, .options = "charge." ONE "=Spot", .executed = 1, .reads = -1 },
-    { .name = "stop, another region configured", .kind = STOP, .region = "cn-sh2", .target_region = "cn-wlcb", .executed = 1, .reads = -1 },
+    { .name = "stop", .kind = STOP, .executed = 1, .reads = 2 },
+    { .name = "start", .kind = START, .options = OFF, .executed = 1, .reads = 2 },
+    { .name = "reboot", .kind = REBOOT, .executed = 1, .reads = 1 },
+    { .name = "stop on a kept connection", .kind = STOP, .warm = true, .executed = 1, .reads = 2 },
+    { .name = "stop of a Spot instance", .kind = STOP, .options = "charge." ONE "=Spot",
+      .executed = 1, .reads = 2 },
+    { .name = "stop, another region configured", .kind = STOP, .region = "cn-sh2",
+      .target_region = "cn-wlcb", .executed = 1, .reads = 2 },
     /* definite refusals are not read back, nor sent again */
-    { .name = "stop: wrong state", .kind = STOP, .options = OFF, .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "8905" },
-    { .name = "start: wrong state", .kind = START, .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "8905" },
-    { .name = "reboot: wrong state", .kind = REBOOT, .options = OFF, .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "8905" },
-    { .name = "stop: busy", .kind = STOP, .options = "busy." ONE "=1", .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "8903" },
-    { .name = "start: busy, retries", .kind = START, .retries = 3, .options = "busy." ONE "=1&" OFF, .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "8903" },
-    { .name = "reboot: busy, retries", .kind = REBOOT, .retries = 3, .options = "busy." ONE "=1", .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "8903" },
-    { .name = "stop: not found", .kind = STOP, .id = "uhost-9999", .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "8039" },
-    { .name = "stop: refused key", .kind = STOP, .options = "fail_next=1&fail_code=171", .requested = 1, .reads = -1, .status = COMPSHARE_E_API, .words = "171" },
+    { .name = "stop: wrong state", .kind = STOP, .options = OFF, .requested = 1, .reads = 1,
+      .status = COMPSHARE_E_API, .words = "8905" },
+    { .name = "start: wrong state", .kind = START, .requested = 1, .reads = 1,
+      .status = COMPSHARE_E_API, .words = "8905" },
+    { .name = "reboot: wrong state", .kind = REBOOT, .options = OFF, .requested = 1, .reads = 1,
+      .status = COMPSHARE_E_API, .words = "8905" },
+    { .name = "stop: busy", .kind = STOP, .options = "busy." ONE "=1", .requested = 1,
+      .reads = 1, .status = COMPSHARE_E_API, .words = "8903" },
+    { .name = "start: busy, retries", .kind = START, .retries = 3,
+      .options = "busy." ONE "=1&" OFF, .requested = 1, .reads = 1, .status = COMPSHARE_E_API,
+      .words = "8903" },
+    { .name = "reboot: busy, retries", .kind = REBOOT, .retries = 3, .options = "busy." ONE "=1",
+      .requested = 1, .reads = 1, .status = COMPSHARE_E_API, .words = "8903" },
+    { .name = "stop: not found", .kind = STOP, .id = "uhost-9999", .reads = 2, .from = 1000,
+      .to = 1000, .status = COMPSHARE_E_NOT_FOUND, .words = "uhost-9999" },
+    { .name = "stop: refused key", .kind = STOP, .options = STOPS "fail_next=1&fail_code=171",
+      .requested = 1, .reads = 1, .status = COMPSHARE_E_API, .words = "171" },
     /* nothing was sent */
-    { .name = "stop: refused connection", .kind = STOP, .refusals = 1, .reads = -1, .status = COMPSHARE_E_CONNECT },
-    { .name = "stop: refused connection, retry", .kind = STOP, .retries = 1, .refusals = 1, .executed = 1, .reads = -1, .from = 250, .to = 500 },
+    { .name = "stop: refused connection", .kind = STOP, .refusals = 1, .reads = -1,
+      .status = COMPSHARE_E_CONNECT },
+    { .name = "stop: refused connection, retry", .kind = STOP, .retries = 1, .refusals = 1,
+      .executed = 1, .reads = 2, .from = 250, .to = 500 },
     { .name = "stop: 1970", .kind = STOP, .local = -INT64_C(1700000000), .reads = -1, .status = COMPSHARE_E_CLOCK },
     { .name = "start: 2099", .kind = START, .local = INT64_C(2300000000), .reads = -1, .status = COMPSHARE_E_CERTIFICATE },
     /* replies lost: the state tells, on new and on kept connections; never twice */
-    { .name = "stop lost after", .kind = STOP, .options = STOPS "drop_after=1", .executed = 1, .reads = 1 },
-    { .name = "stop lost after, kept", .kind = STOP, .warm = true, .options = STOPS "drop_after=1", .executed = 1, .reads = 1 },
-    { .name = "start lost after, kept", .kind = START, .warm = true, .options = STARTS "drop_after=1&" OFF, .executed = 1, .reads = 1 },
-    { .name = "reboot lost after, kept", .kind = REBOOT, .warm = true, .options = REBOOTS "drop_after=1", .executed = 1, .from = 29500, .to = 30000,
+    { .name = "stop lost after", .kind = STOP, .options = STOPS "drop_after=1", .executed = 1,
+      .reads = 3, .from = 250, .to = 250 },
+    { .name = "stop lost after, kept", .kind = STOP, .warm = true,
+      .options = STOPS "drop_after=1", .executed = 1, .reads = 3, .from = 250, .to = 250 },
+    { .name = "start lost after, kept", .kind = START, .warm = true,
+      .options = STARTS "drop_after=1&" OFF, .executed = 1, .reads = 3, .from = 250, .to = 250 },
+    { .name = "reboot lost after, kept", .kind = REBOOT, .warm = true,
+      .options = REBOOTS "drop_after=1", .executed = 1, .reads = -2, .from = 59000, .to = 60000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = REBOOTING },
-    { .name = "stop lost after, another region configured", .kind = STOP, .region = "cn-sh2", .target_region = "cn-wlcb", .options = STOPS "drop_after=1", .executed = 1, .reads = 1 },
-    { .name = "stop lost before", .kind = STOP, .options = STOPS "drop_before=1", .requested = 1, .from = 29500, .to = 30000,
+    { .name = "stop lost after, another region configured", .kind = STOP, .region = "cn-sh2",
+      .target_region = "cn-wlcb", .options = STOPS "drop_after=1", .executed = 1, .reads = 3,
+      .from = 250, .to = 250 },
+    { .name = "stop lost before", .kind = STOP, .options = STOPS "drop_before=1", .requested = 1,
+      .reads = -2, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED,
+      .unknown = true, .words = "state Running" },
+    { .name = "stop lost before, kept", .kind = STOP, .warm = true,
+      .options = STOPS "drop_before=1", .requested = 1, .reads = -2, .from = 59000, .to = 60000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Running" },
-    { .name = "stop lost before, kept", .kind = STOP, .warm = true, .options = STOPS "drop_before=1", .requested = 1, .from = 29500, .to = 30000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Running" },
-    { .name = "start lost before, kept", .kind = START, .warm = true, .options = STARTS "drop_before=1&" OFF, .requested = 1, .from = 29500, .to = 30000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Stopped" },
-    { .name = "reboot lost before, kept", .kind = REBOOT, .warm = true, .options = REBOOTS "drop_before=1", .requested = 1, .from = 29500, .to = 30000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Running" },
-    { .name = "stop truncated", .kind = STOP, .options = STOPS "truncate=1", .executed = 1, .reads = 1 },
-    { .name = "start truncated", .kind = START, .options = STARTS "truncate=1&" OFF, .executed = 1, .reads = 1 },
-    { .name = "stop: 110, executed", .kind = STOP, .options = "reply_retcode=110", .event = "answered " STOPPING, .then = "reply_retcode=0", .executed = 1, .reads = 1 },
-    { .name = "stop: 110, not executed", .kind = STOP, .options = STOPS "fail_next=1&fail_code=110", .requested = 1, .from = 29500, .to = 30000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "110" },
-    { .name = "start: 8438, not executed", .kind = START, .options = STARTS "fail_next=1&fail_code=8438&" OFF, .requested = 1, .from = 29500, .to = 30000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "8438" },
-    { .name = "reboot: 502", .kind = REBOOT, .options = REBOOTS "fail_next=1&fail_http=502", .requested = 1, .from = 29500, .to = 30000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .http = 502 },
-    { .name = "stop: silence", .kind = STOP, .warm = true, .stall = "sent " STOPPING, .stalls = 1, .executed = 1, .reads = 1, .from = 30000, .to = 30000 },
-    { .name = "start: silence, not executed", .kind = START, .options = STARTS "fail_next=1&" OFF, .stall = "sent " STARTING, .stalls = 1, .requested = 1,
-      .from = 59500, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Stopped" },
-    { .name = "stop, not shown in 10 s", .kind = STOP, .timeout_ms = 10000, .options = STOPS "drop_before=1", .requested = 1, .from = 9500, .to = 10000,
+    { .name = "start lost before, kept", .kind = START, .warm = true,
+      .options = STARTS "drop_before=1&" OFF, .requested = 1, .reads = -2, .from = 59000,
+      .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Stopped" },
+    { .name = "reboot lost before, kept", .kind = REBOOT, .warm = true,
+      .options = REBOOTS "drop_before=1", .requested = 1, .reads = -2, .from = 59000,
+      .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Running" },
+    { .name = "stop truncated", .kind = STOP, .options = STOPS "truncate=1", .executed = 1,
+      .reads = 3, .from = 250, .to = 250 },
+    { .name = "start truncated", .kind = START, .options = STARTS "truncate=1&" OFF,
+      .executed = 1, .reads = 3, .from = 250, .to = 250 },
+    { .name = "stop: 110, executed", .kind = STOP, .event = "answered " DESCRIBE,
+      .then = "reply_retcode=110", .event2 = "answered " STOPPING, .then2 = "reply_retcode=0",
+      .executed = 1, .reads = 3, .from = 250, .to = 250 },
+    { .name = "stop: 110, not executed", .kind = STOP,
+      .options = STOPS "fail_next=1&fail_code=110", .requested = 1, .reads = -2, .from = 59000,
+      .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "110" },
+    { .name = "start: 8438, not executed", .kind = START,
+      .options = STARTS "fail_next=1&fail_code=8438&" OFF, .requested = 1, .reads = -2,
+      .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true,
+      .words = "8438" },
+    { .name = "reboot: 502", .kind = REBOOT, .options = REBOOTS "fail_next=1&fail_http=502",
+      .requested = 1, .reads = -2, .from = 59000, .to = 60000, .http = 502,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
-    { .name = "stop, not shown in 120 s", .kind = STOP, .timeout_ms = 120000, .options = STOPS "drop_before=1", .requested = 1, .from = 29500, .to = 30000,
+    { .name = "stop: silence", .kind = STOP, .warm = true, .stall = "sent " STOPPING,
+      .stalls = 1, .executed = 1, .reads = 3, .from = 30250, .to = 30250 },
+    { .name = "start: silence, not executed", .kind = START,
+      .options = STARTS "fail_next=1&" OFF, .stall = "sent " STARTING, .stalls = 1,
+      .requested = 1, .reads = -2, .from = 59500, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED,
+      .unknown = true, .words = "state Stopped" },
+    { .name = "stop, not shown in 10 s", .kind = STOP, .timeout_ms = 10000,
+      .options = STOPS "drop_before=1", .requested = 1, .reads = -2, .from = 9500, .to = 10000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
+    { .name = "stop, not shown in 120 s", .kind = STOP, .timeout_ms = 120000,
+      .options = STOPS "drop_before=1", .requested = 1, .reads = -2, .from = 119000,
+      .to = 120000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
     /* what shows that it was executed, and what does not */
-    { .name = "stop seen late", .kind = STOP, .options = STOPS "drop_before=1", .event = "answered " DESCRIBE, .nth = 4, .then = "state." ONE "=Stopping",
-      .requested = 1, .reads = 5, .from = 1000, .to = 8000 },
-    { .name = "start seen late", .kind = START, .options = STARTS "drop_before=1&" OFF, .event = "answered " DESCRIBE, .nth = 2, .then = "state." ONE "=Starting",
-      .requested = 1, .reads = 3, .from = 500, .to = 2000 },
-    { .name = "reboot seen", .kind = REBOOT, .options = REBOOTS "drop_after=1", .event = "answered " DESCRIBE, .then = "state." ONE "=Rebooting",
-      .executed = 1, .reads = 2, .from = 250, .to = 500 },
-    { .name = "reboot, then stopped", .kind = REBOOT, .options = REBOOTS "drop_after=1", .event = "answered " DESCRIBE, .then = OFF, .executed = 1, .from = 29500, .to = 30000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Stopped" },
-    { .name = "stop failed", .kind = STOP, .options = STOPS "drop_before=1", .event = "answered " DESCRIBE, .then = "state." ONE "=Stop%20Fail", .requested = 1,
-      .from = 29500, .to = 30000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "Stop Fail" },
-    { .name = "gone after the stop", .kind = STOP, .options = STOPS "drop_before=1", .event = "answered " DESCRIBE, .then = "remove=1", .requested = 1,
-      .to = 30000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "no instance" },
-    { .name = "gone for a while", .kind = STOP, .options = STOPS "drop_before=1", .event = "answered " DESCRIBE, .then = "remove=1", .event2 = "answered " DESCRIBE, .nth2 = 2,
-      .then2 = "restore=1&state." ONE "=Stopping", .requested = 1, .reads = 4, .from = 1000, .to = 4000 },
+    { .name = "stop seen late", .kind = STOP, .options = STOPS "drop_before=1",
+      .event = "answered " DESCRIBE, .nth = 5, .then = "state." ONE "=Stopping", .requested = 1,
+      .reads = 7, .from = 1000, .to = 8000 },
+    { .name = "start seen late", .kind = START, .options = STARTS "drop_before=1&" OFF,
+      .event = "answered " DESCRIBE, .nth = 3, .then = "state." ONE "=Starting", .requested = 1,
+      .reads = 5, .from = 500, .to = 2000 },
+    { .name = "reboot seen", .kind = REBOOT, .options = REBOOTS "drop_after=1",
+      .event = "answered " DESCRIBE, .nth = 2, .then = "state." ONE "=Rebooting", .executed = 1,
+      .reads = 4, .from = 500, .to = 2000 },
+    { .name = "reboot, then stopped", .kind = REBOOT, .options = REBOOTS "drop_after=1",
+      .event = "answered " DESCRIBE, .nth = 2, .then = OFF, .executed = 1, .reads = -2,
+      .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true,
+      .words = "state Stopped" },
+    { .name = "stop failed", .kind = STOP, .options = STOPS "drop_before=1",
+      .event = "answered " DESCRIBE, .nth = 2, .then = "state." ONE "=Stop%20Fail",
+      .requested = 1, .reads = -2, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED,
+      .unknown = true, .words = "Stop Fail" },
+    { .name = "gone after the stop", .kind = STOP, .options = STOPS "drop_before=1",
+      .event = "answered " DESCRIBE, .nth = 2, .then = "remove=1", .requested = 1, .reads = -2,
+      .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true,
+      .words = "no instance" },
+    { .name = "gone for a while", .kind = STOP, .options = STOPS "drop_before=1",
+      .event = "answered " DESCRIBE, .nth = 2, .then = "remove=1",
+      .event2 = "answered " DESCRIBE, .nth2 = 2, .then2 = "restore=1&state." ONE "=Stopping",
+      .requested = 1, .reads = 6, .from = 1000, .to = 4000 },
     /* readings that fail */
-    { .name = "stop silent, readings 503", .kind = STOP, .stall = "sent " STOPPING, .stalls = 1, .event = "sent " STOPPING, .then = READS "fail_next=3&fail_http=503", .executed = 1,
-      .reads = 4, .from = 31000, .to = 34000 },
-    { .name = "start silent, readings 8905", .kind = START, .options = OFF, .stall = "sent " STARTING, .stalls = 1, .event = "sent " STARTING, .then = READS "fail_next=3&fail_code=8905",
-      .executed = 1, .reads = 4, .from = 31000, .to = 34000 },
-    { .name = "stop silent, readings dropped", .kind = STOP, .stall = "sent " STOPPING, .stalls = 1, .event = "sent " STOPPING, .then = READS "drop_before=3", .executed = 1,
-      .reads = 4, .from = 31000, .to = 34000 },
-    { .name = "stop silent, readings forbidden", .kind = STOP, .stall = "sent " STOPPING, .stalls = 1, .event = "sent " STOPPING, .then = READS "fail_next=9&fail_code=299", .executed = 1,
-      .reads = 1, .from = 30000, .to = 30000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "299" },
-    { .name = "stop lost, readings silent", .kind = STOP, .timeout_ms = 120000, .options = STOPS "drop_after=1", .stall = "sent " DESCRIBE, .stalls = 9,
-      .executed = 1, .from = 28000, .to = 30000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
-    /* sent again: only after readings that showed to the end that nothing happened */
-    { .name = "stop sent again", .kind = STOP, .retries = 1, .timeout_ms = 90000, .options = STOPS "drop_before=1", .executed = 1, .requested = 2, .from = 29500, .to = 31000 },
-    { .name = "start sent again", .kind = START, .retries = 1, .timeout_ms = 90000, .options = STARTS "drop_before=1&" OFF, .executed = 1, .requested = 2, .from = 29500, .to = 31000 },
-    { .name = "stop sent again, slow replies", .kind = STOP, .retries = 1, .timeout_ms = 90000, .latency = 900, .options = STOPS "drop_before=1", .executed = 1, .requested = 2,
-      .from = 25000, .to = 33000 },
-    { .name = "stop sent again, another region configured", .kind = STOP, .region = "cn-sh2", .target_region = "cn-wlcb", .retries = 1, .timeout_ms = 90000,
-      .options = STOPS "drop_before=1", .executed = 1, .requested = 2, .from = 29500, .to = 31000 },
-    { .name = "reboot not sent again", .kind = REBOOT, .retries = 3, .timeout_ms = 90000, .options = REBOOTS "drop_before=1", .requested = 1, .from = 29500, .to = 30000,
+    { .name = "stop silent, readings 503", .kind = STOP, .stall = "sent " STOPPING, .stalls = 1,
+      .event = "sent " STOPPING, .then = READS "fail_next=3&fail_http=503", .executed = 1,
+      .reads = 6, .from = 31000, .to = 39000 },
+    { .name = "start silent, readings 8905", .kind = START, .options = OFF,
+      .stall = "sent " STARTING, .stalls = 1, .event = "sent " STARTING,
+      .then = READS "fail_next=3&fail_code=8905", .executed = 1, .reads = 6, .from = 31000,
+      .to = 39000 },
+    { .name = "stop silent, readings dropped", .kind = STOP, .stall = "sent " STOPPING,
+      .stalls = 1, .event = "sent " STOPPING, .then = READS "drop_before=3", .executed = 1,
+      .reads = 6, .from = 31000, .to = 39000 },
+    { .name = "stop silent, readings forbidden", .kind = STOP, .stall = "sent " STOPPING,
+      .stalls = 1, .event = "sent " STOPPING, .then = READS "fail_next=9&fail_code=299",
+      .executed = 1, .reads = 2, .from = 30000, .to = 30000, .status = COMPSHARE_E_UNCONFIRMED,
+      .unknown = true, .words = "299" },
+    { .name = "stop lost, readings fail", .kind = STOP, .timeout_ms = 120000,
+      .options = STOPS "drop_after=1", .event = "sent " STOPPING,
+      .then = READS "fail_next=99&fail_http=503", .executed = 1, .reads = -2, .from = 119000,
+      .to = 120000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
+    /* never sent again, retries or not */
+    { .name = "stop not sent again", .kind = STOP, .retries = 3, .timeout_ms = 120000,
+      .options = STOPS "drop_before=1", .requested = 1, .reads = -2, .from = 119000, .to = 120000,
+      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Running" },
+    { .name = "start not sent again", .kind = START, .retries = 3, .timeout_ms = 120000,
+      .options = STARTS "drop_before=1&" OFF, .requested = 1, .reads = -2, .from = 119000, .to = 120000,
+      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "state Stopped" },
+    { .name = "reboot not sent again", .kind = REBOOT, .retries = 3, .timeout_ms = 90000,
+      .options = REBOOTS "drop_before=1", .requested = 1, .reads = -2, .from = 89000, .to = 90000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
-    { .name = "stop sent again, lost as well", .kind = STOP, .retries = 1, .timeout_ms = 90000, .options = STOPS "drop_before=2", .requested = 2, .from = 59000, .to = 60000,
-      .reads = 26, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
-    { .name = "stop sent again, refused", .kind = STOP, .retries = 1, .timeout_ms = 90000, .options = STOPS "drop_before=1", .event = "sent " STOPPING, .then = "fail_next=1&fail_code=8905",
-      .requested = 2, .reads = 26, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "8905" },
-    { .name = "stop not sent again: no time to be sure", .kind = STOP, .retries = 3, .timeout_ms = 20000, .options = STOPS "drop_before=1", .requested = 1, .from = 19500, .to = 20000,
-      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
-    { .name = "stop not sent again: a reading failed", .kind = STOP, .retries = 1, .timeout_ms = 90000, .options = STOPS "drop_before=1", .event = "answered " DESCRIBE, .nth = 3,
-      .then = READS "fail_next=2&fail_http=503", .requested = 1, .from = 29500, .to = 30000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
-    { .name = "stop not sent again: it was executed", .kind = STOP, .retries = 3, .timeout_ms = 90000, .options = STOPS "drop_after=1", .executed = 1, .reads = 1 }
-};
+    { .name = "stop not sent again: it was executed", .kind = STOP, .retries = 3,
+      .options = STOPS "drop_after=1", .executed = 1, .reads = 3, .from = 250, .to = 250 },
+    /* what was shown before proves nothing */
+    { .name = "stop lost, shown before", .kind = STOP, .options = OFF "&" STOPS "drop_before=1",
+      .event = "answered " DESCRIBE, .then = "state." ONE "=Stopping", .requested = 1, .reads = -2,
+      .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
+    { .name = "start lost, shown before", .kind = START, .options = STARTS "drop_before=1", .requested = 1,
+      .reads = -2, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
+    { .name = "stop accepted, never shown", .kind = STOP, .event = "answered " STOPPING,
+      .then = "state." ONE "=Running", .executed = 1, .reads = -2, .from = 59000, .to = 60000,
+      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .words = "accepted", .words2 = "state Running" },
+    { .name = "stop accepted, shown late", .kind = STOP, .event = "answered " STOPPING,
+      .then = "state." ONE "=Running", .event2 = "answered " DESCRIBE, .nth2 = 4,
+      .then2 = "state." ONE "=Stopping", .executed = 1, .reads = 6, .from = 1000, .to = 8000 }
+    };
 
 /* ---- waiting for a state ---- */
 
@@ -143,15 +204,24 @@ static const row waits[] = {
       .seen = "Start Fail", .reads = 4, .from = 1000, .to = 4000, .status = COMPSHARE_E_STATE, .words = "\"Start Fail\"" },
     { .name = "wait: for a failure", .kind = WAIT, .state = "Install Fail", .options = "state." ONE "=Install%20Fail", .reads = 1 },
     /* not listed: three times in a row */
-    { .name = "wait: not found", .kind = WAIT, .id = "uhost-9999", .state = "Running", .reads = 3, .from = 500, .to = 2000, .status = COMPSHARE_E_NOT_FOUND, .words = "uhost-9999" },
-    { .name = "wait: in another region", .kind = WAIT, .region = "cn-sh2", .state = "Running", .reads = 3, .from = 500, .to = 2000, .status = COMPSHARE_E_NOT_FOUND },
+    { .name = "wait: not found", .kind = WAIT, .id = "uhost-9999", .state = "Running",
+      .reads = -2, .from = 59000, .to = 60000, .status = COMPSHARE_E_NOT_FOUND,
+      .words = "uhost-9999" },
+    { .name = "wait: in another region", .kind = WAIT, .state = "Running", .region = "cn-sh2",
+      .reads = -2, .from = 59000, .to = 60000, .status = COMPSHARE_E_NOT_FOUND },
     { .name = "wait: vanishes", .kind = WAIT, .state = "Stopped", .event = "answered " DESCRIBE, .nth = 2, .then = "remove=1", .seen = "Running", .reads = 5, .from = 2000, .to = 8000,
       .status = COMPSHARE_E_NOT_FOUND },
-    { .name = "wait: appears", .kind = WAIT, .state = "Running", .options = "remove=1", .event = "answered " DESCRIBE, .nth = 2, .then = "restore=1", .reads = 3, .from = 500, .to = 2000 },
-    { .name = "wait: appears and vanishes", .kind = WAIT, .state = "Stopped", .options = "remove=1", .event = "answered " DESCRIBE, .nth = 2, .then = "restore=1",
-      .event2 = "answered " DESCRIBE, .then2 = "remove=1", .seen = "Running", .reads = 6, .from = 4000, .to = 15000, .status = COMPSHARE_E_NOT_FOUND },
-    { .name = "wait: a failure is not a missing instance", .kind = WAIT, .state = "Running", .options = "remove=1", .event = "answered " DESCRIBE, .nth = 2,
-      .then = READS "fail_next=1&fail_http=503", .reads = 6, .from = 4000, .to = 15000, .status = COMPSHARE_E_NOT_FOUND },
+    { .name = "wait: appears", .kind = WAIT, .state = "Running", .options = "remove=1",
+      .event = "answered " DESCRIBE, .nth = 4, .then = "restore=1", .reads = 5, .from = 250,
+      .to = 2000 },
+    { .name = "wait: appears and vanishes", .kind = WAIT, .state = "Stopped",
+      .options = "remove=1", .event = "answered " DESCRIBE, .nth = 2, .then = "restore=1",
+      .event2 = "answered " DESCRIBE, .then2 = "remove=1", .reads = 6, .from = 1000, .to = 15000,
+      .status = COMPSHARE_E_NOT_FOUND, .seen = "Running" },
+    { .name = "wait: a failure is not a missing instance", .kind = WAIT, .state = "Running",
+      .options = "remove=1", .event = "answered " DESCRIBE, .nth = 2,
+      .then = READS "fail_next=1&fail_http=503", .reads = -2, .from = 59000, .to = 60000,
+      .status = COMPSHARE_E_NOT_FOUND },
     /* readings that fail are no end */
     { .name = "wait: readings busy", .kind = WAIT, .state = "Running", .options = READS "fail_next=4&fail_code=8903", .reads = 5, .from = 2000, .to = 8000 },
     { .name = "wait: readings unsure", .kind = WAIT, .state = "Running", .options = READS "fail_next=4&fail_code=8905", .reads = 5, .from = 2000, .to = 8000 },
@@ -180,7 +250,8 @@ static const row waits[] = {
 static const row ended[] = {
     { .name = "stop", .kind = STOP, .executed = 1 },
     { .name = "stop, kept connection, reply lost", .kind = STOP, .warm = true, .options = STOPS "drop_after=1", .executed = 1 },
-    { .name = "stop, sent again", .kind = STOP, .retries = 1, .timeout_ms = 90000, .options = STOPS "drop_before=1", .executed = 1 },
+    { .name = "stop, lost", .kind = STOP, .retries = 1, .options = STOPS "drop_before=1",
+      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
     { .name = "start, reply lost", .kind = START, .options = STARTS "drop_after=1&" OFF, .executed = 1 },
     { .name = "reboot, reply lost", .kind = REBOOT, .options = REBOOTS "drop_after=1", .executed = 1, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true },
     { .name = "wait, never", .kind = WAIT, .state = "Stopped", .status = COMPSHARE_E_TIMEOUT }
@@ -192,9 +263,10 @@ static const row ended[] = {
 static void parameters(void **state)
 {
     static const struct { const char *id, *region, *zone, *project, *words; } targets[] = {
-        { NULL, "cn-wlcb", "cn-wlcb-01", PROJECT, "UHostId" }, { "", "cn-wlcb", "cn-wlcb-01", PROJECT, "UHostId" },
-        { ONE, "cn-wlcb", NULL, PROJECT, "Zone" }, { ONE, NULL, NULL, PROJECT, "Region" }, { ONE, "cn-wlcb", "cn-wlcb-01", NULL, "ProjectId" },
-        { ONE, "cn-wlcb", "cn-wlcb-01&", PROJECT, "Zone" }, { "uhost-0001 ", "cn-wlcb", "cn-wlcb-01", PROJECT, "UHostId" }
+        { NULL, "cn-wlcb", "cn-wlcb-01", PROJECT, "uhost_id" }, { "", "cn-wlcb", "cn-wlcb-01", PROJECT, "uhost_id" },
+        { ONE, "cn-wlcb&", "cn-wlcb-01", PROJECT, "Region" }, { ONE, "cn-wlcb", "cn-wlcb-01", PROJECT "&", "ProjectId" },
+        { "uhost-0001 ", "cn-wlcb", "cn-wlcb-01", PROJECT, "UHostId" },
+        { ONE, "cn-wlcb-0123456789012345678901234", "cn-wlcb-01", PROJECT, "region is longer" }
     };
     size_t i;
     flow_fresh(state, 15000);
@@ -232,15 +304,11 @@ static void parameters(void **state)
     expect_count(&gateway, "connections", 0);
 }
 
-/* The configuration stands in for what the target lacks. */
-static void configured_target(void **state)
+/* Region, zone and project are found, whatever the target and the configuration lack. */
+static void found_target(void **state)
 {
     compshare_target t = { ONE, NULL, NULL, NULL };
-    stepped = ((const flow_test *)*state)->stepped;
-    flow_configure(60000);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
-    harness_open(&h);
+    flow_fresh(state, 60000);
     set_options(STOPS "drop_after=1");
     harness_expect(&h, stepped ? flow_steps(compshare_stop_instance_start(h.client, &t)) : compshare_stop_instance(h.client, &t), COMPSHARE_OK);
     harness_expect(&h, stepped ? flow_steps(compshare_start_instance_start(h.client, &t)) : compshare_start_instance(h.client, &t), COMPSHARE_OK);
@@ -248,7 +316,8 @@ static void configured_target(void **state)
     expect_executed(&gateway, STOPPING, 1);
     expect_executed(&gateway, STARTING, 1);
     expect_executed(&gateway, REBOOTING, 1);
-    expect_requested(&gateway, DESCRIBE, 1);
+    expect_requested(&gateway, DESCRIBE, 6);
+    expect_requested(&gateway, PROJECTS, 1);
 }
 
 /* Stopped, waited for, started again: as a program does it. */
@@ -264,7 +333,7 @@ static void one_after_the_other(void **state)
     harness_expect(&h, flow_run(&on), COMPSHARE_OK);
     assert_string_equal(instance.state, "Running");
     expect_count(&gateway, "connections", 1);
-    expect_requested(&gateway, DESCRIBE, 2);
+    expect_requested(&gateway, DESCRIBE, 7);
     expect_requested(&gateway, PROJECTS, 0);
 }
 
@@ -310,7 +379,7 @@ int main(void)
     flow_add_rows(power, COUNT(power));
     flow_add_rows(waits, COUNT(waits));
     flow_add("parameters", parameters, flow_done, NULL);
-    flow_add("configured target", configured_target, flow_done, NULL);
+    flow_add("found target", found_target, flow_done, NULL);
     flow_add("one after the other", one_after_the_other, flow_done, NULL);
     flow_add("no instance wanted", no_instance_wanted, flow_done, NULL);
     flow_add("waits politely", waits_politely, flow_done, NULL);
