@@ -5,9 +5,9 @@
  * Jansson's: nothing here is shared with the client under test.  README.md
  * lists the options, the control endpoint and the limits.
  *
- * Reading order: text, clock, fleet, options, parameters, signature, reply
- * fields, actions, judgement, TLS, timers, API endpoint, control endpoint,
- * start and stop.
+ * Reading order: text, clock, fleet, history, options, parameters, signature,
+ * reply fields, actions, odd readings, late requests, judgement, TLS, timers,
+ * API endpoint, control endpoint, start and stop.
  *
  * Threads: one per listener (MHD's own), one for timers, and main, which only
  * waits for a signal.  Everything in `g` is guarded by g.lock.
@@ -69,6 +69,7 @@ enum {
 #define BODY_MAX ((size_t)64 << 20)
 #define EXTRA_ACTIONS_MAX 256
 #define TALLIES_MAX 512
+#define LATE_MAX 64
 #define SESSIONS_MAX 1024
 
 #define PRINTF_LIKE(at, first) __attribute__((format(printf, at, first)))
@@ -88,29 +89,62 @@ struct param_list {
     size_t count, cap;
 };
 
-enum schedule_none { NONE_ZERO, NONE_ABSENT, NONE_NULL, NONE_EMPTY };
+enum schedule_none { NONE_ZERO, NONE_ABSENT, NONE_NULL, NONE_EMPTY, NONE_MINUS };
+enum schedule_form { FORM_INT, FORM_STRING, FORM_DECIMAL, FORM_MS, FORM_ISO };
+enum schedule_field { FIELD_SCHEDULER, FIELD_STOP_SCHEDULER, FIELD_NONE };
+enum schedule_other { OTHER_ABSENT, OTHER_SAME, OTHER_ZERO, OTHER_EMPTY, OTHER_NULL, OTHER_ISO };
+enum rounding { ROUND_NONE, ROUND_DOWN, ROUND_UP };
 enum total_name { TOTAL_COUNT, TOTAL, TOTAL_ABSENT };
+enum name_form { NAME_TEXT, NAME_NULL, NAME_NUMBER, NAME_OBJECT, NAME_ABSENT };
+enum odd { ODD_NONE, ODD_EMPTY, ODD_NO_SCHEDULE, ODD_HTML, ODD_HTTP_502, ODD_CUT_JSON, ODD_STATE };
+enum default_form {
+    DEFAULT_BOOL,
+    DEFAULT_INT,
+    DEFAULT_STRING,
+    DEFAULT_STRING_INT,
+    DEFAULT_UNREADABLE,
+    DEFAULT_ABSENT
+};
 
 /* Every number is int64_t so that one table can set them all. */
 struct options {
     int64_t retcode_string, reply_retcode, chunked, pad_reply, no_date, date_form;
     int64_t close_every, drop_idle, idle_timeout, delay_ms;
     int64_t fail_next, fail_code, fail_http, drop_before, drop_after, truncate;
-    int64_t visibility_delay, clock_offset;
-    int64_t projects, default_project, no_default;
-    int64_t describe_region, null_lists, schedule_as_string, schedule_none, schedule_field;
-    int64_t newest_first, brief, ignore_offset, total_name, total_extra;
+    int64_t hide_next, hide_code, hide_http, late_next, late_seconds;
+    int64_t visibility_delay, schedule_lag, state_lag, clock_offset;
+    int64_t projects, default_project, no_default, is_default_type, projects_code;
+    int64_t project_optional, project_missing_code, unnamed_project;
+    int64_t describe_region, null_lists, schedule_form, schedule_none, schedule_field;
+    int64_t schedule_other, past_stays, last_stop, rounding, floor_ms, power_takes;
+    int64_t odd, odd_after, odd_next, odd_until;
+    int64_t gone_code, gone_describe, offset_code;
+    int64_t odd_name, odd_times, odd_gpu, wild;
+    int64_t newest_first, brief, ignore_offset, page_cap, total_name, total_extra, total_all;
     int64_t session_cache, record_cap;
-    char fail_message[512], drop_action[64], scheduler_param[64];
+    char fail_message[512], drop_action[64], scheduler_param[64], scheduler_honours[64];
+    char describe_requires[64], ignore_filter[64], forget_project[64], id_prefix[16], odd_state[32];
     char extra_actions[EXTRA_ACTIONS_MAX][64];
     size_t extra_action_count;
 };
 
-struct instance {
-    char name[128], state[32], charge[32], zone[32];
-    int64_t schedule;      /* 0: none */
-    int64_t shown;         /* what Describe answers until visible_at */
+/* Something that has happened and that Describe shows only later. */
+struct change {
+    struct change *next;
     int64_t visible_at;
+    bool of_state;         /* else of the schedule */
+    int64_t schedule;
+    char state[32];
+};
+
+struct instance {
+    char name[128], state[32], charge[32], zone[32], project[64];
+    int64_t schedule;      /* 0: none */
+    int64_t shown_schedule; /* what Describe answers, until a change below is visible */
+    char shown_state[32];
+    struct change *changes; /* in the order in which they happened */
+    char settles_to[32];   /* the state that it will have at settles_at; 0: it stays */
+    int64_t settles_at, stopped_at;
     unsigned reboots;
     bool busy;
     bool gone;             /* keeps its place for when it is restored */
@@ -131,6 +165,12 @@ struct counters {
 struct record {
     struct text action, content_type, body;
     struct param_list params, headers;
+};
+
+/* A request whose connection was dropped and that is executed later all the same. */
+struct late {
+    int64_t due;
+    struct param_list params;
 };
 
 /* One accepted connection of the API listener. */
@@ -163,8 +203,11 @@ static struct {
     struct setup setup;
     struct options options;
     int64_t clock_ms, clock_mark; /* fake time at a monotonic time */
+    bool frozen;                  /* the clock stands at clock_ms */
     struct instance *fleet;
     size_t fleet_size;
+    struct late late[LATE_MAX];
+    size_t late_count;
     struct counters counters;
     struct record last;
     struct link *links;
@@ -327,7 +370,15 @@ static void clock_set(int64_t milliseconds)
 
 static int64_t fake_ms(void)
 {
-    return g.clock_ms + monotonic_ms() - g.clock_mark;
+    return g.frozen ? g.clock_ms : g.clock_ms + monotonic_ms() - g.clock_mark;
+}
+
+static void clock_freeze(bool frozen)
+{
+    int64_t now = fake_ms();
+
+    g.frozen = frozen;
+    clock_set(now);
 }
 
 /* The one clock that judges requests and dates replies. */
@@ -353,8 +404,36 @@ static void format_date(char *date, size_t size)
 
 /* ---- fleet --------------------------------------------------------------- */
 
+static void history_forget(struct instance *it, bool of_state, const struct change *last)
+{
+    struct change **link = &it->changes;
+    bool over = false;
+
+    while (*link != NULL && !over) {
+        struct change *change = *link;
+
+        over = change == last;
+        if (change->of_state != of_state) {
+            link = &change->next;
+            continue;
+        }
+        *link = change->next;
+        free(change);
+    }
+}
+
+static void fleet_free(void)
+{
+    for (size_t i = 0; i < g.fleet_size; i++) {
+        history_forget(&g.fleet[i], true, NULL);
+        history_forget(&g.fleet[i], false, NULL);
+    }
+    g.fleet_size = 0;
+}
+
 static void fleet_create(size_t count)
 {
+    fleet_free();
     g.fleet = reallocate(g.fleet, (count + 1) * sizeof *g.fleet);
     memset(g.fleet, 0, (count + 1) * sizeof *g.fleet);
     g.fleet_size = count;
@@ -365,6 +444,8 @@ static void fleet_create(size_t count)
         copy_string(it->state, sizeof it->state, i == 1 ? "Stopped" : "Running");
         copy_string(it->charge, sizeof it->charge, i == 2 ? "Spot" : "Postpay");
         copy_string(it->zone, sizeof it->zone, DEFAULT_ZONE);
+        copy_string(it->project, sizeof it->project, DEFAULT_PROJECT);
+        memcpy(it->shown_state, it->state, sizeof it->state);
     }
 }
 
@@ -375,19 +456,29 @@ static size_t instance_number(const struct instance *it)
 
 static void instance_id(const struct instance *it, char id[32])
 {
-    snprintf(id, 32, "uhost-%04zu", instance_number(it));
+    snprintf(id, 32, "%s%04zu", g.options.id_prefix, instance_number(it));
+}
+
+/* By number, whatever its id is called. */
+static struct instance *instance_at(const char *number)
+{
+    int64_t place;
+
+    if (!parse_integer(number, &place) || place < 1 || (uint64_t)place > g.fleet_size) return NULL;
+    return &g.fleet[place - 1];
 }
 
 static struct instance *instance_find(const char *id)
 {
+    size_t prefix = strlen(g.options.id_prefix);
+    struct instance *it;
     char canonical[32];
-    int64_t number;
 
-    if (strncmp(id, "uhost-", 6) != 0 || !parse_integer(id + 6, &number)) return NULL;
-    if (number < 1 || (uint64_t)number > g.fleet_size) return NULL;
-    if (g.fleet[number - 1].gone) return NULL;
-    instance_id(&g.fleet[number - 1], canonical);
-    return strcmp(id, canonical) == 0 ? &g.fleet[number - 1] : NULL;
+    if (strncmp(id, g.options.id_prefix, prefix) != 0) return NULL;
+    it = instance_at(id + prefix);
+    if (it == NULL || it->gone) return NULL;
+    instance_id(it, canonical);
+    return strcmp(id, canonical) == 0 ? it : NULL;
 }
 
 static size_t fleet_present(void)
@@ -425,27 +516,99 @@ static void region_of(const char *zone, char region[32])
     snprintf(region, 32, "%.*s", (int)(len < 32 ? len : 31), zone);
 }
 
-static int64_t schedule_visible(const struct instance *it, int64_t now)
+/* ---- history --------------------------------------------------------------
+   Describe shows what was true some seconds ago: every change is remembered with
+   the time from which on it is shown, so that several within one lag come out in
+   their order. */
+
+static void history_show(struct instance *it, const struct change *change)
 {
-    return now >= it->visible_at ? it->schedule : it->shown;
+    if (change->of_state)
+        memcpy(it->shown_state, change->state, sizeof it->shown_state);
+    else
+        it->shown_schedule = change->schedule;
+}
+
+/* A later change that is visible hides the earlier ones, even those that are not. */
+static void history_settle(struct instance *it, int64_t now)
+{
+    const struct change *last[2] = { NULL, NULL };
+
+    for (const struct change *change = it->changes; change != NULL; change = change->next)
+        if (change->visible_at <= now)
+            last[change->of_state] = change;
+    for (int of_state = 0; of_state < 2; of_state++) {
+        if (last[of_state] == NULL) continue;
+        history_show(it, last[of_state]);
+        history_forget(it, of_state != 0, last[of_state]);
+    }
+}
+
+static void history_add(struct instance *it, bool of_state, int64_t visible_at)
+{
+    struct change **link = &it->changes, *change = reallocate(NULL, sizeof *change);
+
+    memset(change, 0, sizeof *change);
+    change->visible_at = visible_at;
+    change->of_state = of_state;
+    change->schedule = it->schedule;
+    memcpy(change->state, it->state, sizeof change->state);
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = change;
+}
+
+/* As if it had been so for ever. */
+static void history_overwrite(struct instance *it, bool of_state)
+{
+    history_forget(it, of_state, NULL);
+    if (of_state)
+        memcpy(it->shown_state, it->state, sizeof it->shown_state);
+    else
+        it->shown_schedule = it->schedule;
 }
 
 static void schedule_change(struct instance *it, int64_t time, int64_t now)
 {
-    it->shown = schedule_visible(it, now);
+    int64_t lag = g.options.schedule_lag, delay = g.options.visibility_delay;
+
     it->schedule = time;
-    it->visible_at = now + g.options.visibility_delay;
+    history_add(it, false, now + (lag > delay ? lag : delay));
 }
 
-static void schedules_fire(int64_t now)
+static void state_change(struct instance *it, const char *state, int64_t now)
+{
+    copy_string(it->state, sizeof it->state, state);
+    it->settles_at = 0;
+    if (strcmp(state, "Stopped") == 0)
+        it->stopped_at = now;
+    history_add(it, true, now + g.options.state_lag);
+}
+
+/* With past_stays Describe goes on showing a time that is over. */
+static void schedule_fire(struct instance *it)
+{
+    int64_t time = it->schedule;
+
+    it->schedule = 0;
+    if (!g.options.past_stays)
+        history_add(it, false, time + g.options.schedule_lag);
+    if (strcmp(it->state, "Running") == 0)
+        state_change(it, "Stopped", time);
+}
+
+/* What comes by itself as time passes. */
+static void fleet_until(int64_t now)
 {
     for (size_t i = 0; i < g.fleet_size; i++) {
         struct instance *it = &g.fleet[i];
 
-        if (it->schedule == 0 || it->schedule > now) continue;
-        it->schedule = it->shown = it->visible_at = 0;
-        if (strcmp(it->state, "Running") == 0)
-            copy_string(it->state, sizeof it->state, "Stopped");
+        if (it->settles_at != 0 && it->settles_at <= now)
+            state_change(it, it->settles_to, it->settles_at);
+        if (it->schedule != 0 && it->schedule <= now)
+            schedule_fire(it);
+        if (it->changes != NULL)
+            history_settle(it, now);
     }
 }
 
@@ -482,23 +645,62 @@ static const struct rule rules[] = {
     NUMBER_RULE(drop_before, 0, INT32_MAX),
     NUMBER_RULE(drop_after, 0, INT32_MAX),
     NUMBER_RULE(truncate, 0, INT32_MAX),
+    NUMBER_RULE(hide_next, 0, INT32_MAX),
+    NUMBER_RULE(hide_code, INT32_MIN, INT32_MAX),
+    OFF_OR_RULE(hide_http, 200, 599),
+    NUMBER_RULE(late_next, 0, LATE_MAX),
+    NUMBER_RULE(late_seconds, 1, INT32_MAX),
     NUMBER_RULE(visibility_delay, 0, INT32_MAX),
+    NUMBER_RULE(schedule_lag, 0, INT32_MAX),
+    NUMBER_RULE(state_lag, 0, INT32_MAX),
     NUMBER_RULE(clock_offset, -LAST_SECOND, LAST_SECOND),
     NUMBER_RULE(projects, 1, 50),
     NUMBER_RULE(default_project, 0, 49),
     NUMBER_RULE(no_default, 0, 1),
+    NUMBER_RULE(projects_code, 0, INT32_MAX),
+    NUMBER_RULE(project_optional, 0, 1),
+    NUMBER_RULE(project_missing_code, 1, INT32_MAX),
+    NUMBER_RULE(past_stays, 0, 1),
+    NUMBER_RULE(last_stop, 0, 1),
+    NUMBER_RULE(floor_ms, 0, 1),
+    NUMBER_RULE(power_takes, 0, INT32_MAX),
+    NUMBER_RULE(odd_after, 0, INT32_MAX),
+    NUMBER_RULE(odd_next, 0, INT32_MAX),
+    NUMBER_RULE(gone_code, 1, INT32_MAX),
+    NUMBER_RULE(offset_code, 0, INT32_MAX),
+    NUMBER_RULE(odd_times, 0, 1),
+    NUMBER_RULE(odd_gpu, 0, 1),
+    NUMBER_RULE(wild, 0, 1),
     NUMBER_RULE(describe_region, 0, 1),
     NUMBER_RULE(null_lists, 0, 1),
-    NUMBER_RULE(brief, 0, 1),
+    NUMBER_RULE(brief, 0, 2),
     NUMBER_RULE(ignore_offset, 0, 1),
-    NUMBER_RULE(total_extra, 0, INT32_MAX),
+    OFF_OR_RULE(page_cap, 1, 100),
+    NUMBER_RULE(total_extra, INT32_MIN, INT32_MAX),
+    NUMBER_RULE(total_all, 0, 1),
     NUMBER_RULE(session_cache, 0, 1),
     OFF_OR_RULE(record_cap, 512, 16384),
     TEXT_RULE(fail_message),
     TEXT_RULE(drop_action),
     TEXT_RULE(scheduler_param),
+    TEXT_RULE(scheduler_honours),
+    TEXT_RULE(describe_requires),
+    TEXT_RULE(ignore_filter),
+    TEXT_RULE(forget_project),
+    TEXT_RULE(id_prefix),
+    TEXT_RULE(odd_state),
     { "extra_date_form", AT(date_form), CHOICE, 0, 2, "imf|rfc850|asctime" },
-    { "schedule_field", AT(schedule_field), CHOICE, 0, 1, "SchedulerStopTime|StopSchedulerTime" },
+    { "schedule_field", AT(schedule_field), CHOICE, 0, FIELD_NONE,
+      "SchedulerStopTime|StopSchedulerTime|none" },
+    { "schedule_other", AT(schedule_other), CHOICE, 0, OTHER_ISO,
+      "absent|same|zero|empty|null|iso" },
+    { "rounding", AT(rounding), CHOICE, 0, ROUND_UP, "none|down|up" },
+    { "odd", AT(odd), CHOICE, 0, ODD_STATE, "none|empty|no_schedule|html|http_502|cut_json|state" },
+    { "odd_name", AT(odd_name), CHOICE, 0, NAME_ABSENT, "text|null|number|object|absent" },
+    { "gone_describe", AT(gone_describe), CHOICE, 0, 1, "list|code" },
+    { "unnamed_project", AT(unnamed_project), CHOICE, 0, 1, "all|default" },
+    { "is_default_type", AT(is_default_type), CHOICE, 0, DEFAULT_ABSENT,
+      "bool|int|string|string_int|unreadable|absent" },
     { "order", AT(newest_first), CHOICE, 0, 1, "oldest_first|newest_first" },
     { "total_name", AT(total_name), CHOICE, 0, TOTAL_ABSENT, "TotalCount|Total|absent" }
 };
@@ -512,7 +714,27 @@ static void options_default(struct options *options)
     options->projects = 2;
     options->default_project = 1;
     options->session_cache = 1;
+    options->describe_region = 1;
+    options->hide_code = 110;
+    options->late_seconds = 8;
+    options->project_missing_code = PROJECT_UNKNOWN;
+    options->gone_code = INSTANCE_UNKNOWN;
     copy_string(options->scheduler_param, sizeof options->scheduler_param, "SchedulerStopTime");
+    copy_string(options->id_prefix, sizeof options->id_prefix, "uhost-");
+}
+
+/* Whether "a,b,c" holds a word. */
+static bool list_has(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (;; list++) {
+        size_t here = strcspn(list, ",");
+
+        if (here == len && memcmp(list, word, len) == 0) return true;
+        list += here;
+        if (*list == '\0') return false;
+    }
 }
 
 /* The place of a word in "a|b|c", -1 if it is not there. */
@@ -558,15 +780,16 @@ static enum verdict set_plain(const char *name, const char *value)
 /* Words joined by commas; what no word names returns to int and zero_when_none. */
 static enum verdict set_schedule_type(const char *name, const char *value)
 {
-    static const char when_none[] = "zero_when_none|absent_when_none|null_when_none|empty_when_none";
-    int64_t as_string = 0, none = NONE_ZERO, index;
+    static const char when_none[] =
+        "zero_when_none|absent_when_none|null_when_none|empty_when_none|minus_when_none";
+    int64_t form = FORM_INT, none = NONE_ZERO, index;
 
     if (strcmp(name, "schedule_type") != 0) return NOT_MINE;
     for (;;) {
         size_t len = strcspn(value, ",");
 
-        if ((index = word_index("int|string", value, len)) >= 0)
-            as_string = index;
+        if ((index = word_index("int|string|decimal|ms|iso", value, len)) >= 0)
+            form = index;
         else if ((index = word_index(when_none, value, len)) >= 0)
             none = index;
         else
@@ -574,7 +797,7 @@ static enum verdict set_schedule_type(const char *name, const char *value)
         if (value[len] == '\0') break;
         value += len + 1;
     }
-    g.options.schedule_as_string = as_string;
+    g.options.schedule_form = form;
     g.options.schedule_none = none;
     return TAKEN;
 }
@@ -592,18 +815,34 @@ static enum verdict set_extra_action(const char *name, const char *value)
     return TAKEN;
 }
 
-static enum verdict set_clock_or_fleet(const char *name, const char *value)
+static enum verdict set_clock(const char *name, const char *value)
 {
-    int64_t which = word_index("clock|advance|instances", name, strlen(name)), number;
+    int64_t which = word_index("clock|advance|clock_ms|advance_ms|frozen", name, strlen(name));
+    int64_t number, unit = which < 2 ? 1000 : 1, limit = LAST_SECOND * 1000 / unit;
 
     if (which < 0) return NOT_MINE;
-    if (!parse_integer(value, &number) || number < (which == 1 ? -LAST_SECOND : 0) ||
-        number > (which == 2 ? FLEET_MAX : LAST_SECOND))
+    if (!parse_integer(value, &number) || number > limit || number < (which % 2 == 1 ? -limit : 0))
         return BAD;
-    if (which == 2)
+    if (which < 4)
+        clock_set(number * unit + (which % 2 == 1 ? fake_ms() : 0));
+    else if (number <= 1)
+        clock_freeze(number != 0);
+    else
+        return BAD;
+    return TAKEN;
+}
+
+static enum verdict set_fleet(const char *name, const char *value)
+{
+    int64_t which = word_index("instances|odd_for", name, strlen(name)), number;
+    int64_t most = which == 0 ? FLEET_MAX : LAST_SECOND;
+
+    if (which < 0) return NOT_MINE;
+    if (!parse_integer(value, &number) || number < 0 || number > most) return BAD;
+    if (which == 0)
         fleet_create((size_t)number);
     else
-        clock_set(number * 1000 + (which == 1 ? fake_ms() : 0));
+        g.options.odd_until = number > 0 ? server_now() + number : 0;
     return TAKEN;
 }
 
@@ -615,43 +854,72 @@ static enum verdict set_presence(const char *name, const char *value)
     return fleet_change(value, which == 1) ? TAKEN : BAD;
 }
 
-static bool change_instance(struct instance *it, int64_t what, const char *value)
-{
-    int64_t number;
+enum instance_option {
+    SET_STATE,
+    SET_CHARGE,
+    SET_ZONE,
+    SET_NAME,
+    SET_PROJECT,
+    SET_OTHER_STATE,
+    SET_BUSY, /* from here on numbers */
+    SET_SCHEDULE,
+    SET_OTHER_SCHEDULE
+};
 
+static bool change_text(struct instance *it, enum instance_option what, const char *value)
+{
     switch (what) {
-    case 0: return copy_string(it->state, sizeof it->state, value);
-    case 1: return copy_string(it->charge, sizeof it->charge, value);
-    case 2: return copy_string(it->zone, sizeof it->zone, value);
-    case 3: return copy_string(it->name, sizeof it->name, value);
+    case SET_CHARGE: return copy_string(it->charge, sizeof it->charge, value);
+    case SET_ZONE: return copy_string(it->zone, sizeof it->zone, value);
+    case SET_NAME: return copy_string(it->name, sizeof it->name, value);
+    case SET_PROJECT: return copy_string(it->project, sizeof it->project, value);
     default: break;
     }
-    if (!parse_integer(value, &number) || number < 0 || number > (what == 4 ? 1 : LAST_SECOND))
-        return false;
-    if (what == 4) {
+    if (strlen(value) >= sizeof it->state) return false;
+    state_change(it, value, server_now());
+    if (what == SET_STATE)
+        history_overwrite(it, true);
+    return true;
+}
+
+/* What is set is shown at once; what "other" does, somebody else has done through the API. */
+static bool change_instance(struct instance *it, enum instance_option what, const char *value)
+{
+    int64_t number, most = what == SET_BUSY ? 1 : LAST_SECOND;
+
+    if (what < SET_BUSY) return change_text(it, what, value);
+    if (!parse_integer(value, &number) || number < 0 || number > most) return false;
+    if (what == SET_BUSY)
         it->busy = number != 0;
-    } else {
-        it->schedule = it->shown = number;
-        it->visible_at = 0;
-    }
+    else
+        schedule_change(it, number, server_now());
+    if (what == SET_SCHEDULE)
+        history_overwrite(it, false);
     return true;
 }
 
 static enum verdict set_instance(const char *name, const char *value)
 {
-    size_t len = strcspn(name, ".");
-    int64_t what = word_index("state|charge|zone|name|busy|schedule", name, len);
+    static const char words[] =
+        "state|charge|zone|name|project|other_state|busy|schedule|other_schedule";
+    size_t len = strcspn(name, "."), prefix = strlen(g.options.id_prefix);
+    int64_t what = word_index(words, name, len);
     struct instance *it;
 
     if (name[len] != '.' || what < 0) return NOT_MINE;
-    it = instance_find(name + len + 1);
-    return it != NULL && change_instance(it, what, value) ? TAKEN : BAD;
+    name += len + 1;
+    it = instance_at(strncmp(name, g.options.id_prefix, prefix) == 0 ? name + prefix
+                     : strncmp(name, "uhost-", 6) == 0               ? name + 6
+                                                                     : "");
+    if (it == NULL || it->gone) return BAD;
+    return change_instance(it, (enum instance_option)what, value) ? TAKEN : BAD;
 }
 
 static bool option_set(const char *name, const char *value, char *why, size_t size)
 {
     static enum verdict (*const setters[])(const char *, const char *) = {
-        set_plain, set_schedule_type, set_extra_action, set_clock_or_fleet, set_presence, set_instance
+        set_plain, set_schedule_type, set_extra_action, set_clock,
+        set_fleet, set_presence,      set_instance
     };
     enum verdict verdict = NOT_MINE;
 
@@ -879,25 +1147,94 @@ static void sign(const struct param_list *params, const char *private_key, char 
 
 struct call {
     const struct param_list *params;
-    int64_t now;
+    int64_t now, now_ms;
+    enum odd odd;        /* how this reading differs from all others */
     struct text fields;  /* the members behind RetCode, each with its leading comma */
     const char *csv;     /* this instead of JSON */
     char message[512];
 };
 
+static void put_date(struct text *out, int64_t time)
+{
+    char date[64];
+    time_t local = (time_t)(time + 8 * 3600);
+    struct tm parts;
+
+    gmtime_r(&local, &parts);
+    if (strftime(date, sizeof date, "\"%Y-%m-%dT%H:%M:%S+08:00\"", &parts) == 0)
+        date[0] = '\0';
+    text_string(out, date);
+}
+
+static void put_time(struct text *out, int64_t time)
+{
+    switch (g.options.schedule_form) {
+    case FORM_STRING: text_printf(out, "\"%" PRId64 "\"", time); break;
+    case FORM_DECIMAL: text_printf(out, "%" PRId64 ".0", time); break;
+    case FORM_MS: text_printf(out, "%" PRId64, time * 1000); break;
+    case FORM_ISO: put_date(out, time); break;
+    default: text_printf(out, "%" PRId64, time); break;
+    }
+}
+
+static void put_no_time(struct text *out, int64_t none)
+{
+    const char *quote = g.options.schedule_form == FORM_STRING ? "\"" : "";
+
+    if (none == NONE_NULL)
+        text_string(out, "null");
+    else if (none == NONE_EMPTY)
+        text_string(out, "\"\"");
+    else
+        text_printf(out, "%s%d%s", quote, none == NONE_MINUS ? -1 : 0, quote);
+}
+
+/* The member of the schedule that nothing is kept in. */
+static void field_other_schedule(struct text *out, const char *name, int64_t time)
+{
+    int64_t other = g.options.schedule_other;
+
+    if (other == OTHER_ABSENT) return;
+    text_printf(out, ",\"%s\":", name);
+    if (other == OTHER_SAME && time != 0)
+        put_time(out, time);
+    else if (other == OTHER_ISO && time != 0)
+        put_date(out, time);
+    else
+        put_no_time(out, other == OTHER_EMPTY || other == OTHER_ISO ? NONE_EMPTY
+                         : other == OTHER_NULL                      ? NONE_NULL
+                                                                    : NONE_ZERO);
+}
+
 static void field_schedule(struct text *out, int64_t time)
 {
     static const char *const names[] = { "SchedulerStopTime", "StopSchedulerTime" };
-    const char *name = names[g.options.schedule_field];
-    const char *quote = g.options.schedule_as_string ? "\"" : "";
+    int64_t field = g.options.schedule_field, none = g.options.schedule_none;
 
-    if (time != 0 || g.options.schedule_none == NONE_ZERO)
-        text_printf(out, ",\"%s\":%s%" PRId64 "%s", name, quote, time, quote);
-    else if (g.options.schedule_none != NONE_ABSENT)
-        text_printf(out, ",\"%s\":%s", name, g.options.schedule_none == NONE_NULL ? "null" : "\"\"");
+    if (field == FIELD_NONE) return;
+    if (time != 0 || none != NONE_ABSENT) {
+        text_printf(out, ",\"%s\":", names[field]);
+        if (time != 0)
+            put_time(out, time);
+        else
+            put_no_time(out, none);
+    }
+    field_other_schedule(out, names[1 - field], time);
 }
 
-static void fields_identity(struct text *out, const struct instance *it)
+static void field_name(struct text *out, const struct instance *it)
+{
+    static const char *const odd[] = { "", "null", "4090", "{\"zh\":[\"训练机\"]}" };
+
+    if (g.options.odd_name == NAME_ABSENT) return;
+    text_string(out, ",\"Name\":");
+    if (g.options.odd_name == NAME_TEXT)
+        text_json(out, it->name);
+    else
+        text_string(out, odd[g.options.odd_name]);
+}
+
+static void fields_identity(struct text *out, const struct instance *it, const char *state)
 {
     char id[32], region[32];
 
@@ -909,21 +1246,33 @@ static void fields_identity(struct text *out, const struct instance *it)
         text_string(out, ",\"Region\":");
         text_json(out, region);
     }
-    text_printf(out, ",\"UHostId\":\"%s\",\"Name\":", id);
-    text_json(out, it->name);
+    text_printf(out, ",\"UHostId\":\"%s\"", id);
+    field_name(out, it);
     text_string(out, ",\"Tag\":\"Default\",\"Remark\":\"\\u7528\\u4e8e\\u8bad\\u7ec3 \\ud83d\\udd25 大模型微调\","
                 "\"State\":");
-    text_json(out, it->state);
+    text_json(out, state);
     text_string(out, ",\"ChargeType\":");
     text_json(out, it->charge);
     text_printf(out, ",\"UUID\":\"5d0c2f8e-7b1a-4c3d-9e6f-%012zu\",\"InstanceType\":\"UHost\",\"IsPod\":false,"
                 "\"PodId\":null,\"HostIp\":\"\",\"SetId\":0", instance_number(it));
 }
 
-static void fields_hardware_and_image(struct text *out)
+/* Every member that nothing is decided by has a type that nobody expects. */
+static void fields_wild(struct text *out)
 {
     text_string(out,
-        ",\"MachineType\":\"G\",\"GpuType\":\"4090\",\"GPU\":1,\"CPU\":16,\"Memory\":\"65536\","
+        ",\"MachineType\":{},\"GpuType\":[4090],\"GPU\":\"one\",\"CPU\":true,"
+        "\"Memory\":{\"MB\":65536},"
+        "\"CreateTime\":{\"s\":1},\"ExpireTime\":[],\"StartTime\":\"soon\",\"UpdateTime\":1e400,"
+        "\"StopTime\":\"none\",\"InstancePrice\":\"a lot\",\"IPSet\":\"none\",\"DiskSet\":7,"
+        "\"Softwares\":\"\",\"Password\":0,\"AutoRenew\":null,\"OsName\":-0.0");
+}
+
+static void fields_hardware_and_image(struct text *out)
+{
+    text_printf(out, ",\"GPU\":%s", g.options.odd_gpu ? "0.5" : "1");
+    text_string(out,
+        ",\"MachineType\":\"G\",\"GpuType\":\"4090\",\"CPU\":16,\"Memory\":\"65536\","
         "\"GraphicsMemory\":{\"Rate\":4,\"Value\":24},\"CpuArch\":\"x86_64\",\"CpuPlatform\":\"Amd/Auto\","
         "\"HugepageCfg\":null,\"QemuVersion\":\"\",\"QemuFullVersion\":null,\"HotplugFeature\":false,"
         "\"WithoutGpuSpec\":{\"Cpu\":2,\"Gpu\":0,\"Memory\":4096},\"SupportWithoutGpuStart\":true,"
@@ -961,15 +1310,36 @@ static void fields_disks(struct text *out, size_t number)
 }
 
 /* CreateTime and ExpireTime are integers for odd instances and strings for even ones: documents disagree. */
-static void fields_times_and_price(struct text *out, const struct instance *it, int64_t now)
+static void fields_created(struct text *out, const struct instance *it)
 {
     const char *quote = instance_number(it) % 2 == 0 ? "\"" : "";
-    bool running = strcmp(it->state, "Running") == 0;
 
-    text_printf(out, ",\"CreateTime\":%s1712044800%s,\"ExpireTime\":%s0%s,\"StartTime\":1712045000,"
-                "\"UpdateTime\":1712045012,\"ReleaseTime\":%" PRId64 ",\"StopTime\":0",
-                quote, quote, quote, quote, running ? INT64_C(0) : now + 7 * 86400);
-    field_schedule(out, schedule_visible(it, now));
+    if (g.options.odd_times)
+        text_string(out, ",\"CreateTime\":\"2026-11-30 10:00:00\",\"ExpireTime\":-1");
+    else
+        text_printf(out, ",\"CreateTime\":%s1712044800%s,\"ExpireTime\":%s0%s", quote, quote, quote,
+                    quote);
+}
+
+/* StopTime is the time of the last stop where it is anything at all: never the plan. */
+static void fields_schedule(struct text *out, const struct instance *it, enum odd odd)
+{
+    int64_t stopped_at = it->stopped_at != 0 ? it->stopped_at : 1712048600;
+
+    if (!g.options.wild)
+        text_printf(out, ",\"StopTime\":%" PRId64, g.options.last_stop ? stopped_at : 0);
+    if (odd != ODD_NO_SCHEDULE)
+        field_schedule(out, it->shown_schedule);
+}
+
+static void fields_times_and_price(struct text *out, const struct instance *it, const char *state,
+                                   int64_t now)
+{
+    bool running = strcmp(state, "Running") == 0;
+
+    fields_created(out, it);
+    text_printf(out, ",\"StartTime\":1712045000,\"UpdateTime\":1712045012,\"ReleaseTime\":%" PRId64,
+                running ? INT64_C(0) : now + 7 * 86400);
     text_string(out, ",\"InstancePrice\":1.8799999999999999,\"DiscountType\":0,\"AutoRenew\":\"No\","
                 "\"SupportAutoRenew\":false,\"IsExpire\":\"No\",\"PostPayShutdown\":true");
 }
@@ -989,20 +1359,31 @@ static void fields_access(struct text *out, size_t number)
         low, low, low);
 }
 
-static void put_instance(struct text *out, const struct instance *it, int64_t now)
+enum { BRIEF = 1, BRIEF_WITH_SCHEDULE };
+
+static void put_instance(struct text *out, const struct instance *it, const struct call *call)
 {
+    const char *state = call->odd == ODD_STATE ? g.options.odd_state : it->shown_state;
     size_t number = instance_number(it);
 
-    fields_identity(out, it);
-    if (g.options.brief) {
-        text_string(out, "}");
-        return;
+    fields_identity(out, it, state);
+    if (g.options.wild) {
+        fields_wild(out);
+    } else if (g.options.brief == BRIEF_WITH_SCHEDULE) {
+        text_printf(out, ",\"GPU\":%s", g.options.odd_gpu ? "0.5" : "1");
+        fields_created(out, it);
+    } else if (!g.options.brief) {
+        fields_hardware_and_image(out);
+        fields_network(out, number);
+        fields_disks(out, number);
+        fields_times_and_price(out, it, state, call->now);
     }
-    fields_hardware_and_image(out);
-    fields_network(out, number);
-    fields_disks(out, number);
-    fields_times_and_price(out, it, now);
-    fields_access(out, number);
+    if (g.options.brief != BRIEF)
+        fields_schedule(out, it, call->odd);
+    if (!g.options.brief && !g.options.wild)
+        fields_access(out, number);
+    else
+        text_string(out, "}");
 }
 
 static int64_t default_project_index(void)
@@ -1028,9 +1409,16 @@ static bool project_known(const char *wanted)
 
     for (int64_t i = 0; i < g.options.projects; i++) {
         project_id(i, id);
-        if (strcmp(id, wanted) == 0) return true;
+        if (strcmp(id, wanted) == 0) return strcmp(id, g.options.forget_project) != 0;
     }
     return false;
+}
+
+/* What a request without ProjectId reaches is an option. */
+static bool project_has(const char *wanted, const struct instance *it)
+{
+    if (wanted == NULL && !g.options.unnamed_project) return true;
+    return strcmp(wanted != NULL ? wanted : DEFAULT_PROJECT, it->project) == 0;
 }
 
 /* ---- actions ------------------------------------------------------------- */
@@ -1055,8 +1443,10 @@ static int require(struct call *call, const char *const *names)
 {
     for (; *names != NULL; names++) {
         if (given(call, *names) != NULL) continue;
+        if (strcmp(*names, "ProjectId") == 0 && g.options.project_optional) continue;
         if (strcmp(*names, "ProjectId") == 0)
-            return refuse(call, PROJECT_UNKNOWN, "Params [ProjectID] not available");
+            return refuse(call, (int)g.options.project_missing_code,
+                          "Params [ProjectID] not available");
         return refuse(call, PARAM_MISSING, "Params [%s] not available", *names);
     }
     return OK;
@@ -1079,8 +1469,9 @@ static int find_instance(struct call *call, const char *const *required, struct 
         code = check_project(call);
     if (code != OK) return code;
     *found = instance_find(given(call, "UHostId"));
-    if (*found == NULL || strcmp(given(call, "ProjectId"), DEFAULT_PROJECT) != 0)
-        return refuse(call, INSTANCE_UNKNOWN, "UHost [%s] not found", given(call, "UHostId"));
+    if (*found == NULL || !project_has(given(call, "ProjectId"), *found))
+        return refuse(call, (int)g.options.gone_code, "UHost [%s] not found",
+                      given(call, "UHostId"));
     return OK;
 }
 
@@ -1105,22 +1496,54 @@ static void answer_with_id(struct call *call, const struct instance *it)
     text_printf(&call->fields, ",\"UHostId\":\"%s\"", id);
 }
 
+static void field_default(struct text *out, bool is_default)
+{
+    static const char *const no[] = { "false", "0", "\"false\"", "\"0\"", "{\"Value\":false}" };
+    static const char *const yes[] = { "true", "1", "\"true\"", "\"1\"", "{\"Value\":true}" };
+    int64_t type = g.options.is_default_type;
+
+    if (type != DEFAULT_ABSENT)
+        text_printf(out, ",\"IsDefault\":%s", is_default ? yes[type] : no[type]);
+}
+
+static size_t project_size(const char *id)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < g.fleet_size; i++)
+        size += !g.fleet[i].gone && strcmp(g.fleet[i].project, id) == 0;
+    return size;
+}
+
+static void put_project(struct text *out, int64_t index, const char *id)
+{
+    bool is_default = index == default_project_index();
+
+    text_printf(out, "{\"ProjectId\":\"%s\",\"ProjectName\":", id);
+    text_string(out, g.options.wild ? "null" : is_default ? "\"默认项目\"" : "\"其他项目\"");
+    text_printf(out, ",\"ParentId\":\"\",\"ParentName\":\"\",\"CreateTime\":%" PRId64,
+                INT64_C(1480000000) + index);
+    field_default(out, is_default && !g.options.no_default);
+    text_printf(out, ",\"ResourceCount\":%zu,\"MemberCount\":2}", project_size(id));
+}
+
 static int get_project_list(struct call *call)
 {
+    struct text *out = &call->fields;
+    int64_t count = 0;
     char id[32];
 
-    text_printf(&call->fields, ",\"ProjectCount\":%" PRId64 ",\"ProjectSet\":[", g.options.projects);
+    if (g.options.projects_code != 0)
+        return refuse(call, (int)g.options.projects_code, "Permission denied: GetProjectList");
+    text_string(out, ",\"ProjectSet\":[");
     for (int64_t i = 0; i < g.options.projects; i++) {
-        bool is_default = i == default_project_index();
-
         project_id(i, id);
-        text_printf(&call->fields,
-                    "%s{\"ProjectId\":\"%s\",\"ProjectName\":\"%s\",\"ParentId\":\"\",\"ParentName\":\"\","
-                    "\"CreateTime\":%" PRId64 ",\"IsDefault\":%s,\"ResourceCount\":%zu,\"MemberCount\":%d}",
-                    i > 0 ? "," : "", id, is_default ? "默认项目" : "其他项目", INT64_C(1480000000) + i,
-                    is_default && !g.options.no_default ? "true" : "false", is_default ? fleet_present() : 0, 2);
+        if (!project_known(id)) continue;
+        if (count++ > 0)
+            text_string(out, ",");
+        put_project(out, i, id);
     }
-    text_string(&call->fields, "]");
+    text_printf(out, "],\"ProjectCount\":%" PRId64, count);
     return OK;
 }
 
@@ -1138,6 +1561,11 @@ static bool id_is_listed(const struct param_list *params, const char *id)
     return !any;
 }
 
+static bool filter_off(const char *name)
+{
+    return list_has(g.options.ignore_filter, name);
+}
+
 static bool is_wanted(const struct call *call, const struct instance *it)
 {
     const char *region = given(call, "Region"), *zone = given(call, "Zone"), *project = given(call, "ProjectId");
@@ -1146,8 +1574,10 @@ static bool is_wanted(const struct call *call, const struct instance *it)
     if (it->gone) return false;
     instance_id(it, id);
     region_of(it->zone, own_region);
-    return (region == NULL || strcmp(region, own_region) == 0) && (zone == NULL || strcmp(zone, it->zone) == 0) &&
-           (project == NULL || strcmp(project, DEFAULT_PROJECT) == 0) && id_is_listed(call->params, id);
+    return (region == NULL || filter_off("Region") || strcmp(region, own_region) == 0) &&
+           (zone == NULL || filter_off("Zone") || strcmp(zone, it->zone) == 0) &&
+           (filter_off("ProjectId") || project_has(project, it)) &&
+           (filter_off("UHostIds") || id_is_listed(call->params, id));
 }
 
 static int page_number(struct call *call, const char *name, int64_t otherwise, int64_t max, int64_t *value)
@@ -1180,59 +1610,145 @@ static void field_total(struct text *out, int64_t matched)
 {
     static const char *const names[] = { "TotalCount", "Total" };
 
+    int64_t total = g.options.total_all ? (int64_t)fleet_present() : matched;
+
+    total += g.options.total_extra;
     if (g.options.total_name != TOTAL_ABSENT)
-        text_printf(out, ",\"%s\":%" PRId64, names[g.options.total_name], matched + g.options.total_extra);
+        text_printf(out, ",\"%s\":%" PRId64, names[g.options.total_name], total > 0 ? total : 0);
+}
+
+/* Up to five names in "a,b,c", as an array; `store` holds them. */
+static void split_names(const char *list, char store[64], const char *names[6])
+{
+    size_t count = 0;
+
+    snprintf(store, 64, "%s", list);
+    while (*store != '\0' && count < 5) {
+        char *comma = strchr(store, ',');
+
+        names[count++] = store;
+        if (comma == NULL) break;
+        *comma = '\0';
+        store = comma + 1;
+    }
+    names[count] = NULL;
+}
+
+static int check_describe(struct call *call)
+{
+    const char *names[6];
+    char store[64];
+    int code;
+
+    split_names(g.options.describe_requires, store, names);
+    if ((code = require(call, names)) == OK)
+        code = check_project(call);
+    return code == OK ? check_zone_filter(call) : code;
+}
+
+/* The page of the list; *matched becomes how many there are in all. */
+static bool put_page(struct call *call, int64_t offset, int64_t limit, int64_t *matched)
+{
+    struct text *out = &call->fields;
+    bool any = false;
+
+    *matched = 0;
+    for (size_t i = 0; i < g.fleet_size && call->odd != ODD_EMPTY; i++) {
+        const struct instance *it = &g.fleet[g.options.newest_first ? g.fleet_size - 1 - i : i];
+
+        if (!is_wanted(call, it)) continue;
+        if (*matched >= offset && *matched < offset + limit) {
+            text_string(out, any ? "," : "[");
+            put_instance(out, it, call);
+            any = true;
+        }
+        ++*matched;
+    }
+    return any;
 }
 
 static int describe_instance(struct call *call)
 {
-    int64_t offset, limit, matched = 0;
+    const char *id = given(call, "UHostIds.0");
+    int64_t offset, limit, matched;
     struct text *out = &call->fields;
-    bool any = false;
+    bool any;
     int code;
 
     if ((code = page_number(call, "Offset", 0, INT32_MAX, &offset)) != OK ||
         (code = page_number(call, "Limit", 20, 100, &limit)) != OK ||
-        (code = check_project(call)) != OK || (code = check_zone_filter(call)) != OK)
+        (code = check_describe(call)) != OK)
         return code;
     if (g.options.ignore_offset)
         offset = 0;
+    if (g.options.page_cap != 0 && limit > g.options.page_cap)
+        limit = g.options.page_cap;
     text_string(out, ",\"UHostSet\":");
-    for (size_t i = 0; i < g.fleet_size; i++) {
-        const struct instance *it = &g.fleet[g.options.newest_first ? g.fleet_size - 1 - i : i];
-
-        if (!is_wanted(call, it)) continue;
-        if (matched >= offset && matched < offset + limit) {
-            text_string(out, any ? "," : "[");
-            put_instance(out, it, call->now);
-            any = true;
-        }
-        matched++;
-    }
+    any = put_page(call, offset, limit, &matched);
+    if (matched == 0 && id != NULL && call->odd != ODD_EMPTY && g.options.gone_describe)
+        return refuse(call, (int)g.options.gone_code, "UHost [%s] not found", id);
+    if (g.options.offset_code != 0 && offset > 0 && offset >= matched)
+        return refuse(call, (int)g.options.offset_code, "Params [Offset] is beyond the list");
     text_string(out, any ? "]" : g.options.null_lists ? "null" : "[]");
     field_total(out, matched);
     return OK;
 }
 
+static int64_t to_the_minute(int64_t time)
+{
+    if (g.options.rounding == ROUND_NONE) return time;
+    return (time + (g.options.rounding == ROUND_UP ? 59 : 0)) / 60 * 60;
+}
+
+/* Every time that is given is judged, also one that nothing is done with. */
+static int check_times(struct call *call, const char *const *names)
+{
+    int64_t now = g.options.floor_ms ? call->now_ms : call->now * 1000, time;
+
+    for (; *names != NULL; names++) {
+        if (given(call, *names) == NULL) continue;
+        if (!parse_integer(given(call, *names), &time))
+            return refuse(call, PARAM_FORMAT, "Params [%s] is not an integer", *names);
+        if (time < 0 || time > LAST_SECOND || time * 1000 < now + STOP_TIME_FLOOR * 1000)
+            return refuse(call, PARAM_RANGE, "定时关机时间必须晚于当前时间至少 5 分钟 [%s]",
+                          *names);
+    }
+    return OK;
+}
+
+static int check_update(struct call *call, struct instance **it)
+{
+    const char *required[10] = { "Region", "Zone", "ProjectId", "UHostId" };
+    char store[64];
+    int code;
+
+    split_names(g.options.scheduler_param, store, required + 4);
+    if ((code = find_instance(call, required, it)) != OK ||
+        (code = check_times(call, required + 4)) != OK || (code = check_place(call, *it)) != OK)
+        return code;
+    if (strcmp((*it)->charge, "Spot") == 0)
+        return refuse(call, PARAM_CONFLICT,
+                      "Spot instance is unsupported: 抢占式实例不支持定时关机");
+    if (strcmp((*it)->state, "Running") != 0)
+        return refuse(call, STATE_WRONG, "Instance state [%s] is not Running", (*it)->state);
+    return OK;
+}
+
+/* A name that is honoured and not given is a change of nothing, and a success. */
 static int update_stop_scheduler(struct call *call)
 {
-    const char *parameter = g.options.scheduler_param;
-    const char *const required[] = { "Region", "Zone", "ProjectId", "UHostId", parameter, NULL };
+    const char *honoured = g.options.scheduler_honours, *names[6];
+    char store[64];
     struct instance *it;
     int64_t time;
-    int code = find_instance(call, required, &it);
+    int code = check_update(call, &it);
 
     if (code != OK) return code;
-    if (!parse_integer(given(call, parameter), &time))
-        return refuse(call, PARAM_FORMAT, "Params [%s] is not an integer", parameter);
-    if (time < call->now + STOP_TIME_FLOOR || time > LAST_SECOND)
-        return refuse(call, PARAM_RANGE, "定时关机时间必须晚于当前时间至少 5 分钟 [%s]", parameter);
-    if ((code = check_place(call, it)) != OK) return code;
-    if (strcmp(it->charge, "Spot") == 0)
-        return refuse(call, PARAM_CONFLICT, "Spot instance is unsupported: 抢占式实例不支持定时关机");
-    if (strcmp(it->state, "Running") != 0)
-        return refuse(call, STATE_WRONG, "Instance state [%s] is not Running", it->state);
-    schedule_change(it, time, call->now);
+    split_names(honoured[0] != '\0' ? honoured : g.options.scheduler_param, store, names);
+    if ((code = check_times(call, names)) != OK) return code;
+    if (names[0] != NULL && given(call, names[0]) != NULL &&
+        parse_integer(given(call, names[0]), &time))
+        schedule_change(it, to_the_minute(time), call->now);
     answer_with_id(call, it);
     return OK;
 }
@@ -1245,12 +1761,13 @@ static int delete_stop_scheduler(struct call *call)
 
     if (code == OK)
         code = check_place(call, it);
-    if (code == OK && it->schedule != 0)
+    if (code == OK && (it->schedule != 0 || it->shown_schedule != 0))
         schedule_change(it, 0, call->now);
     return code;
 }
 
-static int change_power(struct call *call, const char *from, const char *to, unsigned reboots)
+/* Where it takes time, the state is `meanwhile` first. */
+static int change_power(struct call *call, const char *from, const char *meanwhile, const char *to)
 {
     static const char *const required[] = { "Region", "Zone", "ProjectId", "UHostId", NULL };
     struct instance *it;
@@ -1262,25 +1779,29 @@ static int change_power(struct call *call, const char *from, const char *to, uns
     if (it->busy) return refuse(call, INSTANCE_BUSY, "InstanceOperationInProgress");
     if (strcmp(it->state, from) != 0)
         return refuse(call, STATE_WRONG, "Instance state [%s] is not %s", it->state, from);
-    copy_string(it->state, sizeof it->state, to);
-    it->reboots += reboots;
+    state_change(it, g.options.power_takes > 0 ? meanwhile : to, call->now);
+    if (g.options.power_takes > 0) {
+        it->settles_at = call->now + g.options.power_takes;
+        copy_string(it->settles_to, sizeof it->settles_to, to);
+    }
+    it->reboots += strcmp(from, to) == 0;
     answer_with_id(call, it);
     return OK;
 }
 
 static int stop_instance(struct call *call)
 {
-    return change_power(call, "Running", "Stopped", 0);
+    return change_power(call, "Running", "Stopping", "Stopped");
 }
 
 static int start_instance(struct call *call)
 {
-    return change_power(call, "Stopped", "Running", 0);
+    return change_power(call, "Stopped", "Starting", "Running");
 }
 
 static int reboot_instance(struct call *call)
 {
-    return change_power(call, "Running", "Running", 1);
+    return change_power(call, "Running", "Rebooting", "Running");
 }
 
 static int download_team_order(struct call *call)
@@ -1383,6 +1904,68 @@ static int execute(struct call *call, const char *action)
     return OK;
 }
 
+/* ---- odd readings and late requests ---------------------------------------- */
+
+/* How the Describe that is being answered differs from all others. */
+static enum odd odd_reading(int64_t now)
+{
+    struct options *o = &g.options;
+
+    if (o->odd == ODD_NONE) return ODD_NONE;
+    if (o->odd_after > 0) {
+        o->odd_after--;
+        return ODD_NONE;
+    }
+    if (o->odd_next == 0) return now < o->odd_until ? (enum odd)o->odd : ODD_NONE;
+    o->odd_next--;
+    return (enum odd)o->odd;
+}
+
+static void late_add(const struct param_list *params, int64_t now)
+{
+    struct late *late = &g.late[g.late_count];
+
+    if (g.late_count == LATE_MAX) return;
+    memset(late, 0, sizeof *late);
+    late->due = now + g.options.late_seconds;
+    for (size_t i = 0; i < params->count; i++) {
+        const struct param *item = &params->items[i];
+
+        params_add(&late->params, item->name, item->name_len, item->value, item->value_len);
+    }
+    g.late_count++;
+}
+
+static void late_remove(size_t index)
+{
+    params_free(&g.late[index].params);
+    memmove(&g.late[index], &g.late[index + 1], (--g.late_count - index) * sizeof *g.late);
+}
+
+/* Executes what is due, in order, each at its own time, and lets the fleet live until now. */
+static void catch_up(int64_t now)
+{
+    for (;;) {
+        struct call call = { 0 };
+        size_t next = 0;
+
+        for (size_t i = 1; i < g.late_count; i++)
+            if (g.late[i].due < g.late[next].due)
+                next = i;
+        if (g.late_count == 0 || g.late[next].due > now) break;
+        call.params = &g.late[next].params;
+        call.now = g.late[next].due;
+        call.now_ms = call.now * 1000;
+        fleet_until(call.now);
+        (void)execute(&call, param_value(call.params, "Action"));
+        text_free(&call.fields);
+        late_remove(next);
+    }
+    fleet_until(now);
+}
+
+/* ---- composing ------------------------------------------------------------- */
+
 /* Names come from the request: only what a name may hold goes back into the reply. */
 static void compose(struct answer *answer, const struct call *call, const char *action, int code)
 {
@@ -1431,16 +2014,44 @@ static void answer_http_error(struct answer *answer, unsigned status, const char
     text_printf(&answer->body, "{\"Message\":\"%s\"}", message);
 }
 
-static void answer_injected(struct answer *answer, struct call *call, const char *action)
+static void answer_injected(struct answer *answer, struct call *call, const char *action,
+                            int64_t http, int64_t code)
 {
     const char *message = g.options.fail_message;
 
-    if (g.options.fail_http != 0) {
-        answer_error_page(answer, (unsigned)g.options.fail_http);
+    if (http != 0) {
+        answer_error_page(answer, (unsigned)http);
         return;
     }
     refuse(call, 0, "%s", message[0] != '\0' ? message : "injected failure");
-    compose(answer, call, action, (int)g.options.fail_code);
+    compose(answer, call, action, (int)code);
+}
+
+/* True: the request is not executed now. */
+static bool answer_disturbed(struct answer *answer, struct call *call, const char *name)
+{
+    if (consume(&g.options.drop_before, name)) {
+        answer->drop = true;
+    } else if (consume(&g.options.fail_next, name)) {
+        answer_injected(answer, call, name, g.options.fail_http, g.options.fail_code);
+    } else if (consume(&g.options.late_next, name)) {
+        late_add(call->params, call->now);
+        answer->drop = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* An odd reading that is no reading at all. */
+static void answer_odd(struct answer *answer, enum odd odd)
+{
+    if (odd == ODD_CUT_JSON) {
+        answer->body.len /= 2;
+    } else if (odd == ODD_HTML || odd == ODD_HTTP_502) {
+        text_free(&answer->body);
+        answer_error_page(answer, odd == ODD_HTML ? MHD_HTTP_OK : MHD_HTTP_BAD_GATEWAY);
+    }
 }
 
 /* Judges one request whose parameters are parsed; `malformed` is the parser's RetCode. */
@@ -1450,24 +2061,24 @@ static void judge(struct answer *answer, const struct param_list *params, int ma
     const char *action = param_value(params, "Action"), *name = action != NULL ? action : "";
     int code;
 
-    schedules_fire(call.now);
+    call.now_ms = fake_ms() + g.options.clock_offset * 1000;
+    catch_up(call.now);
     if (action != NULL)
         tally_of(action)->requests++;
-    if (consume(&g.options.drop_before, name)) {
-        answer->drop = true;
-        return;
-    }
-    if (consume(&g.options.fail_next, name)) {
-        answer_injected(answer, &call, name);
-        return;
-    }
+    if (answer_disturbed(answer, &call, name)) return;
+    if (strcmp(name, "DescribeCompShareInstance") == 0)
+        call.odd = odd_reading(call.now);
     if (malformed != OK)
         code = refuse(&call, malformed, malformed == PARAM_CONFLICT ? "Duplicate parameter" : "Malformed body");
     else
         code = execute(&call, action);
     if (g.options.reply_retcode != 0)
         code = refuse(&call, (int)g.options.reply_retcode, "injected RetCode");
-    compose(answer, &call, name, code);
+    if (consume(&g.options.hide_next, name))
+        answer_injected(answer, &call, name, g.options.hide_http, g.options.hide_code);
+    else
+        compose(answer, &call, name, code);
+    answer_odd(answer, call.odd);
     answer->drop = consume(&g.options.drop_after, name);
     answer->truncate = !answer->drop && consume(&g.options.truncate, name);
     text_free(&call.fields);
@@ -2005,8 +2616,8 @@ static char *stats_json(void)
     json_t *stats;
     char *text;
 
-    schedules_fire(server_now());
-    stats = json_pack("{s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o}",
+    catch_up(server_now());
+    stats = json_pack("{s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:o}",
                       "connections", (json_int_t)counters->connections,
                       "handshakes_full", (json_int_t)counters->handshakes_full,
                       "handshakes_resumed", (json_int_t)counters->handshakes_resumed,
@@ -2019,6 +2630,7 @@ static char *stats_json(void)
                       "last_content_type", json_of_text(&g.last.content_type),
                       "last_body", json_of_text(&g.last.body),
                       "now", (json_int_t)server_now(),
+                      "late", (json_int_t)g.late_count,
                       "instances", json_of_fleet());
     text = json_dumps(stats, JSON_COMPACT);
     json_decref(stats);
@@ -2031,6 +2643,9 @@ static char *stats_json(void)
 static bool start_state(char *why, size_t size)
 {
     options_default(&g.options);
+    while (g.late_count > 0)
+        late_remove(0);
+    g.frozen = false;
     clock_set(g.setup.clock >= 0 ? g.setup.clock * 1000 : clock_milliseconds(CLOCK_REALTIME));
     fleet_create((size_t)g.setup.instances);
     for (size_t i = 0; i < g.setup.replay_count; i++) {
@@ -2060,6 +2675,7 @@ static enum MHD_Result on_setting(void *cls, enum MHD_ValueKind kind, const char
 
     (void)kind;
     setting->count++;
+    catch_up(server_now());
     setting->bad = !option_set(name, value != NULL ? value : "", setting->why, sizeof setting->why);
     return setting->bad ? MHD_NO : MHD_YES;
 }
@@ -2085,41 +2701,43 @@ static enum MHD_Result control_text(struct MHD_Connection *connection, unsigned 
     return control_reply(connection, status, "text/plain; charset=utf-8", body.data);
 }
 
-static enum MHD_Result control_set(struct MHD_Connection *connection)
+/* Options are taken with /reset and /stats, too: after the one, before the other. */
+static enum MHD_Result control_settings(struct MHD_Connection *connection, bool needed, bool stats)
 {
     struct setting setting = { 0 };
 
-    pthread_mutex_lock(&g.lock);
-    schedules_fire(server_now());
     MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_setting, &setting);
     if (!g.options.session_cache)
         sessions_forget();
-    pthread_mutex_unlock(&g.lock);
-    if (setting.count == 0) return control_text(connection, MHD_HTTP_BAD_REQUEST, "nothing to set");
     if (setting.bad) return control_text(connection, MHD_HTTP_BAD_REQUEST, setting.why);
+    if (setting.count == 0 && needed)
+        return control_text(connection, MHD_HTTP_BAD_REQUEST, "nothing to set");
+    if (stats) return control_reply(connection, MHD_HTTP_OK, "application/json", stats_json());
     return control_text(connection, MHD_HTTP_OK, "ok");
-}
-
-static enum MHD_Result control_stats(struct MHD_Connection *connection)
-{
-    char *json;
-
-    pthread_mutex_lock(&g.lock);
-    json = stats_json();
-    pthread_mutex_unlock(&g.lock);
-    return control_reply(connection, MHD_HTTP_OK, "application/json", json);
 }
 
 static enum MHD_Result control_reset(struct MHD_Connection *connection)
 {
     char why[256];
 
-    pthread_mutex_lock(&g.lock);
     memset(&g.counters, 0, sizeof g.counters);
     record_free(&g.last);
     start_state(why, sizeof why);
+    return control_settings(connection, false, false);
+}
+
+static enum MHD_Result control_world(struct MHD_Connection *connection, const char *path)
+{
+    enum MHD_Result result;
+
+    pthread_mutex_lock(&g.lock);
+    if (strcmp(path, "/reset") == 0)
+        result = control_reset(connection);
+    else
+        result = control_settings(connection, strcmp(path, "/set") == 0,
+                                  strcmp(path, "/stats") == 0);
     pthread_mutex_unlock(&g.lock);
-    return control_text(connection, MHD_HTTP_OK, "ok");
+    return result;
 }
 
 static char seen_mark, quit_mark;
@@ -2141,9 +2759,8 @@ static enum MHD_Result on_control(void *unused, struct MHD_Connection *connectio
     }
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
         return control_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET");
-    if (strcmp(path, "/set") == 0) return control_set(connection);
-    if (strcmp(path, "/stats") == 0) return control_stats(connection);
-    if (strcmp(path, "/reset") == 0) return control_reset(connection);
+    if (strcmp(path, "/set") == 0 || strcmp(path, "/stats") == 0 || strcmp(path, "/reset") == 0)
+        return control_world(connection, path);
     if (strcmp(path, "/quit") != 0)
         return control_text(connection, MHD_HTTP_NOT_FOUND, "only /set, /stats, /reset and /quit");
     *context = &quit_mark;
@@ -2341,6 +2958,9 @@ static void free_everything(void)
 {
     sessions_forget();
     record_free(&g.last);
+    fleet_free();
+    while (g.late_count > 0)
+        late_remove(0);
     free(g.fleet);
     free(g.setup.replay);
 }

@@ -219,7 +219,7 @@ static void main_job(void **state)
 static void forms_of_replies(void **state)
 {
     static const char *const options[] = { "retcode_string=1", "chunked=1", "chunked=1&retcode_string=1&null_lists=1",
-        "describe_region=1", "close_every=1", "close_every=3&chunked=1", "record_cap=512", "record_cap=512&chunked=1",
+        "describe_region=0", "close_every=1", "close_every=3&chunked=1", "record_cap=512", "record_cap=512&chunked=1",
         "extra_date_form=rfc850", "extra_date_form=asctime", "no_date=1", "pad_reply=1", "pad_reply=5000&chunked=1" };
     size_t i;
     (void)state;

@@ -24,7 +24,7 @@ static const row plain[] = {
     { .name = "set for years", .kind = SET, .in = INT64_C(3000000000), .executed = 1, .plan = INT64_C(3000000000) },
     { .name = "set on a kept connection", .kind = SET, .in = 3600, .warm = true, .executed = 1, .plan = 3600, .reads = 2 },
     { .name = "set, region configured", .kind = SET, .in = 3600, .region = "cn-wlcb", .executed = 1, .plan = 3600 },
-    { .name = "set, region in the reply", .kind = SET, .in = 3600, .options = "describe_region=1", .executed = 1, .plan = 3600 },
+    { .name = "set, no region in the reply", .kind = SET, .in = 3600, .options = "describe_region=0", .executed = 1, .plan = 3600 },
     { .name = "set, another zone configured", .kind = SET, .in = 3600, .zone = "cn-wlcb-07", .executed = 1, .plan = 3600 },
     { .name = "set, nothing configured", .kind = SET, .in = 3600, .region = "", .zone = "", .project = "", .executed = 1, .plan = 3600 },
     { .name = "set, the only project", .kind = SET, .in = 3600, .options = "projects=1&no_default=1", .executed = 1, .plan = 3600 },
