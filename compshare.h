@@ -315,10 +315,11 @@ typedef struct compshare_transport {
                        password may be percent-encoded (the user may hold no colon). TLS stays
                        end to end
    user_agent          default "compshare.h/" COMPSHARE_VERSION
-   connect_timeout_ms  for name resolution, TCP, proxy and TLS; default 5,000
+   connect_timeout_ms  for TCP, proxy and TLS, once the name is known; default 5,000
    timeout_ms          for a whole call or workflow, with all its pages, pauses and
                        retries; default 15,000. Name resolution blocks and is the one
-                       step that can overstay
+                       step that can overstay. While a name fails, the client goes on
+                       with the addresses that it has found to be the host's before
    max_retries         how often one request may be sent again; default 0. See RETRIES
    flags               COMPSHARE_SMALL_RECORDS, COMPSHARE_FAST_OPEN
    session             NULL, or a session to resume; see compshare_session
@@ -909,6 +910,7 @@ extern "C" {
 #define COMPSHARE__DRAIN 65536u             /* rest of a too large reply that is read to keep the connection */
 #define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
+#define COMPSHARE__NAMES_MS 60000u          /* how long a name that fails is left alone */
 #define COMPSHARE__STEP_READS 64            /* records or parts of them before the deadline is looked at */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL
@@ -3501,12 +3503,16 @@ typedef union compshare__address {
 
 typedef struct compshare__posix {
     int fd, bundle;             /* -1: not open */
-    bool fast_open;
     int last_errno, last_eai, bundle_errno;
+    bool fast_open;
+    bool named;                 /* the name of this connection has been seen to */
+    bool proved;                /* one of the addresses has turned out to be the host's */
+    uint8_t count, at;          /* addresses known, and the one being tried */
     compshare__address address[COMPSHARE__ADDRESSES];
-    size_t count, at;           /* addresses known, and the one being tried */
+    uint32_t slack;             /* by so much, which a name may take, the deadline may move */
     uint64_t deadline;          /* for open; set by `drive` */
     uint64_t share;             /* when to give the current address up */
+    uint64_t quiet_until;       /* until then no name is asked for */
     uint64_t (*monotonic_ms)(void *user);
     void *user;
 } compshare__posix;
@@ -3556,13 +3562,16 @@ static void compshare__posix_close(void *user)
 {
     compshare__posix *p = (compshare__posix *)user;
     compshare__posix_close_fd(&p->fd);
-    p->count = p->at = 0;
+    p->at = 0;
+    p->named = false;
 }
 
-static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
+/* Asks for the addresses of a name. Those known so far stay where it gives none. */
+static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t port)
 {
     struct addrinfo hints, *list = NULL, *a;
     char service[8];
+    uint8_t n = 0;
     compshare__text digits = compshare__text_into(service, sizeof service);
     compshare__text_int(&digits, port);
     memset(&hints, 0, sizeof hints);
@@ -3574,11 +3583,32 @@ static int compshare__posix_resolve(compshare__posix *p, const char *host, uint1
         p->last_errno = p->last_eai == EAI_SYSTEM ? errno : 0;
         return COMPSHARE_E_RESOLVE;
     }
-    for (a = list; a != NULL && p->count < COMPSHARE__ADDRESSES; a = a->ai_next)
+    for (a = list; a != NULL && n < COMPSHARE__ADDRESSES; a = a->ai_next)
         if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && a->ai_addrlen <= sizeof p->address[0])
-            memcpy(&p->address[p->count++], a->ai_addr, a->ai_addrlen);
+            memcpy(&p->address[n++], a->ai_addr, a->ai_addrlen);
     freeaddrinfo(list);
-    return p->count > 0 ? COMPSHARE_OK : COMPSHARE_E_RESOLVE;
+    if (n == 0) return COMPSHARE_E_RESOLVE;
+    p->count = n;
+    p->proved = false;
+    return COMPSHARE_OK;
+}
+
+/* Makes the addresses of a host known. Whatever the reason that its name gives none, even
+   a definite one, those go on that TLS has found to be the host's: a lease must outlive a
+   broken resolver, and TLS looks at them again. What the name takes is no part of the time
+   for connecting; one that takes too long is spared the next connection. */
+static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
+{
+    uint64_t start = p->monotonic_ms(p->user), now, spent;
+    int r;
+    if (start < p->quiet_until) return COMPSHARE_OK;
+    r = compshare__posix_ask(p, host, port);
+    now = p->monotonic_ms(p->user);
+    spent = now - start;
+    p->deadline += spent < p->slack ? spent : p->slack;
+    if (r != COMPSHARE_OK && !p->proved) return r;
+    if (r != COMPSHARE_OK || spent > p->slack) p->quiet_until = now + COMPSHARE__NAMES_MS;
+    return COMPSHARE_OK;
 }
 
 /* A non-blocking TCP socket that dies with exec and raises no SIGPIPE. */
@@ -3623,7 +3653,7 @@ static int compshare__posix_begin(compshare__posix *p)
 #ifdef TCP_FASTOPEN_CONNECT
     int one = 1;
 #endif
-    p->share = now + (p->deadline > now ? (p->deadline - now) / (p->count - p->at) : 0);
+    p->share = now + (p->deadline > now ? (p->deadline - now) / (unsigned)(p->count - p->at) : 0);
     p->fd = compshare__posix_socket(a->any.sa_family);
 #ifdef TCP_FASTOPEN_CONNECT
     if (p->fd >= 0 && p->fast_open) (void)setsockopt(p->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
@@ -3654,10 +3684,11 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
 {
     compshare__posix *p = (compshare__posix *)user;
     int r;
-    if (p->count == 0) {
+    if (!p->named) {
         p->last_errno = 0;
         r = compshare__posix_resolve(p, host, port);
         if (r != COMPSHARE_OK) return r;
+        p->named = true;
     }
     for (; p->at < p->count; p->at++) {
         int progress = p->fd >= 0 ? compshare__posix_progress(p) : compshare__posix_begin(p);
@@ -3668,6 +3699,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
         if (progress == 0) return COMPSHARE_WANT_WRITE;
         compshare__posix_close_fd(&p->fd);
     }
+    p->quiet_until = 0;
     return COMPSHARE_E_CONNECT;
 }
 
@@ -4124,8 +4156,8 @@ static int compshare__fail_tls(compshare *c)
         c->url.host, c->url.port, compshare__tls_meaning(code));
     if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->tls.now);
     if (code == BR_ERR_X509_NOT_TRUSTED)
-        (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing "
-            "or behind the eighth", c->bundle);
+        (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing%s",
+            c->bundle, c->trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
     (void)compshare__fail(c, COMPSHARE__MORE, " (BearSSL %d)", code);
     return c->error.status;
 }
@@ -4661,22 +4693,44 @@ static int compshare__drive_connect_begin(compshare *c)
     if (c->connect_deadline > c->request_deadline) c->connect_deadline = c->request_deadline;
 #ifndef COMPSHARE_NO_SOCKETS
     c->posix.deadline = c->connect_deadline;
+    c->posix.slack = (uint32_t)(c->deadline - c->connect_deadline);
 #endif
     compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
+}
+
+/* The time that a name took is given back to the connection and to the request, as far
+   as the call's goes: nobody can end a look-up. */
+static void compshare__drive_give_back(compshare *c)
+{
+#ifndef COMPSHARE_NO_SOCKETS
+    uint64_t taken = c->posix.deadline - c->connect_deadline;
+    uint64_t left = c->deadline - c->request_deadline;
+    c->connect_deadline += taken;
+    c->request_deadline += taken < left ? taken : left;
+#else
+    (void)c;
+#endif
 }
 
 static int compshare__drive_connect(compshare *c)
 {
     const compshare__url *peer = compshare__client_peer(c);
     int r = c->io.open(c->io.user, peer->host, peer->port);
+    compshare__drive_give_back(c);
     if (r == COMPSHARE_OK) c->connected = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
 #ifndef COMPSHARE_NO_SOCKETS
     if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix)
         return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(c->posix.last_eai));
 #endif
-    return compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
+    (void)compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
+#ifndef COMPSHARE_NO_SOCKETS
+    if (c->posix.last_eai != 0)
+        (void)compshare__fail(c, COMPSHARE__MORE, ", at an address from before: %s",
+            compshare__posix_resolve_meaning(c->posix.last_eai));
+#endif
+    return c->error.status;
 }
 
 static void compshare__drive_proxy_begin(compshare *c)
@@ -4767,6 +4821,9 @@ static int compshare__drive_handshake(compshare *c)
         compshare__session_store(c);
         compshare__trace(c, "TLS 1.2%s", c->handshake.resumed ? ", resumed" : "", 0);
     }
+#ifndef COMPSHARE_NO_SOCKETS
+    c->posix.proved = true;
+#endif
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
 }
