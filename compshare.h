@@ -1809,11 +1809,12 @@ static void compshare__http_name(compshare__http *h)
     h->state = COMPSHARE__HTTP_VALUE;
 }
 
-/* A header line is complete. */
+/* A header line is complete. Of a tunnel there is no body, and what says where that ends is
+   ignored, in any form: RFC 9110 9.3.6. */
 static const char *compshare__http_line(compshare__http *h)
 {
     h->pending = false;
-    if (h->field == COMPSHARE__HTTP_FIELDS) return NULL;
+    if (h->field == COMPSHARE__HTTP_FIELDS || (h->tunnel && h->field < 2)) return NULL;
     if (h->value_overflow && h->field < 2) return "a Content-Length or Transfer-Encoding header is too long";
     return compshare__http_fields[h->field].take(h, compshare__http_trim(h->value, h->value_len));
 }
