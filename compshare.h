@@ -315,10 +315,11 @@ typedef struct compshare_transport {
                        password may be percent-encoded (the user may hold no colon). TLS stays
                        end to end
    user_agent          default "compshare.h/" COMPSHARE_VERSION
-   connect_timeout_ms  for name resolution, TCP, proxy and TLS; default 5,000
+   connect_timeout_ms  for TCP, proxy and TLS, once the name is known; default 5,000
    timeout_ms          for a whole call or workflow, with all its pages, pauses and
                        retries; default 15,000. Name resolution blocks and is the one
-                       step that can overstay
+                       step that can overstay. While a name fails, the client goes on
+                       with the addresses that it has found to be the host's before
    max_retries         how often one request may be sent again; default 0. See RETRIES
    flags               COMPSHARE_SMALL_RECORDS, COMPSHARE_FAST_OPEN
    session             NULL, or a session to resume; see compshare_session
@@ -896,8 +897,9 @@ extern "C" {
 #define COMPSHARE__JSON_DEPTH_MAX 64        /* bits of compshare__json.kinds */
 
 /* Trust. A peer chooses its chain before it is trusted: bound the work. */
-#define COMPSHARE__CHAIN_MAX 8              /* certificates looked up in one chain */
+#define COMPSHARE__CHAIN_MAX 8              /* certificates of one chain that are judged */
 #define COMPSHARE__RSA_MIN 256              /* bytes of a modulus: 2,048 bits */
+#define COMPSHARE__EXPONENT_MAX 8           /* bytes of its exponent, as OpenSSL has it */
 #define COMPSHARE__BUNDLE_MAX (8u << 20)    /* bytes of a bundle */
 #define COMPSHARE__DN_MAX 384               /* bytes of a root's name; 213 in Debian's bundle */
 #define COMPSHARE__DER_PREFIX 1024          /* enough DER to reach the subject behind an issuer of that length */
@@ -917,6 +919,7 @@ extern "C" {
 #define COMPSHARE__DRAIN 65536u             /* rest of a too large reply that is read to keep the connection */
 #define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
+#define COMPSHARE__NAMES_MS 60000u          /* how long a name that fails is left alone */
 #define COMPSHARE__STEP_READS 64            /* records or parts of them before the deadline is looked at */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL
@@ -1839,11 +1842,12 @@ static void compshare__http_name(compshare__http *h)
     h->state = COMPSHARE__HTTP_VALUE;
 }
 
-/* A header line is complete. */
+/* A header line is complete. Of a tunnel there is no body, and what says where that ends is
+   ignored, in any form: RFC 9110 9.3.6. */
 static const char *compshare__http_line(compshare__http *h)
 {
     h->pending = false;
-    if (h->field == COMPSHARE__HTTP_FIELDS) return NULL;
+    if (h->field == COMPSHARE__HTTP_FIELDS || (h->tunnel && h->field < 2)) return NULL;
     if (h->value_overflow && h->field < 2) return "a Content-Length or Transfer-Encoding header is too long";
     return compshare__http_fields[h->field].take(h, compshare__http_trim(h->value, h->value_len));
 }
@@ -2664,7 +2668,7 @@ enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
 
 typedef struct compshare__trust {
     br_x509_minimal_context minimal;    /* first: BearSSL's methods see nothing else */
-    br_x509_class methods;              /* BearSSL's, but for two */
+    br_x509_class methods;              /* BearSSL's, but for three */
     compshare__pem pem;
     bool learned;
     uint32_t *known, own[COMPSHARE__KNOWN];
@@ -2673,13 +2677,15 @@ typedef struct compshare__trust {
     compshare_roots *kept;      /* the caller's, whose these are; or NULL */
     int64_t bundle[5];          /* what it must be about */
     size_t filled;
-    unsigned lookups;
-    uint32_t left;                      /* bytes of the current certificate to come */
+    unsigned certificates;              /* of the chain, begun so far */
+    uint32_t left, length;              /* bytes of the current certificate: to come, and all */
+    bool suspect;                       /* it may be the one before once more */
     int trouble;
     int64_t not_after;                  /* of the server's certificate */
     bool bindable;                      /* what a session agreed on under these roots is good for can be told: */
     unsigned char binding[br_sha256_SIZE];
     unsigned char looked_up[32];        /* the issuer that the slots are about */
+    unsigned char beginning[128];       /* of the current certificate, or the one before */
     br_x509_decoder_context decoder;
     br_x509_trust_anchor anchor[2];
     unsigned char dn[2][COMPSHARE__DN_MAX];
@@ -2804,6 +2810,14 @@ static bool compshare__der_subject(const unsigned char *der, size_t len, size_t 
     return true;
 }
 
+/* BearSSL counts the bytes of a modulus, not its bits, and takes any exponent: one as
+   long as the modulus makes a signature take a hundred times as long to check. */
+static bool compshare__trust_rsa_fits(const br_rsa_public_key *key)
+{
+    if (key->nlen < COMPSHARE__RSA_MIN || key->elen > COMPSHARE__EXPONENT_MAX) return false;
+    return key->nlen > COMPSHARE__RSA_MIN || key->n[0] >= 0x80;
+}
+
 /* Copies the decoder's key into a slot: it dies with the next certificate. */
 static bool compshare__trust_key(compshare__trust *t, br_x509_pkey *to)
 {
@@ -2812,7 +2826,7 @@ static bool compshare__trust_key(compshare__trust *t, br_x509_pkey *to)
     if (pkey == NULL) return false;
     *to = *pkey;
     if (pkey->key_type == BR_KEYTYPE_RSA) {
-        if (pkey->key.rsa.nlen < COMPSHARE__RSA_MIN) return false;
+        if (!compshare__trust_rsa_fits(&pkey->key.rsa)) return false;
         if (pkey->key.rsa.nlen + pkey->key.rsa.elen > sizeof t->key[0]) return false;
         memcpy(key, pkey->key.rsa.n, pkey->key.rsa.nlen);
         memcpy(key + pkey->key.rsa.nlen, pkey->key.rsa.e, pkey->key.rsa.elen);
@@ -2978,26 +2992,32 @@ static void compshare__trust_learn(compshare__trust *t, size_t idle)
 static void compshare__trust_look_up(compshare__trust *t)
 {
     const unsigned char *name = t->minimal.saved_dn_hash;
-    if (t->lookups > 0 && memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
+    if (memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
     t->learned = true;
-    if (t->lookups++ >= COMPSHARE__CHAIN_MAX) { compshare__trust_empty_slots(t); return; }
     memcpy(t->looked_up, name, sizeof t->looked_up);
     compshare__trust_fill(t);
 }
 
-/* ---- two methods of br_x509_class, around those of br_x509_minimal ---- */
+/* ---- three methods of br_x509_class, around those of br_x509_minimal ---- */
 
+/* Who sends a chain is not known yet, so its certificates are counted when they begin:
+   each may cost a signature. Those behind a trusted one cost nothing. */
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
-    ((compshare__trust *)(void *)ctx)->left = length;
-    br_x509_minimal_vtable.start_cert(ctx, length);
+    compshare__trust *t = (compshare__trust *)(void *)ctx;
+    t->suspect = length == t->length;
+    t->left = t->length = length;
+    if (++t->certificates > COMPSHARE__CHAIN_MAX && t->minimal.err == 0)
+        t->minimal.err = BR_ERR_X509_NOT_TRUSTED;
+    if (!t->suspect) br_x509_minimal_vtable.start_cert(ctx, length);
 }
 
 /* The server's certificate, which comes first, goes through the decoder as well, as far
    as its validity: what br_x509_minimal reads of that it keeps to itself. */
 static void compshare__trust_date(compshare__trust *t, const unsigned char *buf, size_t len)
 {
-    if (t->lookups > 0 || t->not_after != 0 || br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
+    if (t->certificates > 1 || t->not_after != 0) return;
+    if (br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
     br_x509_decoder_push(&t->decoder, buf, len);
     if (t->decoder.notafter_days == 0) return;
     t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400 + t->decoder.notafter_seconds;
@@ -3005,19 +3025,48 @@ static void compshare__trust_date(compshare__trust *t, const unsigned char *buf,
 
 /* The anchors are searched when the last byte has been pushed: hold it back
    until they are there. */
-static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
+static void compshare__trust_push(compshare__trust *t, const unsigned char *buf, size_t len,
+    bool last)
 {
-    compshare__trust *t = (compshare__trust *)(void *)ctx;
-    bool last = len >= t->left;
-    size_t first = last ? len - 1 : len;
-    t->left -= last ? t->left : (uint32_t)len;
-    if (first > 0) {
-        compshare__trust_date(t, buf, first);
-        br_x509_minimal_vtable.append(ctx, buf, first);
+    const br_x509_class **ctx = &t->minimal.vtable;
+    if (last) len--;
+    if (len > 0) {
+        compshare__trust_date(t, buf, len);
+        br_x509_minimal_vtable.append(ctx, buf, len);
     }
     if (!last) return;
     compshare__trust_look_up(t);
-    br_x509_minimal_vtable.append(ctx, buf + first, 1);
+    br_x509_minimal_vtable.append(ctx, buf + len, 1);
+}
+
+/* Some servers send a certificate twice in a row, which BearSSL takes for a chain out of
+   order. The second is left out: the others must do without it. It is told by its length
+   and beginning, with its number and issuer; what is not sent on of one that is as long
+   but another is what the two have in common. */
+static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
+{
+    compshare__trust *t = (compshare__trust *)(void *)ctx;
+    size_t at = t->length - t->left, n = 0;
+    if (t->minimal.err != 0) return;    /* judged: trusted, or refused */
+    t->left -= (uint32_t)len;
+    if (t->suspect) {
+        while (n < len && at + n < sizeof t->beginning && buf[n] == t->beginning[at + n]) n++;
+        if (n == len || at + n >= sizeof t->beginning) return;
+        t->suspect = false;
+        br_x509_minimal_vtable.start_cert(ctx, t->length);
+        compshare__trust_push(t, t->beginning, at + n, false);
+    }
+    buf += n;
+    len -= n;
+    at += n;
+    for (n = 0; n < len && at + n < sizeof t->beginning; n++) t->beginning[at + n] = buf[n];
+    compshare__trust_push(t, buf, len, t->left == 0);
+}
+
+/* One that was left out does not make the path longer. */
+static void compshare__trust_end_cert(const br_x509_class **ctx)
+{
+    if (!((compshare__trust *)(void *)ctx)->suspect) br_x509_minimal_vtable.end_cert(ctx);
 }
 
 /* Sets up a chain check in `memory`. Of what is behind the struct a quarter is for the
@@ -3034,6 +3083,7 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     t->methods = br_x509_minimal_vtable;
     t->methods.start_cert = compshare__trust_start_cert;
     t->methods.append = compshare__trust_append;
+    t->methods.end_cert = compshare__trust_end_cert;
     t->minimal.vtable = &t->methods;
     br_x509_minimal_set_hash(&t->minimal, br_sha256_ID, &br_sha256_vtable);
     br_x509_minimal_set_hash(&t->minimal, br_sha384_ID, &br_sha384_vtable);
@@ -3098,6 +3148,14 @@ typedef struct compshare__tls {
 #define COMPSHARE__PLAIN(t) ((void)(t), false)
 #endif
 
+/* br_rsa_pkcs1_vrfy, of certificates and of the key exchange, with keys that fit. */
+static uint32_t compshare__tls_check_rsa(const unsigned char *signature, size_t len,
+    const unsigned char *oid, size_t hash_len, const br_rsa_public_key *key, unsigned char *hash)
+{
+    if (!compshare__trust_rsa_fits(key)) return 0;
+    return br_rsa_pkcs1_vrfy_get_default()(signature, len, oid, hash_len, key, hash);
+}
+
 /* TLS 1.2, ECDHE, AEAD. AES first only where the CPU has it: ChaCha20 is four
    times faster than constant-time AES in software. */
 static void compshare__tls_suites(br_ssl_engine_context *engine)
@@ -3126,7 +3184,7 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     br_ssl_client_zero(&t->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
     compshare__tls_suites(engine);
-    br_ssl_engine_set_default_rsavrfy(engine);
+    br_ssl_engine_set_rsavrfy(engine, compshare__tls_check_rsa);
     br_ssl_engine_set_default_ecdsa(engine);
     br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
     br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);
@@ -3240,15 +3298,16 @@ static int compshare__tls_fill(compshare__tls *t, size_t need)
 
 /* Gives the engine all that it asks for at once, or a whole rx: single bytes would
    cost it a fifth more instructions. Straight into its buffer only what a fast
-   transport has ready. *record: a record is complete. */
-static int compshare__tls_pull(compshare__tls *t, bool *record)
+   transport has ready, and no handshake, whose pieces are worked on as they come.
+   *piece: it was more than a record's header, which has 5 bytes. */
+static int compshare__tls_pull(compshare__tls *t, bool *piece)
 {
     size_t want, have = t->rx_len - t->rx_at, need;
     unsigned char *dst = br_ssl_engine_recvrec_buf(&t->client.eng, &want);
     int r;
-    *record = false;
+    *piece = want > 5;
     if (dst == NULL) return COMPSHARE_E_TLS;    /* it waits for room that a shared buffer never gets */
-    if (have == 0 && t->eager && want >= sizeof t->rx) {
+    if (have == 0 && t->eager && t->established && want >= sizeof t->rx) {
         ptrdiff_t n = compshare__tls_recv(t, dst, want);
         if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
         t->eager = (size_t)n == want;
@@ -3257,7 +3316,6 @@ static int compshare__tls_pull(compshare__tls *t, bool *record)
     }
     need = want < sizeof t->rx ? want : sizeof t->rx;
     if (have < need && (r = compshare__tls_fill(t, need)) != COMPSHARE_OK) return r;
-    *record = need == want && want > 5;         /* 5 bytes are a record's header */
     memcpy(dst, t->rx + t->rx_at, need);
     t->rx_at += need;
     br_ssl_engine_recvrec_ack(&t->client.eng, need);
@@ -3266,14 +3324,14 @@ static int compshare__tls_pull(compshare__tls *t, bool *record)
 
 /* Runs the engine until application data can be sent or read, as `target`
    (BR_SSL_SENDAPP or BR_SSL_RECVAPP) says; COMPSHARE_PENDING when a peer keeps it
-   busy without that, so that the deadline is looked at, and after every record of a
-   handshake, so that no step does more than one of them. */
+   busy without that, so that the deadline is looked at, and after every piece of a
+   handshake, so that no step does more than one of them: each may cost a signature. */
 static int compshare__tls_pump(compshare__tls *t, unsigned target)
 {
     int turns;
     for (turns = 0; turns < COMPSHARE__STEP_READS; turns++) {
         unsigned state = br_ssl_engine_current_state(&t->client.eng);
-        bool record = false;
+        bool piece = false;
         int r;
         if (state & BR_SSL_CLOSED) {
             t->orderly = br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
@@ -3281,9 +3339,9 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         }
         if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
         else if (state & target) return COMPSHARE_OK;
-        else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t, &record);
+        else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t, &piece);
         if (r != COMPSHARE_OK) return r;
-        if (record && !t->established) return COMPSHARE_PENDING;
+        if (piece && !t->established) return COMPSHARE_PENDING;
     }
     return COMPSHARE_PENDING;
 }
@@ -3420,14 +3478,16 @@ static const char *compshare__tls_meaning(int code)
         { BR_ERR_BAD_MAC, "a TLS record was corrupted on the way" },
         { BR_ERR_NO_RANDOM, "no entropy for TLS" },
         { BR_ERR_INVALID_ALGORITHM, "the server uses a curve, hash or signature that is not supported" },
-        { BR_ERR_BAD_SIGNATURE, "the server's key exchange signature is wrong" },
+        { BR_ERR_BAD_SIGNATURE, "the server's key exchange signature is wrong, "
+            "or of an RSA key under 2,048 bits or with a long exponent" },
         { BR_ERR_WRONG_KEY_USAGE, "the server's key may not be used for this" },
         { BR_ERR_RECV_FATAL_ALERT + 40, "the server found no common cipher, curve or signature, or demands a client certificate" },
         { BR_ERR_RECV_FATAL_ALERT + 70, "the server refuses TLS 1.2" },
         { BR_ERR_RECV_FATAL_ALERT + 112, "the server does not know this host name" },
         { BR_ERR_RECV_FATAL_ALERT + 120, "the server does not offer http/1.1" },
         { BR_ERR_X509_UNSUPPORTED, "its certificate uses an algorithm that is not supported (RSA-PSS, SHA-1, Ed25519, an odd curve)" },
-        { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong" },
+        { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong, "
+            "or of an RSA key under 2,048 bits or with a long exponent" },
         { BR_ERR_X509_TIME_UNKNOWN, "its certificate cannot be checked without a clock" },
         { BR_ERR_X509_EXPIRED, "its certificate is expired or not yet valid" },
         { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
@@ -3477,12 +3537,16 @@ typedef union compshare__address {
 
 typedef struct compshare__posix {
     int fd, bundle;             /* -1: not open */
-    bool fast_open;
     int last_errno, last_eai, bundle_errno;
+    bool fast_open;
+    bool named;                 /* the name of this connection has been seen to */
+    bool proved;                /* one of the addresses has turned out to be the host's */
+    uint8_t count, at;          /* addresses known, and the one being tried */
     compshare__address address[COMPSHARE__ADDRESSES];
-    size_t count, at;           /* addresses known, and the one being tried */
+    uint32_t slack;             /* by so much, which a name may take, the deadline may move */
     uint64_t deadline;          /* for open; set by `drive` */
     uint64_t share;             /* when to give the current address up */
+    uint64_t quiet_until;       /* until then no name is asked for */
     uint64_t (*monotonic_ms)(void *user);
     void *user;
 } compshare__posix;
@@ -3532,13 +3596,16 @@ static void compshare__posix_close(void *user)
 {
     compshare__posix *p = (compshare__posix *)user;
     compshare__posix_close_fd(&p->fd);
-    p->count = p->at = 0;
+    p->at = 0;
+    p->named = false;
 }
 
-static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
+/* Asks for the addresses of a name. Those known so far stay where it gives none. */
+static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t port)
 {
     struct addrinfo hints, *list = NULL, *a;
     char service[8];
+    uint8_t n = 0;
     compshare__text digits = compshare__text_into(service, sizeof service);
     compshare__text_int(&digits, port);
     memset(&hints, 0, sizeof hints);
@@ -3550,11 +3617,32 @@ static int compshare__posix_resolve(compshare__posix *p, const char *host, uint1
         p->last_errno = p->last_eai == EAI_SYSTEM ? errno : 0;
         return COMPSHARE_E_RESOLVE;
     }
-    for (a = list; a != NULL && p->count < COMPSHARE__ADDRESSES; a = a->ai_next)
+    for (a = list; a != NULL && n < COMPSHARE__ADDRESSES; a = a->ai_next)
         if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && a->ai_addrlen <= sizeof p->address[0])
-            memcpy(&p->address[p->count++], a->ai_addr, a->ai_addrlen);
+            memcpy(&p->address[n++], a->ai_addr, a->ai_addrlen);
     freeaddrinfo(list);
-    return p->count > 0 ? COMPSHARE_OK : COMPSHARE_E_RESOLVE;
+    if (n == 0) return COMPSHARE_E_RESOLVE;
+    p->count = n;
+    p->proved = false;
+    return COMPSHARE_OK;
+}
+
+/* Makes the addresses of a host known. Whatever the reason that its name gives none, even
+   a definite one, those go on that TLS has found to be the host's: a lease must outlive a
+   broken resolver, and TLS looks at them again. What the name takes is no part of the time
+   for connecting; one that takes too long is spared the next connection. */
+static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
+{
+    uint64_t start = p->monotonic_ms(p->user), now, spent;
+    int r;
+    if (start < p->quiet_until) return COMPSHARE_OK;
+    r = compshare__posix_ask(p, host, port);
+    now = p->monotonic_ms(p->user);
+    spent = now - start;
+    p->deadline += spent < p->slack ? spent : p->slack;
+    if (r != COMPSHARE_OK && !p->proved) return r;
+    if (r != COMPSHARE_OK || spent > p->slack) p->quiet_until = now + COMPSHARE__NAMES_MS;
+    return COMPSHARE_OK;
 }
 
 /* A non-blocking TCP socket that dies with exec and raises no SIGPIPE. */
@@ -3599,7 +3687,7 @@ static int compshare__posix_begin(compshare__posix *p)
 #ifdef TCP_FASTOPEN_CONNECT
     int one = 1;
 #endif
-    p->share = now + (p->deadline > now ? (p->deadline - now) / (p->count - p->at) : 0);
+    p->share = now + (p->deadline > now ? (p->deadline - now) / (unsigned)(p->count - p->at) : 0);
     p->fd = compshare__posix_socket(a->any.sa_family);
 #ifdef TCP_FASTOPEN_CONNECT
     if (p->fd >= 0 && p->fast_open) (void)setsockopt(p->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
@@ -3630,10 +3718,11 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
 {
     compshare__posix *p = (compshare__posix *)user;
     int r;
-    if (p->count == 0) {
+    if (!p->named) {
         p->last_errno = 0;
         r = compshare__posix_resolve(p, host, port);
         if (r != COMPSHARE_OK) return r;
+        p->named = true;
     }
     for (; p->at < p->count; p->at++) {
         int progress = p->fd >= 0 ? compshare__posix_progress(p) : compshare__posix_begin(p);
@@ -3644,6 +3733,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
         if (progress == 0) return COMPSHARE_WANT_WRITE;
         compshare__posix_close_fd(&p->fd);
     }
+    p->quiet_until = 0;
     return COMPSHARE_E_CONNECT;
 }
 
@@ -4161,7 +4251,8 @@ static int compshare__fail_tls(compshare *c)
         c->url.host, c->url.port, compshare__tls_meaning(code));
     if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->tls.now);
     if (code == BR_ERR_X509_NOT_TRUSTED)
-        (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing", c->bundle);
+        (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing%s",
+            c->bundle, c->trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
     (void)compshare__fail(c, COMPSHARE__MORE, " (BearSSL %d)", code);
     return c->error.status;
 }
@@ -4650,7 +4741,7 @@ static void compshare__session_store(compshare *c)
     br_ssl_engine_get_session_parameters(&c->tls.client.eng, &s.parameters);
     c->handshake.version = s.parameters.version;
     c->handshake.suite = s.parameters.cipher_suite;
-    c->handshake.resumed = c->trust->lookups == 0;      /* no certificate was judged */
+    c->handshake.resumed = c->trust->certificates == 0;     /* none was judged */
     c->handshake.not_after = c->trust->not_after;
     if (c->config.session != NULL && !c->handshake.resumed) {
         s.since = c->tls.now;
@@ -4724,22 +4815,44 @@ static int compshare__drive_connect_begin(compshare *c)
     if (c->connect_deadline > c->request_deadline) c->connect_deadline = c->request_deadline;
 #ifndef COMPSHARE_NO_SOCKETS
     c->posix.deadline = c->connect_deadline;
+    c->posix.slack = (uint32_t)(c->deadline - c->connect_deadline);
 #endif
     compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
+}
+
+/* The time that a name took is given back to the connection and to the request, as far
+   as the call's goes: nobody can end a look-up. */
+static void compshare__drive_give_back(compshare *c)
+{
+#ifndef COMPSHARE_NO_SOCKETS
+    uint64_t taken = c->posix.deadline - c->connect_deadline;
+    uint64_t left = c->deadline - c->request_deadline;
+    c->connect_deadline += taken;
+    c->request_deadline += taken < left ? taken : left;
+#else
+    (void)c;
+#endif
 }
 
 static int compshare__drive_connect(compshare *c)
 {
     const compshare__url *peer = compshare__client_peer(c);
     int r = c->io.open(c->io.user, peer->host, peer->port);
+    compshare__drive_give_back(c);
     if (r == COMPSHARE_OK) c->connected = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
 #ifndef COMPSHARE_NO_SOCKETS
     if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix)
         return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(c->posix.last_eai));
 #endif
-    return compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
+    (void)compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
+#ifndef COMPSHARE_NO_SOCKETS
+    if (c->posix.last_eai != 0)
+        (void)compshare__fail(c, COMPSHARE__MORE, ", at an address from before: %s",
+            compshare__posix_resolve_meaning(c->posix.last_eai));
+#endif
+    return c->error.status;
 }
 
 static void compshare__drive_proxy_begin(compshare *c)
@@ -4830,6 +4943,9 @@ static int compshare__drive_handshake(compshare *c)
         compshare__session_store(c);
         compshare__trace(c, "TLS 1.2%s", c->handshake.resumed ? ", resumed" : "", 0);
     }
+#ifndef COMPSHARE_NO_SOCKETS
+    c->posix.proved = true;
+#endif
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
 }

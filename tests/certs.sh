@@ -20,6 +20,7 @@
 #   selfsigned   self-signed, CA:FALSE      unknown      under unknown-root.pem
 #   leafonly     the RSA leaf without its intermediate
 #   rsa1024      leaf key of 1024 bits      sha1         leaf signed with SHA-1
+#   rsa2047      leaf key of 2047 bits      under2047    the same of an intermediate
 #   pss          leaf signed with RSA-PSS   critext      unknown critical extension
 #   ip           CN=127.0.0.1, no SAN       ipsan        SAN IP:127.0.0.1, other CN
 #   notca        intermediate says CA:FALSE reversed     leaf, root, intermediate
@@ -30,6 +31,8 @@
 #   encipher     key usage keyEncipherment only
 #   nosigning    intermediate may not sign  badsig       signed with another key
 #   duplicate    leaf, leaf, intermediate   trailing     both roots and a leaf behind it
+#   stutter      leaf three times, intermediate twice
+#   again        leaf, intermediate, leaf
 #   cross        root-rsa, signed by unknown-root, behind it
 #   pathlen      a second intermediate under the first one, whose pathlen is 0
 #   deep         eight intermediates; the one next to the root is deep1.pem
@@ -296,6 +299,7 @@ rsa_key other.key 2048
 rsa_key twin1.key 2048
 rsa_key twin2.key 2048
 rsa_key small.key 1024
+rsa_key almost.key 2047
 ec_key root-ec.key P-384
 ec_key inter-ec.key P-256
 ec_key leaf-ec.key P-256
@@ -344,6 +348,12 @@ issue p384.pem leaf-p384.key /CN=localhost leaf inter-p384 -sha384
 emit p384 leaf-p384.key p384.pem inter-p384.pem
 issue rsa1024.pem small.key /CN=localhost leaf inter-rsa
 emit rsa1024 small.key rsa1024.pem inter-rsa.pem
+issue rsa2047.pem almost.key /CN=localhost leaf inter-rsa
+emit rsa2047 almost.key rsa2047.pem inter-rsa.pem
+issue inter2047.pem almost.key '/C=XX/O=Certificate Tests/CN=Test Almost' inter root-rsa
+cp almost.key inter2047.key
+issue under2047.pem leaf.key /CN=localhost leaf inter2047
+emit under2047 leaf.key under2047.pem inter2047.pem
 issue notca.pem leaf.key /CN=localhost leaf notca-inter
 emit notca leaf.key notca.pem notca-inter.pem
 issue unknown.pem other.key /CN=localhost leaf unknown-root
@@ -362,6 +372,8 @@ rsa_under nccrit 'Test Constrained' nccrit
 rsa_under ncsoft 'Test Softly Constrained' ncsoft
 rsa_under nosigning 'Test No Signer' nosigning
 emit duplicate leaf.key rsa.pem rsa.pem inter-rsa.pem
+emit stutter leaf.key rsa.pem rsa.pem rsa.pem inter-rsa.pem inter-rsa.pem
+emit again leaf.key rsa.pem inter-rsa.pem rsa.pem
 emit trailing leaf.key rsa.pem inter-rsa.pem root-rsa.pem root-ec.pem selfsigned.pem
 issue cross-root.pem root-rsa.key "$rsa_root_dn" root unknown-root
 emit cross leaf.key rsa.pem inter-rsa.pem cross-root.pem
@@ -466,7 +478,7 @@ cat big root-rsa.pem root-ec.pem >"$out/bundle-big.pem"
 
 # The good chains must be good, and the wrong ones wrong.
 
-for i in rsa ec p384 duplicate trailing cross nccrit ekucrit; do
+for i in rsa ec p384 duplicate stutter again trailing cross nccrit ekucrit; do
 	ssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \
 		-verify_hostname localhost "$out/$i-chain.pem"
 done

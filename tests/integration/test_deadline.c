@@ -546,6 +546,7 @@ static void several_addresses(void **state)
     p.address[1] = address6_of(closed_port());
     p.address[2] = address_of(good_port);
     p.count = 3;
+    p.named = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_OK);
     assert_int_equal(p.at, 2);
     assert_int_equal(p.last_errno, 0);
@@ -553,13 +554,14 @@ static void several_addresses(void **state)
     assert_int_equal(ntohs(peer.sin_port), good_port);
     compshare__posix_close(&p);
     assert_int_equal(p.fd, -1);
-    assert_int_equal(p.count, 0);
+    assert_false(p.named);
     close(accept(listener, NULL, NULL));
 
     by_hand(&p);        /* nobody */
     p.address[0] = address6_of(closed_port());
     p.address[1] = address_of(closed_port());
     p.count = 2;
+    p.named = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_E_CONNECT);
     assert_int_equal(p.last_errno, ECONNREFUSED);
     assert_int_equal(p.fd, -1);
@@ -570,6 +572,7 @@ static void several_addresses(void **state)
     p.address[1] = address_of(x.port);
     p.address[2] = address_of(good_port);
     p.count = 3;
+    p.named = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
     assert_true(p.at == 0 && p.share == 103000);
     hand_clock = 102999;
@@ -587,6 +590,7 @@ static void several_addresses(void **state)
     by_hand(&p);        /* no answer at all */
     p.address[0] = address_of(x.port);
     p.count = 1;
+    p.named = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
     hand_clock = 109000;
     assert_int_equal(open_addresses(&p), COMPSHARE_E_CONNECT);

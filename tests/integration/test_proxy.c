@@ -270,6 +270,7 @@ static void long_credentials(void **state)
 
 /* ---- what a played proxy may answer ---- */
 
+#define FORTY "0000000000000000000000000000000000000000"
 static const char *const good[] = {
     OK_200 "\r\n",
     "HTTP/1.0 200 Connection established\r\n\r\n",
@@ -284,6 +285,11 @@ static const char *const good[] = {
     OK_200 "Transfer-Encoding: chunked\r\n\r\n",
     OK_200 "Content-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    OK_200 "Transfer-Encoding: identity\r\n\r\n",             /* in any form */
+    OK_200 "Transfer-Encoding: gzip, chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    OK_200 "Content-Length: -1\r\nContent-Length: 5\r\n\r\n",
+    OK_200 "Content-Length: 18446744073709551616\r\nContent-Length:\r\n\r\n",
+    OK_200 "Content-Length: " FORTY FORTY FORTY FORTY FORTY "\r\n\r\n",
     OK_200 "Content-Encoding: gzip\r\nContent-Type: text/html\r\n\r\n",
     "HTTP/1.1 100 Continue\r\n\r\n" OK_200 "\r\n",
     "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" OK_200 "Date: Tue, 02 Jan 2001 03:04:05 GMT\r\n\r\n",

@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 #include "support.h"
 
 static char directory[512];
@@ -489,7 +490,7 @@ static void scans(void **state)
 /* ---- roots that cannot be used, made for the purpose ---- */
 
 /* A self-signed CA with `units` organisational units in its name, as PEM. */
-static bytes make_root(EVP_PKEY *key, unsigned units, const EVP_MD *hash)
+static bytes make_named(EVP_PKEY *key, const char *common, int serial, unsigned units, const EVP_MD *hash)
 {
     static unsigned char unit[] = "0123456789012345678901234567890123456789";
     X509 *cert = X509_new();
@@ -500,9 +501,9 @@ static bytes make_root(EVP_PKEY *key, unsigned units, const EVP_MD *hash)
     char *ptr;
     long len;
     CHECK(key != NULL && ca != NULL);
-    CHECK(X509_set_version(cert, 2) && ASN1_INTEGER_set(X509_get_serialNumber(cert), 1));
-    CHECK(X509_gmtime_adj(X509_getm_notBefore(cert), 0) && X509_gmtime_adj(X509_getm_notAfter(cert), 3600));
-    CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, unit, 10, -1, 0));
+    CHECK(X509_set_version(cert, 2) && ASN1_INTEGER_set(X509_get_serialNumber(cert), serial));
+    CHECK(X509_gmtime_adj(X509_getm_notBefore(cert), -60) && X509_gmtime_adj(X509_getm_notAfter(cert), 3600));
+    CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)common, -1, -1, 0));
     for (; units > 0; units--) CHECK(X509_NAME_add_entry_by_txt(name, "OU", MBSTRING_ASC, unit, -1, -1, 0));
     CHECK(X509_set_issuer_name(cert, name) && X509_set_pubkey(cert, key) && X509_add_ext(cert, ca, -1));
     CHECK(X509_sign(cert, key, hash) > 0 && PEM_write_bio_X509(bio, cert));
@@ -513,6 +514,12 @@ static bytes make_root(EVP_PKEY *key, unsigned units, const EVP_MD *hash)
     BIO_free(bio);
     X509_EXTENSION_free(ca);
     X509_free(cert);
+    return text;
+}
+
+static bytes make_root(EVP_PKEY *key, unsigned units, const EVP_MD *hash)
+{
+    bytes text = make_named(key, "0123456789", 1, units, hash);
     EVP_PKEY_free(key);
     return text;
 }
@@ -546,7 +553,7 @@ static void unusable_roots(void **state)
     static const struct { const char *name; unsigned rsa_bits; const char *curve; unsigned units; size_t filled; int trouble; } cases[] = {
         { "RSA 2048", 2048, NULL, 0, 1, COMPSHARE__TRUST_FINE }, { "P-256", 0, "P-256", 0, 1, COMPSHARE__TRUST_FINE },
         { "a name of 384 bytes at most", 0, "P-256", 7, 1, COMPSHARE__TRUST_FINE }, { "a longer name", 0, "P-256", 8, 0, COMPSHARE__TRUST_UNUSABLE },
-        { "RSA 1024", 1024, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }, { "Ed25519", 0, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }
+        { "RSA 1024", 1024, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }, { "RSA 2047", 2047, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }, { "Ed25519", 0, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }
     };
     size_t i;
     (void)state;
@@ -763,32 +770,134 @@ static void index_outdated(void **state)
     free(m.text.ptr);
 }
 
-/* A chain is looked up so often, and then no more: its sender chose its length. */
+/* ---- chains ---- */
+
+/* A chain check under these roots. */
+static compshare__trust *begin_chain(source *s, const char *host)
+{
+    compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, s, NULL, (int64_t)time(NULL));
+    const br_x509_class **x509 = &t->minimal.vtable;
+    br_x509_minimal_set_rsa(&t->minimal, br_rsa_pkcs1_vrfy_get_default());
+    br_x509_minimal_set_ecdsa(&t->minimal, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
+    (*x509)->start_chain(x509, host);
+    return t;
+}
+
+static void send_certificate(compshare__trust *t, bytes der, size_t piece)
+{
+    const br_x509_class **x509 = &t->minimal.vtable;
+    size_t at, n;
+    (*x509)->start_cert(x509, (uint32_t)der.len);
+    for (at = 0; at < der.len; at += n) {
+        n = piece < der.len - at ? piece : der.len - at;
+        (*x509)->append(x509, guard_copy(&der_guard, der.ptr + at, n), n);
+    }
+    (*x509)->end_cert(x509);
+}
+
+static unsigned end_chain(compshare__trust *t)
+{
+    return t->minimal.vtable->end_chain(&t->minimal.vtable);
+}
+
+/* The DER of a certificate in PEM, in place of it. */
+static bytes to_der(bytes pem)
+{
+    source s = source_of(pem.ptr, pem.len);
+    bytes der = { NULL, 0 };
+    compshare__pem p;
+    pem_open(&p, &s, 4096);
+    CHECK(compshare__pem_find(&p));
+    der.ptr = (unsigned char *)malloc(8192);
+    if (der.ptr == NULL) exit(2);
+    der.len = compshare__pem_decode(&p, der.ptr, 8192);
+    free(pem.ptr);
+    return der;
+}
+
+/* So many certificates are judged, and then none: their sender chose how many there are.
+   They bear one name and have one key, so that each is the issuer of the one before. */
 static void long_chains(void **state)
 {
-    bytes pem = make_root(EVP_EC_gen("P-256"), 0, EVP_sha256());
-    source s = source_of(pem.ptr, pem.len);
-    compshare__trust *t = look_up(&s);
-    unsigned char right[32];
-    size_t calls;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    bytes der[2];
+    source s = source_of(NULL, 0);
+    compshare__trust *t;
     unsigned i;
     (void)state;
-    memcpy(right, t->looked_up, sizeof right);
-    calls = s.calls;
-    support_case("the same name is not looked up again");
-    compshare__trust_look_up(t);
-    CHECK(s.calls == calls && t->filled == 1);
-    for (i = 1; i < COMPSHARE__CHAIN_MAX; i++) {
-        t->minimal.saved_dn_hash[0] = (unsigned char)(right[0] + i);
-        compshare__trust_look_up(t);
-        CHECK(t->filled == 0);
+    der[0] = to_der(make_named(key, "localhost", 2, 0, EVP_sha256()));
+    der[1] = to_der(make_named(key, "localhost", 3, 0, EVP_sha256()));
+    support_case("none is trusted: what comes behind the eighth costs nothing");
+    t = begin_chain(&s, "localhost");
+    for (i = 1; i <= 1000; i++) {
+        send_certificate(t, der[i % 2], 100);
+        CHECK_NUMBER(t->minimal.err, i > COMPSHARE__CHAIN_MAX ? BR_ERR_X509_NOT_TRUSTED : 0);
     }
-    support_case("the right name, one too late");
-    memcpy(t->minimal.saved_dn_hash, right, sizeof right);
-    calls = s.calls;
-    compshare__trust_look_up(t);
-    CHECK(s.calls == calls && t->filled == 0);
+    CHECK_NUMBER(t->certificates, 1000);
+    CHECK_NUMBER(end_chain(t), BR_ERR_X509_NOT_TRUSTED);
+    free(der[0].ptr);
+    free(der[1].ptr);
+    EVP_PKEY_free(key);
+}
+
+/* A certificate twice in a row counts once, however the two are cut; one that is merely
+   as long is another. */
+static void repeated_certificates(void **state)
+{
+    static const size_t pieces[] = { 1, 2, 3, 100, 256, 1023, 1024, 1025, 8192 };
+    EVP_PKEY *key = EVP_EC_gen("P-256"), *long_key = EVP_RSA_gen(4096);
+    bytes pem = support_file(path_of("root-rsa.pem")), leaf = first_der("rsa-chain.pem"), self[4], whole = support_file(path_of("rsa-chain.pem")), inter;
+    const char *second = strstr((const char *)whole.ptr + 1, "-----BEGIN");
+    size_t i, k;
+    (void)state;
+    CHECK(second != NULL);
+    inter.len = strlen(second);
+    inter.ptr = (unsigned char *)malloc(inter.len + 1);
+    memcpy(inter.ptr, second, inter.len + 1);
+    inter = to_der(inter);
+    for (i = 0; i < 4; i++) self[i] = to_der(make_named(i < 2 ? key : long_key, "localhost", 1 + (int)(i % 2), 0, EVP_sha256()));
+    CHECK(self[2].len == self[3].len && self[2].len > COMPSHARE__DER_PREFIX);
+    for (i = 0; i < COUNT_OF(pieces); i++) {
+        source s = source_of(pem.ptr, pem.len);
+        compshare__trust *t = begin_chain(&s, "localhost");
+        support_case("pieces of %u", (unsigned)pieces[i]);
+        send_certificate(t, leaf, pieces[i]);
+        send_certificate(t, leaf, pieces[i]);
+        CHECK(t->suspect && t->minimal.err == 0);
+        send_certificate(t, inter, pieces[i]);
+        CHECK_NUMBER(end_chain(t), 0);
+        CHECK_NUMBER(t->certificates, 3);
+        for (k = 0; k < 4; k += 2) {
+            t = begin_chain(&s, "localhost");
+            send_certificate(t, self[k], pieces[i]);
+            send_certificate(t, self[k + 1], pieces[i]);
+            CHECK(!t->suspect);
+            CHECK_NUMBER(t->minimal.err, 0);
+            t = begin_chain(&s, "localhost");   /* as long, and wrong */
+            send_certificate(t, self[k], pieces[i]);
+            self[k].ptr[sizeof t->beginning - 1] ^= 1;
+            send_certificate(t, self[k], pieces[i]);
+            self[k].ptr[sizeof t->beginning - 1] ^= 1;
+            CHECK(!t->suspect && t->minimal.err != 0);
+        }
+    }
+    {   /* nothing is no repetition of nothing */
+        source s = source_of(pem.ptr, pem.len);
+        compshare__trust *t = begin_chain(&s, "localhost");
+        bytes none = { NULL, 0 };
+        support_case("certificates of no bytes");
+        send_certificate(t, none, 1);
+        send_certificate(t, none, 1);
+        send_certificate(t, leaf, 100);
+        CHECK(end_chain(t) != 0);
+    }
+    for (i = 0; i < 4; i++) free(self[i].ptr);
+    free(leaf.ptr);
+    free(inter.ptr);
+    free(whole.ptr);
     free(pem.ptr);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(long_key);
 }
 
 /* However a certificate is cut into pieces, its last byte is held back, alone too. */
@@ -799,18 +908,16 @@ static void held_back(void **state)
     (void)state;
     for (last = 1; last <= 3; last++) {
         source s = source_of(pem.ptr, pem.len);
-        compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, NULL, 1795442700);
+        compshare__trust *t = begin_chain(&s, NULL);
         const br_x509_class **x509 = &t->minimal.vtable;
         support_case("last piece of %u", (unsigned)last);
-        br_x509_minimal_set_ecdsa(&t->minimal, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
-        (*x509)->start_chain(x509, "localhost");
         (*x509)->start_cert(x509, (uint32_t)der.len);
         (*x509)->append(x509, der.ptr, der.len - last);
-        CHECK(t->lookups == 0 && t->left == last);
+        CHECK(t->filled == 0 && t->left == last);
         (*x509)->append(x509, der.ptr + der.len - last, last);
-        CHECK(t->lookups == 1 && t->left == 0);
+        CHECK(t->filled == 1 && t->left == 0);
         (*x509)->end_cert(x509);
-        CHECK((*x509)->end_chain(x509) != 0);       /* a root is no server */
+        CHECK_NUMBER(end_chain(t), 0);
     }
     free(der.ptr);
     free(pem.ptr);
@@ -834,6 +941,7 @@ int main(void)
         cmocka_unit_test(index_kept),
         cmocka_unit_test(index_outdated),
         cmocka_unit_test(long_chains),
+        cmocka_unit_test(repeated_certificates),
         cmocka_unit_test(held_back)
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
