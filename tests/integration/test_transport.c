@@ -385,8 +385,10 @@ static void no_wait(void **state)
     assert_int_equal(s.open_now, 0);
     harness_expect(&h, step_to_the_end(h.client, compshare_call_start(h.client, REBOOT, &p, 1)), COMPSHARE_OK);
     expect_executed(&gateway, REBOOT, 1);
-    /* on a kept connection the request has left when there is nothing to wait with */
-    expect_failure(&h, act(REBOOT), COMPSHARE_E_CONFIG, COMPSHARE_STAGE_RECEIVE, true);
+    /* nor does anything leave on a connection that is there already */
+    expect_failure(&h, act(REBOOT), COMPSHARE_E_CONFIG, COMPSHARE_STAGE_PREPARE, false);
+    expect_executed(&gateway, REBOOT, 1);
+    expect_failure(&h, compshare_schedule_cancel(h.client, "uhost-0001", NULL), COMPSHARE_E_CONFIG, COMPSHARE_STAGE_PREPARE, false);
     harness_expect(&h, step_to_the_end(h.client, compshare_call_start(h.client, DELETE, &p, 1)), COMPSHARE_OK);
 }
 

@@ -359,8 +359,7 @@ static void results_are_empty(void **state)
     CHECK_TEXT(project.project_id, "");
 }
 
-/* No Date has come yet and the local clock is absurd: the 300 s floor cannot be
-   judged, so nothing is sent. */
+/* The local clock is absurd: no certificate can be judged by it, so nothing is sent. */
 static int64_t absurd;
 static int64_t absurd_time(void *user) { (void)user; return absurd; }
 
@@ -371,7 +370,7 @@ static void absurd_clocks(void **state)
     size_t i;
     (void)state;
     for (i = 0; i < COUNT_OF(clocks); i++) {
-        open_at("http://localhost");
+        open_at("https://localhost");
         (void)close_it(state);
         config.unix_time = absurd_time;
         absurd = clocks[i];
