@@ -55,7 +55,7 @@ demo: setup-demo
 setup-test:
 	@CC="$(CC)" sh tests/setup.sh test
 
-$(GATEWAY): tests/gateway/gateway.c
+$(GATEWAY): tests/gateway/gateway.c tests/gateway/dialects.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(CFLAGS) -o $@ $< -lmicrohttpd -lgnutls -ljansson -lpthread
 

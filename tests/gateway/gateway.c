@@ -42,6 +42,8 @@
 #include <jansson.h>
 #include <microhttpd.h>
 
+#include "dialects.h"
+
 enum {
     OK = 0,
     ACTION_MISSING = 160,
@@ -614,6 +616,8 @@ static void fleet_until(int64_t now)
 
 /* ---- options ------------------------------------------------------------- */
 
+static void catch_up(int64_t now);
+
 enum kind { NUMBER, NUMBER_OR_OFF, CHOICE, TEXT }; /* NUMBER_OR_OFF takes 0 too, below its range */
 
 struct rule {
@@ -915,11 +919,47 @@ static enum verdict set_instance(const char *name, const char *value)
     return change_instance(it, (enum instance_option)what, value) ? TAKEN : BAD;
 }
 
+static bool option_set(const char *name, const char *value, char *why, size_t size);
+
+/* A row of dialects.h: "name=value&name=value", as a table has it and not as a URL. */
+static enum verdict set_row(const char *options)
+{
+    char store[512], why[256], *at = store;
+
+    if (!copy_string(store, sizeof store, options)) return BAD;
+    while (*at != '\0') {
+        char *end = at + strcspn(at, "&"), *value = at + strcspn(at, "=&");
+        bool last = *end == '\0';
+
+        *end = '\0';
+        if (*value != '=') return BAD;
+        *value = '\0';
+        catch_up(server_now());
+        if (!option_set(at, value + 1, why, sizeof why)) return BAD;
+        at = last ? end : end + 1;
+    }
+    return TAKEN;
+}
+
+static enum verdict set_dialect(const char *name, const char *value)
+{
+    int64_t later = word_index("dialect|dialect_later", name, strlen(name));
+
+    if (later < 0) return NOT_MINE;
+    for (size_t i = 0; i < DIALECT_COUNT; i++) {
+        const dialect *row = &dialects[i];
+
+        if (strcmp(value, row->name) != 0) continue;
+        return set_row(later == 0 ? row->options : row->later != NULL ? row->later : "");
+    }
+    return BAD;
+}
+
 static bool option_set(const char *name, const char *value, char *why, size_t size)
 {
     static enum verdict (*const setters[])(const char *, const char *) = {
         set_plain, set_schedule_type, set_extra_action, set_clock,
-        set_fleet, set_presence,      set_instance
+        set_fleet, set_presence,      set_instance,     set_dialect
     };
     enum verdict verdict = NOT_MINE;
 
@@ -2790,6 +2830,9 @@ static const char usage[] =
     "  --clock EPOCH             where the fake clock starts (default: real time)\n"
     "  --instances N             size of the fleet (default: 3)\n"
     "  --option NAME=VALUE       any option of the control endpoint; repeatable\n"
+    "  --dialects                list the dialects, one a line: name, options, later options,\n"
+    "                            id, region, zone, project, schedule lag, state lag, what may\n"
+    "                            come of it, sentence; with tabs between, - for nothing\n"
     "  --verbose                 one line per API request on stderr\n"
     "  --help\n";
 
@@ -2802,6 +2845,30 @@ static int64_t number_argument(const char *name, const char *text, int64_t max)
     return value;
 }
 
+static const char *or_dash(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : "-";
+}
+
+static void list_dialects(void)
+{
+    for (size_t i = 0; i < DIALECT_COUNT; i++) {
+        const dialect *row = &dialects[i];
+        const char *comma = "";
+
+        printf("%s\t%s\t%s\t%s\t", row->name, or_dash(row->options), or_dash(row->later),
+               row->id != NULL ? row->id : "uhost-0001");
+        printf("%s\t%s\t%s\t%d\t%d\t", or_dash(row->region), or_dash(row->zone),
+               or_dash(row->project), row->schedule_lag, row->state_lag);
+        for (size_t bit = 0; bit < COUNT(dialect_words); bit++)
+            if (row->may & 1U << bit) {
+                printf("%s%s", comma, dialect_words[bit]);
+                comma = ",";
+            }
+        printf("%s\t%s\n", row->may == 0 ? "-" : "", row->sentence);
+    }
+}
+
 static void setup_read(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -2811,7 +2878,8 @@ static void setup_read(int argc, char **argv)
         { "private-key", required_argument, NULL, 's' }, { "token", required_argument, NULL, 't' },
         { "clock", required_argument, NULL, 'C' },      { "instances", required_argument, NULL, 'n' },
         { "option", required_argument, NULL, 'o' },     { "verbose", no_argument, NULL, 'v' },
-        { "help", no_argument, NULL, 'h' },             { NULL, 0, NULL, 0 }
+        { "dialects", no_argument, NULL, 'd' },         { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 }
     };
     struct setup *setup = &g.setup;
     int option;
@@ -2835,6 +2903,7 @@ static void setup_read(int argc, char **argv)
         case 'n': setup->instances = number_argument("instances", optarg, FLEET_MAX); break;
         case 'o': setup->replay[setup->replay_count++] = optarg; break;
         case 'v': setup->verbose = true; break;
+        case 'd': list_dialects(); exit(0);
         case 'h': fputs(usage, stdout); exit(0);
         default: exit(EXIT_USAGE);
         }
