@@ -882,6 +882,7 @@ extern "C" {
 #define COMPSHARE__POLL_MOST_MS 5000u
 #define COMPSHARE__READING_MS 2000u         /* what one reading gets at least, within timeout_ms */
 #define COMPSHARE__DOUBT_MS 1000u           /* until a reading that refuses a workflow is checked by another */
+#define COMPSHARE__LOOKS 6u                 /* such checks at the most */
 #define COMPSHARE__RESEND_MS 2000u          /* from a lost sending to the next; doubled each time */
 #define COMPSHARE__SENDINGS 6u              /* of one change at the most */
 #define COMPSHARE__MISSING_MS 60000u        /* how long a new instance may be missing from the lists */
@@ -3945,6 +3946,7 @@ typedef struct compshare__list {
     uint64_t mark[COMPSHARE__MARKS];    /* the last elements handed out, newest first */
     unsigned restarts;          /* how often the place was not found again */
     unsigned empty;             /* pages in a row that had no element, and should have */
+    unsigned failures;          /* pages that could not be read */
     bool fresh;                 /* the page has brought something new */
     bool searching, anew;       /* for one of the marks; not for them in the next page */
 } compshare__list;
@@ -3959,7 +3961,8 @@ typedef struct compshare__change {
     int64_t wanted;             /* of a schedule: what is to be shown; 0: none */
     int64_t before;             /* what was shown before the change */
     bool shown_before;          /* what is wanted was: another such reading proves nothing */
-    bool looked_twice;          /* a reading that refuses the workflow was checked */
+    unsigned looks;             /* how often a reading that refuses the workflow was checked, */
+    int refusal;                /* and what the one before said */
     bool accepted;              /* a sending got a definite success */
     bool lost;                  /* a sending got no definite answer */
     bool refused;               /* a later one was refused */
@@ -5722,13 +5725,13 @@ static bool compshare__recent_near(int64_t a, int64_t b)
     return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S && b - a <= COMPSHARE__ROUNDING_S);
 }
 
-/* What is kept of an instance, not longer than readings may lag; NULL: nothing. */
+/* What is kept of an instance, for calls that begin while readings may lag; NULL: nothing. */
 static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_id)
 {
-    uint64_t mark = compshare__bytes_mark(uhost_id), now = compshare__client_now(c);
+    uint64_t mark = compshare__bytes_mark(uhost_id);
     size_t i;
     for (i = 0; i < 2; i++)
-        if (c->recent[i].mark == mark && now - c->recent[i].at < COMPSHARE__LAG_MS) return &c->recent[i];
+        if (c->recent[i].mark == mark && c->task.began < c->recent[i].at + COMPSHARE__LAG_MS) return &c->recent[i];
     return NULL;
 }
 
@@ -6314,7 +6317,7 @@ static int compshare__each_back(compshare *c)
 static int compshare__each_empty(compshare *c)
 {
     compshare__list *l = &c->task.as.list;
-    if (l->empty++ == 0 && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS) && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     if (l->mark[0] == 0) return COMPSHARE_OK;
     return compshare__fail(c, COMPSHARE_E_REPLY, "the list became empty while it was read");
 }
@@ -6335,6 +6338,18 @@ static int compshare__each_next(compshare *c)
     return COMPSHARE__AGAIN;
 }
 
+/* A page that cannot be read, behind others that could, is read again: it is found by its
+   marks. */
+static int compshare__each_failed(compshare *c, int status)
+{
+    compshare__list *l = &c->task.as.list;
+    bool broken = status <= COMPSHARE_E_RESOLVE && status != COMPSHARE_E_STOPPED && status != COMPSHARE_E_REPLY
+        && status != COMPSHARE_E_TOO_LARGE && (status != COMPSHARE_E_API || compshare__judge_transient(c->error.ret_code));
+    if (!l->fresh && compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
+    if (!broken || l->mark[0] == 0 || l->failures++ == COMPSHARE__LOOKS || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
+    return COMPSHARE__AGAIN;
+}
+
 static int compshare__each_end(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.list;
@@ -6345,7 +6360,7 @@ static int compshare__each_end(compshare *c, int status)
         memset(&c->error, 0, sizeof c->error);
         status = COMPSHARE_OK;
     }
-    if (status != COMPSHARE_OK) return !l->fresh && compshare__find_mend(c, status) ? COMPSHARE__AGAIN : status;
+    if (status != COMPSHARE_OK) return compshare__each_failed(c, status);
     if (l->seen == 0 && l->offset == 0) return compshare__each_empty(c);
     l->empty = 0;
     return l->searching ? compshare__each_back(c) : compshare__each_next(c);
@@ -6796,6 +6811,17 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
     return COMPSHARE__NEXT;
 }
 
+/* One reading may be odd: what refuses a workflow is said once two in a row agree on it. One
+   that fails then says nothing. */
+static int compshare__schedule_agreed(compshare *c, int status)
+{
+    compshare__change *ch = &c->task.as.change;
+    if (status == ch->refusal || ch->looks >= COMPSHARE__LOOKS || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
+    ch->refusal = status;
+    ch->looks++;
+    return COMPSHARE__AGAIN;
+}
+
 /* Only what the mode or an extension is reckoned from, and what is told, has to be certain. */
 static int compshare__schedule_found(compshare *c, int status)
 {
@@ -6803,7 +6829,10 @@ static int compshare__schedule_found(compshare *c, int status)
     compshare__change *ch = &t->as.change;
     const compshare__recent *known;
     uint64_t now = compshare__client_now(c);
-    if ((status = compshare__find_end(c, status)) != COMPSHARE_OK) return status;
+    status = ch->looks == 0 ? compshare__find_end(c, status) : compshare__describe_end(c, status);
+    if (t->aborted) return status;
+    if (status != COMPSHARE_OK && ch->looks == 0) return status;
+    if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     ch->before = t->read.instance.stop_time;
     compshare__schedule_note(c, true);
     known = compshare__recent_doubt(c, &t->read.instance);
@@ -6814,9 +6843,7 @@ static int compshare__schedule_found(compshare *c, int status)
     status = compshare__schedule_judge(c, known);
     if (status >= 0) return status;
     if (ch->action != NULL) compshare__task_name(c);
-    if ((status != COMPSHARE_E_STATE && status != COMPSHARE_E_NO_PLAN) || ch->looked_twice) return status;
-    ch->looked_twice = true;
-    return compshare__task_pause(c, COMPSHARE__DOUBT_MS) ? COMPSHARE__AGAIN : status;
+    return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN ? compshare__schedule_agreed(c, status) : status;
 }
 
 static int compshare__schedule_change(compshare *c)
@@ -6836,13 +6863,14 @@ static bool compshare__schedule_raise(compshare *c, int status)
     if (!soon || ch->plan.in_seconds == 0 || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
         || ch->raised == 2 || c->error.outcome_unknown) return false;
     ch->raised++;
-    return compshare__schedule_decide(c, ch->before) == COMPSHARE_OK;
+    if (compshare__schedule_decide(c, ch->before) != COMPSHARE_OK) return false;
+    ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);
+    return true;
 }
 
 static int compshare__schedule_sent(compshare *c, int status)
 {
-    int r = compshare__change_sent(c, status);
-    if (r < 0 && !c->task.aborted && compshare__schedule_raise(c, r)) r = COMPSHARE__AGAIN;
+    int r = !c->task.aborted && compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN : compshare__change_sent(c, status);
     compshare__schedule_note(c, false);
     return r;
 }
