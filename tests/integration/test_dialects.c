@@ -26,6 +26,7 @@
 #define DEADLINE 60         /* s, of every call */
 #define PAUSES 5            /* s of it that pass before a reading is due */
 #define SLACK 20            /* s of it that a change that has to be sent again may cost */
+#define MEMORY 60           /* s for which a client holds to what it did itself */
 #define NEAR 59             /* s by which a time may differ: gateways round to the minute */
 #define LATE 8              /* s after which the gateway executes what it executes late */
 #define PLAN 9000           /* s from the beginning: the plan that was there before */
@@ -414,6 +415,7 @@ static void arm(const cell *c, char *query, size_t cap)
 static bool prepare(const cell *c, truth *before)
 {
     bool used = c->d->later != NULL || c->history == BY_SELF;
+    bool odd = strncmp(c->d->options, "odd=", 4) == 0;      /* readings of what is asked for */
     char query[1024] = "";
     passed = 0;
     memset(&out, 0, sizeof out);
@@ -423,6 +425,7 @@ static bool prepare(const cell *c, truth *before)
     else past_plan(c, query, sizeof query);
     if (c->history == BY_OTHER) passed += 2000;
     if (!used) arm(c, query, sizeof query);
+    else if (odd) add(query, sizeof query, "&odd=none");
     free(control("reset", query));
     client_open(c);
     if (!used) return true;
@@ -430,6 +433,7 @@ static bool prepare(const cell *c, truth *before)
     if (c->history == BY_SELF && !past_self(c)) return false;
     passed += 2000;
     snprintf(query, sizeof query, "advance=2&dialect_later=%s", c->d->name);
+    if (odd) add(query, sizeof query, "&dialect=%s", c->d->name);
     arm(c, query, sizeof query);
     control_set(query);
     *before = look(c, "");
@@ -501,16 +505,15 @@ static bool left_alone_rightly(const cell *c, int64_t said, int64_t plan)
 
 static const char *lie_of_get(const cell *c, int64_t said, int64_t plan)
 {
+    bool forgotten = c->history == BY_SELF && c->d->schedule_lag > MEMORY;
+    if (forgotten && out.took + 2000 >= MEMORY * 1000) return NULL;
     if (is_near(said, plan) || (said == 0 && plan_may_be_missed(c))) return NULL;
     return is_stale(c) && is_near(said, plan_seen(c)) ? NULL : "it shows another plan";
 }
 
-/* One reading that lacks a plan that was there stands for its end. */
-static const char *lie_of_cancel(const cell *c, int64_t said, int64_t plan)
+static const char *lie_of_cancel(int64_t said, int64_t plan)
 {
-    bool odd = c->d->may & DIALECT_ODD_PLAN_ONCE && c->fault != NO_FAULT;
-    if (said != 0) return "it shows a plan";
-    return plan == 0 || odd ? NULL : "the plan is still there";
+    return said != 0 ? "it shows a plan" : plan != 0 ? "the plan is still there" : NULL;
 }
 
 static const char *lie_of_set(const cell *c, int64_t said, int64_t plan)
@@ -562,27 +565,43 @@ static const char *find_lie(const cell *c, const truth *t, int executed)
     if (c->d->may & DIALECT_GONE && c->task != EACH) return "there is no such instance";
     if (about_state(c->task)) return lie_about_state(c, t);
     if (c->task == GET) return lie_of_get(c, said, t->plan);
-    return c->task == CANCEL ? lie_of_cancel(c, said, t->plan) : lie_of_set(c, said, t->plan);
+    return c->task == CANCEL ? lie_of_cancel(said, t->plan) : lie_of_set(c, said, t->plan);
+}
+
+/* What the result says beside the plan, of a change that was sent. */
+static const char *find_contradiction(const cell *c, int executed)
+{
+    const compshare_schedule *r = &out.schedule;
+    bool told = out.status == COMPSHARE_OK ? r->changed : out.status == COMPSHARE_E_UNCONFIRMED;
+    if (about_state(c->task) || c->task == GET || !told) return NULL;
+    if (r->accepted && executed == 0) return "nothing was accepted";
+    if (!r->accepted && executed > 0 && c->fault == NO_FAULT) return "it was accepted";
+    if (out.status == COMPSHARE_OK && r->shown != r->stop_time) return "it showed another time";
+    if (c->task == CANCEL ? r->requested != 0 : !plan_is_wanted(c, from_base(r->requested)))
+        return "another time was asked for";
+    return NULL;
 }
 
 /* A change that is never sent twice, of whose outcome no answer tells. */
-static bool power_unknowable(const cell *c)
+static bool power_unknowable(const cell *c, int executed)
 {
     int lag = c->d->state_lag;
     if (c->fault == NO_FAULT) return lag + PAUSES > DEADLINE;
-    if (c->task == REBOOT || c->fault == LOST_BEFORE || c->fault == HTTP_NOT_DONE) return true;
+    if (c->task == REBOOT || executed == 0) return true;
     if (is_stale(c) || (c->d->may & DIALECT_ODD_STATE_ONCE)) return true;
     return lag + (c->fault == DONE_LATE ? LATE : 0) + SLACK > DEADLINE;
 }
 
 /* Who first waits until a reading agrees with what this client did sees two lags. */
-static bool unconfirmed_rightly(const cell *c)
+static bool unconfirmed_rightly(const cell *c, int executed)
 {
     int lag = c->d->schedule_lag;
     bool sets = is_set(c->task), faulty = c->fault != NO_FAULT;
     if (!out.unknown) return false;
     if (faulty && c->d->may & (DIALECT_NO_PROJECT | DIALECT_ODD_STATE)) return true;
-    if (is_power(c->task)) return power_unknowable(c);
+    /* what looks like somebody else's change meanwhile is not overwritten */
+    if (faulty && c->d->may & DIALECT_ODD_PLAN_ONCE) return true;
+    if (is_power(c->task)) return power_unknowable(c, executed);
     if (sets && c->d->may & (DIALECT_HIDDEN | DIALECT_UNREADABLE | DIALECT_CANNOT_SET)) return true;
     if (c->history == BY_SELF && c->task != SET_AT && c->task != SET_IN) lag *= 2;
     return tasks[c->task].change != NULL && lag + (faulty ? SLACK : PAUSES) > DEADLINE;
@@ -621,6 +640,9 @@ static const struct { unsigned may, tasks; int status; } refusals[] = {
     { DIALECT_EMPTY_LONG, OF_ALL & ~(BIT(WAIT) | BIT(EACH)), COMPSHARE_E_NOT_FOUND },
     { DIALECT_FIRST_FAILS, OF_ALL & ~BIT(WAIT), COMPSHARE_E_JSON },
     { DIALECT_FIRST_FAILS, OF_ALL & ~BIT(WAIT), COMPSHARE_E_STATUS },
+    { DIALECT_LATER_FAILS, BIT(EACH), COMPSHARE_E_JSON },
+    { DIALECT_LATER_FAILS, BIT(EACH), COMPSHARE_E_STATUS },
+    { DIALECT_LATER_FAILS, BIT(EACH), COMPSHARE_E_REPLY },
     { DIALECT_UNREADABLE, OF_PLAN | BIT(CANCEL) | BIT(GET), COMPSHARE_E_REPLY }
 };
 
@@ -641,14 +663,15 @@ static bool refused_as_unknowable(int status)
 }
 
 /* What is wrong with a failure. */
-static const char *find_refusal(const cell *c, const truth *t)
+static const char *find_refusal(const cell *c, const truth *t, int executed)
 {
     bool moving = any_state(t->state, "Starting", "Stopping");
     if (out.status == COMPSHARE_OK) return NULL;
     if (own_unknowable(c) && refused_as_unknowable(out.status)) return NULL;
     if (is_power(c->task) && moving && c->history == BY_SELF) return NULL;
     if (out.status == COMPSHARE_E_UNCONFIRMED)
-        return unconfirmed_rightly(c) ? NULL : "it could have been confirmed";
+        return unconfirmed_rightly(c, executed) ? NULL : "it could have been confirmed";
+    if (c->task == EXTEND && t->plan == 0) return NULL;     /* there was nothing to extend */
     return refused_rightly(c) ? NULL : "it could have been done";
 }
 
@@ -672,10 +695,11 @@ static void report(const cell *c, const char *kind, const char *why, const truth
 static void judge(const cell *c, const truth *t, const truth *before)
 {
     int executed = t->executed - before->executed;
-    const char *lie = find_lie(c, t, executed), *refusal = find_refusal(c, t);
+    const char *lie = find_lie(c, t, executed), *odd = find_contradiction(c, executed);
+    const char *refusal = find_refusal(c, t, executed);
     bool doubled = executed > (is_power(c->task) ? 1 : REPEATS);
     int requested = t->requested - before->requested;
-    const char *other = !out.worded ? "it has no words"
+    const char *other = odd != NULL ? odd : !out.worded ? "it has no words"
         : out.took > DEADLINE * 1000 ? "it took too long"
         : requested > 2 * REPEATS ? "it asked too often" : NULL;
     sum.lies += lie != NULL;
