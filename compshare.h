@@ -45,7 +45,8 @@
            return 0;
        }
 
-   COMPSHARE_OK means more than that the API accepted it: the time was read back.
+   COMPSHARE_OK means more than that the API accepted it: the time was read back, and the
+   reading proves it (law 7).
 
    Any other action:
 
@@ -84,11 +85,7 @@
      no definite RetCode came back. It may have been executed; read back before
      repeating. HTTP 5xx, malformed replies and the RetCodes 110 and 8438 (a
      gateway gave up waiting) are not definite.
-   - Nothing is sent twice by itself, with one exception: when a kept-alive
-     connection turns out to be dead after the request was written and not one
-     byte came back, an action whose repetition changes nothing (retry class
-     "always" in compshare_action_info) is sent once more on a new connection.
-     Everything else that is sent again is asked for: see RETRIES.
+   - What is sent a second time, and when: see RETRIES.
    - After a failure compshare_reply and compshare_body still hold the reply where
      it was complete: RetCode not 0, status not 2xx, or refused by a typed call.
      Structs that a typed call fills are all zero after a failure, unless said
@@ -103,18 +100,52 @@
      frees on its own), no globals that change, no output, no environment, no
      signals (writes use MSG_NOSIGNAL or SO_NOSIGPIPE).
 
+   LAWS (the comments refer to them by number)
+
+   1  Fail closed. Success is what CONVENTIONS says, and nothing else; what a streaming
+      callback has seen is provisional until the call returns COMPSHARE_OK.
+   2  No malloc. One block of memory, the caller's.
+   3  Nothing happens twice by itself: see RETRIES.
+   4  Secrets stay in. A signed body is a credential; it is in no error and no trace, and
+      is wiped.
+   5  Every part is a pure function, but for one driver of connections.
+   6  What is given is borrowed; what is given back is a copy, or a view with a stated life.
+   7  Confirmed means proved. A workflow (schedule_*, stop, start) returns COMPSHARE_OK only
+      where the API accepted the change and a later reading shows it; or where no answer
+      came, but the first reading showed something else and two later ones in a row show
+      what was wanted. (A time within 59 s of the wanted one is the wanted one: gateways
+      round. What was shown is what is reported.) A reading that shows what was shown before
+      proves nothing, and one that shows less than this client has changed itself, with
+      success, within the last 60 s is not believed. Reading back lasts to the end of
+      timeout_ms, and only a definite refusal ends it before. All else is
+      COMPSHARE_E_UNCONFIRMED.
+   8  The gateway may differ from its documents: only what something is decided by can make
+      a reading fail. That is UHostId, State, Zone, ChargeType and, where it is used, the
+      stop time; the rest is then 0 or "".
+
    RETRIES
 
-   compshare_config.max_retries is 0 unless set. Where it is not, a request that
-   failed is sent again if two things hold. It is safe: the action's retry class is
-   "always", or not a byte of the request was sent. And it may help: no connection, a
-   connection that broke, HTTP 429 or 5xx, or a RetCode that means "later" (153 rate
-   limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of each by chance;
-   Retry-After is kept, between readings, too; a pause that would pass timeout_ms is
-   not begun. The 300 s floor of a stop time is checked again before each sending. A list that has been
-   handed out in part is not begun again. Actions of class "verify" (stop, start) are
-   sent again only by compshare_stop_instance and compshare_start_instance, after
-   readings, none of which failed, have shown for 30 s that nothing happened.
+   Without being asked, a single call sends a request again in one case only: a kept-alive
+   connection has turned out to be dead. Where nothing of the request was sent, for every
+   action; where it was, and not one byte came back, for actions of retry class "always"
+   (compshare_action_info). A reading that a kept connection leaves without an answer for
+   half of its time is sent again on a new one. A connection that was not used for 50 s is
+   not used again.
+
+   A workflow sends a change of class "always" (the timed shutdown) again after readings
+   that show that it was not executed: at the earliest 2 s after the sending, 6 times at the
+   most, and never while a reading shows a value of somebody else. Changes of class
+   "verify" (stop, start) and "never" (reboot) are sent once.
+
+   compshare_config.max_retries is 0 unless set. Where it is not, a request that failed is
+   sent again if two things hold. It is safe: the action's class is "always", or not a byte
+   of the request was sent; within a workflow, its change: or it was definitely refused. And
+   it may help: no connection, a connection that broke, HTTP 429 or 5xx, or a RetCode that
+   means "later" (153 rate limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of
+   each by chance, and last as long as Retry-After asks at least; one that would pass
+   timeout_ms is not begun. The 300 s floor of a stop time is checked before each sending. A
+   call that has handed out elements of a list is not begun again; compshare_each_instance
+   reads the page again.
 
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
@@ -152,8 +183,8 @@
 
    The implementation follows the public half in the order in which data flows;
    search for "* >>":  api, config, bytes, params, sign, encode, http, json,
-   trust, tls, posix, client, settings, judge, session, drive, task, actions, power,
-   schedule, public, licence. A room calls only rooms above it. */
+   trust, tls, posix, client, settings, judge, session, drive, task, actions, confirm,
+   power, schedule, public, licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
@@ -320,7 +351,8 @@ typedef struct compshare_transport {
                        retries; default 15,000. Name resolution blocks and is the one
                        step that can overstay. While a name fails, the client goes on
                        with the addresses that it has found to be the host's before
-   max_retries         how often one request may be sent again; default 0. See RETRIES
+   max_retries         how often a request that failed is sent again; default 0. See
+                       RETRIES
    flags               COMPSHARE_SMALL_RECORDS, COMPSHARE_FAST_OPEN
    session             NULL, or a session to resume; see compshare_session
    roots               NULL, or an index of the root certificates; see compshare_roots
@@ -542,12 +574,15 @@ typedef struct compshare_instance {
     char gpu_type[32];
     int64_t gpu;                /* number of cards */
     int64_t create_time, expire_time;
-    int64_t stop_time;          /* when it will be stopped; 0: no timed shutdown */
+    int64_t stop_time;          /* when it will be stopped; 0: no timed shutdown, or one that is
+                                   over by the server's clock */
 } compshare_instance;
 
-/* Which instance a typed call is about. region, zone, project_id NULL or "": the
-   configuration's is used. Where neither has a region, a call that needs one takes
-   the zone without its -NN. */
+/* Which instance a typed call is about; its strings are copied when the call starts
+   (uhost_id and project_id up to 63 bytes, region and zone up to 31). region, zone,
+   project_id NULL or "": the configuration's is used, a configured region only where it
+   fits the zone that is sent; else the zone without its -NN is the region. Where neither has
+   a project, it is the one that this client found an instance in last. */
 typedef struct compshare_target {
     const char *uhost_id, *region, *zone, *project_id;
 } compshare_target;
@@ -562,37 +597,43 @@ COMPSHARE_API int compshare_get_project_list(compshare *client, compshare_projec
     compshare_project_fn each, void *user);
 
 /* DescribeCompShareInstance for exactly target->uhost_id (compared whole, never
-   "the first one"). COMPSHARE_E_NOT_FOUND if the reply lacks it. target->zone is
-   not sent: an instance is found wherever it is. */
+   "the first one"). target->zone is not sent: an instance is found wherever it is in its
+   region. Where no project is given, each project of the account is looked in before
+   COMPSHARE_E_NOT_FOUND, and RetCode 292 (no such project) makes the client ask for it.
+   RetCodes 8039 and 8351 are COMPSHARE_E_NOT_FOUND. */
 COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance);
 
 /* DescribeCompShareInstance for all instances, in pages of 100, one element in
    memory at a time. element is the whole JSON object of the instance. filter
    (may be NULL) narrows by region, zone and project_id; the configuration's zone
-   does not narrow. While the list is read, instances may come and go: one that is
-   there all the time is never missed, but may be seen twice. */
+   does not narrow. The list ends with a page that brings nothing new: TotalCount decides
+   nothing, a page that cannot be read is read again, and a list that is empty is looked at
+   twice. While it is read, instances may come and go: one that is there all the time is
+   never missed, but may be seen twice. COMPSHARE_E_REPLY where it became empty meanwhile. */
 COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user);
 
 /* UpdateCompShareStopScheduler: stop the instance at stop_time; replaces an
-   earlier plan. A stop_time under 300 s ahead is refused before anything is sent
-   (COMPSHARE_E_TOO_SOON, which says by how much), on the server's clock where that is
-   known (compshare_server_time), else on the local one; so is one after the year 9999
-   (COMPSHARE_E_PARAM): it is in seconds, not milliseconds. COMPSHARE_OK means the API
-   accepted it; compshare_describe_instance reads it back. */
+   earlier plan. A stop_time under 300 s ahead on the server's clock is refused before
+   anything is sent (COMPSHARE_E_TOO_SOON, which says by how much); while that is not known
+   (compshare_server_time), the server judges. So is one after the year 9999
+   (COMPSHARE_E_PARAM): it is in seconds, not milliseconds. The time goes as
+   SchedulerStopTime; where the API refuses that for want of StopTime, once more as both.
+   COMPSHARE_OK means the API accepted it; only compshare_schedule_set confirms it. */
 COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time);
 
 /* DeleteCompShareStopScheduler: no timed shutdown any more; the instance keeps
    running and is billed. Succeeds as well when there was none. */
 COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target);
 
-/* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance; Region,
-   Zone and ProjectId are needed, of the target or of the configuration. COMPSHARE_OK:
-   the API accepted it; the state then changes in its own time, see
-   compshare_wait_state. Where no definite answer comes, the instance is looked at,
-   within timeout_ms, for up to 30 s: if its state shows that the request was
-   executed, the call succeeds (a reboot shows only while it lasts). Otherwise it
-   ends with COMPSHARE_E_UNCONFIRMED, outcome_unknown set. */
+/* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance, as workflows:
+   each reads the instance first, with region, zone and project, wherever in the account it
+   is; sends the change, once; and reads, with growing pauses, until a state shows it:
+   "Stopping" or "Stopped", "Starting" or "Running". COMPSHARE_OK: law 7; a reboot is taken
+   for done when the API has accepted it, because "Rebooting" may be over before it is read.
+   Before anything is changed: COMPSHARE_E_NOT_FOUND. COMPSHARE_E_API: the API has refused
+   it. COMPSHARE_E_UNCONFIRMED, outcome_unknown set: until the end of timeout_ms no reading
+   proved it; read the state (compshare_wait_state) before you send it again. */
 COMPSHARE_API int compshare_stop_instance(compshare *client, const compshare_target *target);
 COMPSHARE_API int compshare_start_instance(compshare *client, const compshare_target *target);
 COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_target *target);
@@ -602,13 +643,15 @@ COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_t
    *instance (may be NULL) is the instance as it was last read, after failures, too.
    COMPSHARE_E_TIMEOUT: the state did not come in time. COMPSHARE_E_STATE: it ended in
    another one ("Install Fail"). COMPSHARE_E_NOT_FOUND: three readings in a row did not
-   list it. A reading that fails and may succeed later is no end; one may take half of
-   the time left, but 2 s at least and timeout_ms of the configuration at the most. */
+   list it, although it had been there, or for 60 s from the beginning, or to the end. A
+   reading that fails is no end, unless the API refuses it for good, or this machine's clock
+   or root certificates are the reason; one may take half of the time left, but 2 s at least
+   and timeout_ms of the configuration at the most. */
 COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
     compshare_instance *instance);
 
-/* The same in steps: finish with compshare_step. Everything that the arguments
-   point to is borrowed until then, and so are the results. */
+/* The same in steps: finish with compshare_step. Results are borrowed until then, and so is
+   `state`; targets are copied. */
 COMPSHARE_API int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user);
 COMPSHARE_API int compshare_describe_instance_start(compshare *client, const compshare_target *target,
@@ -641,10 +684,11 @@ COMPSHARE_API compshare_handshake compshare_last_handshake(const compshare *clie
 
 /* ---- schedule: the timed shutdown, confirmed ------------------------------- */
 
-/* What to set. Give one of at and in_seconds; both count on the server's clock,
-   which the first reply of the workflow tells (the local clock where it does not),
-   and must be at least 300 s ahead when the change is sent (COMPSHARE_E_TOO_SOON): a
-   few seconds pass until then. A plan that the mode leaves alone is not held to that. */
+/* What to set. Give one of at and in_seconds. `at` must be 300 s ahead on the server's clock
+   when the change is sent (COMPSHARE_E_TOO_SOON), which the first reply of the workflow
+   tells; where it does not, the server judges. in_seconds, at least 300, counts from then on;
+   near 300 the client adds the few seconds that it takes, and where that was not enough for
+   the API, a minute. A plan that the mode leaves alone is not held to that. */
 typedef struct compshare_plan {
     const char *uhost_id;
     int64_t at;             /* seconds since 1970 UTC */
@@ -662,8 +706,8 @@ typedef struct compshare_plan {
 #define COMPSHARE_KEEPS_BILLING 1u      /* prepaid (Day, Month, Year): billed on while stopped */
 #define COMPSHARE_GETS_RELEASED 2u      /* after 7 days stopped, with its data */
 
-/* A timed shutdown as the API showed it. All zero after a failure, except what had
-   been read of the instance by then. */
+/* A timed shutdown as the API showed it. After a failure stop_time, seconds_left and changed
+   are 0, and the rest is what was read, or done, by then. */
 typedef struct compshare_schedule {
     int64_t stop_time;      /* confirmed, seconds since 1970 UTC; 0: none */
     int64_t previous;       /* what it was before; 0: none */
@@ -672,28 +716,43 @@ typedef struct compshare_schedule {
     unsigned caveats;       /* COMPSHARE_KEEPS_BILLING, COMPSHARE_GETS_RELEASED */
     char uhost_id[64];
     char state[32], charge_type[32], zone[32];
-    int64_t requested;      /* the absolute time that was asked for; 0: none was */
+    int64_t requested;      /* the time that was asked for, seconds since 1970 UTC; 0: none */
     int64_t shown;          /* what the newest reading showed; 0: no timed shutdown */
-    bool accepted;          /* the API has accepted the change */
+    bool accepted;          /* the API accepted the change */
 } compshare_schedule;
 
 /* Each is a workflow: it finds the account's project (the configuration's, else as
-   compshare_get_project_list chooses; remembered by the client) and the instance by
-   its exact id, with region, zone, state, ChargeType and current plan; acts; and reads
-   back, with growing pauses, for up to 30 s within timeout_ms. COMPSHARE_OK means that
-   the API showed the result. *schedule may be NULL.
+   compshare_get_project_list chooses; remembered by the client; where the account may not
+   list its projects, it goes without) and the instance by its exact id, in the other
+   projects as well, with region, zone, state, ChargeType and current plan; acts; and reads
+   back, with growing pauses, until the end of timeout_ms. COMPSHARE_OK: law 7. *schedule may
+   be NULL; plan and uhost_id may point into it.
 
    Refused before anything is changed: COMPSHARE_E_NOT_FOUND, COMPSHARE_E_PROJECT, and
    by _set and _extend COMPSHARE_E_STATE (not Running), COMPSHARE_E_SPOT,
-   COMPSHARE_E_TOO_SOON, COMPSHARE_E_PARAM (after the year 9999).
+   COMPSHARE_E_TOO_SOON, COMPSHARE_E_PARAM (after the year 9999). What one reading alone
+   would refuse as not found, not Running or without a plan is looked at again, a second
+   later, before that is said.
 
    A reply that is lost is read back, too, before anything is reported (for that, the
-   change itself may take half of the time left). COMPSHARE_E_UNCONFIRMED: the change
-   was sent, and until the end the API showed something else or nothing;
-   outcome_unknown is then set, as it is when a workflow is aborted after its change
-   was sent and before it was confirmed. */
+   change itself may take half of the time left), and what readings then show not to be
+   executed is sent again. COMPSHARE_E_UNCONFIRMED: until the end no reading proved the
+   change. outcome_unknown is then set, as it is when a workflow is aborted after its change
+   was sent and before it was confirmed, and retryable: what to do is to call the same
+   function again, with plan.at = schedule.requested. What stands until then:
+
+       accepted  shown        the instance will be stopped
+       true      requested    never the case: that is COMPSHARE_OK
+       true      another      most likely at `requested`: the API may be late to show it, or
+                              somebody has changed it since
+       false     previous     as before, or at `requested` if the API executes it yet
+       false     another      as `shown` says: somebody else has changed it
+
+   For _cancel `requested` is 0, and "at 0" means not at all. Where schedule_get cannot tell
+   because it is shown less than this client has just changed, it ends with
+   COMPSHARE_E_UNCONFIRMED as well, but with outcome_unknown false. */
 COMPSHARE_API int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
-/* Only reads, in any state; sends ProjectId only where the configuration has it. */
+/* Only reads, in any state. */
 COMPSHARE_API int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule);
 /* From the current plan on, by_seconds later. COMPSHARE_E_NO_PLAN where there is none,
    or it has expired. */
@@ -702,8 +761,8 @@ COMPSHARE_API int compshare_schedule_extend(compshare *client, const char *uhost
 /* In any state. The instance then runs, and is billed, until somebody stops it. */
 COMPSHARE_API int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule);
 
-/* The same in steps: finish with compshare_step. uhost_id is borrowed until then, and
-   so is *schedule; *plan itself is copied. */
+/* The same in steps: finish with compshare_step. *schedule is borrowed until then; *plan and
+   the ids are copied. */
 COMPSHARE_API int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
 COMPSHARE_API int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule);
 COMPSHARE_API int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
@@ -5465,14 +5524,16 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
 /* Asks for a pause before the next exchange, if there is time for both. */
 static bool compshare__task_pause(compshare *c, uint32_t ms)
 {
-    uint64_t now = compshare__client_now(c);
-    if (now >= c->deadline || c->deadline - now < ms + COMPSHARE__READING_MS) return false;
-    c->task.pause_ms = ms;
+    uint64_t now = compshare__client_now(c), after = compshare__drive_retry_after(c);
+    if (after < ms) after = ms;
+    if (now >= c->deadline || c->deadline - now < after + COMPSHARE__READING_MS) return false;
+    c->task.pause_ms = (uint32_t)after;
     return true;
 }
 
 /* Asks for the current step once more, after a pause that grows, until `poll_until`;
-   towards its end the pauses shrink. False: it is over, or Retry-After is. */
+   towards its end the pauses shrink. False: it is over, or Retry-After is; where a change
+   waits to be confirmed, that is shortened so that one more reading is left. */
 static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
@@ -5482,6 +5543,7 @@ static bool compshare__task_poll(compshare *c)
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
     if (pause > COMPSHARE__POLL_MOST_MS) pause = COMPSHARE__POLL_MOST_MS;
     if (pause > left / 2) pause = left / 2;
+    if (t->unsettled && left > COMPSHARE__READING_MS && after > left - COMPSHARE__READING_MS) after = left - COMPSHARE__READING_MS;
     if (pause < COMPSHARE__POLL_FIRST_MS || after >= left) return false;
     t->polls++;
     t->pause_ms = (uint32_t)(pause > after ? pause : after);
@@ -6514,18 +6576,20 @@ static bool compshare__confirm_proved(compshare__task *t)
 }
 
 /* Whether the change is sent again, after a reading that does not prove it: only what may be
-   repeated, and only while readings show what was there before; another value is somebody
-   else's. Once more with both names of the time where what was accepted is not shown. */
+   repeated, and only while readings show what was there before, or no plan; another is
+   somebody else's. Once more with both names of the time where what was accepted is not
+   shown. */
 static bool compshare__confirm_resend(compshare *c)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
     uint64_t now = compshare__client_now(c), since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
-    bool same = t->read.instance.stop_time == ch->before;
+    bool same = t->read.instance.stop_time == ch->before || t->read.instance.stop_time == 0;
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
         || now + COMPSHARE__READING_MS > c->deadline) return false;
     if (ch->accepted) {
-        if (ch->wanted == 0 || t->both_names || c->both_names || !same || since < least || since < c->deadline - now
+        if (ch->wanted == 0 || t->both_names || c->both_names || since < least || since < c->deadline - now
+            || t->read.instance.stop_time != ch->before
             || !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
         t->both_names = true;
         return true;

@@ -135,7 +135,7 @@ check 'event_loop: the others are confirmed' 1 out '^confirmed 2, failed 1$' "$l
 # shellcheck disable=SC2086
 check 'event_loop: a wrong key fails all' 1 out '^confirmed 0, failed 40$' env COMPSHARE_PRIVATE_KEY=wrong "$loop" --clients 64 $forty
 check 'event_loop: no list, no instances' 1 err '^event_loop: list: .*RetCode 171' env COMPSHARE_PRIVATE_KEY=wrong "$loop" --all
-serve ec 42 --option drop_action=DescribeCompShareInstance --option truncate=1
+serve ec 42 --option drop_action=DescribeCompShareInstance --option truncate=99
 check 'event_loop: half a list is none' 1 out '^confirmed 0, failed 1$' "$loop" --all
 check 'event_loop: usage' 1 err '^usage: ' "$loop" --clients 65 --all
 

@@ -353,6 +353,44 @@ static const row read_back[] = {
       .seen = "Running", .words = "no instance" }
 };
 
+/* ---- what proves nothing ---- */
+
+/* In these somebody has set a plan 20 s ago and taken it back 2 s ago, and readings lag. */
+#define TAKEN_BACK(at) "schedule_lag=10&clock=@-20&other_schedule." ONE "=" at "&clock=@-2&other_schedule." ONE "=0&clock=@0&"
+
+static const row proofs[] = {
+    { .name = "set, shown before, 502", .kind = SET, .at = 7200,
+      .options = TAKEN_BACK("@7200") UPDATES "fail_next=1&fail_http=502", .executed = 1, .requested = 2,
+      .plan = 7200, .previous = 7200, .to = 10000 },
+    { .name = "set, shown before, lost", .kind = SET, .at = 7200,
+      .options = TAKEN_BACK("@7200") UPDATES "drop_before=2", .executed = 1, .requested = 3,
+      .plan = 7200, .previous = 7200, .from = 2000, .to = 20000 },
+    { .name = "set, always refused by 502", .kind = SET, .at = 7200,
+      .options = TAKEN_BACK("@7200") UPDATES "fail_next=99&fail_http=502", .requested = 5,
+      .previous = 7200, .reads = -2, .from = 59000, .to = 60000,
+      .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running",
+      .words = "@7200 was asked for" },
+    { .name = "extend, shown before, lost", .kind = EXTEND, .in = 30, .options = PLAN "&" UPDATES "drop_before=1",
+      .executed = 1, .requested = 2, .plan = 9030, .previous = 9000, .to = 5000 },
+    { .name = "cancel, nothing is ever shown, lost", .kind = CANCEL,
+      .options = PLAN "&schedule_field=none&" DELETES "drop_before=1", .executed = 1, .requested = 2, .to = 5000 },
+    { .name = "cancel, not shown yet, lost", .kind = CANCEL,
+      .options = "schedule_lag=10&other_schedule." ONE "=@9000&" DELETES "drop_before=1",
+      .executed = 1, .requested = 2, .to = 20000 },
+    { .name = "cancel, one reading without the plan, lost", .kind = CANCEL,
+      .options = PLAN "&odd=no_schedule&odd_after=1&odd_next=1&" DELETES "drop_before=1", .executed = 1,
+      .requested = 2, .previous = 9000, .from = 2000, .to = 5000 },
+    /* somebody else's plan is not taken for ours, nor taken away */
+    { .name = "cancel lost, set by another", .kind = CANCEL, .options = PLAN "&" DELETES "drop_before=1",
+      .event = "sent " DELETE, .then = "schedule." ONE "=@5000", .requested = 1, .plan = 5000,
+      .previous = 9000, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true,
+      .seen = "Running", .words = "@5000" },
+    { .name = "set lost, set by another", .kind = SET, .at = 7200, .options = PLAN "&" UPDATES "drop_before=1",
+      .event = "sent " UPDATE, .then = "schedule." ONE "=@5000", .requested = 1, .plan = 5000,
+      .previous = 9000, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true,
+      .seen = "Running", .words = "@5000" }
+};
+
 /* ---- ended from outside ---- */
 
 static const row ended[] = {
@@ -564,6 +602,148 @@ static void plan_is_copied(void **state)
     expect_executed(&gateway, STOPPING, 0);
 }
 
+/* An id may stand in the result that is filled in. */
+static void ids_are_copied(void **state)
+{
+    compshare_plan plan = { NULL, 0, 3600, 0 };
+    compshare_target t = { NULL, NULL, NULL, NULL };
+    flow_fresh(state, 60000);
+    set_options(PLAN);
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    harness_expect(&h, stepped ? flow_steps(compshare_schedule_extend_start(h.client, schedule.uhost_id, 600, &schedule))
+        : compshare_schedule_extend(h.client, schedule.uhost_id, 600, &schedule), COMPSHARE_OK);
+    assert_int_equal(schedule.stop_time, base + 9600);
+    plan.uhost_id = schedule.uhost_id;
+    harness_expect(&h, stepped ? flow_steps(compshare_schedule_set_start(h.client, &plan, &schedule))
+        : compshare_schedule_set(h.client, &plan, &schedule), COMPSHARE_OK);
+    harness_expect(&h, stepped ? flow_steps(compshare_schedule_cancel_start(h.client, schedule.uhost_id, &schedule))
+        : compshare_schedule_cancel(h.client, schedule.uhost_id, &schedule), COMPSHARE_OK);
+    snprintf(instance.uhost_id, sizeof instance.uhost_id, "%s", ONE);
+    snprintf(instance.region, sizeof instance.region, "cn-wlcb");
+    t.uhost_id = instance.uhost_id;
+    t.region = instance.region;
+    harness_expect(&h, stepped ? flow_steps(compshare_describe_instance_start(h.client, &t, &instance))
+        : compshare_describe_instance(h.client, &t, &instance), COMPSHARE_OK);
+    assert_string_equal(instance.uhost_id, ONE);
+    harness_expect(&h, stepped ? flow_steps(compshare_wait_state_start(h.client, instance.uhost_id, "Running", 0, &instance))
+        : compshare_wait_state(h.client, instance.uhost_id, "Running", 0, &instance), COMPSHARE_OK);
+    assert_string_equal(instance.uhost_id, ONE);
+}
+
+static compshare_target one_in_its_place(void)
+{
+    compshare_target t = { ONE, "cn-wlcb", "cn-wlcb-01", PROJECT };
+    return t;
+}
+
+/* Deletes ONE's plan, which readings go on to show for `lag` s; 2 s later. */
+static void deleted_unseen(void **state, const char *lag)
+{
+    compshare_target t = one_in_its_place();
+    flow_fresh(state, 60000);
+    set_options("clock=@-60&" PLAN "&clock=@0");
+    set_options(lag);
+    harness_expect(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_OK);
+    pass(2000);
+}
+
+/* A reading that shows less than this client has changed itself is not believed. */
+static void own_change_is_known(void **state)
+{
+    static const row later = { .kind = SET, .at = 7200, .mode = COMPSHARE_ONLY_EXTEND };
+    compshare_target t = one_in_its_place();
+    deleted_unseen(state, "schedule_lag=10");
+    harness_expect(&h, flow_run(&later), COMPSHARE_OK);
+    assert_true(schedule.changed && schedule.stop_time == base + 7200);
+    assert_int_equal(harness_schedule(&gateway, ONE), base + 7200);
+    harness_close(&h);
+
+    deleted_unseen(state, "schedule_lag=10");
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    assert_true(schedule.stop_time == 0 && schedule.shown == 0);
+    assert_in_range(passed, 8000, 16000);
+    harness_close(&h);
+
+    deleted_unseen(state, "schedule_lag=100");
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_E_UNCONFIRMED);
+    assert_true(schedule.stop_time == 0 && schedule.shown == base + 9000 && !last(&h)->outcome_unknown && last(&h)->retryable);
+    expect_contains(last(&h)->detail, "no timed shutdown was accepted");
+    pass(60000);                    /* then the reading counts, whatever it is */
+    set_options("schedule_lag=0&schedule." ONE "=@9000");
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    assert_int_equal(schedule.stop_time, base + 9000);
+    harness_close(&h);
+
+    deleted_unseen(state, "schedule_lag=100");
+    harness_expect(&h, flow_run(&extend_row), COMPSHARE_E_NO_PLAN);
+    expect_executed(&gateway, UPDATE, 0);
+    harness_close(&h);
+
+    flow_fresh(state, 60000);       /* and an extension begins at what was set */
+    set_options("schedule_lag=20");
+    harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, base + 4000), COMPSHARE_OK);
+    harness_expect(&h, flow_run(&extend_row), COMPSHARE_OK);
+    assert_int_equal(schedule.stop_time, base + 4600);
+}
+
+/* What somebody else has done since, and what was confirmed, is believed at once. */
+static void others_are_believed(void **state)
+{
+    flow_fresh(state, 60000);
+    harness_expect(&h, flow_run(&set_row), COMPSHARE_OK);
+    set_options("schedule." ONE "=0");
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    assert_int_equal(schedule.stop_time, 0);
+    harness_expect(&h, flow_run(&extend_row), COMPSHARE_E_NO_PLAN);
+    assert_true(passed < 3000);
+}
+
+/* What stays of a change that was not confirmed, for who goes on with it. */
+static void left_of_the_unconfirmed(void **state)
+{
+    static const row accepted = { .kind = SET, .at = 7200, .timeout_ms = 10000, .options = PLAN "&schedule_lag=40" };
+    static const row unanswered = { .kind = SET, .at = 7200, .timeout_ms = 10000, .options = PLAN "&" UPDATES "drop_before=99" };
+    static const row cancelled = { .kind = CANCEL, .timeout_ms = 10000, .options = PLAN "&schedule_lag=40" };
+    static const row *const rows[] = { &accepted, &unanswered, &cancelled };
+    size_t i;
+    stepped = ((const flow_test *)*state)->stepped;
+    for (i = 0; i < COUNT(rows); i++) {
+        flow_prepare(rows[i]);
+        if (i != 1) {           /* what was set long ago is shown */
+            pass(60000);
+            passed = 60000;
+        }
+        harness_expect(&h, flow_run(rows[i]), COMPSHARE_E_UNCONFIRMED);
+        assert_true(last(&h)->retryable && last(&h)->outcome_unknown);
+        assert_int_equal(schedule.requested, i < 2 ? base + 7200 : 0);
+        assert_int_equal(schedule.accepted, i != 1);
+        assert_int_equal(schedule.shown, base + 9000);
+        assert_int_equal(schedule.previous, base + 9000);
+        assert_true(schedule.stop_time == 0 && !schedule.changed);
+        if (i < 2) {            /* the next line of a program that goes on */
+            compshare_plan again = { ONE, 0, 0, 0 };
+            again.at = schedule.requested;
+            set_options("drop_before=0&schedule_lag=0");
+            harness_expect(&h, compshare_schedule_set(h.client, &again, &schedule), COMPSHARE_OK);
+            assert_int_equal(harness_schedule(&gateway, ONE), base + 7200);
+        }
+        harness_close(&h);
+    }
+}
+
+/* Connections die in silence while nobody uses them. */
+static void idle_connections(void **state)
+{
+    flow_fresh(state, 60000);
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    pass(49000);
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    expect_count(&gateway, "connections", 1);
+    pass(51000);
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    expect_count(&gateway, "connections", 2);
+}
+
 /* The API's floor is kept at every sending, also after the pauses between them: a time that
    was given is refused, one from now on is reckoned anew. */
 static void too_soon_after_a_pause(void **state)
@@ -620,12 +800,18 @@ int main(void)
     flow_add_rows(plain, COUNT(plain));
     flow_add_rows(lost, COUNT(lost));
     flow_add_rows(read_back, COUNT(read_back));
+    flow_add_rows(proofs, COUNT(proofs));
     flow_add("parameters", parameters, flow_done, NULL);
     flow_add("no result wanted", no_result_wanted, flow_done, NULL);
     flow_add("the project is remembered", project_is_remembered, flow_done, NULL);
     flow_add("what is sent", what_is_sent, flow_done, NULL);
     flow_add("caveats", caveats, flow_done, NULL);
     flow_add_form("the plan is copied", plan_is_copied, flow_done, NULL, true);
+    flow_add("ids are copied", ids_are_copied, flow_done, NULL);
+    flow_add("own change is known", own_change_is_known, flow_done, NULL);
+    flow_add("others are believed", others_are_believed, flow_done, NULL);
+    flow_add("left of the unconfirmed", left_of_the_unconfirmed, flow_done, NULL);
+    flow_add("idle connections", idle_connections, flow_done, NULL);
     flow_add("too soon after a pause", too_soon_after_a_pause, flow_done, NULL);
     flow_add("pauses grow", pauses_grow, flow_done, NULL);
     flow_add("the same stages", the_same_stages, flow_done, NULL);
