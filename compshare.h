@@ -327,7 +327,9 @@ typedef struct compshare_transport {
    roots               NULL, or an index of the root certificates; see compshare_roots
    transport           NULL: POSIX sockets; the struct itself is copied
    unix_time           seconds since 1970 UTC, for certificates
-   monotonic_ms        milliseconds of a clock that only moves forward
+   monotonic_ms        milliseconds of a clock that only moves forward, all 64 bits of
+                       them: one that steps back, or wraps at 32 bits, ends the call
+                       that sees it with COMPSHARE_E_TIMEOUT
    entropy             fills dst with len random bytes; 0 = all bytes are good
    trace               gets one line per stage, without a line end; never keys,
                        parameters or bodies
@@ -912,7 +914,9 @@ extern "C" {
 #define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
 #define COMPSHARE__NAMES_MS 60000u          /* how long a name that fails is left alone */
-#define COMPSHARE__STEP_READS 64            /* records or parts of them before the deadline is looked at */
+/* What a step receives before an event loop gets its turn, and the deadline is looked at. */
+#define COMPSHARE__STEP_READS 64            /* records, or parts of them */
+#define COMPSHARE__STEP_BYTES 16384u        /* of a reply; RFC 8446 5.1: as much as a record holds */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL
    handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. */
@@ -4011,12 +4015,13 @@ struct compshare {
     unsigned retries;           /* left for this request */
     uint32_t request_ms;        /* what request_deadline gave */
     uint32_t generation;
-    size_t drained;
+    uint32_t drained;
     size_t body_at, body_len;   /* in the reply area; body_at skips a byte order mark */
     char *area;                 /* the reply area: handshake, then body and tokens */
     size_t area_cap;
     compshare__tree tree;
-    uint64_t deadline;          /* of the task */
+    uint64_t looked_at;         /* what the monotonic clock said last */
+    uint64_t deadline;          /* of the task; 0: that clock has stepped back */
     uint64_t request_deadline, connect_deadline, pause_until;
     int64_t server_date;
     uint64_t server_date_at;
@@ -4174,6 +4179,8 @@ static int compshare__fail_timeout(compshare *c)
 {
     const compshare__url *peer = compshare__client_peer(c);
     bool connecting = compshare__client_now(c) < c->request_deadline;
+    if (c->deadline == 0)
+        return compshare__fail(c, COMPSHARE_E_TIMEOUT, "monotonic_ms: it stepped back: no time can be kept");
     return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
         (int64_t)(connecting ? c->config.connect_timeout_ms : c->request_ms),
         c->phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
@@ -5063,7 +5070,7 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
         compshare_view body;
         used += compshare__http_feed(&c->http, src + used, len - used, &body);
         if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
-        else if (c->draining) r = (c->drained += body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
+        else if (c->draining) r = (c->drained += (uint32_t)body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
         else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
         if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
             c->draining = true;
@@ -5085,11 +5092,11 @@ static int compshare__drive_receive_end(compshare *c, int r)
 static int compshare__drive_receive(compshare *c)
 {
     int reads;
-    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++) {
+    size_t len = 0, all = 0;
+    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++, all += len) {
         const unsigned char *src = NULL;
-        size_t len = 0;
         int r;
-        if (reads == COMPSHARE__STEP_READS) return COMPSHARE_PENDING;
+        if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES) return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->tls, &src, &len);
         if (r == COMPSHARE_WANT_READ && c->send_failed) return COMPSHARE_E_IO;
         if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
@@ -5248,6 +5255,8 @@ static int compshare__drive_advance(compshare *c)
     for (;;) {
         uint64_t now = compshare__client_now(c);
         int r;
+        if (now < c->looked_at) c->deadline = c->request_deadline = c->connect_deadline = 0;
+        c->looked_at = now;
         if (now >= compshare__drive_due(c)) r = compshare__fail_timeout(c);
         else if (c->phase == COMPSHARE__PHASE_PAUSE && now < c->pause_until) return COMPSHARE_PENDING;
         else r = compshare__drive_work(c);
@@ -5367,7 +5376,8 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     int r;
     c->entered = true;
     c->task.step = steps;
-    c->deadline = compshare__client_now(c) + c->task.timeout_ms;
+    c->looked_at = compshare__client_now(c);
+    c->deadline = c->looked_at + c->task.timeout_ms;
     r = compshare__task_enter(c);
     c->entered = false;
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
@@ -5441,7 +5451,7 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
 {
     uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
     bool pausing = c->phase == COMPSHARE__PHASE_PAUSE;
-    if (c->more || (c->wants == 0 && !pausing)) return 0;
+    if (c->more || (c->wants == 0 && !pausing) || now < c->looked_at) return 0;
     if (pausing) due = c->pause_until;
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
