@@ -159,7 +159,8 @@
 
    TLS 1.2 with ECDHE and AEAD suites only, RSA keys of 2,048 bits and more, the
    host name always checked; no switch turns that off. Root certificates come
-   from ca_pem, else ca_file, else the first of these files that can be opened:
+   from ca_pem, else ca_file, else the first of these files that can be read and has
+   something in it:
 
        /etc/ssl/certs/ca-certificates.crt                   Debian, Ubuntu, Alpine, Arch
        /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem    Fedora, RHEL
@@ -358,7 +359,9 @@ typedef struct compshare_transport {
    roots               NULL, or an index of the root certificates; see compshare_roots
    transport           NULL: POSIX sockets; the struct itself is copied
    unix_time           seconds since 1970 UTC, for certificates
-   monotonic_ms        milliseconds of a clock that only moves forward
+   monotonic_ms        milliseconds of a clock that only moves forward, all 64 bits of
+                       them: one that steps back, or wraps at 32 bits, ends the call
+                       that sees it with COMPSHARE_E_TIMEOUT
    entropy             fills dst with len random bytes; 0 = all bytes are good
    trace               gets one line per stage, without a line end; never keys,
                        parameters or bodies
@@ -980,7 +983,9 @@ extern "C" {
 #define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
 #define COMPSHARE__NAMES_MS 60000u          /* how long a name that fails is left alone */
-#define COMPSHARE__STEP_READS 64            /* records or parts of them before the deadline is looked at */
+/* What a step receives before an event loop gets its turn, and the deadline is looked at. */
+#define COMPSHARE__STEP_READS 64            /* records, or parts of them */
+#define COMPSHARE__STEP_BYTES 16384u        /* of a reply; RFC 8446 5.1: as much as a record holds */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL
    handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. */
@@ -2713,7 +2718,8 @@ typedef struct compshare__pem {
 
 enum {
     COMPSHARE__TRUST_FINE, COMPSHARE__TRUST_UNREADABLE, COMPSHARE__TRUST_TOO_LONG, COMPSHARE__TRUST_EMPTY,
-    COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA, COMPSHARE__TRUST_UNUSABLE
+    COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA,
+    COMPSHARE__TRUST_NAMELESS, COMPSHARE__TRUST_UNUSABLE
 };
 
 /* A root of the bundle: the beginning of its subject's SHA-256, and where its base64
@@ -2723,32 +2729,38 @@ typedef struct compshare__root {
 } compshare__root;
 
 /* What is known of the bundle: how many of its roots, in their order; where those that
-   are not known begin; whether there are none. */
+   are not known begin; whether there are none, and whether some have no name that can
+   be read. */
 enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
+#define COMPSHARE__COMPLETE 1u
+#define COMPSHARE__NAMELESS 2u
 
+/* The small fields first: an instruction reaches near offsets with fewer bytes. */
 typedef struct compshare__trust {
-    br_x509_minimal_context minimal;    /* first: BearSSL's methods see nothing else */
-    br_x509_class methods;              /* BearSSL's, but for three */
     compshare__pem pem;
-    bool learned;
-    uint32_t *known, own[COMPSHARE__KNOWN];
+    uint32_t *known;
     compshare__root *root;
-    size_t capacity;            /* of root */
-    compshare_roots *kept;      /* the caller's, whose these are; or NULL */
-    int64_t bundle[5];          /* what it must be about */
-    size_t filled;
-    unsigned certificates;              /* of the chain, begun so far */
     uint32_t left, length;              /* bytes of the current certificate: to come, and all */
-    bool suspect;                       /* it may be the one before once more */
+    unsigned certificates;              /* of the chain, begun so far */
     int trouble;
+    bool suspect;                       /* the current one may be the one before once more */
+    bool learned;
+    bool bindable;                      /* what a session is good for can be told: binding */
+    uint8_t filled;                     /* of the anchors */
+    uint16_t name_len;
+    size_t capacity;                    /* of root */
     int64_t not_after;                  /* of the server's certificate */
-    bool bindable;                      /* what a session agreed on under these roots is good for can be told: */
+    compshare_roots *kept;              /* the caller's, whose these are; or NULL */
+    uint32_t own[COMPSHARE__KNOWN];
+    int64_t bundle[5];                  /* what `kept` must be about */
+    br_x509_class methods;              /* BearSSL's, but for three */
     unsigned char binding[br_sha256_SIZE];
-    unsigned char looked_up[32];        /* the issuer that the slots are about */
+    unsigned char looked_up[32];        /* the issuer that the anchors are about */
     unsigned char beginning[128];       /* of the current certificate, or the one before */
-    br_x509_decoder_context decoder;
     br_x509_trust_anchor anchor[2];
-    unsigned char dn[2][COMPSHARE__DN_MAX];
+    unsigned char name[COMPSHARE__DN_MAX];      /* of the anchors */
+    br_x509_minimal_context minimal;    /* what BearSSL sees; compshare__trust_of leads back */
+    br_x509_decoder_context decoder;
     unsigned char key[2][BR_X509_BUFSIZE_KEY];
     unsigned char der[COMPSHARE__DER_PREFIX];
 } compshare__trust;
@@ -2775,21 +2787,22 @@ static bool compshare__pem_fill(compshare__pem *p)
     return n > 0;
 }
 
-/* Moves behind the next BEGIN line. */
+/* Moves behind the next BEGIN. It counts at the start of a line only: what is indented, or
+   behind a comment's mark, is meant to be no root. */
 static bool compshare__pem_find(compshare__pem *p)
 {
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
-    size_t hit = 0;
+    const size_t none = sizeof marker;
+    size_t hit = p->base + p->at == 0 ? 0 : none;   /* how much of it is there */
     while (p->at < p->len || compshare__pem_fill(p)) {
-        if (hit == 0) p->at += compshare__bytes_find(p->buf + p->at, p->len - p->at, '-');
-        for (; p->at < p->len; p->at++) {
-            char c = (char)p->buf[p->at];
-            if (c == marker[hit]) hit++;
-            else if (c == '-') hit = hit == 5 ? 5 : 1;      /* only its five dashes repeat in the marker */
-            else break;
-            if (hit == sizeof marker - 1) { p->at++; return true; }
-        }
-        if (p->at < p->len) hit = 0;
+        char c = (char)p->buf[p->at];
+        if (c == '\n' || c == '\r') hit = 0;
+        else if (hit < none && c == marker[hit]) hit++;
+        else hit = none;
+        p->at++;
+        if (hit == sizeof marker - 1) return true;
+        if (hit < none) continue;
+        while (p->at < p->len && p->buf[p->at] != '\n' && p->buf[p->at] != '\r') p->at++;
     }
     return false;
 }
@@ -2878,26 +2891,43 @@ static bool compshare__trust_rsa_fits(const br_rsa_public_key *key)
     return key->nlen > COMPSHARE__RSA_MIN || key->n[0] >= 0x80;
 }
 
-/* Copies the decoder's key into a slot: it dies with the next certificate. */
-static bool compshare__trust_key(compshare__trust *t, br_x509_pkey *to)
+/* The bytes of a key, which BearSSL's decoder has in one piece: modulus and exponent, or a
+   point. */
+static size_t compshare__trust_key(const br_x509_pkey *key, const unsigned char **bytes)
 {
-    const br_x509_pkey *pkey = br_x509_decoder_get_pkey(&t->decoder);
-    unsigned char *key = t->key[t->filled];
-    if (pkey == NULL) return false;
-    *to = *pkey;
-    if (pkey->key_type == BR_KEYTYPE_RSA) {
-        if (!compshare__trust_rsa_fits(&pkey->key.rsa)) return false;
-        if (pkey->key.rsa.nlen + pkey->key.rsa.elen > sizeof t->key[0]) return false;
-        memcpy(key, pkey->key.rsa.n, pkey->key.rsa.nlen);
-        memcpy(key + pkey->key.rsa.nlen, pkey->key.rsa.e, pkey->key.rsa.elen);
-        to->key.rsa.n = key;
-        to->key.rsa.e = key + pkey->key.rsa.nlen;
-        return true;
+    bool rsa = key->key_type == BR_KEYTYPE_RSA;
+    *bytes = rsa ? key->key.rsa.n : key->key.ec.q;
+    return rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
+}
+
+/* Takes the decoder's key, which dies with the next certificate, into a slot. One that is
+   in a slot already needs no other: bundles are put together of files with the same roots. */
+static int compshare__trust_slot(compshare__trust *t)
+{
+    const br_x509_pkey *key = br_x509_decoder_get_pkey(&t->decoder);
+    br_x509_trust_anchor *to;
+    unsigned char *copy;
+    const unsigned char *bytes, *old;
+    size_t len = compshare__trust_key(key, &bytes), i;
+    for (i = 0; i < t->filled; i++)
+        if (compshare__trust_key(&t->anchor[i].pkey, &old) == len && memcmp(old, bytes, len) == 0)
+            return t->trouble;
+    if (key->key_type == BR_KEYTYPE_RSA && !compshare__trust_rsa_fits(&key->key.rsa))
+        return COMPSHARE__TRUST_UNUSABLE;
+    if (!br_x509_decoder_isCA(&t->decoder)) return COMPSHARE__TRUST_NOT_CA;
+    if (t->filled == 2) return COMPSHARE__TRUST_THREE;
+    to = &t->anchor[t->filled];
+    copy = t->key[t->filled++];
+    memcpy(copy, bytes, len);   /* it is as large as the decoder's */
+    to->dn.len = t->name_len;
+    to->pkey = *key;
+    if (key->key_type == BR_KEYTYPE_EC) {
+        to->pkey.key.ec.q = copy;
+    } else {
+        to->pkey.key.rsa.n = copy;
+        to->pkey.key.rsa.e = copy + key->key.rsa.nlen;
     }
-    if (pkey->key_type != BR_KEYTYPE_EC || pkey->key.ec.qlen > sizeof t->key[0]) return false;
-    memcpy(key, pkey->key.ec.q, pkey->key.ec.qlen);
-    to->key.ec.q = key;
-    return true;
+    return t->trouble;          /* what came before it stays */
 }
 
 static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
@@ -2925,18 +2955,18 @@ static bool compshare__trust_subject(compshare__trust *t, uint64_t offset, comps
     return true;
 }
 
-/* The certificate at `offset` bears the name looked for: decode it into a slot.
+/* The certificate at `offset` bears the name looked for: decode it, and take its key.
    Its name is hashed once more, in case the file changed in between. */
 static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare_view subject)
 {
-    br_x509_trust_anchor *anchor = &t->anchor[t->filled];
     unsigned char hash[br_sha256_SIZE];
     br_sha256_context sha256;
     size_t n;
     int error;
-    if (t->filled == 2) return COMPSHARE__TRUST_THREE;
+    if (t->trouble == COMPSHARE__TRUST_THREE) return t->trouble;
     if (subject.len > COMPSHARE__DN_MAX) return COMPSHARE__TRUST_UNUSABLE;
-    memcpy(t->dn[t->filled], subject.ptr, subject.len);
+    memcpy(t->name, subject.ptr, subject.len);
+    t->name_len = (uint16_t)subject.len;
     br_sha256_init(&sha256);
     br_x509_decoder_init(&t->decoder, compshare__trust_hash, &sha256);
     compshare__pem_seek(&t->pem, offset);
@@ -2946,22 +2976,15 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
         if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;       /* BearSSL's decoder must not be fed after an error */
     }
     br_sha256_out(&sha256, hash);
-    if (br_x509_decoder_last_error(&t->decoder) != 0 || memcmp(hash, t->looked_up, sizeof hash) != 0
-        || !compshare__trust_key(t, &anchor->pkey)) return COMPSHARE__TRUST_UNUSABLE;
-    if (!br_x509_decoder_isCA(&t->decoder)) return COMPSHARE__TRUST_NOT_CA;
-    anchor->dn.len = subject.len;
-    t->filled++;
-    return t->trouble;          /* what came before it stays */
+    if (br_x509_decoder_last_error(&t->decoder) != 0) return COMPSHARE__TRUST_UNUSABLE;
+    if (memcmp(hash, t->looked_up, sizeof hash) != 0) return COMPSHARE__TRUST_UNUSABLE;
+    return compshare__trust_slot(t);
 }
 
+/* An anchor without a name is none. */
 static void compshare__trust_empty_slots(compshare__trust *t)
 {
-    size_t i;
-    for (i = 0; i < 2; i++) {
-        memset(&t->anchor[i], 0, sizeof t->anchor[i]);
-        t->anchor[i].dn.data = t->dn[i];
-        t->anchor[i].flags = BR_X509_TA_CA;
-    }
+    t->anchor[0].dn.len = t->anchor[1].dn.len = 0;
     t->filled = 0;
 }
 
@@ -2991,13 +3014,16 @@ static void compshare__trust_scan(compshare__trust *t)
     size_t others = 0;          /* roots that are not kept in mind */
     uint32_t *known = t->known;
     compshare__pem_seek(&t->pem, known[COMPSHARE__END]);
-    while (known[COMPSHARE__ALL] == 0 && compshare__pem_find(&t->pem)) {
+    while (!(known[COMPSHARE__ALL] & COMPSHARE__COMPLETE) && compshare__pem_find(&t->pem)) {
         uint64_t offset = t->pem.base + t->pem.at;
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
         if (others > 0 || known[COMPSHARE__COUNT] >= t->capacity) others++;
         else known[COMPSHARE__END] = (uint32_t)offset;
-        if (!compshare__trust_subject(t, offset, &subject, hash)) continue;
+        if (!compshare__trust_subject(t, offset, &subject, hash)) {
+            known[COMPSHARE__ALL] |= COMPSHARE__NAMELESS;
+            continue;
+        }
         if (others == 0) {
             compshare__root *root = &t->root[known[COMPSHARE__COUNT]++];
             memcpy(&root->name, hash, sizeof root->name);
@@ -3007,7 +3033,7 @@ static void compshare__trust_scan(compshare__trust *t)
     }
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
-    else if (others == 0 && known[COMPSHARE__END] > 0) known[COMPSHARE__ALL] = 1;
+    else if (others == 0 && known[COMPSHARE__END] > 0) known[COMPSHARE__ALL] |= COMPSHARE__COMPLETE;
     else if (others == 0) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
 }
 
@@ -3021,10 +3047,12 @@ static void compshare__trust_keep(compshare__trust *t)
     t->capacity = 0;
 }
 
-/* Fills the slots with the roots whose subject hashes to `looked_up`. */
+/* Fills the slots with the roots whose subject hashes to `looked_up`. Trouble with one name
+   of a chain is what there was if the others lead to no root either. */
 static void compshare__trust_fill(compshare__trust *t)
 {
     uint32_t name;
+    int before = t->trouble;
     compshare__trust_keep(t);
     compshare__trust_empty_slots(t);
     t->trouble = COMPSHARE__TRUST_FINE;
@@ -3032,6 +3060,14 @@ static void compshare__trust_fill(compshare__trust *t)
     compshare__trust_recall(t, name);
     compshare__trust_scan(t);
     if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE) compshare__trust_empty_slots(t);
+    if (t->trouble == COMPSHARE__TRUST_FINE) t->trouble = before;
+}
+
+/* What was wrong with the bundle, where a chain has led to no root of it. */
+static int compshare__trust_trouble(const compshare__trust *t)
+{
+    bool nameless = t->filled == 0 && (t->known[COMPSHARE__ALL] & COMPSHARE__NAMELESS);
+    return t->trouble == COMPSHARE__TRUST_FINE && nameless ? COMPSHARE__TRUST_NAMELESS : t->trouble;
 }
 
 /* Reads the bundle, once, before a name is looked for. Until this returns `idle` bytes
@@ -3060,11 +3096,16 @@ static void compshare__trust_look_up(compshare__trust *t)
 
 /* ---- three methods of br_x509_class, around those of br_x509_minimal ---- */
 
+static compshare__trust *compshare__trust_of(const br_x509_class **ctx)
+{
+    return (compshare__trust *)(void *)((unsigned char *)ctx - offsetof(compshare__trust, minimal));
+}
+
 /* Who sends a chain is not known yet, so its certificates are counted when they begin:
    each may cost a signature. Those behind a trusted one cost nothing. */
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
-    compshare__trust *t = (compshare__trust *)(void *)ctx;
+    compshare__trust *t = compshare__trust_of(ctx);
     t->suspect = length == t->length;
     t->left = t->length = length;
     if (++t->certificates > COMPSHARE__CHAIN_MAX && t->minimal.err == 0)
@@ -3105,7 +3146,7 @@ static void compshare__trust_push(compshare__trust *t, const unsigned char *buf,
    but another is what the two have in common. */
 static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
 {
-    compshare__trust *t = (compshare__trust *)(void *)ctx;
+    compshare__trust *t = compshare__trust_of(ctx);
     size_t at = t->length - t->left, n = 0;
     if (t->minimal.err != 0) return;    /* judged: trusted, or refused */
     t->left -= (uint32_t)len;
@@ -3126,7 +3167,7 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
 /* One that was left out does not make the path longer. */
 static void compshare__trust_end_cert(const br_x509_class **ctx)
 {
-    if (!((compshare__trust *)(void *)ctx)->suspect) br_x509_minimal_vtable.end_cert(ctx);
+    if (!compshare__trust_of(ctx)->suspect) br_x509_minimal_vtable.end_cert(ctx);
 }
 
 /* Sets up a chain check in `memory`. Of what is behind the struct a quarter is for the
@@ -3137,7 +3178,8 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
 {
     compshare__trust *t = (compshare__trust *)memory;
     memset(t, 0, sizeof *t);
-    compshare__trust_empty_slots(t);
+    t->anchor[0].dn.data = t->anchor[1].dn.data = t->name;
+    t->anchor[0].flags = t->anchor[1].flags = BR_X509_TA_CA;
     br_x509_decoder_init(&t->decoder, NULL, NULL);
     br_x509_minimal_init(&t->minimal, &br_sha256_vtable, t->anchor, 2);
     t->methods = br_x509_minimal_vtable;
@@ -3576,6 +3618,8 @@ static const char *compshare__trust_meaning(int trouble)
         { COMPSHARE__TRUST_ROOTLESS, "holds no certificate" },
         { COMPSHARE__TRUST_THREE, "holds more than two CAs of the same name" },
         { COMPSHARE__TRUST_NOT_CA, "has a certificate of the right name that is not a CA" },
+        { COMPSHARE__TRUST_NAMELESS, "has a certificate whose name cannot be read, "
+            "and no root of the right name" },
         { 0, "has a root of the right name that cannot be used" }
     };
     return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], trouble);
@@ -3602,13 +3646,13 @@ typedef struct compshare__posix {
     bool named;                 /* the name of this connection has been seen to */
     bool proved;                /* one of the addresses has turned out to be the host's */
     uint8_t count, at;          /* addresses known, and the one being tried */
-    compshare__address address[COMPSHARE__ADDRESSES];
     uint32_t slack;             /* by so much, which a name may take, the deadline may move */
     uint64_t deadline;          /* for open; set by `drive` */
     uint64_t share;             /* when to give the current address up */
     uint64_t quiet_until;       /* until then no name is asked for */
     uint64_t (*monotonic_ms)(void *user);
     void *user;
+    compshare__address address[COMPSHARE__ADDRESSES];
 } compshare__posix;
 
 static uint64_t compshare__posix_monotonic_ms(void *user)
@@ -3867,18 +3911,31 @@ static const char *const compshare__posix_bundles[] = {     /* as the manual lis
     "/opt/homebrew/etc/ca-certificates/cert.pem",
     "/usr/local/etc/ca-certificates/cert.pem"
 };
+#define COMPSHARE__BUNDLES (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
 
-/* Opens ca_file, or the first bundle there is. Returns its path, NULL if none. */
-static const char *compshare__posix_open_bundle(compshare__posix *p, const char *ca_file)
+/* Opens a file; of several, the first with something in it. Returns its path. Where there is
+   none: the path of the first that is there, and in bundle_errno what is wrong with it (0:
+   nothing in it); NULL, and ENOENT, where all are missing. */
+static const char *compshare__posix_open_bundle(compshare__posix *p, const char *const *paths,
+    size_t count)
 {
-    size_t i, count = sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0];
-    for (i = 0; i < (ca_file != NULL ? 1 : count); i++) {
-        const char *path = ca_file != NULL ? ca_file : compshare__posix_bundles[i];
-        do p->bundle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (p->bundle < 0 && errno == EINTR);
-        if (p->bundle >= 0) return path;
-        p->bundle_errno = errno;
+    const char *faulty = NULL;
+    size_t i;
+    p->bundle_errno = ENOENT;
+    for (i = 0; i < count; i++) {
+        char byte;
+        ssize_t n = -1;
+        do p->bundle = open(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        while (p->bundle < 0 && errno == EINTR);
+        if (p->bundle >= 0) n = count == 1 ? 1 : pread(p->bundle, &byte, 1, 0);
+        if (n > 0) return paths[i];
+        if (faulty == NULL && (n == 0 || errno != ENOENT)) {
+            faulty = paths[i];
+            p->bundle_errno = n == 0 ? 0 : errno;
+        }
+        compshare__posix_close_fd(&p->bundle);
     }
-    return NULL;
+    return faulty;
 }
 
 /* What tells the open bundle from any other, and from itself before a change. */
@@ -4110,12 +4167,13 @@ struct compshare {
     unsigned retries;           /* left for this request */
     uint32_t request_ms;        /* what request_deadline gave */
     uint32_t generation;
-    size_t drained;
+    uint32_t drained;
     size_t body_at, body_len;   /* in the reply area; body_at skips a byte order mark */
     char *area;                 /* the reply area: handshake, then body and tokens */
     size_t area_cap;
     compshare__tree tree;
-    uint64_t deadline;          /* of the task */
+    uint64_t looked_at;         /* what the monotonic clock said last */
+    uint64_t deadline;          /* of the task; 0: that clock has stepped back */
     uint64_t request_deadline, connect_deadline, pause_until;
     uint64_t reuse_deadline;    /* when a kept connection that says nothing is given up */
     uint64_t used_at;           /* when the kept connection was last in use */
@@ -4277,6 +4335,8 @@ static int compshare__fail_timeout(compshare *c)
     const compshare__url *peer = compshare__client_peer(c);
     bool connecting = c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE
         && compshare__client_now(c) < c->request_deadline;
+    if (c->deadline == 0)
+        return compshare__fail(c, COMPSHARE_E_TIMEOUT, "monotonic_ms: it stepped back: no time can be kept");
     return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
         (int64_t)(connecting ? c->config.connect_timeout_ms : c->request_ms),
         c->phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
@@ -4304,7 +4364,7 @@ static int compshare__fail_bundle(compshare *c, const char *what)
 static int compshare__fail_tls(compshare *c)
 {
     int code = br_ssl_engine_last_error(&c->tls.client.eng);
-    int trouble = c->trust != NULL ? c->trust->trouble : COMPSHARE__TRUST_FINE;
+    int trouble = c->trust != NULL ? compshare__trust_trouble(c->trust) : COMPSHARE__TRUST_FINE;
     if (c->draining) return c->error.status;
     c->error.tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
@@ -4852,15 +4912,20 @@ static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst
 /* What TLS will need must be there before a byte is sent: time and roots. */
 static int compshare__drive_prepare_trust(compshare *c)
 {
+#ifndef COMPSHARE_NO_SOCKETS
+    bool given;
+#endif
     c->tls.now = compshare__client_unix_time(c);
     if (c->tls.now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no certificate can be checked by it");
     c->bundle = "ca_pem";
     if (c->config.ca_pem != NULL) return COMPSHARE_OK;
 #ifndef COMPSHARE_NO_SOCKETS
-    c->posix.bundle_errno = 0;
-    c->bundle = compshare__posix_open_bundle(&c->posix, c->config.ca_file);
-    if (c->bundle != NULL) return COMPSHARE_OK;
-    c->bundle = c->config.ca_file != NULL ? c->config.ca_file : "every usual place of a bundle";
+    given = c->config.ca_file != NULL;
+    c->bundle = compshare__posix_open_bundle(&c->posix,
+        given ? &c->config.ca_file : compshare__posix_bundles, given ? 1 : COMPSHARE__BUNDLES);
+    if (c->posix.bundle >= 0) return COMPSHARE_OK;
+    if (c->bundle == NULL) c->bundle = given ? c->config.ca_file : "every usual place of a bundle";
+    if (c->posix.bundle_errno == 0) return compshare__fail_bundle(c, "is empty");
 #endif
     return compshare__fail_bundle(c, "cannot be opened");
 }
@@ -5198,7 +5263,7 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
             c->dated = true;
         }
         if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
-        else if (c->draining) r = (c->drained += body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
+        else if (c->draining) r = (c->drained += (uint32_t)body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
         else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
         if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
             c->draining = true;
@@ -5220,11 +5285,11 @@ static int compshare__drive_receive_end(compshare *c, int r)
 static int compshare__drive_receive(compshare *c)
 {
     int reads;
-    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++) {
+    size_t len = 0, all = 0;
+    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++, all += len) {
         const unsigned char *src = NULL;
-        size_t len = 0;
         int r;
-        if (reads == COMPSHARE__STEP_READS) return COMPSHARE_PENDING;
+        if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES) return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->tls, &src, &len);
         if (r == COMPSHARE_WANT_READ && c->send_failed) return COMPSHARE_E_IO;
         if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
@@ -5387,6 +5452,8 @@ static int compshare__drive_advance(compshare *c)
     for (;;) {
         uint64_t now = compshare__client_now(c);
         int r;
+        if (now < c->looked_at) c->deadline = c->request_deadline = c->connect_deadline = 0;
+        c->looked_at = now;
         if (now >= compshare__drive_due(c)) r = compshare__fail_timeout(c);
         else if (c->phase == COMPSHARE__PHASE_PAUSE && now < c->pause_until) return COMPSHARE_PENDING;
         else r = compshare__drive_work(c);
@@ -5514,7 +5581,7 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     int r;
     c->entered = true;
     c->task.step = steps;
-    c->task.began = compshare__client_now(c);
+    c->task.began = c->looked_at = compshare__client_now(c);
     c->deadline = c->task.poll_until = c->task.began + c->task.timeout_ms;
     r = compshare__task_enter(c);
     c->entered = false;
@@ -5601,7 +5668,7 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
 {
     uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
     bool pausing = c->phase == COMPSHARE__PHASE_PAUSE;
-    if (c->more || (c->wants == 0 && !pausing)) return 0;
+    if (c->more || (c->wants == 0 && !pausing) || now < c->looked_at) return 0;
     if (pausing) due = c->pause_until;
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)

@@ -52,6 +52,7 @@
 #   bundle-samename   other key under the DN of root-rsa, then root-rsa
 #   bundle-wrongkey   other key under the DN of root-rsa, only
 #   bundle-three      two other keys under the DN of root-rsa, then root-rsa
+#   bundle-crossed    the same, then unknown-root
 #   bundle-big        the system's roots (or 40 made ones), root-rsa, root-ec
 
 set -eu
@@ -460,8 +461,10 @@ cp leaf-ec.key "$out/bundle-keyonly.pem"
 cat twin1.pem root-rsa.pem >"$out/bundle-samename.pem"
 cp twin1.pem "$out/bundle-wrongkey.pem"
 cat twin1.pem twin2.pem root-rsa.pem >"$out/bundle-three.pem"
+cat twin1.pem twin2.pem root-rsa.pem unknown-root.pem >"$out/bundle-crossed.pem"
 half=$(($(wc -c <root-rsa.pem) / 2))
 dd if=root-rsa.pem of="$out/bundle-truncated.pem" bs=$half count=1 2>>log
+echo >>"$out/bundle-truncated.pem"
 if [ -s /etc/ssl/certs/ca-certificates.crt ]; then
 	cat /etc/ssl/certs/ca-certificates.crt >big
 else

@@ -8,7 +8,7 @@
 
    libcrypto is laxer in what PEM it takes: control characters at the end of a line. Its
    names beyond the scanner's 1,024 bytes of prefix, and BER that is not DER, are not
-   compared. The scanner is laxer in needing neither a line for BEGIN nor an END. */
+   compared. The scanner is laxer in that the line of BEGIN need not end behind it, and needs no END. */
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE     /* memmem */
@@ -67,7 +67,7 @@ static void check_anchor(const compshare__trust *t, size_t i)
 {
     const br_x509_trust_anchor *a = &t->anchor[i];
     unsigned char hash[32];
-    CHECK(a->dn.data == t->dn[i] && a->dn.len <= COMPSHARE__DN_MAX && a->flags == BR_X509_TA_CA);
+    CHECK(a->dn.data == t->name && a->dn.len <= COMPSHARE__DN_MAX && a->flags == BR_X509_TA_CA);
     (void)SHA256(a->dn.data, a->dn.len, hash);
     CHECK(memcmp(hash, t->looked_up, 32) == 0);
     if (a->pkey.key_type == BR_KEYTYPE_RSA) CHECK(a->pkey.key.rsa.n == t->key[i] && a->pkey.key.rsa.nlen >= COMPSHARE__RSA_MIN
@@ -104,10 +104,16 @@ static void check_same(const compshare__trust *a, const compshare__trust *b)
     }
 }
 
+/* At the start of a line. */
 static bool has_marker(const uint8_t *text, size_t len)
 {
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
-    return memmem(text, len, marker, sizeof marker - 1) != NULL;
+    const uint8_t *at = text, *end = text + len;
+    while (len > 0 && (at = (const uint8_t *)memmem(at, (size_t)(end - at), marker, sizeof marker - 1)) != NULL) {
+        if (at == text || at[-1] == '\n' || at[-1] == '\r') return true;
+        at++;
+    }
+    return false;
 }
 
 /* One name, looked for in every way. True: it was met. */
@@ -329,7 +335,7 @@ static void check_chain(const uint8_t *data, size_t size, const uint8_t *options
     verdict = judge_chain(data, size, &roots, NULL, 2048, a);
     CHECK(judge_chain(data, size, &slow, &sizes, 40, b) == verdict);
     CHECK(a->certificates == b->certificates);
-    check_same(a, b);
+    if (verdict == 0 || verdict == BR_ERR_X509_NOT_TRUSTED) check_same(a, b);    /* else nothing need have been looked for */
     if (verdict == 0) CHECK(a->filled > 0 && a->trouble != COMPSHARE__TRUST_UNREADABLE);
     free(a);
     free(b);

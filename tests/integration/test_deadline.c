@@ -62,6 +62,16 @@ static int act(const char *action)
     return compshare_call(h.client, action, &p, 1);
 }
 
+/* A moment for the peer, of the real clock. */
+static void step_wait_briefly(const shim *with)
+{
+    struct pollfd pfd;
+    pfd.fd = with->posix.fd;
+    pfd.events = POLLIN;
+    pfd.revents = 0;
+    (void)poll(&pfd, 1, 20);
+}
+
 /* The call's time in injected milliseconds: not early, hardly late. */
 #define expect_spent(before, limit) expect_spent_at(before, limit, __LINE__)
 static void expect_spent_at(uint64_t before, uint64_t limit, int line)
@@ -258,6 +268,30 @@ static void endless_stream(void **state)
     }
 }
 
+/* However much is there at once, a step takes 16 KB of it: an event loop has others to serve. */
+static void long_reply_in_steps(void **state)
+{
+    uint64_t before = 0;
+    int r, n = 0, steps = 0;
+    (void)state;
+    serve(HEAD "Content-Length: 1080029\\r\\n\\r\\n{\\\"RetCode\\\":0,\\\"UHostSet\\\":[\"\n"
+        "send-repeat 60000 \"{\\\"a\\\":1},{\\\"bcd\\\":2},\"\nsend \"{}]}\"\nclose\n");
+    harness_open(&h);
+    r = compshare_call_each_start(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", ignore_element, &n);
+    while (r == COMPSHARE_OK || r == COMPSHARE_PENDING) {
+        before = h.client->http.received;
+        if ((r = compshare_step(h.client)) == COMPSHARE_OK) break;
+        if (h.client->http.received >= before + 2 * 16384)
+            fail_msg("a step took %d bytes", (int)(h.client->http.received - before));
+        steps++;
+        if (compshare_timeout_ms(h.client) > 0) step_wait_briefly(&s);
+    }
+    harness_expect(&h, r, COMPSHARE_OK);
+    assert_int_equal(n, 120001);
+    assert_true(steps > 1200000 / (2 * 16384));
+    finish();
+}
+
 /* The server shakes hands and never reads: the request gets stuck on its way. */
 static void stuck_request(void **state)
 {
@@ -327,6 +361,49 @@ static void second_connection_stalls(void **state)
     s.mark = "conn 2 accepted";
     expect_failure(&h, act(DELETE), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_HANDSHAKE, true);
     finish();
+}
+
+/* ---- a clock that steps back ---- */
+
+static uint64_t (*bent)(uint64_t ms);
+static uint64_t bent_ms(void *user) { return bent(injected_ms(user)); }
+static uint64_t wraps(uint64_t ms) { return (uint32_t)(0xFFFFFFFFu - 4000 + ms); }       /* 3 s from now */
+static uint64_t wraps_early(uint64_t ms) { return (0xFFFFFFFFu - 1001 + ms) & 0xFFFFFFFFu; }     /* at once */
+static uint64_t slips(uint64_t ms) { return ms < 4000 ? ms + 101 : ms; }       /* by a millisecond */
+static uint64_t circles(uint64_t ms) { return 5000 + ms % 3000; }
+
+/* Its 32 bits are used up, or it is set: no deadline can be told by it any more, and the
+   call ends at the first look at it. The next one counts on the new time. */
+static void clock_steps_back(void **state)
+{
+    static uint64_t (*const kinds[])(uint64_t ms) = { wraps, wraps_early, slips, circles };
+    compshare_param p = compshare_text("UHostId", "uhost-0001");
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        int r, steps;
+        serve("read-request\nstall\n");
+        h.config.monotonic_ms = bent_ms;
+        bent = kinds[i];
+        harness_open(&h);
+        r = compshare_call_start(h.client, DELETE, &p, 1);
+        for (steps = 0; steps < 200 && (r == COMPSHARE_OK || r == COMPSHARE_PENDING); steps++) {
+            if (r == COMPSHARE_PENDING) {
+                uint32_t timeout = compshare_timeout_ms(h.client);
+                if (timeout > 15000) fail_msg("kind %zu: to wait for %u ms of 15,000", i, timeout);
+                if (timeout > 0) step_wait_briefly(&s);
+                h.mono_offset += 100;
+            }
+            r = compshare_step(h.client);
+        }
+        expect_failure(&h, r, COMPSHARE_E_TIMEOUT, last(&h)->stage, h.client->tls.sent || last(&h)->outcome_unknown);
+        assert_true(last(&h)->retryable);
+        expect_contains(last(&h)->detail, "monotonic_ms: it stepped back");
+        assert_true(h.mono_offset < 5000);
+        bent = wraps_early;     /* the time after it */
+        harness_expect(&h, act(DELETE), COMPSHARE_OK);
+        finish();
+    }
 }
 
 /* ---- the whole workflow has one deadline ---- */
@@ -609,7 +686,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(stalled_handshakes), T(stalled_replies), T(dripping), T(dripping_handshake), T(floods_meet_limits), T(endless_stream),
         T(stuck_request), T(kept_connection_stalls), T(second_sending_stalls), T(second_connection_stalls),
-        T(whole_list_has_one_deadline), T(black_hole), T(black_hole_for_real_sockets), T(open_for_ever), T(several_addresses)
+        T(long_reply_in_steps), T(clock_steps_back), T(whole_list_has_one_deadline), T(black_hole), T(black_hole_for_real_sockets), T(open_for_ever), T(several_addresses)
     };
     return cmocka_run_group_tests_name("deadlines", tests, NULL, NULL);
 }

@@ -1071,6 +1071,62 @@ static void test_trust_mended(void **state)
     free(roots);
 }
 
+/* Of several places the first that has something in it is taken. Where none has, the first
+   that is there is what has to be mended, not the last that is missing. */
+static void test_places_of_bundles(void **state)
+{
+    static const struct { const char *first, *second, *third, *opened, *reported; int error; } rows[] = {
+        { "a-roots", "a-empty", "missing", "a-roots", NULL, 0 },
+        { "missing", "a-roots", "missing", "a-roots", NULL, 0 },
+        { "a-empty", "missing", "a-roots", "a-roots", NULL, 0 },
+        { "a-directory", "a-secret", "a-roots", "a-roots", NULL, 0 },
+        { "a-fifo", "a-empty", "a-roots", "a-roots", NULL, 0 },
+        { "a-empty", "missing", "missing", NULL, "a-empty", 0 },
+        { "missing", "a-secret", "missing", NULL, "a-secret", EACCES },
+        { "missing", "a-directory", "a-empty", NULL, "a-directory", EISDIR },
+        { "a-secret", "a-directory", "missing", NULL, "a-secret", EACCES },
+        { "missing", "missing", "missing", NULL, NULL, ENOENT }
+    };
+    static harness_client h;
+    size_t i, k, len;
+    char *roots = slurp(harness_cert("roots.pem"), &len);
+    (void)state;
+    spill("a-roots", roots, len);
+    spill("a-empty", "", 0);
+    spill("a-secret", roots, len);
+    assert_int_equal(chmod(temporary("a-secret"), 0), 0);
+    assert_int_equal(mkdir(temporary("a-directory"), 0700), 0);
+    assert_int_equal(mkfifo(temporary("a-fifo"), 0600), 0);
+    for (i = 0; i < COUNT(rows); i++) {
+        compshare__posix p;
+        compshare_transport io;
+        char places[3][512];
+        const char *names[3], *paths[3], *got;
+        names[0] = rows[i].first;
+        names[1] = rows[i].second;
+        names[2] = rows[i].third;
+        for (k = 0; k < 3; k++) {
+            snprintf(places[k], sizeof places[k], "%s", temporary(names[k]));
+            paths[k] = places[k];
+        }
+        if (access(temporary("a-secret"), R_OK) == 0 && strstr("a-secret", rows[i].first) != NULL) continue;     /* root reads all */
+        if (access(temporary("a-secret"), R_OK) == 0 && strstr("a-secret", rows[i].second) != NULL) continue;
+        compshare__posix_init(&p, &io);
+        got = compshare__posix_open_bundle(&p, paths, 3);
+        if ((p.bundle >= 0) != (rows[i].opened != NULL)) fail_msg("row %zu: open or not", i);
+        if (p.bundle < 0) assert_int_equal(p.bundle_errno, rows[i].error);
+        if (rows[i].opened == NULL && rows[i].reported == NULL) assert_null(got);
+        else assert_string_equal(got, temporary(rows[i].opened != NULL ? rows[i].opened : rows[i].reported));
+        compshare__posix_close_fd(&p.bundle);
+    }
+    harness_configure(&h, 9);       /* and where nothing is left to be tried */
+    h.config.ca_file = temporary("missing");
+    harness_open(&h);
+    refused(&h, call(&h), "missing", COMPSHARE_E_TRUST, -1, COMPSHARE_STAGE_CONNECT, "cannot be opened|no such file");
+    harness_close(&h);
+    free(roots);
+}
+
 static void test_default_bundle(void **state)
 {
     static const char path[] = "/etc/ssl/certs/ca-certificates.crt";
@@ -1332,6 +1388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pem_with_nul, count_descriptors, stop_all),
         cmocka_unit_test_setup_teardown(test_trust_oddities, count_descriptors, stop_all),
         cmocka_unit_test_setup_teardown(test_trust_mended, count_descriptors, stop_all),
+        cmocka_unit_test_setup_teardown(test_places_of_bundles, count_descriptors, stop_all),
         cmocka_unit_test_setup_teardown(test_default_bundle, count_descriptors, stop_all),
         cmocka_unit_test_setup_teardown(test_clock, count_descriptors, stop_all),
         cmocka_unit_test_setup_teardown(test_entropy, count_descriptors, stop_all),
