@@ -128,6 +128,8 @@ static const dialect dialects[] = {
       .options = "ignore_filter=Region&" DIALECT_SH2, .region = "cn-wlcb" },
     { .name = "zone-and-region", .sentence = "Region and zone that are configured do not fit.",
       .options = "ignore_filter=Region&" DIALECT_SH2, .region = "cn-wlcb", .zone = "cn-sh2-02" },
+    { .name = "ids-ignored", .sentence = "Describe lists everything, whatever UHostIds says.",
+      .options = "ignore_filter=UHostIds" },
     { .name = "other-region", .sentence = "The instance is in another region than the rest.",
       .options = DIALECT_SH2 },
     { .name = "other-zone", .sentence = "Another zone is configured than the instance's.",

@@ -125,6 +125,7 @@ struct options {
     int64_t newest_first, brief, ignore_offset, page_cap, total_name, total_extra, total_all;
     int64_t session_cache, record_cap;
     char fail_message[512], drop_action[64], scheduler_param[64], scheduler_honours[64];
+    char then_action[64], then_set[256];
     char describe_requires[64], ignore_filter[64], forget_project[64], id_prefix[16], odd_state[32];
     char extra_actions[EXTRA_ACTIONS_MAX][64];
     size_t extra_action_count;
@@ -693,6 +694,8 @@ static const struct rule rules[] = {
     TEXT_RULE(forget_project),
     TEXT_RULE(id_prefix),
     TEXT_RULE(odd_state),
+    TEXT_RULE(then_action),
+    TEXT_RULE(then_set),
     { "extra_date_form", AT(date_form), CHOICE, 0, 2, "imf|rfc850|asctime" },
     { "schedule_field", AT(schedule_field), CHOICE, 0, FIELD_NONE,
       "SchedulerStopTime|StopSchedulerTime|none" },
@@ -2094,6 +2097,18 @@ static void answer_odd(struct answer *answer, enum odd odd)
     }
 }
 
+/* What somebody else does as soon as the next call of an action is over. */
+static void somebody_else(const char *name)
+{
+    char once[sizeof g.options.then_set];
+
+    if (name[0] == '\0' || strcmp(g.options.then_action, name) != 0) return;
+    g.options.then_action[0] = '\0';
+    memcpy(once, g.options.then_set, sizeof once);
+    catch_up(server_now());
+    (void)set_row(once);
+}
+
 /* Judges one request whose parameters are parsed; `malformed` is the parser's RetCode. */
 static void judge(struct answer *answer, const struct param_list *params, int malformed)
 {
@@ -2413,6 +2428,7 @@ static void answer_post(struct MHD_Connection *connection, struct request *reque
     malformed = parse_params(&request->body, json, &params);
     record_request(connection, &request->body, &params, type);
     judge(&request->answer, &g.last.params, malformed);
+    somebody_else(g.last.action.data);
     if (g.setup.verbose)
         fprintf(stderr, "gateway: %s -> HTTP %u RetCode %d%s%s\n", g.last.action.data, request->answer.status,
                 request->answer.code, request->answer.drop ? ", dropped" : "",

@@ -31,6 +31,7 @@
 #define LATE 8              /* s after which the gateway executes what it executes late */
 #define PLAN 9000           /* s from the beginning: the plan that was there before */
 #define WANTED 7200         /* the one that is asked for by its time */
+#define THEIRS 12000        /* the one that somebody else sets */
 #define HOUR 3600           /* or in so many seconds */
 #define LEAST 300
 #define MORE 600            /* by which a plan is extended */
@@ -44,9 +45,10 @@ typedef enum task {
     GET, WAIT, DESCRIBE, EACH, TASKS
 } task;
 
-/* What happens to the change. */
+/* What happens to the change. UNCLEAR: a 502, or RetCode 110 or 8438. OVERTAKEN: it is lost,
+   and somebody else sets another plan. */
 typedef enum fault {
-    NO_FAULT, LOST_BEFORE, LOST_AFTER, HTTP_NOT_DONE, HTTP_DONE, DONE_LATE, FAULTS
+    NO_FAULT, LOST_BEFORE, LOST_AFTER, UNCLEAR_NOT_DONE, UNCLEAR_DONE, DONE_LATE, OVERTAKEN, FAULTS
 } fault;
 
 /* What was so before. BY_OTHER and BY_SELF: the opposite of what is asked for was done 2 s
@@ -70,8 +72,8 @@ static const struct { const char *name, *change; } tasks[TASKS] = {
 
 static const struct { const char *name, *options; } faults[FAULTS] = {
     { "sent", "" }, { "lost-before", "&drop_before=1" }, { "lost-after", "&drop_after=1" },
-    { "502-not-done", "&fail_next=1&fail_http=502" }, { "502-done", "&hide_next=1&hide_http=502" },
-    { "done-late", "&late_next=1" }
+    { "unclear-not-done", "&fail_next=1&fail_" }, { "unclear-done", "&hide_next=1&hide_" },
+    { "done-late", "&late_next=1" }, { "overtaken", "&drop_before=1" }
 };
 
 static const char *const histories[HISTORIES] = { "nothing", "planned", "by-other", "by-self" };
@@ -85,6 +87,7 @@ static bool cell_makes_sense(const cell *c)
 {
     bool list = (c->d->may & DIALECT_LIST) != 0, changes = tasks[c->task].change != NULL;
     if (c->task == EACH) return c->fault == NO_FAULT && c->history == NOTHING;
+    if (c->fault == OVERTAKEN && (about_state(c->task) || c->history > PLANNED)) return false;
     if (list || (!changes && c->fault != NO_FAULT)) return false;
     if (c->task == SET_FLOOR) return (c->d->may & DIALECT_FLOOR) && c->history == NOTHING;
     if (c->d->may & DIALECT_GONE) return c->fault == NO_FAULT && c->history == NOTHING;
@@ -405,9 +408,15 @@ static bool past_self(const cell *c)
 
 static void arm(const cell *c, char *query, size_t cap)
 {
+    static const char *const unclear[] = { "http=502", "code=110", "code=8438", "http=504" };
     const char *change = tasks[c->task].change;
     if (c->fault == NO_FAULT) return;
     add(query, cap, "&drop_action=%s%s", change, faults[c->fault].options);
+    if (c->fault == UNCLEAR_DONE || c->fault == UNCLEAR_NOT_DONE)
+        add(query, cap, "%s", unclear[c->history]);
+    if (c->fault == OVERTAKEN)
+        add(query, cap, "&then_action=%s&then_set=other_schedule.uhost-0001=%lld", change,
+            (long long)(base + THEIRS));
 }
 
 /* Makes the world of a cell, and a client in it. Whatever the client did before is in
@@ -582,6 +591,13 @@ static const char *find_contradiction(const cell *c, int executed)
     return NULL;
 }
 
+/* Whether a plan is gone that somebody else has set meanwhile, and that could be seen. */
+static bool overwrites(const cell *c, const truth *t)
+{
+    if (c->fault != OVERTAKEN || c->d->schedule_lag > 0 || plan_may_be_missed(c)) return false;
+    return t->requested > 0 && t->plan < THEIRS - NEAR;
+}
+
 /* A change that is never sent twice, of whose outcome no answer tells. */
 static bool power_unknowable(const cell *c, int executed)
 {
@@ -601,6 +617,7 @@ static bool unconfirmed_rightly(const cell *c, int executed)
     if (faulty && c->d->may & (DIALECT_NO_PROJECT | DIALECT_ODD_STATE)) return true;
     /* what looks like somebody else's change meanwhile is not overwritten */
     if (faulty && c->d->may & DIALECT_ODD_PLAN_ONCE) return true;
+    if (c->fault == OVERTAKEN) return true;
     if (is_power(c->task)) return power_unknowable(c, executed);
     if (sets && c->d->may & (DIALECT_HIDDEN | DIALECT_UNREADABLE | DIALECT_CANNOT_SET)) return true;
     if (c->history == BY_SELF && c->task != SET_AT && c->task != SET_IN) lag *= 2;
@@ -700,6 +717,7 @@ static void judge(const cell *c, const truth *t, const truth *before)
     bool doubled = executed > (is_power(c->task) ? 1 : REPEATS);
     int requested = t->requested - before->requested;
     const char *other = odd != NULL ? odd : !out.worded ? "it has no words"
+        : overwrites(c, t) ? "somebody else's plan is gone"
         : out.took > DEADLINE * 1000 ? "it took too long"
         : requested > 2 * REPEATS ? "it asked too often" : NULL;
     sum.lies += lie != NULL;
