@@ -1047,34 +1047,58 @@ static int read_credentials(const options *o)
 
 /* ---- the proxy, as curl understands its variables ---- */
 
-/* Whether NO_PROXY names the host: "*", a name, or the end of one behind a dot. */
+/* A variable in lower case, which comes first, or in upper case. */
+static const char *either_case(const char *lower, const char *upper)
+{
+    const char *value = from_environment(lower);
+    return value != NULL ? value : from_environment(upper);
+}
+
+/* Whether no_proxy names the host: "*" alone, a name, or the end of one behind a dot. A dot
+   in front of a name or behind it does not count. */
 static bool proxy_excepts(const char *list, const char *host)
 {
-    size_t host_len = strcspn(host, ":/");
-    while (list != NULL && *list != '\0') {
-        size_t len;
-        list += strspn(list, ", ");
-        len = strcspn(list, ", ");
-        if (len == 1 && *list == '*') return true;
-        if (len > 0 && *list == '.') { list++; len--; }
-        if (len > 0 && len <= host_len && strncasecmp(host + host_len - len, list, len) == 0
-            && (len == host_len || host[host_len - len - 1] == '.')) return true;
-        list += len;
+    size_t host_len = strcspn(host, ":/"), len;
+    if (list == NULL) return false;
+    if (strcmp(list, "*") == 0) return true;
+    if (host_len > 0 && host[host_len - 1] == '.') host_len--;
+    for (; *list != '\0'; list += len) {
+        const char *name = list += strspn(list, ", \t");
+        size_t n = len = strcspn(list, ", \t");
+        if (n > 0 && name[n - 1] == '.') n--;
+        if (n > 0 && *name == '.') { name++; n--; }
+        if (n > 0 && n <= host_len && strncasecmp(host + host_len - n, name, n) == 0
+            && (n == host_len || host[host_len - n - 1] == '.')) return true;
     }
     return false;
 }
 
+/* The proxy as the library wants it: curl takes it without a scheme, the scheme in any
+   case, with a path that means nothing, and without a port, which then is 1080. */
+static const char *plain_proxy(const char *proxy)
+{
+    const char *from = strstr(proxy, "://"), *at, *host;
+    size_t len;
+    if (from != NULL && strncasecmp(proxy, "http://", 7) != 0) return proxy;        /* which is refused */
+    from = from != NULL ? from + 3 : proxy;
+    len = strcspn(from, "/?#");
+    if (len + sizeof "http://:1080" > sizeof settings.proxy) return proxy;
+    (void)snprintf(settings.proxy, sizeof settings.proxy, "http://%.*s", (int)len, from);
+    at = strrchr(settings.proxy + 7, '@');
+    host = at != NULL ? at + 1 : settings.proxy + 7;
+    if (*host == '[' && strchr(host, ']') != NULL) host = strchr(host, ']');
+    if (strchr(host, ':') == NULL) memcpy(settings.proxy + 7 + len, ":1080", sizeof ":1080");
+    return settings.proxy;
+}
+
 static const char *choose_proxy(const options *o, const char *base_url)
 {
-    const char *proxy = o->proxy, *except = from_environment("NO_PROXY"), *host = strstr(base_url, "://");
-    if (proxy != NULL) return proxy[0] != '\0' ? proxy : NULL;
-    proxy = from_environment("HTTPS_PROXY");
-    if (proxy == NULL) proxy = from_environment("https_proxy");
-    if (except == NULL) except = from_environment("no_proxy");
-    if (proxy == NULL || proxy_excepts(except, host != NULL ? host + 3 : base_url)) return NULL;
-    if (strstr(proxy, "://") != NULL) return proxy;
-    (void)snprintf(settings.proxy, sizeof settings.proxy, "http://%s", proxy);      /* "host:port" is common */
-    return settings.proxy;
+    const char *proxy = o->proxy, *host = strstr(base_url, "://");
+    if (proxy != NULL) return proxy[0] != '\0' ? plain_proxy(proxy) : NULL;
+    proxy = either_case("https_proxy", "HTTPS_PROXY");
+    if (proxy == NULL) proxy = either_case("all_proxy", "ALL_PROXY");
+    if (proxy == NULL || proxy_excepts(either_case("no_proxy", "NO_PROXY"), host != NULL ? host + 3 : base_url)) return NULL;
+    return plain_proxy(proxy);
 }
 
 /* ---- the client ---- */
