@@ -29,7 +29,7 @@ class Bent:
     then signed anew; answer(params, reply) what is answered, an object or bytes."""
 
     def __init__(self, world, ask=None, answer=None):
-        self.world, self.ask, self.answer, self.asked = world, ask, answer, []
+        self.world, self.ask, self.answer, self.asked, self.type = world, ask, answer, [], "application/json"
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(harness.args.certs + "/ec-chain.pem", harness.args.certs + "/ec-key.pem")
         self.trust = ssl.create_default_context(cafile=harness.args.certs + "/roots.pem")
@@ -68,7 +68,7 @@ class Bent:
                     data += s.recv(65536)
                 body, data = data[:length], data[length:]
                 date, body = self.forward(dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)))
-                s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %s\r\nContent-Length: %d\r\n\r\n" % (date.encode(), len(body)) + body)
+                s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nDate: %s\r\nContent-Length: %d\r\n\r\n" % (self.type.encode(), date.encode(), len(body)) + body)
 
     def forward(self, params):
         original = dict(params)
@@ -84,7 +84,7 @@ class Bent:
         body, date = reply.read(), reply.getheader("Date")
         connection.close()
         if self.answer is not None:
-            changed = json.loads(body)
+            changed = json.loads(body) if body.startswith(b"{") else None
             changed = self.answer(original, changed) or changed
             body = changed if isinstance(changed, bytes) else json.dumps(changed, ensure_ascii=False).encode()
         return date, body
@@ -532,3 +532,68 @@ def doctor_self():
         r = w.tool("doctor", env={"COMPSHARE_UHOST_ID": "../x"}).is_(2)
         contains(r.out, "failed   self")
         contains(w.tool("doctor", "--lang", "zh").is_(0).out, "COMPSHARE_UHOST_ID")
+
+
+# ---- compshare-invoke
+
+def invoke(w, *words, env=None):
+    path = os.path.join(harness.args.certs, "../../examples/compshare-invoke")
+    if not os.path.exists(path):
+        raise harness.Skip("compshare-invoke is not built")
+    done = subprocess.run([path] + list(words), env=w.environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    return harness.Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@test("invoke: what the reply lacks is not null and 0; a null that is there is")
+def invoke_missing():
+    with World(instances=6) as w:
+        equal(invoke(w, "--print", "UHostSet.0.PodId", DESCRIBE).is_(0).out, "null\n")
+        equal(invoke(w, "--print", "UHostSet.1.UHostId", DESCRIBE).is_(0).out, '"%s"\n' % uhost(2))
+        for path in ("UHostSet.0.Stat", "UHostSet.6.State", "UHostSet.x.State", "UHostSet.-1.State", "UHostSet.00x", "RetCode.0", "Nothing", "UHostSet..State", "UHostSet.0.", ".",
+                     "UHostSet.99999999999999999999.State", "UHostSet.18446744073709551616.State", "UHostSet. 1.State", "UHostSet.0.PodId.x"):
+            r = invoke(w, "--print", path, DESCRIBE).is_(6)
+            equal(r.out, "")
+            contains(r.err, path)
+        invoke(w, "--print").is_(1)
+        invoke(w, DESCRIBE, env={"COMPSHARE_SECURITY_TOKEN": "wrong"}).is_(3)
+        invoke(w, DESCRIBE, env={"COMPSHARE_BASE_URL": "https://localhost:1"}).is_(4)
+
+
+@test("invoke: no text of the reply can steer a terminal, in strings, names, or CSV")
+def invoke_cleaned():
+    bad = "\u202e\u2066\u200e\u2028\u009b31m\x1b[0m\x7f"
+    with World(instances=6) as w:
+        path = os.path.join(harness.args.certs, "../../examples/compshare-invoke")
+
+        def spoil(params, reply):
+            if params["Action"] == "DownloadTeamOrder":
+                return ("a,b\nc,%s\n" % bad).encode() + b"\xff"
+            reply["UHostSet"][0]["Name"] = "名字😀" + bad
+            reply["UHostSet"][0]["x" + bad] = 1
+            return None
+        with Bent(w, answer=spoil) as bent:
+            r = invoke(w, DESCRIBE).is_(0)
+            equal(json.loads(r.out)["UHostSet"][0]["Name"], "名字😀" + bad)         # escaped, not lost
+            contains(r.out, "名字😀\\u202e\\u2066\\u200e\\u2028\\u009b31m")
+            for words in ([DESCRIBE], ["--print", "UHostSet.0.Name", DESCRIBE]):
+                with harness.Terminal(w, [path] + words) as t:
+                    equal(t.popen.wait(60), 0)
+                    wait_for("the name", lambda: "名字" in t.text)
+                    time.sleep(0.1)
+                    for c in bad.replace("31m", "").replace("[0m", ""):
+                        lacks(t.text, c)
+            bent.type = "text/csv"
+            contains(subprocess.run([path, "DownloadTeamOrder"], env=w.env, stdout=subprocess.PIPE, check=True).stdout.decode(errors="replace"), bad)
+            with harness.Terminal(w, [path, "DownloadTeamOrder"]) as t:
+                equal(t.popen.wait(60), 0)
+                wait_for("the table", lambda: "a,b" in t.text and "c," in t.text)
+                time.sleep(0.1)
+                for c in bad.replace("31m", "").replace("[0m", ""):
+                    lacks(t.text, c)
+
+
+@test("invoke: its source tells every exit status")
+def invoke_statuses():
+    text = harness.read(os.path.join(os.path.dirname(harness.args.source), "compshare-invoke.c")).split("*/")[0]
+    for status in "013456":
+        assert re.search(r"\b%s\b" % status, text), status
