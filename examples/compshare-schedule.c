@@ -570,14 +570,14 @@ static bool read_duration(const char *s, int64_t *seconds)
     return total > 0;
 }
 
-/* "2 h 5 min", to the minute from two minutes on, to the hour from a day on. What was asked for as 2 h some seconds
-   ago still is that. */
+/* "2 h 5 min", to the minute from two minutes on, to the hour from a day on; never more
+   than there is. */
 static const char *show_duration(int64_t seconds)
 {
     static char texts[4][48];
     static unsigned next;
     char *text = texts[next++ % 4];
-    long long minutes = (seconds + 5) / 60;
+    long long minutes = seconds / 60;
     if (seconds < 120) (void)snprintf(text, sizeof texts[0], tr(M_SECONDS), (long long)(seconds > 0 ? seconds : 0));
     else if (minutes < 60) (void)snprintf(text, sizeof texts[0], tr(M_MINUTES), minutes);
     else if (minutes < 24 * 60) (void)snprintf(text, sizeof texts[0], tr(M_HOURS), minutes / 60, minutes % 60);
@@ -616,8 +616,10 @@ static const char *off_text(int64_t time)
     return text;
 }
 
-/* The gateway may round, and a plan is no stopwatch. */
-static int64_t whole_minute(int64_t time) { return (time + 59) / 60 * 60; }
+/* Servers may round, so whole minutes are asked for, and a little more than was said: on
+   the way there time passes. */
+enum { MARGIN_S = 2 };
+static int64_t whole_minute(int64_t time) { return (time + MARGIN_S + 59) / 60 * 60; }
 static bool about(int64_t a, int64_t b) { return a - b < 60 && b - a < 60; }
 
 /* ---- options ---- */
@@ -1541,7 +1543,7 @@ static void put_plan(int64_t stop_time)
 {
     char text[240];
     int len = snprintf(text, sizeof text, "%s", stop_time == 0 ? tr(M_NO_PLAN) : off_text(stop_time));
-    if (stop_time != 0) (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_REMAINS), show_duration(stop_time - now()));
+    if (stop_time != 0) (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_REMAINS), show_duration(stop_time - now() - MARGIN_S));
     put(0, text);
 }
 
@@ -1794,15 +1796,15 @@ static bool decide(const options *o, entry *e)
         return fail_entry(e, UNSCHEDULABLE, text), false;
     }
     if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
-    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : whole_minute(now() + o->in + 2);
+    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : whole_minute(now() + o->in);
     e->left_alone = current != 0 && o->verb == SET && (o->if_none || (o->mode == COMPSHARE_ONLY_EXTEND && current >= e->wanted)
         || (o->mode == COMPSHARE_ONLY_SHORTEN && current <= e->wanted));
     return !e->left_alone;
 }
 
 /* A change whose outcome is not known is left to the library's workflow, which knows what
-   is a proof, and what may be sent again. */
-static int settle_entry(entry *e, unsigned verb)
+   is a proof, and what may be sent again; so is one whose project is not known. */
+static int settle_entry(entry *e, unsigned verb, bool unknown)
 {
     compshare_schedule s;
     compshare_plan plan;
@@ -1811,9 +1813,11 @@ static int settle_entry(entry *e, unsigned verb)
     plan.uhost_id = e->is.uhost_id;
     plan.at = e->wanted;
     status = verb == CANCEL ? compshare_schedule_cancel(client, plan.uhost_id, &s) : compshare_schedule_set(client, &plan, &s);
-    if (status != COMPSHARE_OK) return doubt_entry(e, e->wanted, false, e->is.stop_time);
+    if (status != COMPSHARE_OK && !unknown && outcome(status) != UNCONFIRMED) return fail_entry(e, outcome(status), error_text());
+    e->changed = true;
+    if (status != COMPSHARE_OK) return doubt_entry(e, e->wanted, s.accepted, s.state[0] != '\0' ? s.shown : e->is.stop_time);
     e->is.stop_time = s.stop_time;
-    return e->code = DONE;
+    return DONE;
 }
 
 static void change_entry(const fleet *f, entry *e)
@@ -1826,13 +1830,12 @@ static void change_entry(const fleet *f, entry *e)
     target.zone = e->is.zone;
     target.project_id = f->projects[e->project];
     trace_change(e->is.uhost_id, e->wanted);
+    if (target.project_id[0] == '\0') { (void)settle_entry(e, verb, false); return; }
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
-    e->pending = status == COMPSHARE_OK;
-    e->changed = true;
+    e->pending = e->changed = status == COMPSHARE_OK;
     if (status == COMPSHARE_OK) return;
-    if (outcome(status) == UNCONFIRMED) { (void)settle_entry(e, verb); return; }
-    e->changed = false;
-    (void)fail_entry(e, outcome(status), error_text());
+    if (outcome(status) == UNCONFIRMED) (void)settle_entry(e, verb, true);
+    else (void)fail_entry(e, outcome(status), error_text());
 }
 
 static size_t count_pending(const fleet *f)
@@ -1967,7 +1970,7 @@ static int change_one(const options *o)
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
     if (o->if_none || o->in != 0) status = compshare_schedule_get(client, plan.uhost_id, &s);    /* which tells the server's time, too */
-    if (o->in != 0) plan.at = whole_minute(now() + o->in + 2);
+    if (o->in != 0) plan.at = whole_minute(now() + o->in);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now())) {
         trace_change(e.is.uhost_id, plan.at != 0 || o->verb == CANCEL ? plan.at : -1);
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
@@ -1976,7 +1979,10 @@ static int change_one(const options *o)
     check_clock();
     take_schedule(&e, &s);
     e.left_alone = o->verb == SET && status == COMPSHARE_OK && !s.changed;
-    if (status != COMPSHARE_OK) (void)fail_entry(&e, outcome(status), error_text());
+    if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED && (o->verb == CANCEL || s.requested != 0))
+        (void)doubt_entry(&e, s.requested, s.accepted, s.shown);
+    else if (status != COMPSHARE_OK)
+        (void)fail_entry(&e, outcome(status), error_text());
     print_entry(&e);
     if (e.code == DONE && e.is.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
     return e.code;
@@ -3305,11 +3311,11 @@ static void open_standard(void)
 /* Without some descriptors no name is resolved, and the C library calls it unknown. */
 static bool has_descriptors(void)
 {
-    int fds[5];
-    size_t i, n;
-    for (n = 0; n < COUNT(fds) && (fds[n] = dup(STDERR_FILENO)) >= 0; n++) {}
+    int fds[9];
+    size_t i, n, most = leasing ? COUNT(fds) : 5;
+    for (n = 0; n < most && (fds[n] = dup(STDERR_FILENO)) >= 0; n++) {}
     for (i = 0; i < n; i++) (void)close(fds[i]);
-    return n == COUNT(fds);
+    return n == most;
 }
 
 static int act(options *o)
