@@ -99,6 +99,7 @@ test: setup-test
 	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/run.sh \
 		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
 		"shipped=CC='$(CC)' bash tests/tool/ship.sh $(BUILD); shipped=$$?; sh tests/tool/static.sh $(BUILD) && exit $$shipped" \
+		"set-up=sh tests/tool/set_up.sh" \
 		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
 			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
 		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \

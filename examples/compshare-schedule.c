@@ -47,6 +47,8 @@
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
+#define COUNT(array) (sizeof (array) / sizeof (array)[0])
+
 /* `make static CA=FILE` puts the roots into the program. */
 #ifdef SCHEDULE_CA
 static const char embedded_roots[] =
@@ -54,32 +56,202 @@ static const char embedded_roots[] =
     ;
 #endif
 
-#define COUNT(array) (sizeof (array) / sizeof (array)[0])
-
 enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE, FOUND, UNARMED = 125, NOT_RUNNABLE, NO_COMMAND };
 
-static const char synopsis[] =
-    "  compshare-schedule set    UHOST... | --all [--name GLOB] [--if-none]   --in 2h | --at TIME   [--only-extend | --only-shorten]\n"
-    "  compshare-schedule show   [UHOST...] [--reveal]\n"
-    "  compshare-schedule audit  [--all-projects]\n"
-    "  compshare-schedule extend UHOST... --by 90m\n"
-    "  compshare-schedule cancel UHOST... [--yes]\n"
-    "  compshare-schedule run    UHOST [--ttl 60m] [--grace 15m] [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n"
-    "                            [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n"
-    "                            (--pid N | -- COMMAND [ARG...])\n"
-    "  compshare-schedule doctor\n"
-    "  --json --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE --proxy URL\n"
-    "  --timeout 60s --retries N --verbose --lang zh|en --version --help\n";
+/* ---- printing: as much of printf as is used here, and columns that take wide characters
+   into account. The C library's would bring 12 KB into the static program. ---- */
+
+/* Bytes of the UTF-8 character at s, 0 where there is none (RFC 3629). */
+static int character(const unsigned char *s)
+{
+    int i, n = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
+    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F)) return 0;
+    for (i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    return n;
+}
+
+/* Columns of a terminal that a text takes: characters of East Asia take two. */
+static int width(const char *text)
+{
+    static const struct { uint32_t first, last; } wide[] = {
+        { 0x1100, 0x115F }, { 0x2E80, 0xA4CF }, { 0xAC00, 0xD7A3 }, { 0xF900, 0xFAFF }, { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 }, { 0xFFE0, 0xFFE6 },
+        { 0x1F300, 0x1FAFF }, { 0x20000, 0x3FFFD }
+    };
+    int columns = 0;
+    while (*text != '\0') {
+        int i, n = character((const unsigned char *)text);
+        uint32_t code = (unsigned char)*text++ & (0xFFU >> (n > 1 ? n + 1 : 0));
+        size_t k;
+        for (i = 1; i < n; i++) code = code << 6 | ((unsigned char)*text++ & 0x3F);
+        columns++;
+        for (k = 0; k < COUNT(wide); k++) columns += code >= wide[k].first && code <= wide[k].last;
+        if ((code >= 0x300 && code <= 0x36F) || code == 0x200D || (code >= 0xFE00 && code <= 0xFE0F)) columns--;     /* part of the one before */
+    }
+    return columns;
+}
+
+/* Where text goes: to a file, or into a buffer, of which cap bytes are left. */
+typedef struct printer { FILE *to; char *at; size_t cap; int len; } printer;
+
+static void emit(printer *p, const char *text, size_t len)
+{
+    p->len += (int)len;
+    if (p->to != NULL) { (void)fwrite(text, 1, len, p->to); return; }
+    if (len >= p->cap) len = p->cap > 0 ? p->cap - 1 : 0;
+    memcpy(p->at, text, len);
+    p->at += len;
+    p->cap -= len;
+}
+
+/* How a conversion is to look. */
+typedef struct look { bool left, sign, zeros, most; int width, limit; char size; } look;
+
+static void emit_number(printer *p, const look *l, uint64_t number, bool negative, unsigned base)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    int pad;
+    do digits[--at] = "0123456789abcdef"[number % base]; while ((number /= base) != 0);
+    pad = l->width - (int)(sizeof digits - at) - (negative || l->sign);
+    for (; pad > 0 && !l->zeros && !l->left; pad--) emit(p, " ", 1);
+    if (negative || l->sign) emit(p, negative ? "-" : "+", 1);
+    for (; pad > 0 && l->zeros; pad--) emit(p, "0", 1);
+    emit(p, digits + at, sizeof digits - at);
+    for (; pad > 0; pad--) emit(p, " ", 1);
+}
+
+static void emit_text(printer *p, const look *l, const char *text)
+{
+    int pad = l->width - (l->width > 0 ? width(text) : 0);
+    size_t len = 0;
+    while ((!l->most || len < (size_t)l->limit) && text[len] != '\0') len++;
+    for (; pad > 0 && !l->left; pad--) emit(p, " ", 1);
+    emit(p, text, len);
+    for (; pad > 0; pad--) emit(p, " ", 1);
+}
+
+/* One conversion, %[-+0][width][.*][l|ll|z](d|u|x|c|s), at form, behind the sign. Where it ends. */
+static const char *convert(printer *p, const char *form, va_list *args)
+{
+    look l = { false, false, false, false, 0, 0, '\0' };
+    int64_t number;
+    char c;
+    for (; *form == '-' || *form == '+' || *form == '0'; form++) {
+        l.left = l.left || *form == '-';
+        l.sign = l.sign || *form == '+';
+        l.zeros = l.zeros || *form == '0';
+    }
+    if (*form == '*') { l.width = va_arg(*args, int); form++; }
+    for (; isdigit((unsigned char)*form); form++) l.width = l.width * 10 + (*form - '0');
+    if (*form == '.') { l.most = true; l.limit = va_arg(*args, int); form += 2; }
+    for (; *form == 'l' || *form == 'z'; form++) l.size = l.size == 'l' ? 'L' : *form;
+    switch (*form) {
+    case 's': emit_text(p, &l, va_arg(*args, const char *)); break;
+    case 'c': c = (char)va_arg(*args, int); emit(p, &c, 1); break;
+    case 'd':
+        number = l.size == 'L' ? (int64_t)va_arg(*args, long long) : l.size == 'l' ? va_arg(*args, long) : va_arg(*args, int);
+        emit_number(p, &l, number < 0 ? 0 - (uint64_t)number : (uint64_t)number, number < 0, 10);
+        break;
+    case 'u': case 'x':
+        l.sign = false;
+        emit_number(p, &l, l.size == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned), false, *form == 'x' ? 16 : 10);
+        break;
+    default: emit(p, "%", 1);
+    }
+    return form + 1;
+}
+
+static int print_list(printer *p, const char *form, va_list args)
+{
+    va_list list;
+    va_copy(list, args);
+    while (*form != '\0') {
+        size_t n = strcspn(form, "%");
+        emit(p, form, n);
+        form += n;
+        if (*form == '%') form = convert(p, form + 1, &list);
+    }
+    va_end(list);
+    if (p->to == NULL && p->cap > 0) *p->at = '\0';
+    return p->len;
+}
+
+#if defined(__GNUC__)
+#define LIKE_PRINTF(form) __attribute__((format(printf, form, form + 1)))
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"    /* most formats come from the table below */
+#else
+#define LIKE_PRINTF(form)
+#endif
+
+static int print_args(FILE *to, const char *form, va_list args)
+{
+    printer p = { to, NULL, 0, 0 };
+    return print_list(&p, form, args);
+}
+
+static int text_args(char *text, size_t cap, const char *form, va_list args)
+{
+    printer p = { NULL, text, cap, 0 };
+    return print_list(&p, form, args);
+}
+
+LIKE_PRINTF(2) static int print_to(FILE *to, const char *form, ...)
+{
+    va_list args;
+    int len;
+    va_start(args, form);
+    len = print_args(to, form, args);
+    va_end(args);
+    return len;
+}
+
+LIKE_PRINTF(3) static int text_to(char *text, size_t cap, const char *form, ...)
+{
+    va_list args;
+    int len;
+    va_start(args, form);
+    len = text_args(text, cap, form, args);
+    va_end(args);
+    return len;
+}
+
+#undef printf       /* macros in some C libraries */
+#undef fprintf
+#undef snprintf
+#undef vfprintf
+#undef vsnprintf
+#define printf(...) print_to(stdout, __VA_ARGS__)
+#define fprintf print_to
+#define snprintf text_to
+#define vfprintf print_args
+#define vsnprintf text_args
 
 /* ---- messages: English, and Chinese for most of its users ---- */
 
 #define MESSAGES(X) \
     X(USAGE, "usage:", "用法:") \
+    X(HELP_SET, "sets or moves the timed shutdown", "设置或移动定时关机") \
+    X(HELP_SHOW, "shows when each instance goes off", "显示每个实例何时关机") \
+    X(HELP_EXTEND, "moves the timed shutdown to a later time", "推迟定时关机") \
+    X(HELP_CANCEL, "takes the timed shutdown away: the instance is billed on", "取消定时关机: 实例会一直计费") \
+    X(HELP_AUDIT, "finds what runs without a timed shutdown, and ends with 7 then", "找出在运行却没有定时关机的实例,有则以 7 结束") \
+    X(HELP_RUN, "keeps the instance on while the job lives, and no longer", "任务活着实例就开着,任务一结束就不再续租") \
+    X(HELP_DOCTOR, "checks keys, certificates, TLS, clock, projects and self", "检查密钥、证书、TLS、时钟、项目和 self") \
+    X(HELP_EVERYWHERE, "with every verb:", "所有动词都可用:") \
     X(HELP, \
-      "UHOST: an instance id, self, or - for ids on standard input. TIME: seconds since 1970, or 2026-11-23T22:00+08:00.\n" \
-      "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
-      "UHOST: 实例编号、self,或者 - 表示从标准输入读取。TIME: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。\n" \
-      "密钥: COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,否则取 COMPSHARE_CONFIG_FILE 或 ~/.config/compshare/config.json 里的 profile\n") \
+      "UHOST: an instance id, self, or - for ids on standard input. For set, extend,\n" \
+      "cancel, show and audit also --all, and with it --name GLOB: every instance of\n" \
+      "the account, in all projects unless --project-id is given.\n" \
+      "TIME: seconds since 1970, or 2026-11-23T22:00+08:00. Durations: 90s, 1h30m, 3d.\n" \
+      "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in\n" \
+      "COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
+      "UHOST: 实例编号、self,或者 - 表示从标准输入读取。set、extend、cancel、show 和\n" \
+      "audit 还可以用 --all(可加 --name GLOB): 账号的全部实例,不写 --project-id 时\n" \
+      "包括所有项目。\n" \
+      "TIME: 1970 年以来的秒数,或 2026-11-23T22:00+08:00。时长: 90s、1h30m、3d。\n" \
+      "密钥: COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,否则取\n" \
+      "COMPSHARE_CONFIG_FILE 或 ~/.config/compshare/config.json 里的 profile\n") \
     X(SEE_HELP, "see compshare-schedule --help", "请看 compshare-schedule --help") \
     X(NO_VERB, "a verb is needed: set, show, audit, extend, cancel, run or doctor", "需要一个动词: set、show、audit、extend、cancel、run 或 doctor") \
     X(BAD_VERB, "\"%s\" is not a verb", "没有动词 \"%s\"") \
@@ -89,6 +261,7 @@ static const char synopsis[] =
     X(MEANT, "; did you mean %s?", ";是不是想写 %s?") \
     X(NOT_HERE, "%s does not go with %s", "%s 不能用于 %s") \
     X(KEY_OPTION, "keys are never taken from the command line, where other users can read them", "绝不从命令行读取密钥,别的用户看得见那里") \
+    X(ONE_WORD, "; a duration is one word: --in 1h30m", ";时长要写成一个词: --in 1h30m") \
     X(NO_UHOST, "an instance is needed: its id, self, or --all", "需要实例: 编号、self 或 --all") \
     X(ALL_AND_SOME, "either --all or instances, not both", "--all 和实例编号只能二选一") \
     X(ONE_UHOST, "run leases exactly one instance", "run 只租用一个实例") \
@@ -97,8 +270,10 @@ static const char synopsis[] =
     X(NO_BY, "--by is needed", "需要 --by") \
     X(NO_COMMAND_GIVEN, "--pid N or -- COMMAND is needed, one of them", "需要 --pid N 或 -- 命令,且只能一个") \
     X(EXCLUSIVE, "%s and %s exclude each other", "%s 和 %s 不能同时使用") \
-    X(BAD_DURATION, "%s: \"%s\" is not a duration like 90s, 30m, 2h, 1h30m or 3d", "%s: \"%s\" 不是 90s、30m、2h、1h30m、3d 这样的时长") \
-    X(BAD_TIME, "%s: \"%s\" is not a time: give seconds since 1970, or 2026-11-23T22:00+08:00", "%s: \"%s\" 不是时间: 请写 1970 年以来的秒数,或 2026-11-23T22:00+08:00") \
+    X(BAD_DURATION, "%s: \"%s\" is not a duration like 90s, 30m, 2h, 1h30m or 3d%s", "%s: \"%s\" 不是 90s、30m、2h、1h30m、3d 这样的时长%s") \
+    X(BAD_TIME, "%s: \"%s\" is not a time: give seconds since 1970, or 2026-11-23T22:00+08:00%s", "%s: \"%s\" 不是时间: 请写 1970 年以来的秒数,或 2026-11-23T22:00+08:00%s") \
+    X(UNITS, ": %sm or %sh?", ": 是 %sm 还是 %sh?") \
+    X(NO_DATE, "%s: \"%s\" has neither a date nor an offset. The next one in Beijing is %d-%02d-%02dT%s+08:00", "%s: \"%s\" 没有日期和时区。北京时间的下一个是 %d-%02d-%02dT%s+08:00") \
     X(NO_OFFSET, "%s: \"%s\" has no offset. In Beijing it is %s, in UTC it is %s: say which", "%s: \"%s\" 没有时区。按北京时间是 %s,按 UTC 是 %s: 请写明") \
     X(BAD_NUMBER, "%s: \"%s\" is not a number from %ld to %ld", "%s: \"%s\" 不是 %ld 到 %ld 之间的整数") \
     X(BAD_WORD, "%s: \"%s\" is none of %s", "%s: \"%s\" 不在 %s 之中") \
@@ -109,6 +284,9 @@ static const char synopsis[] =
     X(HALF_A_KEY, "%s is set, but %s is not", "设置了 %s,却没有 %s") \
     X(NO_PROFILE, "%s: it has no profile \"%s\" with public_key and private_key", "%s: 里面没有带 public_key 和 private_key 的 profile \"%s\"") \
     X(BAD_CONFIG, "%s: it is not valid JSON", "%s: 不是有效的 JSON") \
+    X(LONG_CONFIG, "%s: it is longer than 32 KB", "%s: 超过 32 KB") \
+    X(FULL_CONFIG, "%s: there are more values in it than can be read", "%s: 里面的值太多,读不下") \
+    X(FEW_DESCRIPTORS, "too few files may be open at once: raise ulimit -n to 16 at least", "允许同时打开的文件太少: 请把 ulimit -n 提高到至少 16") \
     X(BAD_CURRENT, "%s: its current_profile is no name that can be used", "%s: 其中的 current_profile 不是可用的名称") \
     X(CANNOT_READ, "%s: cannot be read: %s", "%s: 无法读取: %s") \
     X(CANNOT_WRITE, "%s: cannot be written: %s", "%s: 无法写入: %s") \
@@ -117,28 +295,44 @@ static const char synopsis[] =
     X(AHEAD_OF, "ahead of", "快") \
     X(BEHIND, "behind", "慢") \
     X(NO_MEMORY, "out of memory", "内存不足") \
-    X(PLAN_LINE, "%-24s %-10s %-9s off at %s, %s Beijing, in %s", "%-24s %-10s %-9s %s 关机,北京时间 %s,还有 %s") \
-    X(NO_PLAN_LINE, "%-24s %-10s %-9s no timed shutdown", "%-24s %-10s %-9s 没有定时关机") \
-    X(WAS, " (was %s)", "(原为 %s)") \
-    X(LEFT_ALONE, " (left as it was)", "(未改动)") \
-    X(KEEPS_BILLING, "  note: prepaid, it is billed on while stopped", "  注意: 包年包月,关机后照样计费") \
+    X(SECONDS, "%lld s", "%lld 秒") \
+    X(MINUTES, "%lld min", "%lld 分钟") \
+    X(HOURS, "%lld h %lld min", "%lld 小时 %lld 分") \
+    X(DAYS, "%lld d %lld h", "%lld 天 %lld 小时") \
+    X(OFF_AT, "off at %s", "%s 关机") \
+    X(IN_BEIJING, ", %s Beijing", ",北京时间 %s") \
+    X(REMAINS, ", in %s", ",还有 %s") \
+    X(NO_PLAN, "no timed shutdown", "没有定时关机") \
+    X(WAS, "(was %s)", "(原为 %s)") \
+    X(LEFT_ALONE, "(left as it was)", "(未改动)") \
+    X(KEEPS_BILLING, "note: prepaid, it is billed on while stopped", "注意: 包年包月,关机后照样计费") \
     X(GETS_RELEASED, "note: 7 days after it stops it is released, with its data", "注意: 关机满 7 天会连同数据一起被释放") \
-    X(FAILED_LINE, "%-24s %s", "%-24s %s") \
+    X(FAILED_LINE, "%-18s  %s", "%-18s  %s") \
     X(FAILED, "%s", "%s") \
     X(SELF_FAILED, "self: %s", "self: %s") \
-    X(NONE_MATCH, "no instance matches", "没有匹配的实例") \
+    X(NONE_MATCH, "no instance matches%s", "没有匹配的实例%s") \
+    X(NOTHING_TO_DO, "nothing to do: %zu instances match, and none of them needs it", "无事可做: %zu 个实例匹配,都不需要改动") \
+    X(PREPAID_LEFT, "%zu prepaid instances were left out (--prepaid-ok takes them)", "跳过了 %zu 个包年包月的实例(要包括请加 --prepaid-ok)") \
     X(TALLY, "%zu done, %zu failed", "成功 %zu 个,失败 %zu 个") \
     X(NOT_LISTED, "no such instance in this account, region and project", "此账号、地域和项目里没有这个实例") \
     X(NOT_RUNNING, "it is \"%s\": only a Running instance can be given a timed shutdown", "状态为 \"%s\": 只有 Running 的实例可以定时关机") \
     X(IS_SPOT, "a Spot instance cannot be given a timed shutdown", "抢占式实例不支持定时关机") \
     X(NOTHING_TO_EXTEND, "it has no timed shutdown to extend", "没有可推迟的定时关机") \
-    X(NOT_SHOWN, "accepted, but reading back did not show it", "已接受,但读回时没有看到") \
-    X(NO_ANSWER, "no clear answer, and reading back did not show it", "没有明确应答,读回时也没有看到") \
+    X(ACCEPTED, "accepted", "已接受") \
+    X(NOT_ANSWERED, "got no clear answer", "没有明确应答") \
+    X(DOUBT, "not confirmed, reading back did not show it: %s was asked for and %s; %s is shown. Look with: compshare-schedule show %s. Then: ", \
+      "未确认,读回时没有看到: 请求的是 %s,%s;现在显示 %s。请查看: compshare-schedule show %s。然后: ") \
+    X(AGAIN, "compshare-schedule set %s --at %lld, or compshare-schedule cancel %s", "compshare-schedule set %s --at %lld,或 compshare-schedule cancel %s") \
+    X(CANCEL_AGAIN, "compshare-schedule cancel %s", "再次 compshare-schedule cancel %s") \
     X(CANCEL_SURE, "without its timed shutdown %s is billed until somebody stops it. Cancel it? [y/N] ", "没有定时关机,%s 会一直计费到有人关机为止。取消吗?[y/N] ") \
     X(CANCEL_YES, "cancelling %zu timed shutdowns without a terminal needs --yes", "没有终端时取消 %zu 个定时关机需要 --yes") \
+    X(CANCEL_ALL_SURE, "without their %zu timed shutdowns instances are billed until somebody stops them. Cancel them? [y/N] ", "没有这 %zu 个定时关机,实例会一直计费到有人关机为止。取消吗?[y/N] ") \
+    X(SOON_SURE, "%zu instances go off in under an hour. Go on? [y/N] ", "%zu 个实例将在一小时内关机。继续吗?[y/N] ") \
+    X(SOON_YES, "having %zu instances go off in under an hour needs --yes without a terminal", "没有终端时让 %zu 个实例在一小时内关机需要 --yes") \
     X(NOTHING_CHANGED, "nothing was changed", "什么也没有改") \
-    X(AUDIT_LINE, "%-24s %-10s %-9s RUNS WITHOUT A TIMED SHUTDOWN  %s", "%-24s %-10s %-9s 在运行,没有定时关机  %s") \
+    X(UNPLANNED, "RUNS WITHOUT A TIMED SHUTDOWN", "在运行,没有定时关机") \
     X(AUDIT_TALLY, "%zu instances, %zu run pay-as-you-go without a timed shutdown", "%zu 个实例,其中 %zu 个按量计费、在运行、没有定时关机") \
+    X(DOCTOR_NO_SELF, "self: none of the account's instances (COMPSHARE_UHOST_ID names one)", "self: 本机不是账号里的实例(可用 COMPSHARE_UHOST_ID 指明)") \
     X(NOT_SELF, "self: no instance of the account has this host's private address and MAC; candidates: %s", "self: 账号里没有哪个实例的内网地址和 MAC 与本机相符;候选: %s") \
     X(TWO_SELVES, "self: more than one instance has this host's private address and MAC: %s", "self: 不止一个实例的内网地址和 MAC 与本机相符: %s") \
     X(ARMED, "%s is off by %s (%s Beijing) whatever happens; %s", "无论如何,%s 最晚 %s(北京时间 %s)关机;%s") \
@@ -189,7 +383,7 @@ static const char synopsis[] =
     X(DOCTOR_PROXY, "proxy: %s", "代理: %s") \
     X(DOCTOR_NO_TLS, "connection to %s: %s", "到 %s 的连接: %s") \
     X(DOCTOR_NO_SIGNATURE, "signature: %s. Check the keys, and this machine's clock", "签名: %s。请检查密钥和本机时钟") \
-    X(DOCTOR_TLS, "TLS to %s: TLS 1.%d, %s, %ld ms to the first reply", "到 %s 的 TLS: TLS 1.%d,%s,%ld 毫秒收到第一个应答") \
+    X(DOCTOR_TLS, "TLS 1.%d, %s, reply in %ld ms", "TLS 1.%d,%s,%ld 毫秒收到应答") \
     X(DOCTOR_DAYS, "server's certificate: expires in %ld day(s)", "服务器证书: %ld 天后到期") \
     X(DOCTOR_RENEW, "server's certificate: expires in %ld day(s). Unless it is renewed, connections will then fail", "服务器证书: %ld 天后到期。如不续期,届时将无法连接") \
     X(DOCTOR_CLOCK, "clock: %s the server's by %s", "时钟: 比服务器%s %s") \
@@ -212,10 +406,6 @@ static const char *tr(int message) { return messages[message][language]; }
 static bool as_json, verbose;
 static bool leasing;            /* the verb is run: what fails before its command fails with 125 */
 
-#if defined(__GNUC__)
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"    /* formats come from the table above */
-#endif
-
 static void out(FILE *to, int message, ...)
 {
     va_list args;
@@ -233,16 +423,6 @@ static void say(int message, ...)
     (void)vfprintf(stderr, tr(message), args);
     (void)fputc('\n', stderr);
     va_end(args);
-}
-
-/* Bytes of the UTF-8 character at s, 0 where there is none (RFC 3629). */
-static int character(const unsigned char *s)
-{
-    int i, n = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
-    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F)) return 0;
-    for (i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    return n;
 }
 
 /* What is no UTF-8, as a name of the environment may be, or a text that was cut to fit,
@@ -324,7 +504,7 @@ static bool read_digits(const char **s, int digits, int64_t *value)
     return true;
 }
 
-/* Z, +08:00 or +0800 in seconds. */
+/* Z, +08:00, +0800 or +08 in seconds. */
 static int read_offset(const char *s, int64_t *offset)
 {
     int64_t hours, minutes;
@@ -335,7 +515,9 @@ static int read_offset(const char *s, int64_t *offset)
     if (*s != '+' && *s != '-') return TIME_MALFORMED;
     s++;
     if (!read_digits(&s, 2, &hours)) return TIME_MALFORMED;
+    minutes = 0;
     if (*s == ':') s++;
+    else if (*s == '\0') s = "00";
     if (!read_digits(&s, 2, &minutes) || *s != '\0' || minutes > 59) return TIME_MALFORMED;
     *offset = sign * (hours * 3600 + minutes * 60);
     return hours * 60 + minutes <= 14 * 60 ? TIME_FINE : TIME_MALFORMED;    /* no place on earth is further from UTC */
@@ -357,7 +539,10 @@ static int read_time(const char *s, int64_t *time)
     }
     if (!read_digits(&s, 4, &year) || *s++ != '-' || !read_digits(&s, 2, &month) || *s++ != '-' || !read_digits(&s, 2, &day)) return TIME_MALFORMED;
     if ((*s != 'T' && *s != 't' && *s != ' ') || !read_digits((++s, &s), 2, &hour) || *s++ != ':' || !read_digits(&s, 2, &minute)) return TIME_MALFORMED;
-    if (*s == ':' && !read_digits((++s, &s), 2, &second)) return TIME_MALFORMED;
+    if (*s == ':') {
+        if (!read_digits((++s, &s), 2, &second) || (*s == '.' && !isdigit((unsigned char)s[1]))) return TIME_MALFORMED;
+        if (*s == '.') s += 1 + strspn(s + 1, "0123456789");      /* a fraction of a second */
+    }
     if (year < 1970 || month < 1 || month > 12 || day < 1 || day > month_days[month - 1] || hour > 23 || minute > 59 || second > 59) return TIME_MALFORMED;
     if (month == 2 && day == 29 && days_of(year, 3, 1) - days_of(year, 2, 28) != 2) return TIME_MALFORMED;
     r = read_offset(s, &offset);
@@ -385,16 +570,18 @@ static bool read_duration(const char *s, int64_t *seconds)
     return total > 0;
 }
 
-/* "2 h 5 min", to the minute from an hour on. */
+/* "2 h 5 min", to the minute from two minutes on, to the hour from a day on; never more
+   than there is. */
 static const char *show_duration(int64_t seconds)
 {
     static char texts[4][48];
     static unsigned next;
     char *text = texts[next++ % 4];
-    if (seconds < 0) seconds = 0;
-    if (seconds < 120) (void)snprintf(text, sizeof texts[0], "%lld s", (long long)seconds);
-    else if (seconds < 3600) (void)snprintf(text, sizeof texts[0], "%lld min", (long long)(seconds + 30) / 60);
-    else (void)snprintf(text, sizeof texts[0], "%lld h %lld min", (long long)(seconds + 30) / 3600, (long long)(seconds + 30) / 60 % 60);
+    long long minutes = seconds / 60;
+    if (seconds < 120) (void)snprintf(text, sizeof texts[0], tr(M_SECONDS), (long long)(seconds > 0 ? seconds : 0));
+    else if (minutes < 60) (void)snprintf(text, sizeof texts[0], tr(M_MINUTES), minutes);
+    else if (minutes < 24 * 60) (void)snprintf(text, sizeof texts[0], tr(M_HOURS), minutes / 60, minutes % 60);
+    else (void)snprintf(text, sizeof texts[0], tr(M_DAYS), minutes / (24 * 60), minutes / 60 % 24);
     return text;
 }
 
@@ -418,9 +605,26 @@ static const char *show_time(int64_t time, bool beijing)
 static const char *local_time(int64_t time) { return show_time(time, false); }
 static const char *beijing_time(int64_t time) { return show_time(time, true); }
 
+/* "off at 2026-11-23 22:00:00 +0800", and in Beijing where that is another time. */
+static const char *off_text(int64_t time)
+{
+    static char text[160];
+    time_t t = (time_t)time;
+    const struct tm *p = localtime(&t);
+    int len = snprintf(text, sizeof text, tr(M_OFF_AT), local_time(time));
+    if (p == NULL || p->tm_gmtoff != 8 * 3600) (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_IN_BEIJING), beijing_time(time));
+    return text;
+}
+
+/* Servers may round, so whole minutes are asked for, and a little more than was said: on
+   the way there time passes. */
+enum { MARGIN_S = 2 };
+static int64_t whole_minute(int64_t time) { return (time + MARGIN_S + 59) / 60 * 60; }
+static bool about(int64_t a, int64_t b) { return a - b < 60 && b - a < 60; }
+
 /* ---- options ---- */
 
-enum { SET = 1, SHOW = 2, AUDIT = 4, EXTEND = 8, CANCEL = 16, RUN = 32, DOCTOR = 64, EVERY = 127 };
+enum { SET = 1, SHOW = 2, AUDIT = 4, EXTEND = 8, CANCEL = 16, RUN = 32, DOCTOR = 64, EVERY = 127, MANY = SET | SHOW | AUDIT | EXTEND | CANCEL };
 
 static const struct { const char *name; unsigned verb; } verbs[] = {
     { "set", SET }, { "show", SHOW }, { "audit", AUDIT }, { "extend", EXTEND }, { "cancel", CANCEL }, { "run", RUN }, { "doctor", DOCTOR }
@@ -456,8 +660,8 @@ typedef struct options {
 enum { FLAG, TEXT, DURATION, TIME, OTHER };
 
 #define OPTIONS(X) \
-    X(ALL, "all", FLAG, all, SET) \
-    X(NAME, "name", TEXT, name_glob, SET) \
+    X(ALL, "all", FLAG, all, MANY) \
+    X(NAME, "name", TEXT, name_glob, MANY) \
     X(IF_NONE, "if-none", FLAG, if_none, SET) \
     X(IN, "in", DURATION, in, SET) \
     X(AT, "at", OTHER, at, SET) \
@@ -465,7 +669,7 @@ enum { FLAG, TEXT, DURATION, TIME, OTHER };
     X(ONLY_SHORTEN, "only-shorten", FLAG, only_shorten, SET) \
     X(ALL_PROJECTS, "all-projects", FLAG, all_projects, AUDIT) \
     X(BY, "by", DURATION, by, EXTEND) \
-    X(YES, "yes", FLAG, yes, CANCEL) \
+    X(YES, "yes", FLAG, yes, SET | CANCEL) \
     X(REVEAL, "reveal", FLAG, reveal, SHOW) \
     X(TTL, "ttl", DURATION, ttl, RUN) \
     X(GRACE, "grace", DURATION, grace, RUN) \
@@ -475,7 +679,7 @@ enum { FLAG, TEXT, DURATION, TIME, OTHER };
     X(WARN, "warn", DURATION, warn, RUN) \
     X(SIGNAL, "signal", OTHER, signal, RUN) \
     X(PID, "pid", OTHER, pid, RUN) \
-    X(PREPAID_OK, "prepaid-ok", FLAG, prepaid_ok, RUN) \
+    X(PREPAID_OK, "prepaid-ok", FLAG, prepaid_ok, SET | RUN) \
     X(UNARMED_OK, "unarmed-ok", FLAG, unarmed_ok, RUN) \
     X(STATUS_FILE, "status-file", TEXT, status_file, RUN) \
     X(JSON, "json", FLAG, json, EVERY) \
@@ -545,19 +749,43 @@ static int refuse_word(int message, const char *word, bool option, unsigned verb
     return USAGE;
 }
 
+/* ": 2m or 2h?" where a unit may have been forgotten. */
+static const char *units(const char *text)
+{
+    static char question[32];
+    size_t len = strspn(text, "0123456789");
+    question[0] = '\0';
+    if (len > 0 && len < 5 && text[len] == '\0') (void)snprintf(question, sizeof question, tr(M_UNITS), text, text);
+    return question;
+}
+
 static bool take_duration(const char *option, const char *text, int64_t *seconds)
 {
     if (read_duration(text, seconds)) return true;
-    say(M_BAD_DURATION, option, text);
+    say(M_BAD_DURATION, option, text, units(text));
     return false;
+}
+
+/* Refuses 18:30, which names neither a day nor a place, and offers the next one. */
+static bool refuse_clock(const char *option, const char *text)
+{
+    int64_t hour, minute, today = (int64_t)time(NULL) + 8 * 3600;
+    const char *p = text;
+    const struct tm *day;
+    time_t t;
+    if (!read_digits(&p, 2, &hour) || *p++ != ':' || !read_digits(&p, 2, &minute) || *p != '\0') return false;
+    t = (time_t)(today % 86400 < hour * 3600 + minute * 60 ? today : today + 86400);
+    day = gmtime(&t);
+    say(M_NO_DATE, option, text, day->tm_year + 1900, day->tm_mon + 1, day->tm_mday, text);
+    return true;
 }
 
 static bool take_time(const char *option, const char *text, int64_t *time)
 {
     int r = read_time(text, time);
     if (r == TIME_FINE) return true;
-    if (r == TIME_MALFORMED) say(M_BAD_TIME, option, text);
-    else say(M_NO_OFFSET, option, text, local_time(*time - 8 * 3600), local_time(*time));
+    if (r == TIME_MALFORMED && !refuse_clock(option, text)) say(M_BAD_TIME, option, text, units(text));
+    else if (r == TIME_WITHOUT_OFFSET) say(M_NO_OFFSET, option, text, local_time(*time - 8 * 3600), local_time(*time));
     return false;
 }
 
@@ -612,7 +840,7 @@ static bool take_option(options *o, int id, const char *value)
     switch (id) {
     case O_AT:
         o->in = o->at = 0;      /* the last one counts */
-        return read_duration(value, &o->in) || take_time(name, value, &o->at);      /* the official CLI takes --at 2h */
+        return read_duration(value + (*value == '+'), &o->in) || take_time(name, value, &o->at);     /* the official CLI takes --at 2h */
     case O_ON_EXIT: return take_word(name, value, "grace stop cancel keep", &o->on_exit);
     case O_SIGNAL: return take_signal(o, name, value);
     case O_PID: return take_number(name, value, 2, INT_MAX, &o->pid);
@@ -638,6 +866,28 @@ static int check_verb(const options *o)
     return DONE;
 }
 
+/* Whether a word has the form of an instance's id: uhost-xxxx. "30m", "now" and
+   "2026-11-23" have not. */
+static bool names_instance(const char *word)
+{
+    size_t len = 0;
+    while (isalnum((unsigned char)word[len])) len++;
+    return strcmp(word, "self") == 0 || (isalpha((unsigned char)word[0]) && word[len] == '-' && isalnum((unsigned char)word[len + 1]));
+}
+
+/* Half of what was typed is not done: that "30m" is no instance is found out before. */
+static int check_names(const options *o)
+{
+    int64_t seconds;
+    size_t i;
+    for (i = 0; i < o->count && names_instance(o->uhosts[i]); i++) {}
+    if (i == o->count) return DONE;
+    (void)fputs("compshare-schedule: ", stderr);
+    out(stderr, M_BAD_UHOST, o->uhosts[i]);
+    (void)fprintf(stderr, "%s\n", read_duration(o->uhosts[i], &seconds) ? tr(M_ONE_WORD) : "");
+    return USAGE;
+}
+
 /* What only all options together can tell. */
 static int check_options(options *o)
 {
@@ -646,7 +896,7 @@ static int check_options(options *o)
     if (check_verb(o) != DONE) return USAGE;
     if (o->only_extend && o->only_shorten) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
     if (o->all && some) return say(M_ALL_AND_SOME), USAGE;
-    if (o->name_glob != NULL && !o->all) return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
+    if (o->name_glob != NULL && !o->all && (some || (o->verb & (SET | EXTEND | CANCEL)))) return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
     if (((o->verb & (SET | EXTEND | CANCEL | RUN)) || o->from_input) && !some && !o->all) return say(M_NO_UHOST), USAGE;
     if (o->verb == RUN && o->count != 1) return say(M_ONE_UHOST), USAGE;
     if ((o->verb & (AUDIT | DOCTOR)) && some) return say(M_NOT_HERE, o->uhosts[0], o->verb_name), USAGE;
@@ -655,7 +905,7 @@ static int check_options(options *o)
     if (o->verb == EXTEND && o->by == 0) return say(M_NO_BY), USAGE;
     as_json = o->json;
     verbose = o->verbose;
-    if (o->verb != RUN) return DONE;
+    if (o->verb != RUN) return check_names(o);
     if ((o->pid != 0) == (o->command != NULL)) return say(M_NO_COMMAND_GIVEN), USAGE;
     if (o->until != 0 && o->most != 0) return say(M_EXCLUSIVE, "--until", "--max"), USAGE;
     if ((o->warn != 0) != (o->signal != 0)) return say(M_WARN_AND_SIGNAL), USAGE;
@@ -675,7 +925,11 @@ static bool is_id(const char *text)
 
 static int add_uhost(options *o, char *text)
 {
-    char **more = is_id(text) ? (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more) : NULL;
+    size_t i;
+    char **more;
+    for (i = 0; i < o->count; i++)
+        if (strcmp(o->uhosts[i], text) == 0) return DONE;
+    more = is_id(text) ? (char **)realloc(o->uhosts, (o->count + 1) * sizeof *more) : NULL;
     if (!is_id(text)) return say(M_BAD_UHOST, text), USAGE;
     if (more == NULL || (more[o->count] = strdup(text)) == NULL) return say(M_NO_MEMORY), CONFIGURATION;
     o->uhosts = more;
@@ -732,12 +986,46 @@ static int refuse_option(const options *o, int id, const char *word)
 /* A word that is no option: the verb, then instances. DONE, or the exit status. */
 static int take_argument(options *o, char *word)
 {
+    static const char *const others[][2] = { { "list", "show" }, { "ls", "show" }, { "status", "show" } };
     size_t i;
     if (o->verb != 0) return strcmp(word, "-") == 0 ? read_ids(o) : add_uhost(o, word);
+    o->help = o->help || strcmp(word, "help") == 0;
+    o->version = o->version || strcmp(word, "version") == 0;
+    if (o->help || o->version) return DONE;
+    for (i = 0; i < COUNT(others); i++)
+        if (strcmp(others[i][0], word) == 0) return take_argument(o, (char *)(uintptr_t)others[i][1]);
     for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, word) != 0; i++) {}
     if (i == COUNT(verbs)) return refuse_word(M_BAD_VERB, word, false, 0);
     o->verb = verbs[i].verb;
     o->verb_name = verbs[i].name;
+    return DONE;
+}
+
+/* How each verb is written, and what is said of it. */
+static const struct { const char *form; int message; } synopses[] = {
+    { "set UHOST... --in 2h | --at TIME [--if-none] [--yes]\n"
+      "         [--only-extend | --only-shorten] [--prepaid-ok]", M_HELP_SET },
+    { "show [UHOST...] [--reveal]", M_HELP_SHOW },
+    { "extend UHOST... --by 90m", M_HELP_EXTEND },
+    { "cancel UHOST... [--yes]", M_HELP_CANCEL },
+    { "audit [--all-projects]", M_HELP_AUDIT },
+    { "run UHOST [--ttl 60m] [--grace 15m]\n"
+      "         [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n"
+      "         [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok]\n"
+      "         [--status-file FILE] (--pid N | -- COMMAND [ARG...])", M_HELP_RUN },
+    { "doctor", M_HELP_DOCTOR }
+};
+
+static int print_help(void)
+{
+    static const char everywhere[] =
+        "  --json --region R --zone Z --project-id P --profile NAME --base-url URL\n"
+        "  --ca-file FILE --proxy URL --timeout 60s --retries N --verbose --lang zh|en\n"
+        "  --version --help\n";
+    size_t i;
+    (void)printf("%s\n", tr(M_USAGE));
+    for (i = 0; i < COUNT(synopses); i++) (void)printf("  compshare-schedule %s\n      %s\n", synopses[i].form, tr(synopses[i].message));
+    (void)printf("%s\n%s\n%s", tr(M_HELP_EVERYWHERE), everywhere, tr(M_HELP));
     return DONE;
 }
 
@@ -756,16 +1044,17 @@ static int read_options(options *o, int argc, char **argv)
     for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {}
     if (at + 1 < argc) o->command = argv + at + 1;
     opterr = 0;
-    while ((id = getopt_long(at, argv, "-:h", table, NULL)) != -1 || optind < at) {
+    while ((id = getopt_long(at, argv, "-:hV", table, NULL)) != -1 || optind < at) {
         if (id == 1 || id == -1) {      /* musl's ends at a lone "-" */
             if ((code = take_argument(o, id == 1 ? optarg : argv[optind++])) != DONE) return code;
-            continue;
+        } else if (id == ':' || id == '?') {
+            return refuse_option(o, id, argv[optind - 1]);
+        } else if (!take_option(o, id == 'h' ? O_HELP : id == 'V' ? O_VERSION : id - VALUES, optarg)) {
+            return USAGE;
         }
-        if (id == ':' || id == '?') return refuse_option(o, id, argv[optind - 1]);
-        if (!take_option(o, id == 'h' ? O_HELP : id - VALUES, optarg)) return USAGE;
-        if (o->help) return (void)printf("%s\n%s%s", tr(M_USAGE), synopsis, tr(M_HELP)), DONE;
         if (o->version) return (void)printf("compshare-schedule %s\n", compshare_version()), DONE;
     }
+    if (o->help) return print_help();      /* in the language that any option asked for */
     if (o->verb == 0) return say(M_NO_VERB), say(M_SEE_HELP), USAGE;
     return check_options(o) == DONE ? -1 : USAGE;
 }
@@ -821,6 +1110,7 @@ static int read_profile(const char *text, size_t len, const char *profile, char 
     jsmn_init(&parser);
     count = jsmn_parse(&parser, text, len, tokens, COUNT(tokens));
     (void)snprintf(name, 128, "%s", profile != NULL ? profile : "default");
+    if (count == JSMN_ERROR_NOMEM) return M_FULL_CONFIG;
     if (count < 1 || tokens[0].type != JSMN_OBJECT) return M_BAD_CONFIG;
     current = profile == NULL ? token_member(text, tokens, count, 0, "current_profile") : -1;
     if (current == -2 || (current >= 0 && tokens[current].end > tokens[current].start && !token_copy(text, tokens, current, name, 128)))
@@ -856,7 +1146,7 @@ static int read_config_file(const options *o)
     static char text[32768];
     char name[128];
     struct stat info;
-    size_t len = 0;
+    size_t len = 0, skip;
     ssize_t n = 1;
     int fd, wrong;
     if (!config_path(settings.path, sizeof settings.path) || ((fd = open(settings.path, O_RDONLY | O_CLOEXEC)) < 0 && errno == ENOENT))
@@ -869,7 +1159,9 @@ static int read_config_file(const options *o)
     (void)close(fd);
     if (n < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
     if (info.st_mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
-    wrong = read_profile(text, len, given_or(o->profile, "COMPSHARE_PROFILE"), name, &settings);
+    if (len == sizeof text) return refuse(CONFIGURATION, M_LONG_CONFIG, settings.path);
+    skip = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;        /* a byte order mark, as editors leave it */
+    wrong = read_profile(text + skip, len - skip, given_or(o->profile, "COMPSHARE_PROFILE"), name, &settings);
     memset(text, 0, sizeof text);
     if (wrong >= 0) return refuse(CONFIGURATION, wrong, settings.path, name);
     config.public_key = settings.public_key;
@@ -892,34 +1184,58 @@ static int read_credentials(const options *o)
 
 /* ---- the proxy, as curl understands its variables ---- */
 
-/* Whether NO_PROXY names the host: "*", a name, or the end of one behind a dot. */
+/* A variable in lower case, which comes first, or in upper case. */
+static const char *either_case(const char *lower, const char *upper)
+{
+    const char *value = from_environment(lower);
+    return value != NULL ? value : from_environment(upper);
+}
+
+/* Whether no_proxy names the host: "*" alone, a name, or the end of one behind a dot. A dot
+   in front of a name or behind it does not count. */
 static bool proxy_excepts(const char *list, const char *host)
 {
-    size_t host_len = strcspn(host, ":/");
-    while (list != NULL && *list != '\0') {
-        size_t len;
-        list += strspn(list, ", ");
-        len = strcspn(list, ", ");
-        if (len == 1 && *list == '*') return true;
-        if (len > 0 && *list == '.') { list++; len--; }
-        if (len > 0 && len <= host_len && strncasecmp(host + host_len - len, list, len) == 0
-            && (len == host_len || host[host_len - len - 1] == '.')) return true;
-        list += len;
+    size_t host_len = strcspn(host, ":/"), len;
+    if (list == NULL) return false;
+    if (strcmp(list, "*") == 0) return true;
+    if (host_len > 0 && host[host_len - 1] == '.') host_len--;
+    for (; *list != '\0'; list += len) {
+        const char *name = list += strspn(list, ", \t");
+        size_t n = len = strcspn(list, ", \t");
+        if (n > 0 && name[n - 1] == '.') n--;
+        if (n > 0 && *name == '.') { name++; n--; }
+        if (n > 0 && n <= host_len && strncasecmp(host + host_len - n, name, n) == 0
+            && (n == host_len || host[host_len - n - 1] == '.')) return true;
     }
     return false;
 }
 
+/* The proxy as the library wants it: curl takes it without a scheme, the scheme in any
+   case, with a path that means nothing, and without a port, which then is 1080. */
+static const char *plain_proxy(const char *proxy)
+{
+    const char *from = strstr(proxy, "://"), *at, *host;
+    size_t len;
+    if (from != NULL && strncasecmp(proxy, "http://", 7) != 0) return proxy;        /* which is refused */
+    from = from != NULL ? from + 3 : proxy;
+    len = strcspn(from, "/?#");
+    if (len + sizeof "http://:1080" > sizeof settings.proxy) return proxy;
+    (void)snprintf(settings.proxy, sizeof settings.proxy, "http://%.*s", (int)len, from);
+    at = strrchr(settings.proxy + 7, '@');
+    host = at != NULL ? at + 1 : settings.proxy + 7;
+    if (*host == '[' && strchr(host, ']') != NULL) host = strchr(host, ']');
+    if (strchr(host, ':') == NULL) memcpy(settings.proxy + 7 + len, ":1080", sizeof ":1080");
+    return settings.proxy;
+}
+
 static const char *choose_proxy(const options *o, const char *base_url)
 {
-    const char *proxy = o->proxy, *except = from_environment("NO_PROXY"), *host = strstr(base_url, "://");
-    if (proxy != NULL) return proxy[0] != '\0' ? proxy : NULL;
-    proxy = from_environment("HTTPS_PROXY");
-    if (proxy == NULL) proxy = from_environment("https_proxy");
-    if (except == NULL) except = from_environment("no_proxy");
-    if (proxy == NULL || proxy_excepts(except, host != NULL ? host + 3 : base_url)) return NULL;
-    if (strstr(proxy, "://") != NULL) return proxy;
-    (void)snprintf(settings.proxy, sizeof settings.proxy, "http://%s", proxy);      /* "host:port" is common */
-    return settings.proxy;
+    const char *proxy = o->proxy, *host = strstr(base_url, "://");
+    if (proxy != NULL) return proxy[0] != '\0' ? plain_proxy(proxy) : NULL;
+    proxy = either_case("https_proxy", "HTTPS_PROXY");
+    if (proxy == NULL) proxy = either_case("all_proxy", "ALL_PROXY");
+    if (proxy == NULL || proxy_excepts(either_case("no_proxy", "NO_PROXY"), host != NULL ? host + 3 : base_url)) return NULL;
+    return plain_proxy(proxy);
 }
 
 /* ---- the client ---- */
@@ -1025,9 +1341,14 @@ static int open_client(const options *o)
     config.memory = memory;
     config.memory_size = sizeof memory;
     config.security_token = from_environment("COMPSHARE_SECURITY_TOKEN");
-    config.region = given_or(o->region, "COMPSHARE_REGION");
-    config.zone = given_or(o->zone, "COMPSHARE_ZONE");
-    config.project_id = given_or(o->project_id, "COMPSHARE_PROJECT_ID");
+    config.region = o->region;
+    config.zone = o->zone;
+    config.project_id = o->project_id;
+    if (!o->all && o->verb != AUDIT) {      /* these mean the account, and only options narrow it */
+        config.region = given_or(config.region, "COMPSHARE_REGION");
+        config.zone = given_or(config.zone, "COMPSHARE_ZONE");
+        config.project_id = given_or(config.project_id, "COMPSHARE_PROJECT_ID");
+    }
     config.base_url = base_url;
     config.ca_file = given_or(o->ca_file, "COMPSHARE_CA_FILE");
     config.ca_file = given_or(config.ca_file, "SSL_CERT_FILE");
@@ -1099,8 +1420,10 @@ typedef struct entry {
     compshare_instance is;
     int64_t previous, wanted;
     int code;                   /* exit status */
-    bool changed, left_alone, pending, seen, unknown;
-    char error[256];
+    size_t project;             /* which of the fleet's */
+    bool wanting;               /* is to be changed */
+    bool changed, left_alone, pending, seen;
+    char error[640];
 } entry;
 
 static bool is_spot(const char *charge_type)
@@ -1144,22 +1467,108 @@ static void print_json(const entry *e)
     json_end();
 }
 
+/* A word of the API's in the language of the messages. */
+static const char *shown_word(const char *word)
+{
+    static const char *const words[][2] = {
+        { "Running", "运行中" }, { "Stopped", "已关机" }, { "Stopping", "关机中" }, { "Starting", "启动中" }, { "Rebooting", "重启中" },
+        { "Initializing", "初始化中" }, { "Install", "安装中" }, { "Install Fail", "安装失败" }, { "Postpay", "按量" }, { "Dynamic", "按时" },
+        { "Day", "包日" }, { "Month", "包月" }, { "Year", "包年" }, { "Spot", "抢占式" }, { "Preemptive", "抢占式" }
+    };
+    size_t i;
+    for (i = 0; language != 0 && i < COUNT(words); i++)
+        if (strcmp(words[i][0], word) == 0) return words[i][1];
+    return word;
+}
+
+/* Where the line on standard output stands, and how far the next piece of it is. */
+static int column, gap;
+
+/* A piece of a line, in a field of some columns; one that passes column 80 goes on the next. */
+static void put(int field, const char *text)
+{
+    int columns = width(text);
+    if (text[0] == '\0') return;
+    if (column > 0 && column + gap + columns > 80) {
+        (void)fputs("\n    ", stdout);
+        column = 4;
+        gap = 0;
+    }
+    (void)printf("%*s%s", gap, "", text);
+    column += gap + columns;
+    gap = (field > columns ? field - columns : 0) + 2;
+}
+
+static void end_line(void)
+{
+    (void)putchar('\n');
+    column = gap = 0;
+}
+
+static void put_form(int message, const char *text)
+{
+    char line[128];
+    (void)snprintf(line, sizeof line, tr(message), text);
+    put(0, line);
+}
+
+/* Cuts a text that takes more columns than these. */
+static void cut(char *text, int columns)
+{
+    size_t len = strlen(text);
+    if (width(text) <= columns) return;
+    while (width(text) > columns - 3) {
+        do len--; while ((text[len] & 0xC0) == 0x80);
+        text[len] = '\0';
+    }
+    memcpy(text + len, "...", sizeof "...");
+}
+
+/* Cards, how it is paid, and the name. */
+static void put_details(const compshare_instance *i)
+{
+    char text[160];
+    if (i->gpu_type[0] != '\0') {
+        (void)snprintf(text, sizeof text, "%s x%lld", i->gpu_type, (long long)i->gpu);
+        put(0, text);
+    }
+    put(7, shown_word(i->charge_type));
+    (void)snprintf(text, sizeof text, "%s", i->name);
+    cut(text, 40);
+    put(0, text);
+}
+
+/* When it goes off, with what remains. */
+static void put_plan(int64_t stop_time)
+{
+    char text[240];
+    int len = snprintf(text, sizeof text, "%s", stop_time == 0 ? tr(M_NO_PLAN) : off_text(stop_time));
+    if (stop_time != 0) (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_REMAINS), show_duration(stop_time - now() - MARGIN_S));
+    put(0, text);
+}
+
+/* The plan comes first, unless two times make it fill a line of its own. */
+static void print_plan(const entry *e)
+{
+    bool first = e->is.stop_time == 0 || width(off_text(e->is.stop_time)) < 40;
+    put(18, e->is.uhost_id);
+    put(language != 0 ? 8 : 12, shown_word(e->is.state));
+    if (first) put_plan(e->is.stop_time);
+    put_details(&e->is);
+    if (!first) put_plan(e->is.stop_time);
+    if (e->left_alone) put(0, tr(M_LEFT_ALONE));
+    else if (e->changed && e->previous != 0 && e->previous != e->is.stop_time) put_form(M_WAS, local_time(e->previous));
+    if (is_prepaid(e->is.charge_type) && e->is.stop_time != 0) put(0, tr(M_KEEPS_BILLING));
+    end_line();
+}
+
 static void print_entry(const entry *e)
 {
     if (as_json) { print_json(e); return; }
-    if (e->code != DONE) {
-        (void)fflush(stdout);
-        out(stderr, M_FAILED_LINE, e->is.uhost_id, e->error);
-        (void)fputc('\n', stderr);
-        return;
-    }
-    if (e->is.stop_time == 0) out(stdout, M_NO_PLAN_LINE, e->is.uhost_id, e->is.state, e->is.charge_type);
-    else out(stdout, M_PLAN_LINE, e->is.uhost_id, e->is.state, e->is.charge_type, local_time(e->is.stop_time), beijing_time(e->is.stop_time),
-        show_duration(e->is.stop_time - now()));
-    if (e->left_alone) out(stdout, M_LEFT_ALONE);
-    else if (e->changed && e->previous != 0 && e->previous != e->is.stop_time) out(stdout, M_WAS, local_time(e->previous));
-    if (is_prepaid(e->is.charge_type) && e->is.stop_time != 0) out(stdout, M_KEEPS_BILLING);
-    (void)putchar('\n');
+    if (e->code == DONE) { print_plan(e); return; }
+    (void)fflush(stdout);
+    out(stderr, M_FAILED_LINE, e->is.uhost_id, e->error);
+    (void)fputc('\n', stderr);
 }
 
 static int fail_entry(entry *e, int code, const char *text)
@@ -1169,14 +1578,33 @@ static int fail_entry(entry *e, int code, const char *text)
     return code;
 }
 
+/* What was asked for (0: no timed shutdown) was not shown: what is known, and what to type. */
+static int doubt_entry(entry *e, int64_t wanted, bool accepted, int64_t shown)
+{
+    char asked[160], seen[160];
+    const char *id = e->is.uhost_id;
+    int len;
+    e->code = UNCONFIRMED;
+    (void)snprintf(asked, sizeof asked, "%s", wanted != 0 ? off_text(wanted) : tr(M_NO_PLAN));
+    (void)snprintf(seen, sizeof seen, "%s", shown != 0 ? local_time(shown) : tr(M_NO_PLAN));
+    len = snprintf(e->error, sizeof e->error, tr(M_DOUBT), asked, tr(accepted ? M_ACCEPTED : M_NOT_ANSWERED), seen, id);
+    if ((size_t)len >= sizeof e->error) return UNCONFIRMED;
+    if (wanted != 0) (void)snprintf(e->error + len, sizeof e->error - (size_t)len, tr(M_AGAIN), id, (long long)wanted, id);
+    else (void)snprintf(e->error + len, sizeof e->error - (size_t)len, tr(M_CANCEL_AGAIN), id);
+    return UNCONFIRMED;
+}
+
 /* ---- many instances: one list, one change each, and lists until all is shown ---- */
 
 typedef struct fleet {
     const options *o;
     entry *entries;
     size_t count, listed, unplanned;
+    size_t matched, prepaid;    /* what the options mean, and what of it was left out as prepaid */
     uint64_t *marks;            /* of the instances that were shown */
     bool confirming, no_memory;
+    char (*projects)[64];       /* where to look; "" is what the API takes by itself */
+    size_t project_count, at, found;
 } fleet;
 
 static bool named(const options *o, const char *id)
@@ -1224,27 +1652,45 @@ static bool matches(const char *pattern, const char *name)
     return true;
 }
 
+static void confirm_entry(entry *e, const compshare_instance *i)
+{
+    if (e == NULL || !e->pending) return;
+    memcpy(e->is.state, i->state, sizeof e->is.state);
+    e->is.stop_time = i->stop_time;
+    if (e->wanted != 0 ? about(i->stop_time, e->wanted) : i->stop_time <= now()) e->pending = false;
+}
+
+/* Of all instances those that the verb has something to do with: nothing has to be
+   switched off that does not run, nothing can be moved that is not there. */
+static bool concerns(fleet *f, const compshare_instance *i)
+{
+    bool runs = strcmp(i->state, "Running") == 0, planned = i->stop_time > now();
+    f->matched++;
+    if (f->o->verb == CANCEL) return planned;
+    if (!runs || is_spot(i->charge_type)) return false;
+    if (f->o->verb == EXTEND) return planned;
+    if (!is_prepaid(i->charge_type) || f->o->prepaid_ok) return true;
+    f->prepaid++;
+    return false;
+}
+
+static bool is_named(const options *o, const compshare_instance *i)
+{
+    return o->count > 0 ? named(o, i->uhost_id) : o->name_glob == NULL || matches(o->name_glob, i->name);
+}
+
 static int list_entry(void *user, const compshare_instance *i, compshare_value element)
 {
     fleet *f = (fleet *)user;
     entry *e = find_entry(f, i->uhost_id);      /* a list that changes may show one twice */
     (void)element;
-    if (f->confirming) {
-        if (e == NULL || !e->pending) return 0;
-        memcpy(e->is.state, i->state, sizeof e->is.state);
-        e->is.stop_time = i->stop_time;
-        if (i->stop_time == e->wanted) e->pending = false;
-        return 0;
-    }
-    if (f->o->all) {
-        if (f->o->name_glob != NULL && !matches(f->o->name_glob, i->name)) return 0;
-        if (strcmp(i->state, "Running") != 0 || is_spot(i->charge_type)) return 0;     /* nothing to switch off, or no way to */
-    } else if (!named(f->o, i->uhost_id)) {
-        return 0;
-    }
+    if (f->confirming) return confirm_entry(e, i), 0;
+    if (!is_named(f->o, i) || (e == NULL && f->o->all && !concerns(f, i))) return 0;
     if (e == NULL && (e = add_entry(f)) == NULL) return 1;
+    f->found += e->is.uhost_id[0] == '\0';
     e->is = *i;
     e->previous = i->stop_time;
+    e->project = f->at;
     return 0;
 }
 
@@ -1276,12 +1722,65 @@ static compshare_target list_filter(const options *o)
     return filter;
 }
 
-static int list_fleet(fleet *f)
+static int keep_project(void *user, const compshare_project *p)
+{
+    fleet *f = (fleet *)user;
+    char (*more)[64] = (char (*)[64])realloc(f->projects, (f->project_count + 1) * sizeof *more);
+    if (more == NULL) { f->no_memory = true; return 1; }
+    f->projects = more;
+    (void)snprintf(more[f->project_count++], sizeof *more, "%s", p != NULL ? p->project_id : "");
+    return 0;
+}
+
+/* The one project that was given, else all of the account's. Who may not list them (299)
+   is shown those of the project that the API takes. */
+static int find_projects(fleet *f, const char *given)
+{
+    compshare_project one;
+    int status;
+    memset(&one, 0, sizeof one);
+    if (given != NULL) {
+        if (snprintf(one.project_id, sizeof one.project_id, "%s", given) >= (int)sizeof one.project_id) return COMPSHARE_E_PARAM;
+        return keep_project(f, &one) == 0 ? COMPSHARE_OK : COMPSHARE_E_MEMORY;
+    }
+    status = compshare_get_project_list(client, NULL, keep_project, f);
+    if (status == COMPSHARE_E_API && compshare_last_error(client)->ret_code == 299) status = COMPSHARE_OK;
+    if (status == COMPSHARE_OK && f->project_count == 0) (void)keep_project(f, NULL);
+    return status;
+}
+
+static bool awaited(const fleet *f, size_t project)
+{
+    size_t i;
+    for (i = 0; i < f->count; i++)
+        if (f->entries[i].pending && f->entries[i].project == project) return true;
+    return false;
+}
+
+/* The lists of the projects, until all that was named is found, or all that is awaited. */
+static int list_projects(fleet *f, compshare_instance_fn each, void *user)
 {
     compshare_target filter = list_filter(f->o);
-    int status = compshare_each_instance(client, &filter, list_entry, f);
+    int status = COMPSHARE_OK;
+    for (f->at = 0; f->at < f->project_count && status == COMPSHARE_OK; f->at++) {
+        if (f->confirming ? !awaited(f, f->at) : f->o->count > 0 && f->found >= f->o->count) continue;
+        filter.project_id = f->projects[f->at];
+        status = compshare_each_instance(client, &filter, each, user);
+    }
     check_clock();
     return f->no_memory ? COMPSHARE_E_MEMORY : status;
+}
+
+/* Nothing is what the options say: most likely one of them is misspelt. */
+static int refuse_empty(const options *o)
+{
+    const char *const given[] = { o->name_glob, o->region, o->zone, o->project_id };
+    static const char *const names[] = { " --name ", " --region ", " --zone ", " --project-id " };
+    char text[320] = "";
+    size_t i, len = 0;
+    for (i = 0; i < COUNT(given) && len < sizeof text; i++)
+        if (given[i] != NULL) len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", names[i], given[i]);
+    return refuse(UNSCHEDULABLE, M_NONE_MATCH, text);
 }
 
 /* Whether an entry is to be changed, and to what. */
@@ -1297,26 +1796,46 @@ static bool decide(const options *o, entry *e)
         return fail_entry(e, UNSCHEDULABLE, text), false;
     }
     if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
-    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : now() + o->in;
+    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : whole_minute(now() + o->in);
     e->left_alone = current != 0 && o->verb == SET && (o->if_none || (o->mode == COMPSHARE_ONLY_EXTEND && current >= e->wanted)
         || (o->mode == COMPSHARE_ONLY_SHORTEN && current <= e->wanted));
     return !e->left_alone;
 }
 
-static void change_entry(entry *e, unsigned verb, const char *project_id)
+/* A change whose outcome is not known is left to the library's workflow, which knows what
+   is a proof, and what may be sent again; so is one whose project is not known. */
+static int settle_entry(entry *e, unsigned verb, bool unknown)
+{
+    compshare_schedule s;
+    compshare_plan plan;
+    int status;
+    memset(&plan, 0, sizeof plan);
+    plan.uhost_id = e->is.uhost_id;
+    plan.at = e->wanted;
+    status = verb == CANCEL ? compshare_schedule_cancel(client, plan.uhost_id, &s) : compshare_schedule_set(client, &plan, &s);
+    if (status != COMPSHARE_OK && !unknown && outcome(status) != UNCONFIRMED) return fail_entry(e, outcome(status), error_text());
+    e->changed = true;
+    if (status != COMPSHARE_OK) return doubt_entry(e, e->wanted, s.accepted, s.state[0] != '\0' ? s.shown : e->is.stop_time);
+    e->is.stop_time = s.stop_time;
+    return DONE;
+}
+
+static void change_entry(const fleet *f, entry *e)
 {
     compshare_target target = { NULL, NULL, NULL, NULL };
+    unsigned verb = f->o->verb;
     int status;
     target.uhost_id = e->is.uhost_id;
-    target.region = config.region != NULL ? config.region : e->is.region;
+    target.region = e->is.region;
     target.zone = e->is.zone;
-    target.project_id = project_id;
+    target.project_id = f->projects[e->project];
     trace_change(e->is.uhost_id, e->wanted);
+    if (target.project_id[0] == '\0') { (void)settle_entry(e, verb, false); return; }
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
-    e->unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
-    e->pending = status == COMPSHARE_OK || e->unknown;
-    e->changed = e->pending;
-    if (!e->pending) (void)fail_entry(e, outcome(status), error_text());
+    e->pending = e->changed = status == COMPSHARE_OK;
+    if (status == COMPSHARE_OK) return;
+    if (outcome(status) == UNCONFIRMED) (void)settle_entry(e, verb, true);
+    else (void)fail_entry(e, outcome(status), error_text());
 }
 
 static size_t count_pending(const fleet *f)
@@ -1326,22 +1845,22 @@ static size_t count_pending(const fleet *f)
     return n;
 }
 
-/* Lists until every change is shown, for 30 s at most. */
+/* Lists until every change is shown, for as long as a call may take. */
 static void confirm_fleet(fleet *f)
 {
-    uint64_t until = monotonic_ms(NULL) + 30000;
+    uint64_t until = monotonic_ms(NULL) + config.timeout_ms;
     int pause = 250;
     size_t i;
     f->confirming = true;
     while (count_pending(f) > 0) {
-        (void)list_fleet(f);
+        (void)list_projects(f, list_entry, f);
         if (count_pending(f) == 0 || monotonic_ms(NULL) + (uint64_t)pause >= until) break;
         (void)poll(NULL, 0, pause);
         if (pause < 4000) pause *= 2;
     }
     for (i = 0; i < f->count; i++) {
         entry *e = &f->entries[i];
-        if (e->pending) (void)fail_entry(e, UNCONFIRMED, tr(e->unknown ? M_NO_ANSWER : M_NOT_SHOWN));
+        if (e->pending) (void)doubt_entry(e, e->wanted, true, e->is.stop_time);
     }
 }
 
@@ -1354,36 +1873,73 @@ static int report_fleet(fleet *f)
         entry *e = &f->entries[i];
         print_entry(e);
         failed += e->code != DONE;
-        stopping = stopping || e->is.stop_time != 0;
+        stopping = stopping || (e->code == DONE && e->is.stop_time != 0);
         code = graver(code, e->code);
     }
-    if (f->count == 0) say(M_NONE_MATCH);
+    if (f->count == 0) say(M_NOTHING_TO_DO, f->matched);
+    if (f->prepaid > 0) say(M_PREPAID_LEFT, f->prepaid);
     if (f->count > 1) say(M_TALLY, f->count - failed, failed);
     if (stopping && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
     return code;
 }
 
+/* The first character of a line from standard input, all of which is read. */
+static bool read_line(char *first)
+{
+    char c = '\0';
+    *first = '\0';
+    while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
+        if (*first == '\0') *first = c;
+    return c == '\n';
+}
+
+/* The answer to a question that stands on the terminal. */
+static int answered(void)
+{
+    char answer;
+    return read_line(&answer) && (answer == 'y' || answer == 'Y') ? DONE : refuse(USAGE, M_NOTHING_CHANGED);
+}
+
+/* What makes many instances bill on, or takes them from somebody's work, is asked for on a
+   terminal; elsewhere it needs --yes. */
+static int confirm_many(const fleet *f)
+{
+    const options *o = f->o;
+    size_t i, n = 0;
+    bool cancels = o->verb == CANCEL, soon = o->verb == SET && (o->in != 0 ? o->in < 3600 : o->at < now() + 3600);
+    for (i = 0; i < f->count; i++) n += f->entries[i].wanting;
+    if (o->yes || n == 0 || !(cancels ? o->all : soon && n > 1)) return DONE;
+    if (!isatty(STDIN_FILENO)) return refuse(USAGE, cancels ? M_CANCEL_YES : M_SOON_YES, n);
+    out(stderr, cancels ? M_CANCEL_ALL_SURE : M_SOON_SURE, n);
+    return answered();
+}
+
+static int change_fleet(fleet *f)
+{
+    const options *o = f->o;
+    size_t i;
+    int code, status = find_projects(f, o->project_id);
+    if (status == COMPSHARE_OK) status = list_projects(f, list_entry, f);
+    if (f->no_memory || !add_missing(f)) return refuse(CONFIGURATION, M_NO_MEMORY);
+    if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
+    if (o->all && f->matched == 0) return refuse_empty(o);
+    for (i = 0; i < f->count; i++) f->entries[i].wanting = decide(o, &f->entries[i]);
+    if ((code = confirm_many(f)) != DONE) return code;
+    for (i = 0; i < f->count; i++)
+        if (f->entries[i].wanting) change_entry(f, &f->entries[i]);
+    confirm_fleet(f);
+    return report_fleet(f);
+}
+
 static int change_many(const options *o)
 {
-    compshare_project project;
-    const char *project_id = config.project_id;
     fleet f;
-    size_t i;
-    int code, status;
+    int code;
     memset(&f, 0, sizeof f);
     f.o = o;
-    if (project_id == NULL) {
-        if ((status = compshare_get_project_list(client, &project, NULL, NULL)) != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
-        project_id = project.project_id;
-    }
-    status = list_fleet(&f);
-    if (f.no_memory || !add_missing(&f)) return refuse(CONFIGURATION, M_NO_MEMORY);
-    if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
-    for (i = 0; i < f.count; i++)
-        if (decide(o, &f.entries[i])) change_entry(&f.entries[i], o->verb, project_id);
-    confirm_fleet(&f);
-    code = report_fleet(&f);
+    code = change_fleet(&f);
     free(f.entries);
+    free(f.projects);
     return code;
 }
 
@@ -1410,47 +1966,40 @@ static int change_one(const options *o)
     (void)snprintf(e.is.uhost_id, sizeof e.is.uhost_id, "%s", o->uhosts[0]);
     plan.uhost_id = o->uhosts[0];
     plan.at = o->at;
-    plan.in_seconds = o->in;
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    trace_change(e.is.uhost_id, o->at != 0 || o->verb == CANCEL ? o->at : -1);
-    if (o->if_none) status = compshare_schedule_get(client, plan.uhost_id, &s);
-    if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now()))
+    if (o->if_none || o->in != 0) status = compshare_schedule_get(client, plan.uhost_id, &s);    /* which tells the server's time, too */
+    if (o->in != 0) plan.at = whole_minute(now() + o->in);
+    if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now())) {
+        trace_change(e.is.uhost_id, plan.at != 0 || o->verb == CANCEL ? plan.at : -1);
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
-            : o->verb == CANCEL ? compshare_schedule_cancel(client, plan.uhost_id, &s) : compshare_schedule_get(client, plan.uhost_id, &s);
+            : compshare_schedule_cancel(client, plan.uhost_id, &s);
+    }
     check_clock();
     take_schedule(&e, &s);
     e.left_alone = o->verb == SET && status == COMPSHARE_OK && !s.changed;
-    if (status != COMPSHARE_OK) (void)fail_entry(&e, outcome(status), error_text());
+    if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED && (o->verb == CANCEL || s.requested != 0))
+        (void)doubt_entry(&e, s.requested, s.accepted, s.shown);
+    else if (status != COMPSHARE_OK)
+        (void)fail_entry(&e, outcome(status), error_text());
     print_entry(&e);
     if (e.code == DONE && e.is.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
     return e.code;
 }
 
-/* The first character of a line from standard input, all of which is read. */
-static bool read_line(char *first)
-{
-    char c = '\0';
-    *first = '\0';
-    while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
-        if (*first == '\0') *first = c;
-    return c == '\n';
-}
-
 /* Cancelling makes an instance bill on: it is asked for twice, or with --yes. */
 static int confirm_cancel(const options *o)
 {
-    char answer;
     size_t i;
-    if (o->yes) return DONE;
+    int code = DONE;
+    if (o->yes || o->all) return DONE;      /* how many there are is not known yet */
     if (!isatty(STDIN_FILENO)) return o->count == 1 ? DONE : refuse(USAGE, M_CANCEL_YES, o->count);
-    for (i = 0; i < o->count; i++) {
+    for (i = 0; i < o->count && code == DONE; i++) {
         out(stderr, M_CANCEL_SURE, o->uhosts[i]);
-        if (read_line(&answer) && (answer == 'y' || answer == 'Y')) continue;
-        return refuse(USAGE, M_NOTHING_CHANGED);
+        code = answered();
     }
-    return DONE;
+    return code;
 }
 
 static int change(const options *o)
@@ -1524,19 +2073,21 @@ static int show_instance(void *user, const compshare_instance *i, compshare_valu
     entry e;
     bool audit = f->o->verb == AUDIT;
     size_t k;
-    if (f->o->count > 0 && !named(f->o, i->uhost_id)) return 0;
-    if (shown_before(f, i->uhost_id)) return 0;
+    if (!is_named(f->o, i) || shown_before(f, i->uhost_id)) return 0;
     if (f->no_memory) return 1;
     for (k = 0; k < f->o->count; k++)
         if (strcmp(f->o->uhosts[k], i->uhost_id) == 0) f->entries[k].seen = true;
+    f->found++;
     memset(&e, 0, sizeof e);
     e.is = *i;
     if (audit) {
         if (!runs_unplanned(i)) return 0;
         f->unplanned++;
         if (as_json) { print_json(&e); return 0; }
-        out(stdout, M_AUDIT_LINE, e.is.uhost_id, e.is.state, e.is.charge_type, e.is.name);
-        (void)putchar('\n');
+        put(18, e.is.uhost_id);
+        put(0, tr(M_UNPLANNED));
+        put_details(&e.is);
+        end_line();
         return 0;
     }
     if (f->o->reveal && as_json) reveal(element);
@@ -1545,33 +2096,14 @@ static int show_instance(void *user, const compshare_instance *i, compshare_valu
     return 0;
 }
 
-typedef struct projects { char (*ids)[64]; size_t count; bool no_memory; } projects;
-
-static int keep_project(void *user, const compshare_project *p)
+/* An audit that looked at nothing has found nothing wrong, either. */
+static int audited(const fleet *f)
 {
-    projects *all = (projects *)user;
-    char (*more)[64] = (char (*)[64])realloc(all->ids, (all->count + 1) * sizeof *more);
-    if (more == NULL) { all->no_memory = true; return 1; }
-    all->ids = more;
-    memcpy(more[all->count++], p->project_id, sizeof *more);
-    return 0;
-}
-
-/* The list of one project, or of all of them. */
-static int show_lists(const options *o, fleet *f)
-{
-    compshare_target filter = list_filter(o);
-    projects all = { NULL, 0, false };
-    size_t i;
-    int status = COMPSHARE_OK;
-    if (!o->all_projects) return compshare_each_instance(client, &filter, show_instance, f);
-    status = compshare_get_project_list(client, NULL, keep_project, &all);
-    for (i = 0; i < all.count && status == COMPSHARE_OK; i++) {
-        filter.project_id = all.ids[i];
-        status = compshare_each_instance(client, &filter, show_instance, f);
-    }
-    free(all.ids);
-    return status;
+    const options *o = f->o;
+    bool narrowed = o->name_glob != NULL || o->region != NULL || o->zone != NULL || o->project_id != NULL;
+    if (f->listed == 0 && narrowed && (o->verb == AUDIT || o->all)) return refuse_empty(o);
+    if (o->verb == AUDIT) say(M_AUDIT_TALLY, f->listed, f->unplanned);
+    return f->unplanned > 0 ? FOUND : DONE;
 }
 
 static int show(const options *o)
@@ -1582,8 +2114,8 @@ static int show(const options *o)
     memset(&f, 0, sizeof f);
     f.o = o;
     if (o->count > 0 && (f.entries = (entry *)calloc(o->count, sizeof *f.entries)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
-    status = show_lists(o, &f);
-    check_clock();
+    status = find_projects(&f, o->count == 0 ? config.project_id : o->project_id);
+    if (status == COMPSHARE_OK) status = list_projects(&f, show_instance, &f);
     code = read_outcome(status);
     if (f.no_memory) code = refuse(CONFIGURATION, M_NO_MEMORY);
     else if (code != DONE) (void)refuse(code, M_FAILED, error_text());
@@ -1595,10 +2127,11 @@ static int show(const options *o)
         print_entry(e);
     }
     for (i = 0; i < o->count; i++) code = graver(code, f.entries[i].code);
+    if (code == DONE) code = audited(&f);
     free(f.entries);
     free(f.marks);
-    if (o->verb == AUDIT && code == DONE) say(M_AUDIT_TALLY, f.listed, f.unplanned);
-    return code == DONE && f.unplanned > 0 ? FOUND : code;
+    free(f.projects);
+    return code;
 }
 
 /* ---- self: which instance this is ---- */
@@ -1681,30 +2214,46 @@ static int match_self(void *user, const compshare_instance *i, compshare_value e
     return 0;
 }
 
+/* Which instance this is: DONE with its id, or the exit status with what is wrong. */
+static int find_self(const char **id, char *why, size_t cap)
+{
+    static identity self;
+    static const options anywhere;
+    fleet f;
+    int status;
+    *id = from_environment("COMPSHARE_UHOST_ID");
+    if (*id == NULL) *id = from_environment("COMPSHARE_INSTANCE_ID");
+    if (*id != NULL) {
+        if (is_id(*id)) return DONE;
+        (void)snprintf(why, cap, tr(M_SELF_FAILED), "");
+        (void)snprintf(why + strlen(why), cap - strlen(why), tr(M_BAD_UHOST), *id);
+        return CONFIGURATION;
+    }
+    memset(&f, 0, sizeof f);
+    memset(&self, 0, sizeof self);
+    f.o = &anywhere;
+    list_addresses(&self);
+    status = find_projects(&f, NULL);
+    if (status == COMPSHARE_OK) status = list_projects(&f, match_self, &self);
+    free(f.projects);
+    *id = self.id;
+    if (status != COMPSHARE_OK) return (void)snprintf(why, cap, tr(M_SELF_FAILED), error_text()), read_outcome(status);
+    if (self.found != 1) return (void)snprintf(why, cap, tr(self.found == 0 ? M_NOT_SELF : M_TWO_SELVES), self.ids), UNSCHEDULABLE;
+    return DONE;
+}
+
 /* Replaces "self" by an id. */
 static int resolve_self(options *o)
 {
-    static identity self;
-    const char *id = from_environment("COMPSHARE_UHOST_ID");
+    char why[600];
+    const char *id;
     size_t i;
-    int status;
+    int code;
     for (i = 0; i < o->count && strcmp(o->uhosts[i], "self") != 0; i++) {}
     if (i == o->count) return DONE;
-    if (id == NULL) id = from_environment("COMPSHARE_INSTANCE_ID");
-    if (id == NULL) {
-        list_addresses(&self);
-        status = compshare_each_instance(client, NULL, match_self, &self);
-        if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_SELF_FAILED, error_text());
-        if (self.found != 1) return refuse(UNSCHEDULABLE, self.found == 0 ? M_NOT_SELF : M_TWO_SELVES, self.ids);
-        id = self.id;
-    }
-    if (!is_id(id)) return refuse(CONFIGURATION, M_BAD_UHOST, id);
-    for (; i < o->count; i++) {
-        if (strcmp(o->uhosts[i], "self") != 0) continue;
-        free(o->uhosts[i]);
-        if ((o->uhosts[i] = strdup(id)) == NULL) return refuse(CONFIGURATION, M_NO_MEMORY);
-    }
-    return DONE;
+    if ((code = find_self(&id, why, sizeof why)) != DONE) return refuse(code, M_FAILED, why);
+    free(o->uhosts[i]);
+    return (o->uhosts[i] = strdup(id)) != NULL ? DONE : refuse(CONFIGURATION, M_NO_MEMORY);
 }
 
 /* ---- signals: noted by a handler, dealt with by the loop ---- */
@@ -2606,7 +3155,8 @@ static int run(options *o)
 static void checked(int verdict, int message, ...)
 {
     static const char *const words[] = { "ok", "warning", "failed" };
-    char line[1200];
+    char line[1200], *word;
+    int at = 0;
     va_list args;
     va_start(args, message);
     (void)vsnprintf(line, sizeof line, tr(message), args);
@@ -2615,9 +3165,15 @@ static void checked(int verdict, int message, ...)
         json_text("verdict", words[verdict - M_DOCTOR_OK]);
         json_text("text", line);
         json_end();
-    } else {
-        (void)printf("%s%s\n", tr(verdict), line);
+        return;
     }
+    (void)fputs(tr(verdict), stdout);
+    for (word = strtok(line, " "); word != NULL; word = strtok(NULL, " ")) {
+        int columns = width(word);
+        (void)printf("%s%s", at == 0 ? "" : at + 1 + columns > 71 ? "\n         " : " ", word);
+        at = at + 1 + columns > 71 ? columns : at + (at > 0) + columns;
+    }
+    (void)putchar('\n');
 }
 
 /* The way to the server's name, or to the proxy that knows it. */
@@ -2645,7 +3201,7 @@ static void doctor_name(const char *base_url)
 }
 
 /* What the handshake agreed on, and how long the server's certificate will do. */
-static void doctor_tls(const char *base_url, long ms)
+static void doctor_tls(long ms)
 {
     static const struct { uint16_t number; char name[44]; } suites[] = {
         { 0xC02B, "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" }, { 0xC02C, "ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" },
@@ -2657,7 +3213,7 @@ static void doctor_tls(const char *base_url, long ms)
     long days = (long)((h.not_after - unix_time(NULL)) / 86400);
     size_t i;
     for (i = 0; i < COUNT(suites) - 1 && suites[i].number != h.suite; i++) {}
-    checked(M_DOCTOR_OK, M_DOCTOR_TLS, base_url, h.version - 0x301, suites[i].name, ms);
+    checked(M_DOCTOR_OK, M_DOCTOR_TLS, h.version - 0x301, suites[i].name, ms);
     if (h.not_after == 0) return;
     checked(days >= 7 ? M_DOCTOR_OK : M_DOCTOR_WARNING, days >= 7 ? M_DOCTOR_DAYS : M_DOCTOR_RENEW, days);
 }
@@ -2682,6 +3238,22 @@ static int join_project(void *user, const compshare_project *p)
     return 0;
 }
 
+/* What "self" would be. That this host is no instance is no fault. */
+static int doctor_self(void)
+{
+    char why[600];
+    const char *id;
+    compshare_target target = { NULL, NULL, NULL, NULL };
+    compshare_instance instance;
+    int status, code = find_self(&id, why, sizeof why);
+    if (code == UNSCHEDULABLE && id[0] == '\0') return checked(M_DOCTOR_OK, M_DOCTOR_NO_SELF), DONE;
+    if (code != DONE) return checked(M_DOCTOR_FAILED, M_FAILED, why), code;
+    target.uhost_id = id;
+    status = compshare_describe_instance(client, &target, &instance);
+    checked(status == COMPSHARE_OK ? M_DOCTOR_OK : M_DOCTOR_FAILED, M_SELF_FAILED, status == COMPSHARE_OK ? id : error_text());
+    return read_outcome(status);
+}
+
 static int doctor(void)
 {
     char list[512] = "";
@@ -2698,7 +3270,7 @@ static int doctor(void)
         checked(M_DOCTOR_FAILED, M_DOCTOR_NO_TLS, base_url, error_text());
         return read_outcome(status);
     }
-    doctor_tls(base_url, (long)(monotonic_ms(NULL) - began));
+    doctor_tls((long)(monotonic_ms(NULL) - began));
     doctor_clock();
     if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) {
         checked(M_DOCTOR_FAILED, M_DOCTOR_NO_SIGNATURE, error_text());
@@ -2710,7 +3282,7 @@ static int doctor(void)
     began = monotonic_ms(NULL);
     if (compshare_get_project_list(client, NULL, NULL, NULL) == COMPSHARE_OK)
         checked(M_DOCTOR_OK, M_DOCTOR_TRIPS, (long)(monotonic_ms(NULL) - began));
-    return status == COMPSHARE_OK ? DONE : CONFIGURATION;
+    return status == COMPSHARE_OK ? doctor_self() : CONFIGURATION;
 }
 
 /* ---- main ---- */
@@ -2736,9 +3308,19 @@ static void open_standard(void)
     if (fd >= 0) (void)close(fd);
 }
 
+/* Without some descriptors no name is resolved, and the C library calls it unknown. */
+static bool has_descriptors(void)
+{
+    int fds[9];
+    size_t i, n, most = leasing ? COUNT(fds) : 5;
+    for (n = 0; n < most && (fds[n] = dup(STDERR_FILENO)) >= 0; n++) {}
+    for (i = 0; i < n; i++) (void)close(fds[i]);
+    return n == most;
+}
+
 static int act(options *o)
 {
-    int code = open_client(o);
+    int code = has_descriptors() ? open_client(o) : refuse(CONFIGURATION, M_FEW_DESCRIPTORS);
     if (code != DONE) return leasing ? UNARMED : code;
     code = resolve_self(o);
     if (code != DONE) code = leasing ? UNARMED : code;

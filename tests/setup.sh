@@ -93,19 +93,27 @@ name_them() {
     exit 1
 }
 
+# apt WORD...: waits for another apt, as every machine that has just started has one
+apt() {
+    tries=0
+    until $sudo env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1; do
+        # the locks of lists and archives have no such option
+        grep -q 'Could not get lock' "$log" && [ $tries -lt 60 ] || return 1
+        tries=$((tries + 1))
+        sleep 5
+    done
+}
+
 if command -v apt-get >/dev/null 2>&1; then
     sudo=''
     [ "$(id -u)" = 0 ] || sudo=sudo
     echo "installing:$debian"
-    export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    # one foreign source that cannot be read need not matter: installing decides
+    apt update || { echo 'warning: apt-get update failed:'; cat "$log"; } >&2
     # shellcheck disable=SC2086
-    if ! { $sudo apt-get update && $sudo apt-get install -y --no-install-recommends $debian; } >"$log" 2>&1; then
-        cat "$log" >&2
-        rm -f "$log"
-        exit 1
-    fi
-    rm -f "$log"
+    apt install -y --no-install-recommends $debian || { cat "$log" >&2; exit 1; }
 elif command -v apk >/dev/null 2>&1; then
     # shellcheck disable=SC2086
     name_them 'apk add' $alpine

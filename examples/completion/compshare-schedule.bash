@@ -45,11 +45,11 @@ _compshare_schedule()
 
     case $verb in
     '') COMPREPLY=($(compgen -W "set show audit extend cancel run doctor $([ "${cur#-}" = "$cur" ] || echo "$common")" -- "$cur")); return ;;
-    set) options='--all --name --if-none --in --at --only-extend --only-shorten' ;;
-    show) options='--reveal' ;;
-    audit) options='--all-projects' ;;
-    extend) options='--by' ;;
-    cancel) options='--yes' ;;
+    set) options='--all --name --if-none --in --at --only-extend --only-shorten --prepaid-ok --yes' ;;
+    show) options='--all --name --reveal' ;;
+    audit) options='--all --name --all-projects' ;;
+    extend) options='--all --name --by' ;;
+    cancel) options='--all --name --yes' ;;
     run) options='--ttl --grace --on-exit --until --max --warn --signal --pid --prepaid-ok --unarmed-ok --status-file --' ;;
     *) options='' ;;
     esac

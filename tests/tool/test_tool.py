@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 
+import account
 import harness
 import leases
 import secrets_check

@@ -92,7 +92,7 @@ def key_options():
 @test("an option of another verb is refused, before and behind the verb")
 def other_verbs():
     for verb, words, option in (
-            ("show", ["--by", "90m"], "--by"), ("show", ["--all"], "--all"), ("audit", ["--in", "2h"], "--in"), ("set", ["--ttl", "1h"], "--ttl"),
+            ("show", ["--by", "90m"], "--by"), ("doctor", ["--all"], "--all"), ("audit", ["--in", "2h"], "--in"), ("set", ["--ttl", "1h"], "--ttl"),
             ("extend", ["--only-extend"], "--only-extend"), ("cancel", ["--at", "2h"], "--at"), ("run", ["--yes"], "--yes"),
             ("doctor", ["--reveal"], "--reveal"), ("audit", ["--reveal"], "--reveal"), ("set", ["--all-projects"], "--all-projects"),
             ("show", ["--unarmed-ok"], "--unarmed-ok"), ("cancel", ["--prepaid-ok"], "--prepaid-ok"), ("show", ["--status-file", "f"], "--status-file")):
@@ -281,7 +281,7 @@ def partial():
         r = w.tool("set", uhost(1), "uhost-none", uhost(4), "--in", "2h", "--json").is_(3)
         codes = {o["uhost_id"]: o["error"] and o["error"]["exit_status"] for o in r.objects()}
         equal(codes, {uhost(1): 3, "uhost-none": 6, uhost(4): None})
-        w.set(fail_next=1, fail_code=160, drop_before=2)        # one of them, tried twice
+        w.set(fail_next=2, fail_code=160, drop_before=2)        # one of them, tried twice, then refused, which proves nothing
         r = w.unanswered("set", uhost(1), uhost(4), uhost(5), uhost(6), "uhost-none", "--in", "3h", "--json", changes=4).is_(5)
         codes = sorted(o["error"]["exit_status"] if o["error"] else 0 for o in r.objects())
         equal(codes, [0, 0, 3, 5, 6])
@@ -336,7 +336,7 @@ def show():
     with World() as w:
         w.set(schedule__1=4102444800, name__4="名字\x07 four")
         r = w.tool("show", env={"TZ": "America/New_York"}).is_(0)
-        equal(len(r.out.splitlines()), 12)
+        equal(len([line for line in r.out.splitlines() if line.startswith("uhost-")]), 12)
         contains(r.out, "2099-12-31 19:00:00 -0500, 01-01 08:00 Beijing")
         contains(r.out, "no timed shutdown")
         for zone, time_there in (("XXX3:30", "2099-12-31 20:30:00 -0330"), ("XXX-5:45", "2100-01-01 05:45:00 +0545"), ("XXX0:20", "2099-12-31 23:40:00 -0020")):
@@ -387,7 +387,7 @@ def audit():
         contains(w.tool("audit", "--lang", "zh").is_(7).out, "没有定时关机")
         before = w.requests("GetProjectList"), w.requests("DescribeCompShareInstance")
         w.tool("audit", "--all-projects").is_(7)
-        equal((w.requests("GetProjectList") - before[0], w.requests("DescribeCompShareInstance") - before[1]), (1, 2))
+        equal((w.requests("GetProjectList") - before[0], w.requests("DescribeCompShareInstance") - before[1]), (1, 4))     # two projects, each until a page brings nothing new
 
 
 @test("extend: from the plan on; many at once")
@@ -819,7 +819,7 @@ def many():
         before = w.requests()
         r = w.tool("audit", "--json").is_(7)
         equal([o["uhost_id"] for o in r.objects()], [uhost(17), uhost(150), uhost(302)])
-        assert w.requests() - before <= 5, w.requests() - before
+        assert w.requests() - before <= 8, w.requests() - before        # the projects, four pages of one, none of the other, and the empty ones behind
         contains(r.err, "302 instances, 3 run")
         r = w.tool("set", "--all", "--if-none", "--in", "3h").is_(0)
         equal(len([line for line in r.out.splitlines() if "uhost-" in line]), 300)
@@ -831,9 +831,9 @@ def many():
         w.set(name__30="丙丁-甲", name__31="丙丁-乙乙")
         for glob, numbers in (("丙丁-?", [30]), ("丙丁-??", [31]), ("*丁*", [30, 31]), ("t*a*-b", [21]), ("train-?*", [20, 21]), ("*-a", [20]), ("train-a", [20]), ("train", []),
                               ("**丙**", [30, 31])):
-            r = w.tool("set", "--all", "--if-none", "--name", glob, "--in", "4h", "--json").is_(0)
-            equal([o["uhost_id"] for o in r.objects()], [uhost(n) for n in numbers], glob)
-        contains(w.tool("set", "--all", "--name", "none-*", "--in", "4h").is_(0).err, "no instance matches")
+            r = w.tool("set", "--all", "--if-none", "--name", glob, "--in", "4h", "--json").is_(0 if numbers else 6)
+            equal([o["uhost_id"] for o in r.objects() if "uhost_id" in o], [uhost(n) for n in numbers], glob)
+        contains(w.tool("set", "--all", "--name", "none-*", "--in", "4h").is_(6).err, "no instance matches")
         w.set(fail_next=2, fail_code=160, drop_action="UpdateCompShareStopScheduler")
         r = w.tool("set", "--all", "--in", "5h").is_(3)
         contains(r.err, "298 done, 2 failed")
