@@ -29,6 +29,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -774,6 +775,45 @@ static int read_options(options *o, int argc, char **argv)
 
 static compshare_config config;
 
+static const char *const secret_names[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
+static char *secrets[COUNT(secret_names)];      /* what the environment had of them */
+static struct rlimit core_limit;                /* as it was found, for the command */
+
+/* The first thing that is done: no other process of this user may look into this one, no
+   core is written, and the block of the environment, which others read in /proc, is
+   cleared of the keys. What is started does not inherit them. */
+static void hide_secrets(void)
+{
+    extern char **environ;
+    struct rlimit none;
+    size_t i;
+    char **at;
+#ifdef __linux__
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+    if (getrlimit(RLIMIT_CORE, &core_limit) == 0) {
+        none = core_limit;
+        none.rlim_cur = 0;
+        (void)setrlimit(RLIMIT_CORE, &none);
+    }
+    for (i = 0; i < COUNT(secret_names); i++) {
+        size_t len = strlen(secret_names[i]);
+        for (at = environ; at != NULL && *at != NULL; at++) {
+            if (strncmp(*at, secret_names[i], len) != 0 || (*at)[len] != '=') continue;
+            if (secrets[i] == NULL && (*at)[len + 1] != '\0') secrets[i] = strdup(*at + len + 1);
+            memset(*at + len + 1, 0, strlen(*at + len + 1));
+        }
+        (void)unsetenv(secret_names[i]);
+    }
+}
+
+static void forget_secrets(void)
+{
+    size_t i;
+    for (i = 0; i < COUNT(secrets); i++)
+        if (secrets[i] != NULL) memset(secrets[i], 0, strlen(secrets[i]));
+}
+
 /* What it is borrowed from, but for the environment and the command line. */
 static struct settings {
     char public_key[256], private_key[256], path[PATH_MAX], proxy[512];
@@ -880,9 +920,9 @@ static int read_config_file(const options *o)
 
 static int read_credentials(const options *o)
 {
-    static const char public_name[] = "COMPSHARE_PUBLIC_KEY", private_name[] = "COMPSHARE_PRIVATE_KEY";
-    config.public_key = from_environment(public_name);
-    config.private_key = from_environment(private_name);
+    const char *public_name = secret_names[0], *private_name = secret_names[1];
+    config.public_key = secrets[0];
+    config.private_key = secrets[1];
     settings.keys_from = public_name;
     if (o->profile != NULL || (config.public_key == NULL && config.private_key == NULL)) return read_config_file(o);
     if (config.public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, private_name, public_name);
@@ -1024,7 +1064,7 @@ static int open_client(const options *o)
     if (r != DONE) return r;
     config.memory = memory;
     config.memory_size = sizeof memory;
-    config.security_token = from_environment("COMPSHARE_SECURITY_TOKEN");
+    config.security_token = secrets[2];
     config.region = given_or(o->region, "COMPSHARE_REGION");
     config.zone = given_or(o->zone, "COMPSHARE_ZONE");
     config.project_id = given_or(o->project_id, "COMPSHARE_PROJECT_ID");
@@ -2094,15 +2134,14 @@ static int find_command(const char *name)
     return seen ? NOT_RUNNABLE : NO_COMMAND;
 }
 
-/* In the child: nothing of the keys, and signals as they were. */
+/* In the child: signals and limits as they were. */
 static void become(char **command, int report)
 {
-    static const char *const secrets[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
     int error;
     size_t i;
     for (i = 0; i < COUNT(handled); i++) (void)sigaction(handled[i], &found_as[i], NULL);
     (void)sigprocmask(SIG_SETMASK, &found_mask, NULL);
-    for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
+    (void)setrlimit(RLIMIT_CORE, &core_limit);
     (void)execvp(command[0], command);
     error = errno;
     (void)!write(report, &error, sizeof error);
@@ -2747,6 +2786,7 @@ static int act(options *o)
     else code = o->verb & (SHOW | AUDIT) ? show(o) : change(o);
     compshare_close(client);
     memset(&settings, 0, sizeof settings);
+    forget_secrets();
     return code;
 }
 
@@ -2754,6 +2794,7 @@ int main(int argc, char **argv)
 {
     static options o;
     int code;
+    hide_secrets();
     open_standard();
     o.ttl = 3600;
     o.grace = 900;

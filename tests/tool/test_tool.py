@@ -18,6 +18,7 @@ import time
 import traceback
 
 import harness
+import hazards
 import leases
 import secrets_check
 import terminal
