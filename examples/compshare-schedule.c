@@ -200,7 +200,7 @@ static const char synopsis[] =
     X(RENEWED, "renewed: off by %s", "已续租: 最晚 %s 关机") \
     X(RENEWED_AGAIN, "renewed again: off by %s", "已恢复续租: 最晚 %s 关机") \
     X(MOVED_BACK, "somebody had set %s: extended to %s", "有人把它改为 %s: 已推迟到 %s") \
-    X(CANCELLED_BY, "somebody had cancelled the timed shutdown: set again, off by %s", "有人取消了定时关机: 已重新设置,最晚 %s 关机") \
+    X(GONE_PLAN, "no timed shutdown was shown (was it cancelled?): set again, off by %s", "没有看到定时关机(被取消了?): 已重新设置,最晚 %s 关机") \
     X(LATER_PLAN, "somebody has set %s, which is later: left alone", "有人把它设为更晚的 %s: 不去改它") \
     X(LATER_CAPPED, "somebody had set %s, beyond the limit: brought down to %s", "有人把它设为超过上限的 %s: 已提前到 %s") \
     X(RENEWAL_FAILED, "renewal failed, off by %s, %s left: %s", "续租失败,最晚 %s 关机,还剩 %s: %s") \
@@ -1007,10 +1007,13 @@ static bool terminal_is_taken(void)
     return command_runs && ((tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON)) || poll(&to, 1, 0) == 0);
 }
 
+static unsigned changes_sent;   /* requests to set or cancel, of which some may be unanswered */
+
 static void print_trace(void *user, const char *line)
 {
     (void)user;
-    if (!terminal_is_taken()) (void)fprintf(stderr, "# %s\n", line);
+    changes_sent += strncmp(line, "sent ", 5) == 0 && strstr(line, "StopScheduler") != NULL;
+    if (verbose && !terminal_is_taken()) (void)fprintf(stderr, "# %s\n", line);
 }
 
 /* "ucl****": enough to tell one key from another. */
@@ -1111,7 +1114,7 @@ static int open_client(const options *o)
     config.user_agent = "compshare-schedule/" COMPSHARE_VERSION;
     config.monotonic_ms = monotonic_ms;
     config.unix_time = unix_time;
-    config.trace = verbose ? print_trace : NULL;
+    config.trace = print_trace;
     trace_settings();
     if (compshare_open(&client, &config) == COMPSHARE_OK) return DONE;
     return refuse(CONFIGURATION, M_FAILED, compshare_open_text(&config, text, sizeof text));
@@ -2215,23 +2218,21 @@ static int begin_change(lease *l, int64_t at, unsigned mode)
     l->plan.at = at;
     l->plan.mode = mode;
     l->called = monotonic_ms(NULL);
+    changes_sent = 0;
     remember(l, at);
     trace_change(l->uhost_id, at);
     return compshare_schedule_set_start(client, &l->plan, &l->schedule);
 }
 
 /* A change that failed may have been made all the same. And one without an answer may be
-   made for as long as it can be on its way, though another sending of it has succeeded: of
-   what took long that may be so. */
+   made for as long as it can be on its way, though a second sending of it has succeeded. */
 static int unsettled(lease *l, int status, int64_t wanted)
 {
     bool unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
-    uint64_t at = monotonic_ms(NULL);
-    if (status == COMPSHARE_OK ? at - l->called > 5000 : unknown && !l->schedule.accepted)
-        l->doubt = l->called + config.timeout_ms + 30000;
+    if (changes_sent > 1 || (unknown && !l->schedule.accepted)) l->doubt = l->called + config.timeout_ms + 30000;
     if (!unknown) return status;
     if (wanted > l->unsettled) l->unsettled = wanted;
-    if (l->schedule.accepted) l->accepted = at;
+    if (l->schedule.accepted) l->accepted = monotonic_ms(NULL);
     return status;
 }
 
@@ -2289,7 +2290,7 @@ static void renewed(lease *l)
     int64_t armed = l->armed;
     settled(l);
     if (armed == 0) { note(l, M_RENEWED, off_at(l)); l->said_left = 0; }
-    else if (s->changed && found <= now() && !lost) note(l, M_CANCELLED_BY, off_at(l));
+    else if (s->changed && found <= now() && !lost) note(l, M_GONE_PLAN, off_at(l));
     else if (s->changed && l->call == CAP) note(l, M_LATER_CAPPED, local_time(found), off_at(l));
     else if (!s->changed && !ours) note(l, M_LATER_PLAN, local_time(found));
     else if (s->changed && !ours && found > now() && found < armed) note(l, M_MOVED_BACK, local_time(found), off_at(l));
@@ -2984,6 +2985,7 @@ static int cancel_lease(lease *l, uint64_t until)
 {
     int status;
     l->called = monotonic_ms(NULL);
+    changes_sent = 0;
     trace_change(l->uhost_id, 0);
     status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
     if (status == COMPSHARE_OK) settled(l);

@@ -312,6 +312,93 @@ def whole_minutes():
         near(w.schedule(1), w.now() + 1200)
 
 
+DIALECTS = [
+    {"rounding": "down"}, {"rounding": "up"}, {"rounding": "up", "schedule_lag": 40}, {"schedule_lag": 20}, {"visibility_delay": 15, "state_lag": 15},
+    {"schedule_type": "string,minus_when_none"}, {"schedule_type": "decimal,null_when_none"}, {"schedule_type": "int,absent_when_none"},
+    {"schedule_field": "StopSchedulerTime", "schedule_other": "zero"}, {"past_stays": 1, "last_stop": 1}, {"wild": 1, "odd_times": 1, "odd_gpu": 1},
+    {"describe_region": 0}, {"is_default_type": "int"}, {"projects_code": 299, "project_optional": 1}, {"describe_requires": "ProjectId"},
+    {"scheduler_param": "SchedulerStopTime,StopTime"}, {"scheduler_param": "StopTime", "scheduler_honours": "StopTime"}, {"gone_describe": "code"},
+    {"floor_ms": 1}, {"null_lists": 1, "brief": 2}, {"clock_offset": -500}, {"clock_offset": 4000},
+]
+ODD = ["empty", "no_schedule", "html", "http_502", "cut_json", "state"]
+
+
+def through(w, n, words=(), env=None, between=None):
+    """A lease with two renewals; what stands at its end must be what was said."""
+    again(w)
+    p = w.start("run", uhost(n), *words, "--", *w.job(), env=env)
+    step_until(w, "the start", lambda: "ready" in w.log() or not p.running(), 2)
+    w.started()
+    for _ in range(2):
+        before = w.schedule(n)
+        if between:
+            between()
+        w.advance(601)
+        step_until(w, "a renewal", lambda: w.schedule(n) > before, 2)
+        near(w.schedule(n), w.stats()["now"] + offset(w) + 3600, 400)
+    w.end()
+    r = w.advance_while(p, step=1, pause=0.03).is_(0)
+    return r
+
+
+def offset(w):
+    return w.offset if hasattr(w, "offset") else 0
+
+
+@test("run: a lease in every dialect that an API may speak: what is said at the end is what stands")
+def dialects():
+    for dialect in DIALECTS:
+        with World() as w:
+            w.offset = dialect.get("clock_offset", 0)
+            w.set(**dialect)
+            try:
+                r = through(w, 1)
+                lacks(r.err, "somebody")
+                lacks(r.err, "failed")
+                near(w.schedule(1), w.now() + w.offset + 900, 150)
+                said = time.strptime(r.err.rpartition("off at ")[2].split(" +")[0], "%Y-%m-%d %H:%M:%S")
+                near(int(time.mktime(said)) - time.timezone, w.schedule(1), 59)
+            except AssertionError as problem:
+                raise AssertionError("%r: %s" % (dialect, problem)) from None
+
+
+@test("run: odd readings around renewals, a renewal answered with an error or executed late: the lease goes on, and nothing false is said")
+def oddities():
+    for odd in ODD + ["late", "hidden"]:
+        with World() as w:
+            def strange():
+                if odd == "late":
+                    w.set(late_next=1, late_seconds=8, drop_action=UPDATE)
+                elif odd == "hidden":
+                    w.set(hide_next=1, hide_http=502, drop_action=UPDATE)
+                else:
+                    w.set(odd=odd, odd_state="Stopping", odd_next=1)
+            try:
+                r = through(w, 1, between=strange)
+                lacks(r.err, "somebody")
+                near(w.schedule(1), w.now() + 900, 150)
+                if odd == "late":       # a renewal that is executed while the lease is ended
+                    for end in ("grace", "cancel", "stop"):
+                        again(w)
+                        w.set(late_next=0, state__4="Running")
+                        p = w.start("run", uhost(4), "--on-exit", end, "--", *w.job())
+                        w.started()
+                        updates = w.requests(UPDATE)
+                        w.set(late_next=1, late_seconds=25, drop_action=UPDATE)
+                        w.advance(601)
+                        wait_for("a renewal", lambda: w.requests(UPDATE) > updates)
+                        w.end()
+                        w.advance_while(p, step=1, pause=0.05).is_(0)
+                        for _ in range(40):
+                            w.advance(1)
+                        if end == "grace":
+                            near(w.schedule(4), w.now() + 900, 200)
+                        else:
+                            equal((w.schedule(4), w.state(4)), (0, "Running" if end == "cancel" else "Stopped"))
+            except AssertionError as problem:
+                raise AssertionError("%s: %s" % (odd, problem)) from None
+
+
 # ---- what is said
 
 @test("run: three sentences at the start: while the job lives, after it, and if this program dies")

@@ -31,7 +31,7 @@ PROVED_BY = {
     "RENEWED": "run --unarmed-ok: starts all the same; renews once the network is back; leaves Spot and prepaid alone",
     "RENEWED_AGAIN": "run: an instance that is stopped for hours and started again by hand is leased again",
     "MOVED_BACK": "run: an earlier plan that somebody sets is extended and said; one that stood before is announced",
-    "CANCELLED_BY": "run: a plan that somebody has cancelled is set again, and said",
+    "GONE_PLAN": "run: a plan that somebody has cancelled is set again, and said",
     "LATER_PLAN": "run: a later plan that somebody sets is left alone and kept at the end, but for --on-exit stop; one that stood before is not kept",
     "LATER_CAPPED": "run --max, --until: ceilings, which bring a later plan down and say so, before and during the run",
     "RENEWAL_FAILED": "run: failing renewals are said once, when the time left halves, when they work again, and when the lease has run out",
