@@ -2423,14 +2423,14 @@ static bool interrupted(lease *l)
     return any;
 }
 
-/* What a script needs to be run, and what that needs. 0, or errno. */
-static int check_interpreter(const char *file)
+/* What a script needs to be run, and what that needs. 0, or errno, of what `name` then is. */
+static int check_interpreter(const char *file, char name[PATH_MAX])
 {
-    char line[256], name[PATH_MAX];     /* the kernel looks at as much of a line */
+    char line[256];             /* the kernel looks at as much of one */
     struct stat info;
     int fd, depth, len;
     ssize_t n;
-    (void)snprintf(name, sizeof name, "%s", file);
+    (void)snprintf(name, PATH_MAX, "%s", file);
     for (depth = 0; depth < 5; depth++) {
         if (stat(name, &info) != 0) return errno;
         if (!S_ISREG(info.st_mode) || access(name, X_OK) != 0) return EACCES;
@@ -2442,7 +2442,7 @@ static int check_interpreter(const char *file)
         file = line + 2 + strspn(line + 2, " \t");
         len = (int)strcspn(file, " \t\n");
         if (len == 0) return 0;
-        (void)snprintf(name, sizeof name, "%.*s", len, file);
+        (void)snprintf(name, PATH_MAX, "%.*s", len, file);
     }
     return ELOOP;
 }
@@ -2451,8 +2451,8 @@ static int check_interpreter(const char *file)
 static int find_command(const char *name)
 {
     const char *path = from_environment("PATH"), *at;
-    char file[PATH_MAX];
-    int error = ENOENT, found;
+    char file[PATH_MAX], culprit[PATH_MAX], text[PATH_MAX + 128] = "";
+    int error = ENOENT, wrong;
     struct stat info;
     if (strchr(name, '/') != NULL) path = "";
     else if (path == NULL) path = "/bin:/usr/bin";
@@ -2460,10 +2460,12 @@ static int find_command(const char *name)
         int len = (int)strcspn(at, ":");
         (void)snprintf(file, sizeof file, *path == '\0' ? "%.*s%s" : len == 0 ? "%.*s./%s" : "%.*s/%s", len, at, name);
         if (stat(file, &info) != 0) continue;
-        if ((found = check_interpreter(file)) == 0) return DONE;
-        if (error == ENOENT) error = found;
+        if ((wrong = check_interpreter(file, culprit)) == 0) return DONE;
+        if (error != ENOENT) continue;
+        error = wrong;
+        if (strcmp(file, culprit) != 0) (void)snprintf(text, sizeof text, "%s: %s", culprit, strerror(wrong));
     }
-    say(M_CANNOT_RUN, name, strerror(error));
+    say(M_CANNOT_RUN, name, text[0] != '\0' ? text : strerror(error));
     return error == ENOENT ? NO_COMMAND : NOT_RUNNABLE;
 }
 
@@ -2916,10 +2918,12 @@ static const char *mend_line(const lease *l)
     else (void)snprintf(line, sizeof line, "compshare-schedule %s %s%s", l->stood != 0 ? "set" : "cancel", l->uhost_id,
         l->stood != 0 ? " --in 5m" : "");
     for (i = 0; i < COUNT(option_table); i++) {
+        const char *value = *(const char *const *)(const void *)((const char *)o + option_table[i].offset);
         len = strlen(line);
-        if (o->given[i] && option_table[i].kind == TEXT && option_table[i].of == EVERY && len < sizeof line)
-            (void)snprintf(line + len, sizeof line - len, " --%s %s", option_table[i].name,
-                *(const char *const *)(const void *)((const char *)o + option_table[i].offset));
+        if (!o->given[i] || option_table[i].kind != TEXT || option_table[i].of != EVERY) continue;
+        if (i == O_PROXY && strchr(value, '@') != NULL) continue;       /* a password may be in it */
+        (void)snprintf(line + len, sizeof line - len, strpbrk(value, " \t$&;|<>()*?\"\\") != NULL ? " --%s '%s'" : " --%s %s",
+            option_table[i].name, value);
     }
     return line;
 }
