@@ -234,7 +234,8 @@ install: all
 	sed 's|/usr/local|$(PREFIX)|g' examples/compshare-schedule.1 >$(SHARE)/man/man1/compshare-schedule.1
 	cp examples/completion/compshare-schedule.bash $(SHARE)/bash-completion/completions/compshare-schedule
 	cp examples/completion/_compshare-schedule $(SHARE)/zsh/site-functions/_compshare-schedule
-	for f in examples/systemd/compshare-schedule.service examples/systemd/compshare-schedule.timer examples/crontab; do \
+	for f in examples/systemd/compshare-schedule.service examples/systemd/compshare-schedule.timer examples/systemd/compshare-lease.service \
+		examples/crontab; do \
 		sed 's|/usr/local|$(PREFIX)|g' $$f >$(SHARE)/doc/compshare-schedule/$${f##*/} || exit 1; done
 
 clean:

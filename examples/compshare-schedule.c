@@ -13,6 +13,7 @@
 #include "compshare.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -29,6 +30,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -38,6 +40,7 @@
 #ifdef __linux__
 #include <netpacket/packet.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #else
 #include <net/if_dl.h>
 #endif
@@ -319,6 +322,7 @@ LIKE_PRINTF(3) static int text_to(char *text, size_t cap, const char *form, ...)
     X(IS_SPOT, "a Spot instance cannot be given a timed shutdown", "抢占式实例不支持定时关机") \
     X(NOTHING_TO_EXTEND, "it has no timed shutdown to extend", "没有可推迟的定时关机") \
     X(ACCEPTED, "accepted", "已接受") \
+    X(NOT_SHOWN, "accepted, but reading back did not show it", "已接受,但读回时没有看到") \
     X(NOT_ANSWERED, "got no clear answer", "没有明确应答") \
     X(DOUBT, "not confirmed, reading back did not show it: %s was asked for and %s; %s is shown. Look with: compshare-schedule show %s. Then: ", \
       "未确认,读回时没有看到: 请求的是 %s,%s;现在显示 %s。请查看: compshare-schedule show %s。然后: ") \
@@ -335,41 +339,11 @@ LIKE_PRINTF(3) static int text_to(char *text, size_t cap, const char *form, ...)
     X(DOCTOR_NO_SELF, "self: none of the account's instances (COMPSHARE_UHOST_ID names one)", "self: 本机不是账号里的实例(可用 COMPSHARE_UHOST_ID 指明)") \
     X(NOT_SELF, "self: no instance of the account has this host's private address and MAC; candidates: %s", "self: 账号里没有哪个实例的内网地址和 MAC 与本机相符;候选: %s") \
     X(TWO_SELVES, "self: more than one instance has this host's private address and MAC: %s", "self: 不止一个实例的内网地址和 MAC 与本机相符: %s") \
-    X(ARMED, "%s is off by %s (%s Beijing) whatever happens; %s", "无论如何,%s 最晚 %s(北京时间 %s)关机;%s") \
-    X(AFTER_GRACE, "%s after the job ends", "任务结束后再等 %s") \
-    X(AFTER_STOP, "at once when the job ends", "任务一结束就关机") \
-    X(AFTER_CANCEL, "never because of the job's end", "任务结束后取消定时") \
-    X(AFTER_KEEP, "the job's end changes nothing", "任务结束不改变它") \
-    X(NOT_ARMED, "the lease could not be set, and the command was not started: %s", "租约没有设成,命令没有启动: %s") \
-    X(UNARMED_ON, "warning: the lease could not be set, and the command starts all the same: %s", "警告: 租约没有设成,命令照样启动: %s") \
     X(IS_PREPAID, "%s is prepaid (%s): stopping it saves nothing. --prepaid-ok leases it all the same", "%s 是包年包月(%s): 关机省不了钱。要租用请加 --prepaid-ok") \
     X(TOO_LATE, "--until and --max leave less than 300 s", "--until 和 --max 留下的时间不足 300 秒") \
     X(CANNOT_RUN, "%s: cannot be run: %s", "%s: 无法运行: %s") \
     X(NO_PROCESS, "--pid %ld: no such process", "--pid %ld: 没有这个进程") \
     X(NOT_OURS, "--pid %ld: it is another user's and cannot be sent the --signal", "--pid %ld: 属于别的用户,无法向它发送 --signal") \
-    X(INTERRUPTED, "interrupted: the command was not started; off by %s", "已中断: 命令没有启动;最晚 %s 关机") \
-    X(OTHER_ENDS, "another run on this host is just ending its lease of %s: waiting for that", "本机另一个 run 正在结束对 %s 的租用: 等它完成") \
-    X(STRANGERS, "warning: this process had children before the command: what the command leaves behind is not waited for", "警告: 启动命令之前本进程已有子进程: 命令留下的进程不再等待") \
-    X(STILL_RUNS, "process %ld still runs: nothing is changed, off at %s", "进程 %ld 还在运行: 不作改动,%s 关机") \
-    X(END_DOUBT, "the end of the job could not be told to the API (%s): the timed shutdown may have been cancelled. Look at %s, or it is billed until somebody stops it", "无法把任务结束告诉接口(%s): 定时关机可能已取消。请查看 %s,否则会一直计费") \
-    X(RENEWED, "renewed: off by %s", "已续租: 最晚 %s 关机") \
-    X(MOVED_BACK, "somebody had set %s: extended to %s", "有人把它改为 %s: 已推迟到 %s") \
-    X(CANCELLED_BY, "somebody had cancelled the timed shutdown: set again, off by %s", "有人取消了定时关机: 已重新设置,最晚 %s 关机") \
-    X(LATER_PLAN, "somebody has set %s, which is later: left alone", "有人把它设为更晚的 %s: 不去改它") \
-    X(RENEWAL_FAILED, "renewal failed, off by %s, %s left: %s", "续租失败,最晚 %s 关机,还剩 %s: %s") \
-    X(WARNED, "%s before the card goes off: signal %s sent", "离关机还有 %s: 已发送信号 %s") \
-    X(GONE, "%s is %s: renewals stop", "%s 的状态是 %s: 不再续租") \
-    X(QUICK_END, "the command ended within 10 s: did it only start something else (docker run -d)?", "命令不到 10 秒就结束了: 它是不是只启动了别的东西(docker run -d)?") \
-    X(WAITING, "the command has ended, but processes that it started still run: waiting for them", "命令已结束,但它启动的进程还在: 等它们结束") \
-    X(SUSPENDED, "suspended: renewals pause, off by %s", "已挂起: 暂停续租,最晚 %s 关机") \
-    X(ENDED_GRACE, "the job has ended: off at %s", "任务已结束: %s 关机") \
-    X(ENDED_RESTORED, "the job has ended: off at %s, as somebody else had set", "任务已结束: 按别人的设置 %s 关机") \
-    X(ENDED_STOP, "the job has ended: the instance stops now", "任务已结束: 实例正在关机") \
-    X(ENDED_CANCEL, "the job has ended: no timed shutdown any more", "任务已结束: 不再定时关机") \
-    X(ENDED_KEEP, "the job has ended: off at %s", "任务已结束: %s 关机") \
-    X(ENDED_OTHERS, "the job has ended; another run on this host still leases %s", "任务已结束;本机还有别的 run 租用 %s") \
-    X(END_FAILED, "the end of the job could not be told to the API (%s): off by %s at the latest", "无法把任务结束告诉接口(%s): 最晚 %s 关机") \
-    X(END_UNARMED, "the end of the job could not be told to the API (%s), and no lease was ever set: stop it by hand", "无法把任务结束告诉接口(%s),租约也从未设成: 请手动关机") \
     X(NO_LOCK, "warning: %s cannot be locked: another run on this host would not be noticed", "警告: 无法锁定 %s: 察觉不到本机的其他 run") \
     X(DOCTOR_OK, "ok       ", "正常 ") \
     X(DOCTOR_WARNING, "warning  ", "警告 ") \
@@ -393,10 +367,62 @@ LIKE_PRINTF(3) static int text_to(char *text, size_t cap, const char *form, ...)
     X(DOCTOR_TRIPS, "round trip on the kept connection: %ld ms", "保持连接上的往返: %ld 毫秒") \
     X(DOCTOR_SET_PROJECT, "project: %s. Give --project-id", "项目: %s。请用 --project-id 指定")
 
+/* What `run` promises, and what it tells of its promises: each is proved by a test, which
+   tests/tool/promises.py names. */
+#define PROMISES(X) \
+    X(STAYS_ON, "%s stays on while the job lives", "任务运行期间 %s 保持开机") \
+    X(STAYS_UNTIL, "%s stays on while the job lives, until %s at the longest", "任务运行期间 %s 保持开机,最晚到 %s") \
+    X(AFTER_GRACE, "it goes off %s after the job ends", "任务结束 %s 后关机") \
+    X(AFTER_STOP, "it is stopped as soon as the job ends", "任务一结束就关机") \
+    X(AFTER_CANCEL, "nothing switches it off after the job: its timed shutdown is then taken away", "任务结束后不会关机: 届时取消定时关机") \
+    X(AFTER_KEEP, "the job's end changes nothing: it goes off when the lease has run out", "任务结束不改变什么: 租期到了才关机") \
+    X(AFTER_RESTORE, "when the job ends, the shutdown that stood before is put back: off at %s", "任务结束后恢复原来的定时: %s 关机") \
+    X(IF_IT_DIES, "off by %s if this program, its network or its machine dies", "如果本程序、网络或本机出故障,最晚 %s 关机") \
+    X(BEFORE_MOVED, "a timed shutdown stood before, at %s: moved to %s for the job", "之前已有定时关机 %s: 为此任务改到 %s") \
+    X(BEFORE_LEFT, "a timed shutdown stood before, at %s: left there while the job lives", "之前已有定时关机 %s: 任务运行期间不去改它") \
+    X(BEFORE_CAPPED, "a timed shutdown stood before, at %s: brought down to %s, the limit", "之前已有定时关机 %s: 提前到上限 %s") \
+    X(NOT_ARMED, "the lease could not be set, and the command was not started: %s", "租约没有设成,命令没有启动: %s") \
+    X(MAY_BE_SET, "\nit may go off at %s all the same. This brings back what stood before:\n    %s", "\n它仍可能在 %s 关机。恢复原状请执行:\n    %s") \
+    X(UNARMED_ON, "warning: the lease could not be set, and the command starts all the same: %s", "警告: 租约没有设成,命令照样启动: %s") \
+    X(INTERRUPTED, "interrupted: the command was not started", "已中断: 命令没有启动") \
+    X(PUT_BACK, "nothing was started: what stood before is put back, off at %s", "什么也没有启动: 已恢复原来的定时,%s 关机") \
+    X(PUT_BACK_NONE, "nothing was started: the timed shutdown is taken away again", "什么也没有启动: 已重新取消定时关机") \
+    X(STAYS_SET, "nothing was started: it stays as it is, off at %s", "什么也没有启动: 定时不变,%s 关机") \
+    X(NOT_PUT_BACK, "nothing was started, and what stood before could not be put back (%s): off by %s. This does it:\n    %s", "什么也没有启动,也未能恢复原状(%s): 最晚 %s 关机。恢复请执行:\n    %s") \
+    X(OTHER_ENDS, "another run on this host is just ending its lease of %s: waiting for that", "本机另一个 run 正在结束对 %s 的租用: 等它完成") \
+    X(STRANGERS, "warning: this process had children before the command: what the command leaves behind is not waited for", "警告: 启动命令之前本进程已有子进程: 命令留下的进程不再等待") \
+    X(RENEWED, "renewed: off by %s", "已续租: 最晚 %s 关机") \
+    X(RENEWED_AGAIN, "renewed again: off by %s", "已恢复续租: 最晚 %s 关机") \
+    X(MOVED_BACK, "somebody had set %s: extended to %s", "有人把它改为 %s: 已推迟到 %s") \
+    X(GONE_PLAN, "no timed shutdown was shown (was it cancelled?): set again, off by %s", "没有看到定时关机(被取消了?): 已重新设置,最晚 %s 关机") \
+    X(LATER_PLAN, "somebody has set %s, which is later: left alone", "有人把它设为更晚的 %s: 不去改它") \
+    X(LATER_CAPPED, "somebody had set %s, beyond the limit: brought down to %s", "有人把它设为超过上限的 %s: 已提前到 %s") \
+    X(RENEWAL_FAILED, "renewal failed, off by %s, %s left: %s", "续租失败,最晚 %s 关机,还剩 %s: %s") \
+    X(RAN_OUT, "the lease has run out: off at %s", "租期已到: %s 关机") \
+    X(AWAY, "%s is %s: looked at until it is Running, and then leased again", "%s 的状态是 %s: 继续查看,一旦 Running 就重新租用") \
+    X(WARNED, "%s before the card goes off: signal %s sent", "离关机还有 %s: 已发送信号 %s") \
+    X(SUSPENDED, "suspended: renewals pause, off by %s", "已挂起: 暂停续租,最晚 %s 关机") \
+    X(WAITING, "the command has ended, but processes that it started still run: waiting for them: %ld (%s)", "命令已结束,但它启动的进程还在: 等它们结束: %ld (%s)") \
+    X(MORE_LEFT, "and %zu more", "另外还有 %zu 个") \
+    X(NOT_AWAITED, "not waited for any longer: %ld (%s)", "不再等待: %ld (%s)") \
+    X(QUICK_END, "the command ended within 10 s: did it only start something else (docker run -d)?", "命令不到 10 秒就结束了: 它是不是只启动了别的东西(docker run -d)?") \
+    X(GONE, "%s is %s: there is nothing to end", "%s 的状态是 %s: 没有可结束的租约") \
+    X(STILL_RUNS, "process %ld still runs: nothing is changed, off at %s", "进程 %ld 还在运行: 不作改动,%s 关机") \
+    X(WATCHING, "a renewal may still be on its way: looking for %s that it does not change this", "可能有一次续租还在路上: 再观察 %s,确保它不改变结果") \
+    X(ENDED_GRACE, "the job has ended: off at %s", "任务已结束: %s 关机") \
+    X(ENDED_THEIRS, "the job has ended: off at %s, as somebody else had set", "任务已结束: 按别人的设置 %s 关机") \
+    X(ENDED_RESTORED, "the job has ended: off at %s, as it was set before", "任务已结束: 按原来的设置 %s 关机") \
+    X(ENDED_STOP, "the job has ended: the instance is stopped", "任务已结束: 实例已关机") \
+    X(ENDED_CANCEL, "the job has ended: no timed shutdown any more", "任务已结束: 不再定时关机") \
+    X(ENDED_OTHERS, "the job has ended; another run on this host still leases %s", "任务已结束;本机还有别的 run 租用 %s") \
+    X(END_FAILED, "the end of the job could not be told to the API (%s): off by %s at the latest", "无法把任务结束告诉接口(%s): 最晚 %s 关机") \
+    X(END_UNARMED, "the end of the job could not be told to the API (%s), and no lease was ever set: stop it by hand", "无法把任务结束告诉接口(%s),租约也从未设成: 请手动关机") \
+    X(END_DOUBT, "the end of the job could not be told to the API (%s): the timed shutdown may have been cancelled. Look at %s, or it is billed until somebody stops it", "无法把任务结束告诉接口(%s): 定时关机可能已取消。请查看 %s,否则会一直计费")
+
 #define MESSAGE_ID(name, english, chinese) M_##name,
 #define MESSAGE_TEXTS(name, english, chinese) { english, chinese },
-enum { MESSAGES(MESSAGE_ID) M_COUNT };
-static const char *const messages[][2] = { MESSAGES(MESSAGE_TEXTS) };
+enum { MESSAGES(MESSAGE_ID) PROMISES(MESSAGE_ID) M_COUNT };
+static const char *const messages[][2] = { MESSAGES(MESSAGE_TEXTS) PROMISES(MESSAGE_TEXTS) };
 static int language;            /* index into a row */
 
 static const char *tr(int message) { return messages[message][language]; }
@@ -405,6 +431,7 @@ static const char *tr(int message) { return messages[message][language]; }
 
 static bool as_json, verbose;
 static bool leasing;            /* the verb is run: what fails before its command fails with 125 */
+static int ended_by;            /* the signal that has ended the command of run */
 
 static void out(FILE *to, int message, ...)
 {
@@ -616,11 +643,11 @@ static const char *off_text(int64_t time)
     return text;
 }
 
-/* Servers may round, so whole minutes are asked for, and a little more than was said: on
-   the way there time passes. */
+/* Servers round to the minute, up or down: what is asked for is a whole one, and what is
+   shown within 59 s of it is it. MARGIN_S passes on the way there. */
 enum { MARGIN_S = 2 };
-static int64_t whole_minute(int64_t time) { return (time + MARGIN_S + 59) / 60 * 60; }
-static bool about(int64_t a, int64_t b) { return a - b < 60 && b - a < 60; }
+static int64_t whole_minute(int64_t time) { return (time + 59) / 60 * 60; }
+static bool is_same(int64_t a, int64_t b) { return a - b < 60 && b - a < 60; }
 
 /* ---- options ---- */
 
@@ -630,7 +657,7 @@ static const struct { const char *name; unsigned verb; } verbs[] = {
     { "set", SET }, { "show", SHOW }, { "audit", AUDIT }, { "extend", EXTEND }, { "cancel", CANCEL }, { "run", RUN }, { "doctor", DOCTOR }
 };
 
-enum { ON_GRACE, ON_STOP, ON_CANCEL, ON_KEEP };
+enum { ON_GRACE, ON_STOP, ON_CANCEL, ON_KEEP, ON_RESTORE };
 
 typedef struct options {
     unsigned verb;
@@ -644,11 +671,11 @@ typedef struct options {
     int64_t in, at, by;
     unsigned mode;              /* of compshare_plan */
     /* run */
-    int64_t ttl, grace, until, most, warn;
+    int64_t ttl, grace, until, most, warn, linger;
     int on_exit, signal;
     const char *signal_name, *status_file;
     long pid;
-    char **command;
+    char **command, **argv;
     /* everywhere */
     const char *region, *zone, *project_id, *profile, *base_url, *ca_file, *proxy;
     int64_t timeout;
@@ -678,6 +705,7 @@ enum { FLAG, TEXT, DURATION, TIME, OTHER };
     X(MAX, "max", DURATION, most, RUN) \
     X(WARN, "warn", DURATION, warn, RUN) \
     X(SIGNAL, "signal", OTHER, signal, RUN) \
+    X(LINGER, "linger", OTHER, linger, RUN) \
     X(PID, "pid", OTHER, pid, RUN) \
     X(PREPAID_OK, "prepaid-ok", FLAG, prepaid_ok, SET | RUN) \
     X(UNARMED_OK, "unarmed-ok", FLAG, unarmed_ok, RUN) \
@@ -841,8 +869,11 @@ static bool take_option(options *o, int id, const char *value)
     case O_AT:
         o->in = o->at = 0;      /* the last one counts */
         return read_duration(value + (*value == '+'), &o->in) || take_time(name, value, &o->at);     /* the official CLI takes --at 2h */
-    case O_ON_EXIT: return take_word(name, value, "grace stop cancel keep", &o->on_exit);
+    case O_ON_EXIT: return take_word(name, value, "grace stop cancel keep restore", &o->on_exit);
     case O_SIGNAL: return take_signal(o, name, value);
+    case O_LINGER:
+        o->linger = 0;
+        return strcmp(value, "0") == 0 || strcmp(value, "0s") == 0 || take_duration(name, value, &o->linger);
     case O_PID: return take_number(name, value, 2, INT_MAX, &o->pid);
     case O_RETRIES: return take_number(name, value, 0, 10, &o->retries);
     default: break;
@@ -1010,9 +1041,10 @@ static const struct { const char *form; int message; } synopses[] = {
     { "cancel UHOST... [--yes]", M_HELP_CANCEL },
     { "audit [--all-projects]", M_HELP_AUDIT },
     { "run UHOST [--ttl 60m] [--grace 15m]\n"
-      "         [--on-exit grace|stop|cancel|keep] [--until TIME | --max 24h]\n"
-      "         [--warn 10m --signal USR1] [--prepaid-ok] [--unarmed-ok]\n"
-      "         [--status-file FILE] (--pid N | -- COMMAND [ARG...])", M_HELP_RUN },
+      "         [--on-exit grace|stop|cancel|keep|restore]\n"
+      "         [--until TIME | --max 24h] [--warn 10m --signal USR1]\n"
+      "         [--linger 1h] [--prepaid-ok] [--unarmed-ok] [--status-file FILE]\n"
+      "         (--pid N | -- COMMAND [ARG...])", M_HELP_RUN },
     { "doctor", M_HELP_DOCTOR }
 };
 
@@ -1062,6 +1094,45 @@ static int read_options(options *o, int argc, char **argv)
 /* ---- credentials ---- */
 
 static compshare_config config;
+
+static const char *const secret_names[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
+static char *secrets[COUNT(secret_names)];      /* what the environment had of them */
+static struct rlimit core_limit;                /* as it was found, for the command */
+
+/* The first thing that is done: no other process of this user may look into this one, no
+   core is written, and the block of the environment, which others read in /proc, is
+   cleared of the keys. What is started does not inherit them. */
+static void hide_secrets(void)
+{
+    extern char **environ;
+    struct rlimit none;
+    size_t i;
+    char **at;
+#ifdef __linux__
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+    if (getrlimit(RLIMIT_CORE, &core_limit) == 0) {
+        none = core_limit;
+        none.rlim_cur = 0;
+        (void)setrlimit(RLIMIT_CORE, &none);
+    }
+    for (i = 0; i < COUNT(secret_names); i++) {
+        size_t len = strlen(secret_names[i]);
+        for (at = environ; at != NULL && *at != NULL; at++) {
+            if (strncmp(*at, secret_names[i], len) != 0 || (*at)[len] != '=') continue;
+            if (secrets[i] == NULL && (*at)[len + 1] != '\0') secrets[i] = strdup(*at + len + 1);
+            memset(*at + len + 1, 0, strlen(*at + len + 1));
+        }
+        (void)unsetenv(secret_names[i]);
+    }
+}
+
+static void forget_secrets(void)
+{
+    size_t i;
+    for (i = 0; i < COUNT(secrets); i++)
+        if (secrets[i] != NULL) memset(secrets[i], 0, strlen(secrets[i]));
+}
 
 /* What it is borrowed from, but for the environment and the command line. */
 static struct settings {
@@ -1172,9 +1243,9 @@ static int read_config_file(const options *o)
 
 static int read_credentials(const options *o)
 {
-    static const char public_name[] = "COMPSHARE_PUBLIC_KEY", private_name[] = "COMPSHARE_PRIVATE_KEY";
-    config.public_key = from_environment(public_name);
-    config.private_key = from_environment(private_name);
+    const char *public_name = secret_names[0], *private_name = secret_names[1];
+    config.public_key = secrets[0];
+    config.private_key = secrets[1];
     settings.keys_from = public_name;
     if (o->profile != NULL || (config.public_key == NULL && config.private_key == NULL)) return read_config_file(o);
     if (config.public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, private_name, public_name);
@@ -1253,10 +1324,13 @@ static bool terminal_is_taken(void)
     return command_runs && ((tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON)) || poll(&to, 1, 0) == 0);
 }
 
+static unsigned changes_sent;   /* requests to set or cancel, of which some may be unanswered */
+
 static void print_trace(void *user, const char *line)
 {
     (void)user;
-    if (!terminal_is_taken()) (void)fprintf(stderr, "# %s\n", line);
+    changes_sent += strncmp(line, "sent ", 5) == 0 && strstr(line, "StopScheduler") != NULL;
+    if (verbose && !terminal_is_taken()) (void)fprintf(stderr, "# %s\n", line);
 }
 
 /* "ucl****": enough to tell one key from another. */
@@ -1340,7 +1414,7 @@ static int open_client(const options *o)
     if (r != DONE) return r;
     config.memory = memory;
     config.memory_size = sizeof memory;
-    config.security_token = from_environment("COMPSHARE_SECURITY_TOKEN");
+    config.security_token = secrets[2];
     config.region = o->region;
     config.zone = o->zone;
     config.project_id = o->project_id;
@@ -1357,11 +1431,12 @@ static int open_client(const options *o)
 #endif
     config.proxy = choose_proxy(o, base_url != NULL ? base_url : "https://api.compshare.cn");
     config.timeout_ms = (uint32_t)(o->timeout == 0 ? 60000 : o->timeout < 86400 ? o->timeout * 1000 : 86400000);
+    config.connect_timeout_ms = config.timeout_ms / 2;
     config.max_retries = (unsigned)o->retries;
     config.user_agent = "compshare-schedule/" COMPSHARE_VERSION;
     config.monotonic_ms = monotonic_ms;
     config.unix_time = unix_time;
-    config.trace = verbose ? print_trace : NULL;
+    config.trace = print_trace;
     trace_settings();
     if (compshare_open(&client, &config) == COMPSHARE_OK) return DONE;
     return refuse(CONFIGURATION, M_FAILED, compshare_open_text(&config, text, sizeof text));
@@ -1657,7 +1732,7 @@ static void confirm_entry(entry *e, const compshare_instance *i)
     if (e == NULL || !e->pending) return;
     memcpy(e->is.state, i->state, sizeof e->is.state);
     e->is.stop_time = i->stop_time;
-    if (e->wanted != 0 ? about(i->stop_time, e->wanted) : i->stop_time <= now()) e->pending = false;
+    if (e->wanted != 0 ? is_same(i->stop_time, e->wanted) : i->stop_time <= now()) e->pending = false;
 }
 
 /* Of all instances those that the verb has something to do with: nothing has to be
@@ -1796,7 +1871,7 @@ static bool decide(const options *o, entry *e)
         return fail_entry(e, UNSCHEDULABLE, text), false;
     }
     if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
-    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : whole_minute(now() + o->in);
+    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : whole_minute(now() + MARGIN_S + o->in);
     e->left_alone = current != 0 && o->verb == SET && (o->if_none || (o->mode == COMPSHARE_ONLY_EXTEND && current >= e->wanted)
         || (o->mode == COMPSHARE_ONLY_SHORTEN && current <= e->wanted));
     return !e->left_alone;
@@ -1970,7 +2045,7 @@ static int change_one(const options *o)
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
     if (o->if_none || o->in != 0) status = compshare_schedule_get(client, plan.uhost_id, &s);    /* which tells the server's time, too */
-    if (o->in != 0) plan.at = whole_minute(now() + o->in);
+    if (o->in != 0) plan.at = whole_minute(now() + MARGIN_S + o->in);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now())) {
         trace_change(e.is.uhost_id, plan.at != 0 || o->verb == CANCEL ? plan.at : -1);
         status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
@@ -2258,13 +2333,120 @@ static int resolve_self(options *o)
 
 /* ---- signals: noted by a handler, dealt with by the loop ---- */
 
-/* The last two are ignored: whoever reads what is said may go, the lease stays; and the
-   terminal may be another's. */
-static const int handled[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD, SIGPIPE, SIGTTOU };
-static struct sigaction found_as[COUNT(handled)];       /* what the command is to have */
-static sigset_t found_mask;
+static sigset_t found_ignored, found_mask;              /* what the command is to have */
 static volatile sig_atomic_t from_terminal[NSIG], from_process[NSIG], command_pid;
 static int wake[2];
+
+/* Whatever would end this program, and what a shell does to it; TTIN never comes. */
+static bool is_heard(int n)
+{
+    return n != SIGKILL && n != SIGSTOP && n != SIGTTIN && n != SIGURG && n != SIGWINCH;
+}
+
+/* Whoever reads what is said may go, the lease stays; and the terminal may be another's. */
+static bool is_ignored(int n) { return n == SIGPIPE || n == SIGTTOU || n == SIGXFSZ; }
+
+/* What a terminal sends to every process in front of it. */
+static bool is_typed(int n)
+{
+    return n == SIGINT || n == SIGQUIT || n == SIGTSTP || n == SIGHUP || n == SIGCONT;
+}
+
+static bool is_fault(int n)
+{
+    return n == SIGSEGV || n == SIGBUS || n == SIGFPE || n == SIGILL || n == SIGTRAP || n == SIGSYS;
+}
+
+#ifdef __linux__
+/* ---- the witness ----
+
+   A signal to a whole process group, or to every process of a cgroup, has reached the
+   command already; one to this process alone has to be passed on. Who is told it only
+   here cannot know which it was. So a small process stands beside the command, in the same
+   group and cgroup, and reports what reaches it, too. */
+#define WITNESS_MS 200          /* how long its report is waited for */
+
+typedef struct sighting { int number; int64_t ms; } sighting;
+static int witness = -1;
+
+static int64_t real_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Until this program is no more. Holds no key, no descriptor of others, and no name by
+   which it would be taken for the program itself. */
+static void stand_witness(int to, char **argv)
+{
+    struct pollfd fds[2];
+    struct signalfd_siginfo info;
+    sigset_t all;
+    sighting r;
+    int i;
+    (void)sigfillset(&all);
+    fds[0].fd = signalfd(-1, &all, SFD_CLOEXEC);
+    fds[1].fd = to;
+    fds[0].events = fds[1].events = POLLIN;
+    (void)prctl(PR_SET_NAME, "lease-witness", 0, 0, 0);
+    for (i = 0; argv[i] != NULL; i++) memset(argv[i], 0, strlen(argv[i]));
+    memset(&settings, 0, sizeof settings);
+    memset(memory, 0, sizeof memory);
+    for (i = 0; i < 256; i++)
+        if (i != to && i != fds[0].fd) (void)close(i);
+    while (fds[0].fd >= 0 && poll(fds, 2, -1) >= 0 && fds[1].revents == 0) {
+        if (read(fds[0].fd, &info, sizeof info) != (ssize_t)sizeof info) break;
+        r.number = (int)info.ssi_signo;
+        r.ms = real_ms();
+        (void)send(to, &r, sizeof r, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    _exit(0);
+}
+
+/* It is nobody's child here, so that it is not taken for something that the command has
+   left behind. As process 1 everybody's orphans are: there it is done without. */
+static void call_witness(char **argv)
+{
+    sigset_t all, mask;
+    int ends[2];
+    pid_t child;
+    if (getpid() == 1 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, &mask);
+    child = fork();
+    if (child == 0) {
+        if (fork() != 0) _exit(0);
+        (void)close(ends[0]);
+        stand_witness(ends[1], argv);
+    }
+    if (child > 0) (void)waitpid(child, NULL, 0);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+    (void)close(ends[1]);
+    witness = child > 0 ? ends[0] : (close(ends[0]), -1);
+}
+
+/* Whether a signal has reached the witness as well: in a handler, with all blocked. */
+static bool reached_all(int number)
+{
+    static int64_t seen[NSIG];
+    int64_t began = real_ms(), left = WITNESS_MS;
+    struct pollfd from = { witness, POLLIN, 0 };
+    sighting r;
+    if (witness < 0 || number == SIGTSTP || number == SIGCONT) return false;
+    while (seen[number] < began - WITNESS_MS && left > 0 && poll(&from, 1, (int)left) > 0) {
+        if (read(witness, &r, sizeof r) != (ssize_t)sizeof r) break;
+        if (r.number > 0 && r.number < NSIG) seen[r.number] = r.ms;
+        left = began + WITNESS_MS - real_ms();
+    }
+    left = seen[number];
+    seen[number] = 0;
+    return left >= began - WITNESS_MS;
+}
+#else
+static void call_witness(char **argv) { (void)argv; }
+static bool reached_all(int number) { return (void)number, false; }
+#endif
 
 /* A terminal sends to every process in front of it, the command included, as does a
    command that stops or ends its whole group; what another process sends to this one alone
@@ -2272,10 +2454,13 @@ static int wake[2];
 static void note_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
-    bool sent = info != NULL && info->si_code <= 0 && info->si_pid != command_pid;
+    bool asked = info->si_code <= 0;
+    bool sent = asked ? info->si_pid != command_pid : !is_typed(number);
     (void)context;
+    if (!asked && is_fault(number)) { (void)signal(number, SIG_DFL); return; }
     (sent ? from_process : from_terminal)[number] = 1;
-    if (sent && command_pid > 0 && number != SIGCHLD) (void)kill((pid_t)command_pid, number);
+    if (sent && command_pid > 0 && number != SIGCHLD && !(asked && reached_all(number)))
+        (void)kill((pid_t)command_pid, number);
     (void)!write(wake[1], "", 1);
     errno = error;
 }
@@ -2284,41 +2469,45 @@ static void handle_signal(int number)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
+    (void)sigfillset(&action.sa_mask);
     action.sa_sigaction = note_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
-    if (number == SIGPIPE || number == SIGTTOU) { action.sa_handler = SIG_IGN; action.sa_flags = 0; }
+    if (is_ignored(number)) { action.sa_handler = SIG_IGN; action.sa_flags = 0; }
     (void)sigaction(number, &action, NULL);
 }
 
-/* how: SIG_BLOCK or SIG_UNBLOCK. */
-static void mask_signals(int how, sigset_t *found)
+/* Blocks all of them; what was blocked before goes to *found. */
+static void block_signals(sigset_t *found)
 {
-    sigset_t mask;
-    size_t i;
-    (void)sigemptyset(&mask);
-    for (i = 0; i < COUNT(handled); i++) (void)sigaddset(&mask, handled[i]);
-    (void)sigprocmask(how, &mask, found);
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, found);
 }
 
 /* What is ignored stays so: nohup, and a shell's background. What whoever started this
    had blocked is not: the end of the command would not be noticed. */
 static void handle_signals(void)
 {
-    size_t i;
-    for (i = 0; i < COUNT(handled); i++) {
-        (void)sigaction(handled[i], NULL, &found_as[i]);
-        if (found_as[i].sa_handler != SIG_IGN || handled[i] == SIGCHLD || handled[i] == SIGCONT) handle_signal(handled[i]);
+    struct sigaction found;
+    sigset_t none;
+    int n;
+    (void)sigemptyset(&found_ignored);
+    for (n = 1; n < NSIG; n++) {
+        if (!is_heard(n) || sigaction(n, NULL, &found) != 0) continue;
+        if (found.sa_handler == SIG_IGN) (void)sigaddset(&found_ignored, n);
+        if (found.sa_handler != SIG_IGN || n == SIGCHLD || n == SIGCONT) handle_signal(n);
     }
-    mask_signals(SIG_UNBLOCK, &found_mask);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, &found_mask);
 }
 
-static bool open_wake(void)
+static bool open_pipe(int ends[2], int flags)
 {
     size_t i;
-    if (pipe(wake) != 0) return false;
+    if (pipe(ends) != 0) return false;
     for (i = 0; i < 2; i++) {
-        (void)fcntl(wake[i], F_SETFD, FD_CLOEXEC);
-        (void)fcntl(wake[i], F_SETFL, O_NONBLOCK);
+        (void)fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+        if (flags != 0) (void)fcntl(ends[i], F_SETFL, flags);
     }
     return true;
 }
@@ -2331,33 +2520,58 @@ static bool taken(volatile sig_atomic_t *noted, int number)
     return was;
 }
 
+static void forget_signals(void)
+{
+    int n;
+    for (n = 1; n < NSIG; n++)
+        if (n != SIGCHLD) from_process[n] = from_terminal[n] = 0;
+}
+
 /* ---- the lease ---- */
 
 #define FLOOR_S 300             /* the API sets no stop time that is nearer */
+#define ARM_MS 60000            /* how long arming is tried, and the end */
+
+enum { NO_CALL, RENEW, LOOK, CAP };
 
 typedef struct lease {
     options *o;
     const char *uhost_id;
     int64_t armed;              /* when it goes off, as the API showed it; 0: not armed */
+    int64_t asked[8];           /* what this run has asked for, the newest first */
     int64_t unsettled;          /* what was asked for and may have been set; 0: nothing */
-    int64_t foreign;            /* a later time that somebody else has set */
-    int64_t limit;              /* --until, --max; 0: none */
+    int64_t stood;              /* when it was to go off before this run; 0: never */
+    int64_t before;             /* the same, where no run of this user had set it */
+    int64_t theirs;             /* a time that somebody else has set since, and that is kept */
+    int64_t limit;              /* --until, --max, in whole minutes; 0: none */
+    int64_t wanted;             /* when it is to go off after the job; 0: not reckoned yet */
     uint64_t began;
     uint64_t next;              /* when to renew, by monotonic_ms */
     uint64_t backoff_ms;
-    bool renewing, over, warned;
+    uint64_t failing;           /* since when nothing has been confirmed; 0: it is */
+    uint64_t accepted;          /* when a change was that no reading has shown yet; 0: none */
+    uint64_t called;            /* when the change under way was begun */
+    uint64_t doubt;             /* until when one without an answer may still be executed */
+    int64_t said_left;          /* of the lease, when a failure was last told; 0: none was */
+    int call;                   /* what the call of the loop that is under way is for */
+    bool waiting;               /* a call is under way: of the loop, or of finish_call */
+    bool over, warned, ran_out, off;
     bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
     bool leasable;              /* it was looked at, and may be leased */
     bool unreachable;           /* the last renewal failed */
+    bool looked;                /* what stood before is known */
     int missing;                /* readings in a row that did not list it */
     compshare_plan plan;
     compshare_schedule schedule;
-    pid_t child;
-    uint64_t started;
+    pid_t child;                /* the command, held back until the lease stands */
+    int go, report;             /* ends of its pipes; -1: none */
+    uint64_t started, ended_at;
     bool ended;                 /* the command has */
     bool strangers;             /* there were children before the command */
     bool halted, stopped;       /* it is not running; and that was the terminal */
     uint64_t stop_by;           /* when to stop though the command has not; 0: not asked to */
+    uint64_t tell_at, tell_in;  /* when what is left behind is named again, and then again */
+    bool named;                 /* it was named */
     int status;                 /* of the command, as waitpid has it */
     unsigned long long birth;   /* of the process that --pid names */
     int lock;
@@ -2367,10 +2581,13 @@ typedef struct lease {
     const char *how_ended;
 } lease;
 
-/* Says what was held back. */
+/* Says what was held back. On a terminal the command may have left the cursor anywhere. */
 static void show_notes(lease *l)
 {
+    static bool alone;          /* nobody else has written since */
     if (l->held[0] == '\0' || terminal_is_taken()) return;
+    if (l->started != 0 && !alone && isatty(STDERR_FILENO)) (void)fputc('\n', stderr);
+    alone = l->ended && !l->named;
     (void)fputs(l->held, stderr);
     l->held[0] = '\0';
 }
@@ -2378,7 +2595,7 @@ static void show_notes(lease *l)
 /* A line while the command runs. */
 static void note(lease *l, int message, ...)
 {
-    char line[512];
+    char line[1400];
     size_t len = strlen(l->held);
     va_list args;
     va_start(args, message);
@@ -2395,11 +2612,30 @@ static const char *off_at(const lease *l)
     return l->armed != 0 ? local_time(l->armed) : "?";
 }
 
+static void give_reason(lease *l, const char *text)
+{
+    (void)snprintf(l->reason, sizeof l->reason, "%s", text);
+}
+
+/* The nearest time that can be set. */
+static int64_t soonest(void) { return whole_minute(now() + FLOOR_S + 30); }
+
+static bool is_beyond(const lease *l, int64_t time)
+{
+    return l->limit != 0 && time > l->limit && !is_same(time, l->limit);
+}
+
 /* When it should go off: a ttl from now, and never beyond the limit. */
 static int64_t lease_end(const lease *l)
 {
-    int64_t end = now() + l->o->ttl;
+    int64_t end = whole_minute(now() + l->o->ttl);
     return l->limit != 0 && end > l->limit ? l->limit : end;
+}
+
+/* Where a plan beyond the limit is brought down to: the limit, or what comes next to it. */
+static int64_t ceiling(const lease *l)
+{
+    return l->limit - now() >= FLOOR_S + 10 ? l->limit : soonest();
 }
 
 static int64_t interval_s(const options *o)
@@ -2412,22 +2648,48 @@ static void plan_renewal(lease *l)
 {
     uint64_t ms = (uint64_t)interval_s(l->o) * 1000;
     l->next = monotonic_ms(NULL) + ms - ms / 5 * (uint64_t)(rand() % 1000) / 1000;
-    l->backoff_ms = 0;
 }
 
-/* Where no lease can do anything any more. Every other state passes. */
+/* Where nothing is left to switch off. Every other state passes. */
 static bool is_off(const char *state)
 {
-    return strcmp(state, "Stopped") == 0 || strcmp(state, "Stopping") == 0 || strcmp(state, "Install Fail") == 0;
+    return strcmp(state, "Stopped") == 0 || strcmp(state, "Install Fail") == 0;
 }
 
-/* ---- other runs on this host: a lock, and the stop times that they have set ---- */
+/* ---- other runs of this user on this host: a lock, and the stop times that they have set ---- */
 
+/* Whether a directory is this user's, and nobody else of those that `mode` stands for can
+   write to it. */
+static bool is_private(const char *path, mode_t mode)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & mode) == 0;
+}
+
+/* `below` of `base`, whose last part is the program's own. */
+static bool make_private(char *path, size_t cap, const char *base, const char *below)
+{
+    const char *slash;
+    if (base == NULL || base[0] != '/' || !is_private(base, S_IWOTH)) return false;
+    for (slash = strchr(below, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        (void)snprintf(path, cap, "%s/%.*s", base, (int)(slash - below), below);
+        (void)mkdir(path, 0700);
+    }
+    (void)snprintf(path, cap, "%s/%s", base, below);
+    (void)mkdir(path, 0700);
+    return is_private(path, S_IWGRP | S_IWOTH);
+}
+
+static bool lock_directory(char *path, size_t cap)
+{
 #ifdef SCHEDULE_TEST_CLOCK
-static const char *lock_directory(void) { return from_environment("COMPSHARE_TEST_LOCKS"); }
-#else
-static const char *lock_directory(void) { return NULL; }
+    const char *test = from_environment("COMPSHARE_TEST_LOCKS");
+    if (test != NULL) return (void)snprintf(path, cap, "%s", test), true;
 #endif
+    return make_private(path, cap, from_environment("XDG_RUNTIME_DIR"), "compshare-schedule")
+        || make_private(path, cap, from_environment("XDG_STATE_HOME"), "compshare-schedule")
+        || make_private(path, cap, from_environment("HOME"), ".local/state/compshare-schedule");
+}
 
 /* Whoever is last on its way out has it alone for a moment: tried again with every
    renewal. */
@@ -2442,16 +2704,14 @@ static void leave_lock(lease *l)
     l->lock = -1;
 }
 
-/* In a directory where everybody writes: neither a symbolic link nor a second name of some
-   file of ours is written to. */
+/* Neither a symbolic link nor a second name of some file of ours is written to. */
 static void open_lock(lease *l)
 {
-    const char *dir = lock_directory();
-    char path[PATH_MAX];
+    char dir[PATH_MAX - 128], path[PATH_MAX];
     struct stat info;
-    (void)snprintf(path, sizeof path, "%s/compshare-schedule-%s.lock", dir != NULL ? dir : "/tmp", l->uhost_id);
-    l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-    if (l->lock < 0) l->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);      /* another user's */
+    if (!lock_directory(dir, sizeof dir)) { say(M_NO_LOCK, dir); return; }
+    (void)snprintf(path, sizeof path, "%s/compshare-schedule-%s.lock", dir, l->uhost_id);
+    l->lock = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (l->lock >= 0 && (fstat(l->lock, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink != 1)) leave_lock(l);
     try_lock(l);
     if (l->lock >= 0 && !l->locked && errno != EWOULDBLOCK) leave_lock(l);      /* a file system without locks */
@@ -2467,28 +2727,34 @@ static bool shared_with_others(const lease *l)
 }
 
 /* Written down before it is set, so that no other run takes it for somebody else's. */
-static void remember(const lease *l, int64_t time)
+static void remember(lease *l, int64_t time)
 {
     char line[32];
     int len = snprintf(line, sizeof line, "%lld\n", (long long)time);
-    if (l->lock >= 0 && time != l->armed) (void)!write(l->lock, line, (size_t)len);
+    if (time == l->asked[0]) return;
+    memmove(l->asked + 1, l->asked, sizeof l->asked - sizeof l->asked[0]);
+    l->asked[0] = time;
+    if (l->lock >= 0) (void)!write(l->lock, line, (size_t)len);
 }
 
-/* Whether a run on this host has set this time. */
+/* Whether this run, or another of this user on this host, has set a time. */
 static bool set_here(const lease *l, int64_t time)
 {
     char text[4097], *at = text, *end;
     off_t size = l->lock >= 0 ? lseek(l->lock, 0, SEEK_END) : 0;
     ssize_t n;
-    if (time == l->armed || (time != 0 && time == l->unsettled)) return true;
+    size_t i;
+    if (time == l->armed || is_same(time, l->armed)) return true;
+    for (i = 0; i < COUNT(l->asked); i++)
+        if (l->asked[i] != 0 && is_same(time, l->asked[i])) return true;
     n = size > 0 ? pread(l->lock, text, sizeof text - 1, size > 4096 ? size - 4096 : 0) : 0;
     text[n > 0 ? n : 0] = '\0';
-    for (; strtoll(at, &end, 10) != time; at = end)
+    for (; !is_same(strtoll(at, &end, 10), time); at = end)
         if (end == at) return false;
     return end != at;
 }
 
-/* ---- renewals ---- */
+/* ---- what changes and readings say of the lease ---- */
 
 /* The workflow that moves the shutdown to a time. */
 static int begin_change(lease *l, int64_t at, unsigned mode)
@@ -2496,15 +2762,22 @@ static int begin_change(lease *l, int64_t at, unsigned mode)
     l->plan.uhost_id = l->uhost_id;
     l->plan.at = at;
     l->plan.mode = mode;
+    l->called = monotonic_ms(NULL);
+    changes_sent = 0;
     remember(l, at);
     trace_change(l->uhost_id, at);
     return compshare_schedule_set_start(client, &l->plan, &l->schedule);
 }
 
-/* A change that failed may have been made all the same. */
+/* A change that failed may have been made all the same. And one without an answer may be
+   made for as long as it can be on its way, though a second sending of it has succeeded. */
 static int unsettled(lease *l, int status, int64_t wanted)
 {
-    if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED && wanted > l->unsettled) l->unsettled = wanted;
+    bool unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
+    if (changes_sent > 1 || (unknown && !l->schedule.accepted)) l->doubt = l->called + config.timeout_ms + 30000;
+    if (!unknown) return status;
+    if (wanted > l->unsettled) l->unsettled = wanted;
+    if (l->schedule.accepted) l->accepted = monotonic_ms(NULL);
     return status;
 }
 
@@ -2512,6 +2785,7 @@ static void settled(lease *l)
 {
     l->armed = l->schedule.stop_time;
     l->unsettled = 0;
+    l->accepted = 0;
 }
 
 /* Whether an instance that was read may be leased; where not, why. --max counts from the
@@ -2519,87 +2793,156 @@ static void settled(lease *l)
 static bool check_leasable(lease *l)
 {
     const char *charge_type = l->schedule.charge_type;
-    if (l->o->most != 0 && l->limit == 0) l->limit = now() - (int64_t)((monotonic_ms(NULL) - l->began) / 1000) + l->o->most;
-    if (is_spot(charge_type)) (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_IS_SPOT));
-    else if (is_prepaid(charge_type) && !l->o->prepaid_ok) (void)snprintf(l->reason, sizeof l->reason, tr(M_IS_PREPAID), l->uhost_id, charge_type);
+    int64_t ran = (int64_t)((monotonic_ms(NULL) - l->began) / 1000);
+    if (l->o->most != 0 && l->limit == 0) l->limit = (now() - ran + l->o->most) / 60 * 60;
+    if (is_spot(charge_type)) give_reason(l, tr(M_IS_SPOT));
+    else if (is_prepaid(charge_type) && !l->o->prepaid_ok)
+        (void)snprintf(l->reason, sizeof l->reason, tr(M_IS_PREPAID), l->uhost_id, charge_type);
     else l->leasable = true;
+    l->over = !l->leasable;
     return l->leasable;
 }
 
-/* There is nothing to lease any more. */
-static void give_over(lease *l)
+/* What stood before this run is known by its first reading, and by that alone. */
+static void note_before(lease *l)
 {
-    l->over = true;
-    leave_lock(l);      /* who leases it once it runs again is not to wait for this one */
+    int64_t time = l->schedule.stop_time;
+    if (!l->looked && time > now()) l->stood = time;
+    if (l->stood != 0 && !l->looked && !set_here(l, time)) l->before = time;
+    l->looked = true;
 }
 
-/* What a renewal has found and done. */
-static void renewed(lease *l)
+/* Something was confirmed after failures that were told. */
+static void works_again(lease *l)
 {
-    const compshare_schedule *s = &l->schedule;
-    bool ours = set_here(l, s->changed ? s->previous : s->stop_time);
-    if (l->armed == 0) {
-        note(l, M_RENEWED, local_time(s->stop_time));
-    } else if (!s->changed) {
-        if (!ours) note(l, M_LATER_PLAN, local_time(s->stop_time));
-    } else if (s->previous == 0) {
-        note(l, M_CANCELLED_BY, local_time(s->stop_time));
-    } else if (!ours && s->previous < l->armed) {
-        note(l, M_MOVED_BACK, local_time(s->previous), local_time(s->stop_time));
-    } else if (verbose) {
-        note(l, M_RENEWED, local_time(s->stop_time));
-    }
-    if (!ours) l->foreign = !s->changed ? s->stop_time : s->previous > l->armed ? s->previous : 0;
-    settled(l);
-    l->unreachable = false;
+    if (l->said_left != 0 || l->off) note(l, M_RENEWED_AGAIN, off_at(l));
+    l->said_left = 0;
+    l->ran_out = l->off = l->unreachable = false;
+    l->failing = l->backoff_ms = 0;
     l->missing = 0;
     if (l->armed - l->o->warn > now()) l->warned = false;
     try_lock(l);
     plan_renewal(l);
 }
 
-/* One list that lacks the instance may be the API's mistake; three in a row are none. */
-static void renewal_failed(lease *l, int status)
+/* What a renewal has found and done. */
+static void renewed(lease *l)
 {
-    const char *state = l->schedule.state;
-    l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
-    if (l->missing >= 3 || (status == COMPSHARE_E_STATE && is_off(state))) {
-        give_over(l);
-        note(l, M_GONE, l->uhost_id, l->missing > 0 ? tr(M_NOT_LISTED) : state);
-        return;
-    }
-    (void)unsettled(l, status, l->plan.at);
-    l->unreachable = true;
-    l->backoff_ms = l->backoff_ms == 0 ? 5000 : l->backoff_ms < 30000 ? l->backoff_ms * 2 : 60000;
-    l->next = monotonic_ms(NULL) + l->backoff_ms;
-    note(l, M_RENEWAL_FAILED, off_at(l), show_duration(l->armed - now()), error_text());
+    const compshare_schedule *s = &l->schedule;
+    int64_t found = s->changed ? s->previous : s->stop_time;
+    bool stood = l->before != 0 && is_same(found, l->before);
+    bool ours = stood || set_here(l, found), lost = l->off || l->ran_out;
+    int64_t armed = l->armed;
+    settled(l);
+    if (armed == 0) { note(l, M_RENEWED, off_at(l)); l->said_left = 0; }
+    else if (s->changed && found <= now() && !lost) note(l, M_GONE_PLAN, off_at(l));
+    else if (s->changed && l->call == CAP) note(l, M_LATER_CAPPED, local_time(found), off_at(l));
+    else if (!s->changed && !ours) note(l, M_LATER_PLAN, local_time(found));
+    else if (s->changed && !ours && found > now() && found < armed) note(l, M_MOVED_BACK, local_time(found), off_at(l));
+    else if (verbose) note(l, M_RENEWED, off_at(l));
+    if (!ours) l->theirs = l->call != CAP && (!s->changed || found > armed) ? found : 0;
+    works_again(l);
 }
 
-/* A step of the renewal that is under way, or its beginning when it is due. Where arming
-   never got through, the instance is looked at first. */
+/* One line for the first failure, and one whenever the time that is left has halved. */
+static void tell_failure(lease *l, const char *text)
+{
+    int64_t left = l->armed - now();
+    if (l->ran_out || l->off || (l->said_left != 0 && (l->armed == 0 || left > l->said_left / 2))) return;
+    l->said_left = left > 0 ? left : 1;
+    if (l->armed == 0 || left > 0) note(l, M_RENEWAL_FAILED, off_at(l), show_duration(left), text);
+}
+
+/* A change that was accepted only has to be shown; that is no failure yet. While the job
+   lives no reading ends the lease, but what fails for long is tried less often. */
+static void renewal_failed(lease *l, int status)
+{
+    uint64_t at = monotonic_ms(NULL);
+    if (l->failing == 0) l->failing = at;
+    l->backoff_ms = l->backoff_ms == 0 ? 5000 : l->backoff_ms < 30000 ? l->backoff_ms * 2 : 60000;
+    l->next = at + l->backoff_ms;
+    if (l->accepted != 0 && at - l->failing < (uint64_t)interval_s(l->o) * 1000) return;
+    l->unreachable = true;
+    if (status == COMPSHARE_E_STATE && is_off(l->schedule.state)) {
+        if (!l->off) note(l, M_AWAY, l->uhost_id, l->schedule.state);
+        l->off = true;
+    }
+    tell_failure(l, status == COMPSHARE_OK ? tr(M_NOT_SHOWN) : error_text());
+    if ((l->off || status == COMPSHARE_E_NOT_FOUND) && at - l->failing > 600000) plan_renewal(l);
+}
+
+/* What a mere reading is good for: to see whether it may be leased at all, whether what was
+   accepted is shown by now, and, where nothing can be set up to the limit any more, whether
+   a plan stands behind it, or none does. DONE once it is dealt with. */
+static int looked(lease *l)
+{
+    int64_t time = l->schedule.stop_time;
+    if (!l->leasable) {
+        if (check_leasable(l)) l->next = monotonic_ms(NULL);
+        else { leave_lock(l); note(l, M_FAILED, l->reason); }
+    } else if (l->accepted != 0 && is_same(time, l->unsettled)) {
+        settled(l);
+        works_again(l);
+    } else if (l->accepted != 0 && monotonic_ms(NULL) - l->accepted < (uint64_t)interval_s(l->o) * 1000) {
+        if (time > l->armed && set_here(l, time)) l->armed = time;
+        renewal_failed(l, COMPSHARE_OK);
+    } else if (l->accepted != 0) {
+        l->accepted = 0;        /* never shown: asked for once more */
+        l->next = monotonic_ms(NULL);
+    } else if ((time <= now() || is_beyond(l, time)) && strcmp(l->schedule.state, "Running") == 0) {
+        return CAP;
+    } else {
+        plan_renewal(l);
+    }
+    return DONE;
+}
+
+/* Begins what is due: a renewal, or a reading where nothing may be sent now. */
+static int begin_renewal(lease *l)
+{
+    bool late = l->limit != 0 && l->limit - now() < FLOOR_S + 10;
+    l->call = !l->leasable || l->accepted != 0 || late ? LOOK : RENEW;
+    l->called = monotonic_ms(NULL);
+    if (l->call == RENEW) return begin_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND);
+    return compshare_schedule_get_start(client, l->uhost_id, &l->schedule);
+}
+
+/* A step of the renewal that is under way, or its beginning when it is due. */
 static void renew(lease *l)
 {
     int status = COMPSHARE_PENDING;
-    if (!l->renewing) {
+    if (l->call == NO_CALL) {
         if (l->over || monotonic_ms(NULL) < l->next) return;
-        if (l->limit != 0 && l->limit - now() < FLOOR_S + 10) { plan_renewal(l); return; }      /* nothing can be set any more */
-        status = l->leasable ? begin_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND) : compshare_schedule_get_start(client, l->uhost_id, &l->schedule);
-        l->renewing = status == COMPSHARE_OK;
+        status = begin_renewal(l);
+        l->waiting = status == COMPSHARE_OK;
     }
-    if (l->renewing) status = compshare_step(client);
+    if (l->waiting) status = compshare_step(client);
     if (status == COMPSHARE_PENDING) return;
-    l->renewing = false;
+    l->waiting = false;
+    if (status == COMPSHARE_OK && ((l->call == LOOK && looked(l) == CAP)
+        || (l->call == RENEW && !l->schedule.changed && is_beyond(l, l->schedule.stop_time)))) {
+        l->call = CAP;          /* in one go with what has found it necessary */
+        status = begin_change(l, ceiling(l), l->schedule.stop_time > now() ? COMPSHARE_ONLY_SHORTEN : 0);
+        if (status == COMPSHARE_OK) { l->waiting = true; return; }
+    }
+    if (l->call != LOOK) (void)unsettled(l, status, l->plan.at);
     if (status != COMPSHARE_OK) renewal_failed(l, status);
-    else if (l->leasable) renewed(l);
-    else if (!check_leasable(l)) { give_over(l); note(l, M_FAILED, l->reason); }
+    else if (l->call != LOOK) renewed(l);
+    l->call = NO_CALL;
 }
 
-/* The command is told while there is time to write a checkpoint. */
+/* The command is told while there is time to write a checkpoint; and what has run out is
+   said once. */
 static void warn(lease *l)
 {
-    bool ending = l->unreachable || (l->limit != 0 && l->armed >= l->limit);
+    bool ending = l->unreachable || (l->limit != 0 && l->armed > l->limit - 60);
     pid_t to = l->o->pid != 0 ? (pid_t)l->o->pid : l->child;
-    if (l->o->warn == 0 || l->warned || !ending || l->over || l->armed == 0 || l->ended || now() < l->armed - l->o->warn) return;
+    if (!ending || l->over || l->armed == 0) return;
+    if (!l->ran_out && !l->off && now() >= l->armed) {
+        l->ran_out = true;
+        note(l, M_RAN_OUT, off_at(l));
+    }
+    if (l->o->warn == 0 || l->warned || l->ended || now() < l->armed - l->o->warn) return;
     l->warned = true;
     if (to > 0) (void)kill(to, l->o->signal);
     note(l, M_WARNED, show_duration(l->armed - now()), l->o->signal_name);
@@ -2612,75 +2955,90 @@ static void warn(lease *l)
    Ctrl-C, because the others may come twice. */
 static bool interrupted(lease *l)
 {
-    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
     bool any = false;
-    size_t i;
-    for (i = 0; i < (l->arming ? COUNT(ending) : 1); i++) {
-        bool typed = taken(from_terminal, ending[i]), asked = taken(from_process, ending[i]);
+    int n;
+    for (n = 1; n <= SIGTERM || (l->arming && n < NSIG); n++) {
+        bool typed, asked, ends = n == SIGINT || (l->arming && n != SIGUSR1 && n != SIGUSR2 && n != SIGCONT && n != SIGTSTP);
+        if (!ends || n == SIGCHLD) continue;
+        typed = taken(from_terminal, n);
+        asked = taken(from_process, n);
         any = any || typed || asked;
     }
     l->given_up = l->given_up || (l->arming && any);
     return any;
 }
 
+/* What a script needs to be run, and what that needs. 0, or errno, of what `name` then is. */
+static int check_interpreter(const char *file, char name[PATH_MAX])
+{
+    char line[256];             /* the kernel looks at as much of one */
+    struct stat info;
+    int fd, depth, len;
+    ssize_t n;
+    (void)snprintf(name, PATH_MAX, "%s", file);
+    for (depth = 0; depth < 5; depth++) {
+        if (stat(name, &info) != 0) return errno;
+        if (!S_ISREG(info.st_mode) || access(name, X_OK) != 0) return EACCES;
+        if ((fd = open(name, O_RDONLY | O_CLOEXEC)) < 0) return 0;      /* it need not be readable */
+        n = read(fd, line, sizeof line - 1);
+        (void)close(fd);
+        line[n > 0 ? n : 0] = '\0';
+        if (line[0] != '#' || line[1] != '!') return 0;
+        file = line + 2 + strspn(line + 2, " \t");
+        len = (int)strcspn(file, " \t\n");
+        if (len == 0) return 0;
+        (void)snprintf(name, PATH_MAX, "%.*s", len, file);
+    }
+    return ELOOP;
+}
+
 /* Where execvp would find it: 0, or the exit status that says why not. */
 static int find_command(const char *name)
 {
     const char *path = from_environment("PATH"), *at;
-    char file[PATH_MAX];
+    char file[PATH_MAX], culprit[PATH_MAX], text[PATH_MAX + 128] = "";
+    int error = ENOENT, wrong;
     struct stat info;
-    bool seen = false;
     if (strchr(name, '/') != NULL) path = "";
     else if (path == NULL) path = "/bin:/usr/bin";
     for (at = name[0] != '\0' ? path : NULL; at != NULL; at = strchr(at, ':') != NULL ? strchr(at, ':') + 1 : NULL) {
         int len = (int)strcspn(at, ":");
         (void)snprintf(file, sizeof file, *path == '\0' ? "%.*s%s" : len == 0 ? "%.*s./%s" : "%.*s/%s", len, at, name);
         if (stat(file, &info) != 0) continue;
-        seen = true;
-        if (S_ISREG(info.st_mode) && access(file, X_OK) == 0) return DONE;
+        if ((wrong = check_interpreter(file, culprit)) == 0) return DONE;
+        if (error != ENOENT) continue;
+        error = wrong;
+        if (strcmp(file, culprit) != 0) (void)snprintf(text, sizeof text, "%s: %s", culprit, strerror(wrong));
     }
-    say(M_CANNOT_RUN, name, strerror(seen ? EACCES : ENOENT));
-    return seen ? NOT_RUNNABLE : NO_COMMAND;
+    say(M_CANNOT_RUN, name, text[0] != '\0' ? text : strerror(error));
+    return error == ENOENT ? NO_COMMAND : NOT_RUNNABLE;
 }
 
-/* In the child: nothing of the keys, and signals as they were. */
-static void become(char **command, int report)
+/* In the child: waits to be let go, with all signals blocked, then becomes the command,
+   with signals and limits as they were found and nothing of the keys. What came before it
+   is asked to forget ('f') was not meant for a command; what comes later is. */
+static void become(char **command, int go, int report)
 {
-    static const char *const secrets[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
-    int error;
-    size_t i;
-    for (i = 0; i < COUNT(handled); i++) (void)sigaction(handled[i], &found_as[i], NULL);
+    char word = 0;
+    int error, n;
+    for (;;) {
+        ssize_t got = read(go, &word, 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got != 1) _exit(UNARMED);
+        if (word != 'f') break;
+        for (n = 1; n < NSIG; n++)
+            if (is_heard(n)) (void)signal(n, SIG_IGN);
+        for (n = 1; n < NSIG; n++)
+            if (is_heard(n) && !sigismember(&found_ignored, n)) (void)signal(n, SIG_DFL);
+        error = 0;
+        (void)!write(report, &error, sizeof error);
+    }
+    (void)setrlimit(RLIMIT_CORE, &core_limit);
     (void)sigprocmask(SIG_SETMASK, &found_mask, NULL);
-    for (i = 0; i < COUNT(secrets); i++) (void)unsetenv(secrets[i]);
     (void)execvp(command[0], command);
     error = errno;
     (void)!write(report, &error, sizeof error);
     _exit(error == ENOENT ? NO_COMMAND : NOT_RUNNABLE);
-}
-
-/* Signals wait meanwhile: one that came before the child is the command would be lost.
-   The child's id, -1 with errno, or 0: somebody does not want it any more. */
-static pid_t fork_command(lease *l, const int report[2])
-{
-    pid_t child = 0;
-    size_t i;
-    int error;
-    (void)fflush(NULL);
-    mask_signals(SIG_BLOCK, NULL);
-    if (!interrupted(l)) {
-        for (i = 0; i < COUNT(handled); i++) from_process[handled[i]] = from_terminal[handled[i]] = 0;      /* not meant for a command */
-        child = fork();
-        if (child == 0) {
-            (void)close(report[0]);
-            become(l->o->command, report[1]);
-        }
-    }
-    error = errno;
-    l->arming = false;
-    command_pid = child > 0 ? child : 0;        /* known before the first signal comes */
-    mask_signals(SIG_UNBLOCK, NULL);
-    errno = error;
-    return child;
 }
 
 /* Children that were there before, as of a script that has put something into the
@@ -2693,28 +3051,101 @@ static void count_strangers(lease *l)
     if (l->strangers) say(M_STRANGERS);
 }
 
-static int start_command(lease *l)
+/* Everything that the command needs is got before anything is set: the child is there, and
+   waits. DONE, or the exit status. */
+static int hold_command(lease *l)
 {
-    int report[2], error = 0;
-    ssize_t n;
-    if (pipe(report) != 0) return say(M_CANNOT_RUN, l->o->command[0], strerror(errno)), NOT_RUNNABLE;
-    (void)fcntl(report[1], F_SETFD, FD_CLOEXEC);
+    int go[2], report[2], error;
+    sigset_t mask;
+    call_witness(l->o->argv);
     count_strangers(l);
 #ifdef PR_SET_CHILD_SUBREAPER
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 #endif
-    l->child = fork_command(l, report);
-    if (l->child < 0) error = errno;
+    if (!open_pipe(go, 0) || !open_pipe(report, 0))
+        return refuse(UNARMED, M_CANNOT_RUN, l->o->command[0], strerror(errno));
+    (void)fflush(NULL);
+    block_signals(&mask);
+    l->child = fork();
+    if (l->child == 0) {
+        (void)close(go[1]);
+        (void)close(report[0]);
+        become(l->o->command, go[0], report[1]);
+    }
+    error = errno;
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+    (void)close(go[0]);
     (void)close(report[1]);
-    do n = l->child <= 0 ? 0 : read(report[0], &error, sizeof error); while (n < 0 && errno == EINTR);
-    (void)close(report[0]);
-    l->started = monotonic_ms(NULL);
-    command_runs = l->child > 0 && error == 0;
+    l->go = go[1];
+    l->report = report[0];
+    return l->child > 0 ? DONE : refuse(UNARMED, M_CANNOT_RUN, l->o->command[0], strerror(error));
+}
+
+/* What the child reports: *error, 0 where it has done as it was told. */
+static bool hear_command(lease *l, int *error)
+{
+    ssize_t n;
+    *error = 0;
+    do n = read(l->report, error, sizeof *error); while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof *error;
+}
+
+/* A child that was not let go ends. */
+static void drop_command(lease *l)
+{
+    if (l->go >= 0) (void)close(l->go);
+    if (l->report >= 0) (void)close(l->report);
+    l->go = l->report = -1;
+    if (l->child > 0 && l->started == 0) (void)waitpid(l->child, NULL, 0);
+}
+
+/* Lets the child become the command. A signal that comes before it has forgotten the earlier
+   ones gives everything up; one that comes later reaches the command, or is passed on. */
+static int start_command(lease *l)
+{
+    sigset_t mask;
+    int error = ECHILD;
+    bool ready = write(l->go, "f", 1) == 1 && hear_command(l, &error);
+    block_signals(&mask);
+    if (ready && !interrupted(l)) {
+        forget_signals();
+        command_pid = l->child;
+        ready = write(l->go, "g", 1) == 1;
+        l->arming = false;
+    }
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+    l->arming = false;
+    if (!l->given_up && ready && !hear_command(l, &error)) {
+        command_runs = true;
+        l->started = monotonic_ms(NULL);
+    } else {
+        command_pid = 0;
+    }
+    drop_command(l);
     if (command_runs) return DONE;
-    if (l->child == 0) return refuse(UNARMED, M_INTERRUPTED, off_at(l));
-    say(M_CANNOT_RUN, l->o->command[0], strerror(error));
-    if (l->child > 0) (void)waitpid(l->child, NULL, 0);
+    if (l->given_up) return refuse(UNARMED, M_INTERRUPTED);
+    say(M_CANNOT_RUN, l->o->command[0], strerror(error != 0 ? error : ECHILD));
     return error == ENOENT ? NO_COMMAND : NOT_RUNNABLE;
+}
+
+/* Of a process, as proc(5) numbers the fields; `name` is the second. False: it cannot be
+   looked at. */
+static bool read_stat(long pid, unsigned long long fields[23], char name[32])
+{
+    char path[64], text[1024], *at, *open_at;
+    ssize_t n = 0;
+    int i, fd;
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0) n = read(fd, text, sizeof text - 1);
+    if (fd >= 0) (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    open_at = strchr(text, '(');
+    if ((at = strrchr(text, ')')) == NULL || at[1] == '\0' || open_at == NULL) return false;
+    (void)snprintf(name, 32, "%.*s", (int)(at - open_at - 1), open_at + 1);
+    memset(fields, 0, 23 * sizeof fields[0]);
+    for (i = 3; i < 23 && (at = strchr(at + 1, ' ')) != NULL; i++)
+        fields[i] = i == 3 ? (unsigned char)at[1] : strtoull(at, NULL, 10);
+    return true;
 }
 
 /* Whether the process that --pid names lives: not after its end, and not as another one
@@ -2722,18 +3153,10 @@ static int start_command(lease *l)
    cannot be looked at now (no free descriptor, no /proc) is no end. */
 static bool process_lives(long pid, unsigned long long *birth)
 {
-    char path[64], text[1024], *at;
-    unsigned long long fields[23] = { 0 };      /* as proc(5) numbers them */
-    ssize_t n = 0;
-    size_t i;
-    int fd;
+    unsigned long long fields[23];
+    char name[32];
     if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) return false;
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0) n = read(fd, text, sizeof text - 1);
-    if (fd >= 0) (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    if ((at = strrchr(text, ')')) == NULL || at[1] == '\0') return true;
-    for (i = 3; i < COUNT(fields) && (at = strchr(at + 1, ' ')) != NULL; i++) fields[i] = i == 3 ? (unsigned char)at[1] : strtoull(at, NULL, 10);
+    if (!read_stat(pid, fields, name)) return true;
     if ((fields[3] == 'Z' || fields[3] == 'X') && fields[20] < 2) return false;     /* other threads may outlive the first */
     if (*birth == 0) *birth = fields[22];
     return *birth == fields[22];
@@ -2742,23 +3165,73 @@ static bool process_lives(long pid, unsigned long long *birth)
 /* Reaps everything that has ended. False: nothing is left to wait for. */
 static bool job_lives(lease *l)
 {
+    sigset_t mask;
     int status;
     pid_t pid;
     if (l->o->pid != 0) return process_lives(l->o->pid, &l->birth);
-    mask_signals(SIG_BLOCK, NULL);      /* none is passed on to a number that is free again */
+    block_signals(&mask);       /* none is passed on to a number that is free again */
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (pid != l->child) continue;
         l->halted = WIFSTOPPED(status);
         l->stopped = WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP;     /* which is a debugger's business */
         if (WIFSTOPPED(status) || WIFCONTINUED(status)) continue;
         l->ended = true;
+        l->ended_at = monotonic_ms(NULL);
         l->status = status;
         command_runs = false;
         command_pid = 0;
     }
-    mask_signals(SIG_UNBLOCK, NULL);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     if (!l->ended) return true;
     return pid == 0 && !l->strangers;       /* orphans of the command */
+}
+
+/* Names what the command has left behind: one of its processes, and how many more. */
+static void name_leftovers(lease *l, int message)
+{
+    unsigned long long fields[23];
+    char name[32], first[32] = "?", shown[64];
+    size_t count = 0;
+    long pid, first_pid = 0;
+    DIR *dir = opendir("/proc");
+    const struct dirent *found;
+    const char *c;
+    while (dir != NULL && (found = readdir(dir)) != NULL) {
+        pid = strtol(found->d_name, NULL, 10);
+        if (pid <= 0 || !read_stat(pid, fields, name) || fields[4] != (unsigned long long)getpid()) continue;
+        if (count++ > 0) continue;
+        first_pid = pid;
+        memcpy(first, name, sizeof first);
+    }
+    if (dir != NULL) (void)closedir(dir);
+    shown[0] = '\0';
+    for (c = first; *c != '\0'; c++)        /* whoever names a process may name it anything */
+        (void)snprintf(shown + (c - first), sizeof shown - (size_t)(c - first), "%c", isgraph((unsigned char)*c) ? *c : '?');
+    note(l, message, first_pid, shown);
+    if (count > 1) note(l, M_MORE_LEFT, count - 1);
+}
+
+/* Names what is left behind half a second after the command's end, and then ever more
+   seldom. What came until it was first named was meant for the command; a signal that ends
+   programs is heard from then on. True: the wait is over. */
+static bool tell_leftovers(lease *l)
+{
+    uint64_t at = monotonic_ms(NULL);
+    if (!l->ended) return false;
+    if (!l->named && at >= l->ended_at + 500) {
+        l->named = true;
+        forget_signals();
+        l->tell_in = 600000;
+        l->tell_at = at + l->tell_in;
+        if (l->o->linger != 0) name_leftovers(l, M_WAITING);
+    } else if (l->named && at >= l->tell_at) {
+        l->tell_in *= 2;
+        l->tell_at = at + l->tell_in;
+        name_leftovers(l, M_WAITING);
+    }
+    if (!l->named || l->o->linger < 0 || at < l->ended_at + (uint64_t)l->o->linger * 1000) return false;
+    name_leftovers(l, M_NOT_AWAITED);
+    return true;
 }
 
 static void send_command(const lease *l, int number)
@@ -2795,17 +3268,19 @@ static void stop_soon(lease *l)
 /* What signals mean for the lease. True: the wait is to end. */
 static bool take_signals(lease *l)
 {
-    size_t i;
     bool end = false;
-    for (i = 0; i < COUNT(handled); i++) {
-        int number = handled[i];
-        bool asked = taken(from_process, number), typed = taken(from_terminal, number);
-        if (number == SIGCHLD || (!asked && !typed)) continue;
+    int n;
+    for (n = 1; n < NSIG; n++) {
+        bool asked, typed;
+        if (n == SIGCHLD) continue;
+        asked = taken(from_process, n);
+        typed = taken(from_terminal, n);
+        if (!asked && !typed) continue;
         /* of a hangup the terminal tells the leader of its session alone */
-        if (typed && number == SIGHUP && getsid(0) == getpid()) send_command(l, number);
-        if (number == SIGTSTP) stop_soon(l);
-        else if (number == SIGCONT) l->next = monotonic_ms(NULL);
-        else if (number != SIGUSR1 && number != SIGUSR2) end = end || l->ended || l->o->pid != 0;       /* no command that could decide */
+        if (typed && n == SIGHUP && getsid(0) == getpid()) send_command(l, n);
+        if (n == SIGTSTP) stop_soon(l);
+        else if (n == SIGCONT) l->next = monotonic_ms(NULL);
+        else if (n != SIGUSR1 && n != SIGUSR2) end = end || l->named || l->o->pid != 0;     /* no command that could decide */
     }
     return end;
 }
@@ -2820,7 +3295,7 @@ static void wait_event(const lease *l, int64_t most_ms)
     memset(fds, 0, sizeof fds);
     fds[0].fd = wake[0];
     fds[0].events = POLLIN;
-    if (l->renewing) {
+    if (l->waiting) {
         unsigned wants = compshare_wants(client);
         fds[1].fd = compshare_fd(client);
         fds[1].events = (short)((wants & COMPSHARE_READ ? POLLIN : 0) | (wants & COMPSHARE_WRITE ? POLLOUT : 0));
@@ -2857,19 +3332,15 @@ static int64_t until_due(const lease *l)
         left = (l->armed - l->o->warn - now()) * 1000;
         if (left > 0 && left < due) due = left;
     }
+    if (l->ended && due > (l->named ? 5000 : 100)) due = l->named ? 5000 : 100;
     if ((l->o->pid != 0 || l->stop_by != 0) && due > 1000) due = 1000;
-    return due > 0 ? due : l->renewing ? 60000 : 1;
+    return due > 0 ? due : l->waiting ? 60000 : 1;
 }
 
 /* Until the job has ended. */
 static void attend(lease *l)
 {
-    bool said = false;
-    while (job_lives(l) && !take_signals(l)) {
-        if (l->ended && !said) {
-            said = true;
-            note(l, monotonic_ms(NULL) - l->started < 10000 ? M_QUICK_END : M_WAITING);
-        }
+    while (job_lives(l) && !take_signals(l) && !tell_leftovers(l)) {
         if (l->stopped || (l->stop_by != 0 && monotonic_ms(NULL) >= l->stop_by)) suspend(l);
         renew(l);
         warn(l);
@@ -2878,24 +3349,30 @@ static void attend(lease *l)
     }
     command_runs = false;
     show_notes(l);
-    if (l->renewing) (void)unsettled(l, compshare_abort(client), l->plan.at);
-    l->renewing = false;
-    if (l->ended && !said && monotonic_ms(NULL) - l->started < 10000) note(l, M_QUICK_END);
+    if (l->ended && !l->named && l->ended_at - l->started < 10000) note(l, M_QUICK_END);
 }
 
-/* ---- arming, and the end ---- */
+/* ---- arming ---- */
 
 /* Drives a call that was started to its end; a Ctrl-C, or `until`, gives it up. */
 static int finish_call(lease *l, int status, uint64_t until)
 {
     if (status != COMPSHARE_OK) return status;
-    l->renewing = true;
+    l->waiting = true;
     while ((status = compshare_step(client)) == COMPSHARE_PENDING) {
         uint64_t at = monotonic_ms(NULL);
         if (at >= until || interrupted(l)) { status = compshare_abort(client); break; }
         wait_event(l, (int64_t)(until - at));
     }
-    l->renewing = false;
+    l->waiting = false;
+    return status;
+}
+
+/* A change, to its end, with what it leaves open. */
+static int finish_change(lease *l, int64_t at, unsigned mode, uint64_t until)
+{
+    int status = unsettled(l, finish_call(l, begin_change(l, at, mode), until), at);
+    if (status == COMPSHARE_OK) settled(l);
     return status;
 }
 
@@ -2903,29 +3380,38 @@ static int finish_call(lease *l, int status, uint64_t until)
 static bool worth_repeating(const lease *l, int status)
 {
     int code = outcome(status);
-    return code == NETWORK || code == UNCONFIRMED || compshare_last_error(client)->retryable || (status == COMPSHARE_E_STATE && !is_off(l->schedule.state));
+    return code == NETWORK || code == UNCONFIRMED || compshare_last_error(client)->retryable
+        || (status == COMPSHARE_E_STATE && !is_off(l->schedule.state));
 }
 
-/* One attempt. DONE, or the exit status and the reason. *again: worth another attempt. */
+/* Asks for the lease, or brings a plan beyond the limit down to it. */
+static int arm_change(lease *l, uint64_t until)
+{
+    bool cap = l->schedule.stop_time > now() && is_beyond(l, l->schedule.stop_time);
+    return finish_change(l, cap ? ceiling(l) : lease_end(l), cap ? COMPSHARE_ONLY_SHORTEN : COMPSHARE_ONLY_EXTEND, until);
+}
+
+/* One attempt. DONE, or the exit status and the reason. *again: worth another attempt. A
+   change that was accepted is not asked for again, but looked for. */
 static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
 {
     compshare_schedule *s = &l->schedule;
     int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
-    *again = false;
-    if (status == COMPSHARE_OK) {
-        if (!check_leasable(l)) return UNSCHEDULABLE;
-        if (l->limit != 0 && l->limit - now() < FLOOR_S) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_TOO_LATE)), USAGE;
-        status = unsettled(l, finish_call(l, begin_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND), until), l->plan.at);
-    }
+    *again = true;
     check_clock();
-    if (status == COMPSHARE_OK) {
-        bool ours = set_here(l, s->changed ? s->previous : s->stop_time);
-        if (!ours && !s->changed && s->stop_time > l->plan.at) l->foreign = s->stop_time;
-        if (!ours && s->changed && s->previous > now()) note(l, M_MOVED_BACK, local_time(s->previous), local_time(s->stop_time));
+    if (status == COMPSHARE_OK && l->accepted != 0) {
+        if (!is_same(s->stop_time, l->unsettled)) return UNCONFIRMED;
         settled(l);
         return DONE;
     }
-    if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') (void)snprintf(l->reason, sizeof l->reason, "%s", error_text());
+    if (status == COMPSHARE_OK) {
+        *again = false;
+        if (!check_leasable(l)) return UNSCHEDULABLE;
+        if (l->limit != 0 && l->limit - now() < FLOOR_S) return give_reason(l, tr(M_TOO_LATE)), USAGE;
+        note_before(l);
+        if ((status = arm_change(l, until)) == COMPSHARE_OK) return DONE;
+    }
+    if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') give_reason(l, error_text());
     *starting = *starting || (status == COMPSHARE_E_STATE && !is_off(s->state)) || compshare_last_error(client)->ret_code == 8903;
     *again = worth_repeating(l, status);
     return outcome(status);
@@ -2941,60 +3427,122 @@ static void wait_for_others(lease *l)
     while (!l->locked && monotonic_ms(NULL) < until && rest(l, 250)) try_lock(l);
 }
 
-/* Up to 60 s, or 3 min while the instance starts. DONE, or the exit status. */
+/* Until when arming is tried: for 60 s, or as long as a call may take, or 3 min while the
+   instance starts; and once a change was accepted for as long again, for it to be shown. */
+static uint64_t arm_until(const lease *l, uint64_t began, bool starting)
+{
+    uint64_t most = config.timeout_ms > ARM_MS ? config.timeout_ms : ARM_MS;
+    if (l->accepted != 0) return l->accepted + most;
+    return began + (starting && most < 180000 ? 180000 : most);
+}
+
+/* DONE, or the exit status. */
 static int arm(lease *l)
 {
-    uint64_t began, most = 60000;
+    uint64_t began;
     bool again, starting = false;
     int code;
     wait_for_others(l);
-    if (l->given_up) return (void)snprintf(l->reason, sizeof l->reason, "%s", tr(M_NOTHING_CHANGED)), UNARMED;
+    if (l->given_up) return give_reason(l, tr(M_NOTHING_CHANGED)), UNARMED;
     began = monotonic_ms(NULL);
-    while ((code = arm_once(l, began + most, &again, &starting)) != DONE) {
-        if (starting) most = 180000;
-        if (!again || l->given_up || monotonic_ms(NULL) - began >= most || !rest(l, 5000)) break;
-    }
+    do {
+        code = arm_once(l, arm_until(l, began, starting), &again, &starting);
+        if (code == DONE || !again || l->given_up) break;
+    } while (monotonic_ms(NULL) < arm_until(l, began, starting) && rest(l, 5000));
     return code;
 }
+
+/* The command line that brings back what stood before this run. */
+static const char *mend_line(const lease *l)
+{
+    static char line[1200];
+    const options *o = l->o;
+    size_t i, len;
+    if (l->stood - now() > FLOOR_S)
+        (void)snprintf(line, sizeof line, "compshare-schedule set %s --at %lld", l->uhost_id, (long long)l->stood);
+    else (void)snprintf(line, sizeof line, "compshare-schedule %s %s%s", l->stood != 0 ? "set" : "cancel", l->uhost_id,
+        l->stood != 0 ? " --in 5m" : "");
+    for (i = 0; i < COUNT(option_table); i++) {
+        const char *value = *(const char *const *)(const void *)((const char *)o + option_table[i].offset);
+        len = strlen(line);
+        if (!o->given[i] || option_table[i].kind != TEXT || option_table[i].of != EVERY) continue;
+        if (i == O_PROXY && strchr(value, '@') != NULL) continue;       /* a password may be in it */
+        (void)snprintf(line + len, sizeof line - len, strpbrk(value, " \t$&;|<>()*?\"\\") != NULL ? " --%s '%s'" : " --%s %s",
+            option_table[i].name, value);
+    }
+    return line;
+}
+
+/* Nothing was started because the lease could not be set: why, and what may be. */
+static int refuse_unarmed(const lease *l)
+{
+    char text[2600];
+    size_t len;
+    (void)snprintf(text, sizeof text, tr(M_NOT_ARMED), l->reason);
+    len = strlen(text);
+    if (l->unsettled != 0)
+        (void)snprintf(text + len, sizeof text - len, tr(M_MAY_BE_SET), local_time(l->unsettled), mend_line(l));
+    return refuse(UNARMED, M_FAILED, text);
+}
+
+/* Nothing was started though the lease stood: what stood before is put back. What another
+   run has set, or left behind, is not this one's to undo. */
+static void put_back(lease *l)
+{
+    uint64_t until = monotonic_ms(NULL) + ARM_MS;
+    int status;
+    if (l->armed == 0) return;
+    if (shared_with_others(l) || !is_same(l->armed, l->asked[0])) { note(l, M_STAYS_SET, off_at(l)); return; }
+    if (l->stood != 0) status = finish_change(l, l->stood - now() > FLOOR_S ? l->stood : soonest(), 0, until);
+    else {
+        trace_change(l->uhost_id, 0);
+        status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
+        if (status == COMPSHARE_OK) settled(l);
+    }
+    if (status != COMPSHARE_OK) note(l, M_NOT_PUT_BACK, error_text(), off_at(l), mend_line(l));
+    else if (l->armed != 0) note(l, M_PUT_BACK, off_at(l));
+    else note(l, M_PUT_BACK_NONE);
+}
+
+/* ---- the end ---- */
 
 /* StopCompShareInstance, confirmed by reading. */
 static int stop_now(lease *l, uint64_t until)
 {
     compshare_target target = { NULL, NULL, NULL, NULL };
-    compshare_project project;
     int status;
     target.uhost_id = l->uhost_id;
-    target.zone = l->schedule.zone;
-    target.project_id = config.project_id;
-    if (target.project_id == NULL) {
-        status = finish_call(l, compshare_get_project_list_start(client, &project, NULL, NULL), until);
-        if (status != COMPSHARE_OK) return status;
-        target.project_id = project.project_id;
-    }
     status = finish_call(l, compshare_stop_instance_start(client, &target), until);
     if (status != COMPSHARE_OK) return status;
     return finish_call(l, compshare_wait_state_start(client, l->uhost_id, "Stopped", 30000, NULL), until);
 }
 
-/* When it is to go off now that the job has ended. */
-static int64_t exit_time(const lease *l)
+/* When it is to go off now that the job has ended: reckoned once. What somebody has set
+   while the job lived counts, what stood before only where it is to be restored. */
+static int64_t exit_time(lease *l)
 {
-    int64_t soonest = now() + FLOOR_S + 30, end = l->o->on_exit == ON_STOP ? soonest : now() + l->o->grace;
-    if (l->limit != 0 && end > l->limit) end = l->limit > soonest ? l->limit : soonest;
-    return l->foreign > end && l->o->on_exit != ON_STOP ? l->foreign : end;
+    const options *o = l->o;
+    int64_t nearest = soonest(), end = o->on_exit == ON_STOP ? nearest : whole_minute(now() + o->grace);
+    if (l->wanted != 0) return l->wanted;
+    if (l->limit != 0 && end > l->limit) end = l->limit > nearest ? l->limit : nearest;
+    if (o->on_exit == ON_RESTORE && l->before - now() > FLOOR_S) end = l->before;
+    if (l->theirs > end && o->on_exit != ON_STOP) end = l->theirs;
+    return l->wanted = end;
 }
 
 static int cancel_lease(lease *l, uint64_t until)
 {
     int status;
+    l->called = monotonic_ms(NULL);
+    changes_sent = 0;
     trace_change(l->uhost_id, 0);
     status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
     if (status == COMPSHARE_OK) settled(l);
     return unsettled(l, status, INT64_MAX);
 }
 
-/* Whether there is anything left to end, by a reading. One list that lacks the instance is
-   no proof, as in renewal_failed. */
+/* Whether there is anything left to end, by a reading. One list that lacks the instance may
+   be the API's mistake; three in a row are none. */
 static bool is_over(lease *l, int status)
 {
     l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
@@ -3006,29 +3554,51 @@ static bool is_over(lease *l, int status)
     return true;
 }
 
-/* The job has ended: what --on-exit asks for. */
+/* What the last reading says of other people's plans: one that was not there before counts
+   from now on, an earlier one, too. */
+static void note_theirs(lease *l)
+{
+    int64_t time = l->schedule.stop_time;
+    if (set_here(l, time) || (l->before != 0 && is_same(time, l->before))) return;
+    l->theirs = time > now() ? time : 0;
+    if (l->theirs != 0 && !is_beyond(l, time) && l->o->on_exit != ON_STOP) l->wanted = time;
+    else if (is_beyond(l, time)) l->theirs = l->limit;
+}
+
+/* The job has ended: what --on-exit asks for. What stands already is not set again. */
 static int end_once(lease *l, uint64_t until)
 {
     compshare_schedule *s = &l->schedule;
-    int status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
+    int end = l->o->on_exit, status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
     if (is_over(l, status)) return COMPSHARE_OK;
     if (status != COMPSHARE_OK) return status;
-    if (!set_here(l, s->stop_time)) l->foreign = s->stop_time > l->armed ? s->stop_time : 0;
-    if (l->o->on_exit == ON_CANCEL && l->foreign <= now()) return cancel_lease(l, until);
-    status = unsettled(l, finish_call(l, begin_change(l, exit_time(l), COMPSHARE_ONLY_SHORTEN), until), l->plan.at);
-    if (status == COMPSHARE_OK) settled(l);
-    else if (status == COMPSHARE_E_ABORTED || outcome(status) != UNCONFIRMED) return status;
-    return l->o->on_exit == ON_STOP ? stop_now(l, until) : status;
+    note_theirs(l);
+    if (end == ON_KEEP) { settled(l); return COMPSHARE_OK; }
+    if (end == ON_CANCEL && l->theirs <= now()) {
+        if (s->stop_time != 0 || l->armed != 0) return cancel_lease(l, until);
+        settled(l);
+        return COMPSHARE_OK;
+    }
+    if (s->stop_time > now() && is_same(s->stop_time, exit_time(l))) settled(l);
+    else status = finish_change(l, exit_time(l), 0, until);
+    if (status == COMPSHARE_E_ABORTED || (status != COMPSHARE_OK && outcome(status) != UNCONFIRMED)) return status;
+    return end == ON_STOP ? stop_now(l, until) : status;
 }
 
-/* What could not be told to the API now may be told later, for as long as a minute. */
+/* What could not be told to the API now may be told later, for as long as a minute. And
+   where a renewal was never answered, the end is looked at until that can be on its way no
+   longer. */
 static int end_patiently(lease *l)
 {
-    uint64_t until = monotonic_ms(NULL) + 60000;
+    uint64_t until = monotonic_ms(NULL) + ARM_MS, doubt = l->doubt;
     int status;
     l->missing = 0;
     while ((status = end_once(l, until)) != COMPSHARE_OK && status != COMPSHARE_E_ABORTED && monotonic_ms(NULL) < until)
         if ((!worth_repeating(l, status) && status != COMPSHARE_E_NOT_FOUND) || !rest(l, 5000)) break;
+    if (l->o->on_exit == ON_STOP || monotonic_ms(NULL) >= doubt) return status;
+    note(l, M_WATCHING, show_duration((int64_t)(doubt - monotonic_ms(NULL)) / 1000));
+    while (status == COMPSHARE_OK && !l->over && monotonic_ms(NULL) < doubt && rest(l, 5000))
+        status = end_once(l, doubt + ARM_MS);
     return status;
 }
 
@@ -3037,26 +3607,48 @@ static void end_failed(lease *l)
 {
     int64_t latest = l->unsettled > l->armed ? l->unsettled : l->armed;
     if (latest == INT64_MAX) note(l, M_END_DOUBT, error_text(), l->uhost_id);
-    else if (l->armed == 0) note(l, M_END_UNARMED, error_text());
+    else if (latest == 0) note(l, M_END_UNARMED, error_text());
     else note(l, M_END_FAILED, error_text(), local_time(latest));
 }
 
 static const char *how_over(const lease *l) { return l->armed != 0 ? "gone" : "unarmed"; }
 
+/* What stands now, as it was read. */
+static void say_end(lease *l)
+{
+    const options *o = l->o;
+    if (o->on_exit == ON_STOP) note(l, M_ENDED_STOP);
+    else if (l->armed == 0) note(l, M_ENDED_CANCEL);
+    else if (l->theirs > now() && is_same(l->armed, l->theirs)) note(l, M_ENDED_THEIRS, off_at(l));
+    else if (o->on_exit == ON_RESTORE && is_same(l->armed, l->before)) note(l, M_ENDED_RESTORED, off_at(l));
+    else note(l, M_ENDED_GRACE, off_at(l));
+}
+
+/* A renewal that is under way is let end: its time is bounded, and the server may execute
+   it after everything that is sent from here on. */
+static void finish_renewal(lease *l)
+{
+    int status;
+    if (l->call == NO_CALL) return;
+    status = finish_call(l, COMPSHARE_OK, l->called + config.timeout_ms + 1000);
+    if (l->call != LOOK) (void)unsettled(l, status, l->plan.at);
+    if (l->call != LOOK && status == COMPSHARE_OK) renewed(l);
+    l->call = NO_CALL;
+}
+
 static void end_lease(lease *l)
 {
-    static const int said[] = { M_ENDED_GRACE, M_ENDED_STOP, M_ENDED_CANCEL };
     int status;
     (void)interrupted(l);       /* the one that ended the job */
+    finish_renewal(l);
     l->how_ended = "kept";
     if (l->over) { l->how_ended = how_over(l); return; }
     if (l->o->pid != 0 && job_lives(l)) { note(l, M_STILL_RUNS, l->o->pid, off_at(l)); return; }
     if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
-    if (l->o->on_exit == ON_KEEP) { note(l, M_ENDED_KEEP, off_at(l)); return; }
     status = end_patiently(l);
-    l->how_ended = l->over ? how_over(l) : status == COMPSHARE_OK ? "done" : "failed";
+    l->how_ended = l->over ? how_over(l) : status != COMPSHARE_OK ? "failed" : l->o->on_exit == ON_KEEP ? "kept" : "done";
     if (status != COMPSHARE_OK) end_failed(l);
-    else if (!l->over) note(l, l->foreign > now() && l->armed == l->foreign ? M_ENDED_RESTORED : said[l->o->on_exit], off_at(l));
+    else if (!l->over) say_end(l);
 }
 
 static int job_status(const lease *l)
@@ -3096,40 +3688,60 @@ static void write_status(const lease *l, int code)
     if (!replace_file(l->o->status_file, text)) say(M_CANNOT_WRITE, l->o->status_file, strerror(errno));
 }
 
-static void announce(const lease *l)
+/* A plan that stood before, and what has become of it. */
+static void announce_before(const lease *l)
 {
-    char after[128];
-    static const int words[] = { M_AFTER_GRACE, M_AFTER_STOP, M_AFTER_CANCEL, M_AFTER_KEEP };
-    (void)snprintf(after, sizeof after, tr(words[l->o->on_exit]), show_duration(l->o->grace));
-    say(M_ARMED, l->uhost_id, local_time(l->armed), beijing_time(l->armed), after);
+    if (l->before == 0) return;
+    if (is_same(l->armed, l->before)) say(M_BEFORE_LEFT, local_time(l->before));
+    else say(l->before > l->armed ? M_BEFORE_CAPPED : M_BEFORE_MOVED, local_time(l->before), off_at(l));
 }
 
-/* The lease from its beginning to its end. The exit status. */
+/* What holds while the job lives, after its end, and if this program does not live. */
+static void announce(const lease *l)
+{
+    const options *o = l->o;
+    announce_before(l);
+    if (l->limit != 0) say(M_STAYS_UNTIL, l->uhost_id, local_time(l->limit));
+    else say(M_STAYS_ON, l->uhost_id);
+    if (o->on_exit == ON_RESTORE && l->before != 0) say(M_AFTER_RESTORE, local_time(l->before));
+    else if (o->on_exit == ON_STOP) say(M_AFTER_STOP);
+    else if (o->on_exit == ON_CANCEL) say(M_AFTER_CANCEL);
+    else if (o->on_exit == ON_KEEP) say(M_AFTER_KEEP);
+    else say(M_AFTER_GRACE, show_duration(o->grace));
+    say(M_IF_IT_DIES, local_time(l->armed));
+}
+
+/* The lease while the job lives, and its end. The exit status. */
 static int hold(lease *l)
 {
-    int code;
     options *o = l->o;
-    if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
-    if (o->pid != 0 && !process_lives(o->pid, &l->birth)) return refuse(USAGE, M_NO_PROCESS, o->pid);
-    if (o->pid != 0 && o->warn != 0 && kill((pid_t)o->pid, 0) != 0) return refuse(USAGE, M_NOT_OURS, o->pid);
-    if (!open_wake()) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
-    open_lock(l);
-    handle_signals();
-    l->arming = true;
-    code = arm(l);
-    if (code == USAGE || l->given_up || (code != DONE && !o->unarmed_ok)) return refuse(UNARMED, M_NOT_ARMED, l->reason);
-    if (code == UNSCHEDULABLE) give_over(l);
-    if (code != DONE) { say(M_UNARMED_ON, l->reason); l->unreachable = true; }
-    else { announce(l); plan_renewal(l); }
+    int code = arm(l);
+    if (code == USAGE || l->given_up || (code != DONE && !o->unarmed_ok)) return refuse_unarmed(l);
+    if (code == DONE) { announce(l); plan_renewal(l); }
+    else { say(M_UNARMED_ON, l->reason); l->unreachable = true; }
     code = o->command != NULL ? start_command(l) : DONE;
     l->arming = false;
-    if (l->given_up) return code;
-    if (code == DONE) {
-        attend(l);
-        code = job_status(l);
-    }
+    if (code != DONE) { put_back(l); return code; }
+    attend(l);
+    code = job_status(l);
     end_lease(l);
     return code;
+}
+
+/* What is found out before anything is set. DONE, or the exit status. */
+static int prepare(lease *l)
+{
+    options *o = l->o;
+    int code;
+    if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
+    if (o->pid != 0 && !process_lives(o->pid, &l->birth)) return refuse(UNARMED, M_NO_PROCESS, o->pid);
+    if (o->pid != 0 && o->warn != 0 && kill((pid_t)o->pid, 0) != 0) return refuse(UNARMED, M_NOT_OURS, o->pid);
+    if (!open_pipe(wake, O_NONBLOCK)) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
+    handle_signals();
+    l->arming = true;
+    if (o->command != NULL && (code = hold_command(l)) != DONE) return code;
+    open_lock(l);
+    return DONE;
 }
 
 static int run(options *o)
@@ -3138,15 +3750,18 @@ static int run(options *o)
     int code;
     l.o = o;
     l.uhost_id = o->uhosts[0];
-    l.limit = o->until;
-    l.lock = -1;
+    l.limit = o->until / 60 * 60;
+    l.lock = l.go = l.report = -1;
     l.began = monotonic_ms(NULL);
     l.how_ended = "unarmed";
     srand((unsigned)(getpid() ^ (int)l.began));
     if (o->grace < interval_s(o) + 300) o->grace = interval_s(o) + 300;
-    code = hold(&l);
+    code = prepare(&l);
+    if (code == DONE) code = hold(&l);
+    drop_command(&l);
     write_status(&l, code);
     (void)fputs(l.held, stderr);
+    if (l.ended && WIFSIGNALED(l.status)) ended_by = WTERMSIG(l.status);
     return code;
 }
 
@@ -3329,22 +3944,42 @@ static int act(options *o)
     else code = o->verb & (SHOW | AUDIT) ? show(o) : change(o);
     compshare_close(client);
     memset(&settings, 0, sizeof settings);
+    forget_secrets();
     return code;
+}
+
+/* As the command was: whoever waits for this program learns of its signal. */
+static void end_alike(void)
+{
+    sigset_t all;
+    if (ended_by == 0 || getpid() == 1) return;
+    (void)signal(ended_by, SIG_DFL);
+    (void)sigemptyset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)raise(ended_by);
 }
 
 int main(int argc, char **argv)
 {
     static options o;
-    int code;
+    int code, i;
+    hide_secrets();
     open_standard();
     o.ttl = 3600;
     o.grace = 900;
+    o.linger = -1;
+    o.argv = argv;
     guess_language();
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) leasing = leasing || strcmp(argv[i], "run") == 0;
     code = read_options(&o, argc, argv);
-    leasing = o.verb == RUN;
+    if (o.verb != 0) leasing = o.verb == RUN;
     if (leasing && o.timeout == 0) o.timeout = 30;
     if (code == -1) code = act(&o);
-    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
-    say(M_CANNOT_WRITE, "stdout", strerror(errno));
-    return code != DONE ? code : UNCONFIRMED;       /* done, but nobody has heard of it */
+    else if (leasing && code != DONE) code = UNARMED;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        say(M_CANNOT_WRITE, "stdout", strerror(errno));
+        if (code == DONE) code = UNCONFIRMED;       /* done, but nobody has heard of it */
+    }
+    end_alike();
+    return code;
 }

@@ -22,7 +22,7 @@ _compshare_schedule()
             else COMPREPLY=($(compgen -f -- "$cur")); fi
             return
             ;;
-        --name | --in | --at | --by | --ttl | --grace | --on-exit | --until | --max | --warn | --signal | --pid | --status-file | \
+        --name | --in | --at | --by | --ttl | --grace | --on-exit | --until | --max | --warn | --signal | --linger | --pid | --status-file | \
             --region | --zone | --project-id | --profile | --base-url | --ca-file | --proxy | --timeout | --retries | --lang)
             [ "${COMP_WORDS[i + 1]}" != = ] || ((i++))
             ((i++))
@@ -33,11 +33,11 @@ _compshare_schedule()
     done
 
     case $prev in
-    --on-exit) COMPREPLY=($(compgen -W 'grace stop cancel keep' -- "$cur")); return ;;
+    --on-exit) COMPREPLY=($(compgen -W 'grace stop cancel keep restore' -- "$cur")); return ;;
     --lang) COMPREPLY=($(compgen -W 'en zh' -- "$cur")); return ;;
     --signal) COMPREPLY=($(compgen -W 'HUP INT QUIT TERM USR1 USR2 ALRM WINCH CONT' -- "$cur")); return ;;
     --in | --by | --at | --ttl | --max | --until) [ "$prev" = --until ] || COMPREPLY=($(compgen -W '30m 1h 2h 6h 12h 1d' -- "$cur")); return ;;
-    --grace | --warn) COMPREPLY=($(compgen -W '10m 15m 30m 1h' -- "$cur")); return ;;
+    --grace | --warn | --linger) COMPREPLY=($(compgen -W '10m 15m 30m 1h' -- "$cur")); return ;;
     --pid) COMPREPLY=($(compgen -W "$(ps -u "$(id -u)" -o pid= 2>/dev/null)" -- "$cur")); return ;;
     --ca-file | --status-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --name | --region | --zone | --project-id | --profile | --base-url | --proxy | --timeout | --retries) return ;;
@@ -50,7 +50,7 @@ _compshare_schedule()
     audit) options='--all --name --all-projects' ;;
     extend) options='--all --name --by' ;;
     cancel) options='--all --name --yes' ;;
-    run) options='--ttl --grace --on-exit --until --max --warn --signal --pid --prepaid-ok --unarmed-ok --status-file --' ;;
+    run) options='--ttl --grace --on-exit --until --max --warn --signal --linger --pid --prepaid-ok --unarmed-ok --status-file --' ;;
     *) options='' ;;
     esac
     case $cur in

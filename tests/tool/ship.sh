@@ -92,7 +92,7 @@ completes() {
 c=compshare-schedule
 completes 'set show audit extend cancel run doctor' $c '' && completes run $c r && completes set $c --region cn s && completes doctor $c --lang = zh d
 report $? 'bash: verbs, behind options too'
-completes 'grace stop cancel keep' $c run --on-exit '' && completes keep $c run --on-exit = k && completes 'en zh' $c --lang '' && completes 'USR1 USR2' $c run self --signal U
+completes 'grace stop cancel keep restore' $c run --on-exit '' && completes keep $c run --on-exit = k && completes 'en zh' $c --lang '' && completes 'USR1 USR2' $c run self --signal U
 report $? 'bash: values'
 completes --only-extend $c set --only && ! completes --ttl $c set -- && completes --ttl $c run -- && completes --yes $c cancel x -- && completes --json $c show --
 report $? 'bash: the options of each verb'
@@ -146,6 +146,7 @@ cat >"$work/wanted" <<'F'
 ./opt/c/bin/stop_scheduler
 ./opt/c/include/compshare.h
 ./opt/c/share/bash-completion/completions/compshare-schedule
+./opt/c/share/doc/compshare-schedule/compshare-lease.service
 ./opt/c/share/doc/compshare-schedule/compshare-schedule.service
 ./opt/c/share/doc/compshare-schedule/compshare-schedule.timer
 ./opt/c/share/doc/compshare-schedule/crontab
@@ -160,8 +161,10 @@ report $? 'make install writes the prefix into them'
 
 if have systemd-analyze; then
     mkdir "$work/units"
-    for unit in service timer; do sed "s|/opt/c|$work/root/opt/c|g" "$work/root/opt/c/share/doc/compshare-schedule/compshare-schedule.$unit" >"$work/units/compshare-schedule.$unit"; done
-    silent systemd-analyze verify --man=no "$work/units/compshare-schedule.service" "$work/units/compshare-schedule.timer"
+    for unit in compshare-schedule.service compshare-schedule.timer compshare-lease.service; do
+        sed "s|/opt/c|$work/root/opt/c|g" "$work/root/opt/c/share/doc/compshare-schedule/$unit" >"$work/units/$unit"
+    done
+    silent systemd-analyze verify --man=no "$work/units"/*
     report $? 'systemd finds nothing in the units'
 else skip 'systemd' 'no systemd-analyze'; fi
 
