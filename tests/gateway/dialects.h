@@ -115,6 +115,15 @@ static const dialect dialects[] = {
     { .name = "slow-power", .sentence = "Stopping, Starting and Rebooting take 15 s.",
       .options = "power_takes=15" },
 
+    { .name = "late-and-rounded", .sentence = "Plans are 10 s late, rounded down, and text.",
+      .schedule_lag = 10,
+      .options = "schedule_lag=10&rounding=down&schedule_type=string,empty_when_none" },
+    { .name = "late-and-slow", .sentence = "A state is 10 s late, and changes take 15 s.",
+      .state_lag = 10, .options = "state_lag=10&power_takes=15" },
+    { .name = "late-and-broken", .sentence = "Describe is 10 s late; two readings are web pages.",
+      .schedule_lag = 10, .state_lag = 10,
+      .options = "odd=html&odd_after=1&odd_next=2&schedule_lag=10&state_lag=10" },
+
     /* what is required, and what is ignored */
     { .name = "region-required", .sentence = "Describe requires Region; a zone is configured.",
       .options = "describe_requires=Region", .zone = "cn-wlcb-01" },
