@@ -73,7 +73,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(CFLAGS) -I. -Itests/unit -o $@ $< $(LIBS)
 
-$(BUILD)/tests/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) compshare.h
+$(BUILD)/tests/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) tests/gateway/dialects.h compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS)
 
@@ -81,7 +81,7 @@ $(BUILD)/tests/sanitized/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(SANITIZE) -I. -Itests/unit -o $@ $< $(LIBS)
 
-$(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) compshare.h
+$(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) tests/gateway/dialects.h compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(POSIX) $(SANITIZE) -I. -Itests/integration -o $@ $< $(LIBS)
 

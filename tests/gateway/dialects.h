@@ -12,27 +12,23 @@ enum {
     DIALECT_HIDDEN = 1,             /* no plan is ever seen: a new one cannot be confirmed */
     DIALECT_UNREADABLE = 1 << 1,    /* a plan that is shown may be refused in words */
     DIALECT_NO_PROJECT = 1 << 2,    /* a change may be refused for want of a project */
-    DIALECT_PROJECT_NEEDED = 1 << 3, /* single readings (list, describe) may lack a project */
-    DIALECT_NO_REGION = 1 << 4,     /* anything may be refused for want of a region */
-    DIALECT_CANNOT_SET = 1 << 5,    /* Update succeeds and changes nothing: unconfirmed */
-    DIALECT_GONE = 1 << 6,          /* the instance is not there: not found, and nothing else */
-    DIALECT_ODD_STATE = 1 << 7,     /* neither Running nor Stopped: those that need it refuse */
-    DIALECT_ODD_STATE_ONCE = 1 << 8, /* one reading shows another state */
-    DIALECT_EMPTY_ONCE = 1 << 9,    /* one list is empty */
-    DIALECT_EMPTY_LONG = 1 << 10,   /* lists are empty for longer than a second look takes */
-    DIALECT_FIRST_FAILS = 1 << 11,  /* the first reading is none: may be reported as it is */
-    DIALECT_ODD_PLAN_ONCE = 1 << 12, /* one reading lacks the plan */
-    DIALECT_ELSEWHERE = 1 << 13,    /* a list without a project does not reach the instance */
-    DIALECT_LIST = 1 << 14,         /* about lists, and nothing else */
-    DIALECT_FLOOR = 1 << 15,        /* worth a try with 300 s */
-    DIALECT_LATER_FAILS = 1 << 16   /* a later reading is none: a list may end with it */
+    DIALECT_NO_REGION = 1 << 3,     /* anything may be refused for want of a region */
+    DIALECT_CANNOT_SET = 1 << 4,    /* Update succeeds and changes nothing: unconfirmed */
+    DIALECT_GONE = 1 << 5,          /* the instance is not there: not found, and nothing else */
+    DIALECT_ODD_STATE = 1 << 6,     /* neither Running nor Stopped: those that need it refuse */
+    DIALECT_ODD_STATE_ONCE = 1 << 7, /* one reading shows another state */
+    DIALECT_EMPTY_LONG = 1 << 8,    /* lists are empty for longer than a second look takes */
+    DIALECT_FIRST_FAILS = 1 << 9,   /* the first reading is none: may be reported as it is */
+    DIALECT_ODD_PLAN_ONCE = 1 << 10, /* one reading lacks the plan */
+    DIALECT_ELSEWHERE = 1 << 11,    /* a list without a project does not reach the instance */
+    DIALECT_LIST = 1 << 12,         /* about lists, and nothing else */
+    DIALECT_FLOOR = 1 << 13         /* worth a try with 300 s */
 };
 
 /* In the order of the bits. */
 static const char *const dialect_words[] = {
-    "hidden", "unreadable", "no-project", "project-needed", "no-region", "cannot-set", "gone",
-    "odd-state", "odd-state-once", "empty-once", "empty-long", "first-fails", "odd-plan-once",
-    "elsewhere", "list", "floor", "later-fails"
+    "hidden", "unreadable", "no-project", "no-region", "cannot-set", "gone", "odd-state",
+    "odd-state-once", "empty-long", "first-fails", "odd-plan-once", "elsewhere", "list", "floor"
 };
 
 typedef struct dialect {
@@ -119,6 +115,15 @@ static const dialect dialects[] = {
     { .name = "slow-power", .sentence = "Stopping, Starting and Rebooting take 15 s.",
       .options = "power_takes=15" },
 
+    { .name = "late-and-rounded", .sentence = "Plans are 10 s late, rounded down, and text.",
+      .schedule_lag = 10,
+      .options = "schedule_lag=10&rounding=down&schedule_type=string,empty_when_none" },
+    { .name = "late-and-slow", .sentence = "A state is 10 s late, and changes take 15 s.",
+      .state_lag = 10, .options = "state_lag=10&power_takes=15" },
+    { .name = "late-and-broken", .sentence = "Describe is 10 s late; two readings are web pages.",
+      .schedule_lag = 10, .state_lag = 10,
+      .options = "odd=html&odd_after=1&odd_next=2&schedule_lag=10&state_lag=10" },
+
     /* what is required, and what is ignored */
     { .name = "region-required", .sentence = "Describe requires Region; a zone is configured.",
       .options = "describe_requires=Region", .zone = "cn-wlcb-01" },
@@ -135,10 +140,9 @@ static const dialect dialects[] = {
     { .name = "other-zone", .sentence = "Another zone is configured than the instance's.",
       .options = "", .zone = "cn-wlcb-07" },
     { .name = "project-required", .sentence = "Describe requires ProjectId, else 292.",
-      .options = "describe_requires=ProjectId", .may = DIALECT_PROJECT_NEEDED },
+      .options = "describe_requires=ProjectId" },
     { .name = "project-required-210", .sentence = "Describe requires ProjectId, else 210.",
-      .options = "describe_requires=ProjectId&project_missing_code=210",
-      .may = DIALECT_PROJECT_NEEDED },
+      .options = "describe_requires=ProjectId&project_missing_code=210" },
     { .name = "all-required", .sentence = "Describe requires Region and ProjectId; configured.",
       .options = "describe_requires=Region,ProjectId", .region = "cn-wlcb",
       .project = "org-default" },
@@ -172,8 +176,7 @@ static const dialect dialects[] = {
     { .name = "default-unreadable-one", .sentence = "IsDefault cannot be read, of one project.",
       .options = "is_default_type=unreadable&projects=1" },
     { .name = "project-deleted", .sentence = "The project that the client knows is no more.",
-      .options = "", .later = "forget_project=org-default&" DIALECT_OTHER,
-      .may = DIALECT_PROJECT_NEEDED },
+      .options = "", .later = "forget_project=org-default&" DIALECT_OTHER },
 
     /* instances */
     { .name = "other-id", .sentence = "Ids begin with cpod-.", .options = "id_prefix=cpod-",
@@ -194,9 +197,9 @@ static const dialect dialects[] = {
 
     /* odd readings */
     { .name = "empty-first", .sentence = "The first list is empty.",
-      .options = "odd=empty&odd_next=1", .may = DIALECT_EMPTY_ONCE },
+      .options = "odd=empty&odd_next=1" },
     { .name = "empty-later", .sentence = "Four lists after the first are null.",
-      .options = "odd=empty&odd_after=1&odd_next=4&null_lists=1", .may = DIALECT_LATER_FAILS },
+      .options = "odd=empty&odd_after=1&odd_next=4&null_lists=1" },
     { .name = "empty-17s", .sentence = "Lists are empty for 17 s.",
       .options = "odd=empty&odd_for=17", .may = DIALECT_EMPTY_LONG },
     { .name = "state-first", .sentence = "The first reading shows Stopping.",
@@ -210,15 +213,15 @@ static const dialect dialects[] = {
     { .name = "html-first", .sentence = "The first reading is a web page.",
       .options = "odd=html&odd_next=1", .may = DIALECT_FIRST_FAILS },
     { .name = "html-later", .sentence = "The second reading is a web page.",
-      .options = "odd=html&odd_after=1&odd_next=1", .may = DIALECT_LATER_FAILS },
+      .options = "odd=html&odd_after=1&odd_next=1" },
     { .name = "502-first", .sentence = "The first reading is a 502.",
       .options = "odd=http_502&odd_next=1", .may = DIALECT_FIRST_FAILS },
     { .name = "502-later", .sentence = "The second and third readings are 502s.",
-      .options = "odd=http_502&odd_after=1&odd_next=2", .may = DIALECT_LATER_FAILS },
+      .options = "odd=http_502&odd_after=1&odd_next=2" },
     { .name = "cut-first", .sentence = "The first reading ends in the middle.",
       .options = "odd=cut_json&odd_next=1", .may = DIALECT_FIRST_FAILS },
     { .name = "cut-later", .sentence = "The second reading ends in the middle.",
-      .options = "odd=cut_json&odd_after=1&odd_next=1", .may = DIALECT_LATER_FAILS },
+      .options = "odd=cut_json&odd_after=1&odd_next=1" },
 
     /* decoration */
     { .name = "odd-times", .sentence = "ExpireTime is -1, CreateTime a date.",

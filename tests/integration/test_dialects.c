@@ -545,7 +545,7 @@ static const char *lie_about_list(const cell *c, const truth *t)
     size_t n, total = c->d->may & DIALECT_LIST && c->d->region == NULL ? t->instances : 3;
     size_t first = c->d->may & (DIALECT_ELSEWHERE | DIALECT_GONE) ? 2 : 1;
     if (strcmp(c->d->name, "total-of-all") == 0) { first = 2; total = t->instances; }
-    if (c->d->may & (DIALECT_EMPTY_ONCE | DIALECT_EMPTY_LONG)) return NULL;
+    if (c->d->may & DIALECT_EMPTY_LONG) return NULL;
     for (n = first; n <= total; n++)
         if (!out.seen[n]) return "an instance was missed";
     return NULL;
@@ -643,23 +643,15 @@ static bool own_unknowable(const cell *c)
    refuses: in words, with its RetCode. */
 static const struct { unsigned may, tasks; int status; } refusals[] = {
     { DIALECT_GONE, OF_ALL & ~BIT(EACH), COMPSHARE_E_NOT_FOUND },
-    { DIALECT_GONE, BIT(WAIT), COMPSHARE_E_TIMEOUT },
     { DIALECT_NO_REGION, OF_ALL, COMPSHARE_E_API },
-    { DIALECT_NO_REGION, OF_ALL, COMPSHARE_E_PARAM },
     { DIALECT_NO_PROJECT, OF_CHANGE, COMPSHARE_E_PROJECT },
     { DIALECT_NO_PROJECT, OF_CHANGE, COMPSHARE_E_API },
-    { DIALECT_PROJECT_NEEDED, BIT(EACH) | BIT(DESCRIBE), COMPSHARE_E_API },
-    { DIALECT_ELSEWHERE, BIT(DESCRIBE), COMPSHARE_E_NOT_FOUND },
     { DIALECT_ODD_STATE, OF_PLAN | OF_POWER, COMPSHARE_E_STATE },
     { DIALECT_ODD_STATE, OF_PLAN | OF_POWER, COMPSHARE_E_API },
     { DIALECT_ODD_STATE, BIT(WAIT), COMPSHARE_E_TIMEOUT },
-    { DIALECT_EMPTY_ONCE, BIT(DESCRIBE), COMPSHARE_E_NOT_FOUND },
     { DIALECT_EMPTY_LONG, OF_ALL & ~(BIT(WAIT) | BIT(EACH)), COMPSHARE_E_NOT_FOUND },
     { DIALECT_FIRST_FAILS, OF_ALL & ~BIT(WAIT), COMPSHARE_E_JSON },
     { DIALECT_FIRST_FAILS, OF_ALL & ~BIT(WAIT), COMPSHARE_E_STATUS },
-    { DIALECT_LATER_FAILS, BIT(EACH), COMPSHARE_E_JSON },
-    { DIALECT_LATER_FAILS, BIT(EACH), COMPSHARE_E_STATUS },
-    { DIALECT_LATER_FAILS, BIT(EACH), COMPSHARE_E_REPLY },
     { DIALECT_UNREADABLE, OF_PLAN | BIT(CANCEL) | BIT(GET), COMPSHARE_E_REPLY }
 };
 
