@@ -6960,9 +6960,10 @@ static int compshare__schedule_found(compshare *c, int status)
     compshare__change *ch = &t->as.change;
     const compshare__recent *known;
     uint64_t now = compshare__client_now(c);
-    status = ch->looks == 0 ? compshare__find_end(c, status) : compshare__describe_end(c, status);
-    if (t->aborted) return status;
-    if (status != COMPSHARE_OK && ch->looks == 0) return status;
+    bool first = ch->looks == 0 && t->polls == 0;
+    status = first ? compshare__find_end(c, status) : compshare__describe_end(c, status);
+    if (t->aborted || (first && status != COMPSHARE_OK)) return status;
+    if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     ch->before = t->read.instance.stop_time;
     compshare__schedule_note(c, true);
