@@ -58,8 +58,8 @@
        COMPSHARE_IMPLEMENTATION   compile the code here
        COMPSHARE_STATIC           give every function internal linkage
        COMPSHARE_NO_SOCKETS       no POSIX transport, files, clocks or entropy:
-                                  transport, unix_time, monotonic_ms and entropy
-                                  become required, ca_file an error
+                                  transport, unix_time, monotonic_ms, entropy and
+                                  ca_pem become required, ca_file an error
        COMPSHARE_PLAINTEXT        accept http:// in base_url (tests and fuzzers
                                   only: the signed request travels in the open)
        COMPSHARE_MAX_PARAMS       most parameters of one call, default 128; the
@@ -90,7 +90,8 @@
      "always" in compshare_action_info) is sent once more on a new connection.
      Everything else that is sent again is asked for: see RETRIES.
    - After a failure compshare_reply and compshare_body still hold the reply where
-     it was complete: RetCode not 0, status not 2xx, or refused by a typed call.
+     it was complete: RetCode not 0, status not 2xx, or refused by a typed call (of a
+     streamed one with status 2xx what stands beside its elements, and no body).
      Structs that a typed call fills are all zero after a failure, unless said
      otherwise.
    - Strings going in are NUL-terminated and borrowed: configuration until
@@ -126,8 +127,9 @@
 
    TRUST
 
-   TLS 1.2 with ECDHE and AEAD suites only, RSA keys of 2,048 bits and more, the
-   host name always checked; no switch turns that off. Root certificates come
+   TLS 1.2 with ECDHE and AEAD suites only, RSA keys of 2,048 to 4,096 bits, the
+   host name always checked; no switch turns that off. Of a chain eight certificates
+   are looked at; the server's may be there twice. Root certificates come
    from ca_pem, else ca_file, else the first of these files that can be read and has
    something in it:
 
@@ -145,8 +147,10 @@
    answers the first flight (in the smallest block two or three times);
    compshare_config.roots spares later ones that, compshare_config.session all of it.
 
-   BearSSL checks no revocation and no extended key usage, and of a root neither its
-   expiry nor its path length. What a handshake agreed on, and when the server's
+   BearSSL checks no revocation and no extended key usage; of a root nothing but that it
+   is a CA: not its expiry, key usage, path length or name constraints; of intermediate
+   certificates no name constraints that are not critical (critical ones are refused). The
+   server's name may stand in CN where its certificate has no other names. What a handshake agreed on, and when the server's
    certificate expires: compshare_last_handshake.
 
    READING ON
@@ -473,9 +477,11 @@ COMPSHARE_API int compshare_call_each(compshare *client, const char *action, con
    other than COMPSHARE_PENDING: the final status. Between steps wait until
    compshare_fd is ready for compshare_wants, but not longer than
    compshare_timeout_ms; where compshare_wants is 0, only for that long. Ready as poll
-   means it (level-triggered). The descriptor may change at every step. A callback that calls back into its client
-   gets COMPSHARE_E_BUSY. The longest step is one that checks a chain of
-   certificates; `make test` prints how long that takes. */
+   means it (level-triggered). The descriptor may change at every step. A callback
+   that calls back into its client gets COMPSHARE_E_BUSY; fd and the clocks, which
+   compshare_fd, compshare_timeout_ms and compshare_server_time call outside of steps,
+   must not do so at all. The longest step checks a few certificates; `make test` prints
+   how long that takes. */
 COMPSHARE_API int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count);
 COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user);
@@ -509,7 +515,7 @@ enum compshare_value_type {
 };
 
 COMPSHARE_API compshare_value compshare_reply(const compshare *client);   /* the root object */
-COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; empty after a streamed success */
+COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; of a streamed 2xx: none */
 COMPSHARE_API int compshare_type(compshare_value value);
 /* The member `key`. None if there is none, or more than one. */
 COMPSHARE_API compshare_value compshare_get(compshare_value object, const char *key);
