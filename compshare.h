@@ -59,8 +59,8 @@
        COMPSHARE_IMPLEMENTATION   compile the code here
        COMPSHARE_STATIC           give every function internal linkage
        COMPSHARE_NO_SOCKETS       no POSIX transport, files, clocks or entropy:
-                                  transport, unix_time, monotonic_ms and entropy
-                                  become required, ca_file an error
+                                  transport, unix_time, monotonic_ms, entropy and
+                                  ca_pem become required, ca_file an error
        COMPSHARE_PLAINTEXT        accept http:// in base_url (tests and fuzzers
                                   only: the signed request travels in the open)
        COMPSHARE_MAX_PARAMS       most parameters of one call, default 128; the
@@ -87,7 +87,8 @@
      gateway gave up waiting) are not definite.
    - What is sent a second time, and when: see RETRIES.
    - After a failure compshare_reply and compshare_body still hold the reply where
-     it was complete: RetCode not 0, status not 2xx, or refused by a typed call.
+     it was complete: RetCode not 0, status not 2xx, or refused by a typed call (of a
+     streamed one with status 2xx what stands beside its elements, and no body).
      Structs that a typed call fills are all zero after a failure, unless said
      otherwise.
    - Strings going in are NUL-terminated and borrowed: configuration until
@@ -153,12 +154,13 @@
        compshare_memory_needed()  36,812 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
        COMPSHARE_SMALL_RECORDS    24,524 with records of 4 KB
-       stack                      under 8 KiB
+       stack                      under 8 KiB (on s390x under 9)
 
    TRUST
 
-   TLS 1.2 with ECDHE and AEAD suites only, RSA keys of 2,048 bits and more, the
-   host name always checked; no switch turns that off. Root certificates come
+   TLS 1.2 with ECDHE and AEAD suites only, RSA keys of 2,048 to 4,096 bits, the
+   host name always checked; no switch turns that off. Of a chain eight certificates
+   are looked at; the server's may be there twice. Root certificates come
    from ca_pem, else ca_file, else the first of these files that can be read and has
    something in it:
 
@@ -176,8 +178,10 @@
    answers the first flight (in the smallest block two or three times);
    compshare_config.roots spares later ones that, compshare_config.session all of it.
 
-   BearSSL checks no revocation and no extended key usage, and of a root neither its
-   expiry nor its path length. What a handshake agreed on, and when the server's
+   BearSSL checks no revocation and no extended key usage; of a root nothing but that it
+   is a CA: not its expiry, key usage, path length or name constraints; of intermediate
+   certificates no name constraints that are not critical (critical ones are refused). The
+   server's name may stand in CN where its certificate has no other names. What a handshake agreed on, and when the server's
    certificate expires: compshare_last_handshake.
 
    READING ON
@@ -192,6 +196,10 @@
 #if defined(__linux__) && defined(__STRICT_ANSI__) && !defined(COMPSHARE_NO_SOCKETS) && !defined(_POSIX_C_SOURCE) \
     && !defined(_XOPEN_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
 #define _POSIX_C_SOURCE 200809L
+#endif
+/* Apple's hide SO_NOSIGPIPE where somebody asks for POSIX. */
+#if defined(__APPLE__) && defined(_POSIX_C_SOURCE) && !defined(_DARWIN_C_SOURCE)
+#define _DARWIN_C_SOURCE
 #endif
 
 #ifndef COMPSHARE_H
@@ -296,7 +304,8 @@ enum compshare_stage {
    host that has been connected to before, and has it enabled, the first bytes of TLS or
    of the request to a proxy travel with the SYN: one round trip less. Without its cookie
    the connection is made as ever; with it, a host that is down is found out by the
-   first sending or reading, as COMPSHARE_E_IO, and its other addresses are not tried. */
+   first sending or reading, as COMPSHARE_E_IO, and its other addresses are not tried.
+   compshare_open refuses it with http://, and where the build knows no such option. */
 #define COMPSHARE_FAST_OPEN 2u
 
 typedef struct compshare compshare;
@@ -500,9 +509,11 @@ COMPSHARE_API int compshare_call_each(compshare *client, const char *action, con
    other than COMPSHARE_PENDING: the final status. Between steps wait until
    compshare_fd is ready for compshare_wants, but not longer than
    compshare_timeout_ms; where compshare_wants is 0, only for that long. Ready as poll
-   means it (level-triggered). The descriptor may change at every step. A callback that calls back into its client
-   gets COMPSHARE_E_BUSY. The longest step is one that checks a chain of
-   certificates; `make test` prints how long that takes. */
+   means it (level-triggered). The descriptor may change at every step. A callback
+   that calls back into its client gets COMPSHARE_E_BUSY; fd and the clocks, which
+   compshare_fd, compshare_timeout_ms and compshare_server_time call outside of steps,
+   must not do so at all. The longest step checks a few certificates; `make test` prints
+   how long that takes. */
 COMPSHARE_API int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count);
 COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user);
@@ -536,7 +547,7 @@ enum compshare_value_type {
 };
 
 COMPSHARE_API compshare_value compshare_reply(const compshare *client);   /* the root object */
-COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; empty after a streamed success */
+COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; of a streamed 2xx: none */
 COMPSHARE_API int compshare_type(compshare_value value);
 /* The member `key`. None if there is none, or more than one. */
 COMPSHARE_API compshare_value compshare_get(compshare_value object, const char *key);
@@ -821,15 +832,33 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#ifndef __OpenBSD__
-#include <sys/random.h>
-#endif
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#ifndef AI_PASSIVE
+#if !defined(AI_PASSIVE) || !defined(O_CLOEXEC)
+#if defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE - 0 < 200809L
+#error "compshare.h: _POSIX_C_SOURCE must be at least 200809L (and _XOPEN_SOURCE, if defined, 700)"
+#else
 #error "compshare.h: a system header hid POSIX: include compshare.h first, or compile with -D_POSIX_C_SOURCE=200809L"
+#endif
+#endif
+#if !defined(MSG_NOSIGNAL) && !defined(SO_NOSIGPIPE)
+#error "compshare.h: nothing keeps SIGPIPE away: define _DARWIN_C_SOURCE (Apple) or COMPSHARE_NO_SOCKETS"
+#endif
+/* getrandom is not in glibc before 2.25, Android before 28, NetBSD before 10. */
+#if defined(__has_include)
+#if __has_include(<sys/random.h>)
+#define COMPSHARE__RANDOM 1
+#endif
+#elif !defined(__GLIBC__) || __GLIBC__ > 2 || __GLIBC_MINOR__ >= 25
+#define COMPSHARE__RANDOM 1
+#endif
+#ifdef COMPSHARE__RANDOM
+#include <sys/random.h>
+#endif
+#if defined(__ANDROID__) && __ANDROID_API__ < 28
+#undef COMPSHARE__RANDOM
 #endif
 #endif /* COMPSHARE_NO_SOCKETS */
 
@@ -919,6 +948,12 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 extern "C" {
 #endif
 
+/* Many casts do something on narrower machines only. */
+#if defined(__GNUC__) && !defined(__clang__) && (defined(__cplusplus) || __GNUC__ >= 14)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuseless-cast"
+#endif
+
 /* Defaults of compshare_config, and the limits of what it may hold. */
 #define COMPSHARE__BASE_URL "https://api.compshare.cn"
 #define COMPSHARE__USER_AGENT "compshare.h/" COMPSHARE_VERSION
@@ -987,12 +1022,25 @@ extern "C" {
 #define COMPSHARE__STEP_READS 64            /* records, or parts of them */
 #define COMPSHARE__STEP_BYTES 16384u        /* of a reply; RFC 8446 5.1: as much as a record holds */
 
-/* Bytes of stack overwritten before a call returns: what an optimised BearSSL
-   handshake uses is 5.8 KB on x86-64 and 4 KB on Cortex-M. */
-#define COMPSHARE__STACK (sizeof(void *) > 4 ? 6144 : 4096)
+/* Bytes of stack overwritten before a call returns: what an optimised BearSSL handshake
+   with elliptic curves reaches below that, and a little more. Measured: s390x 7.2 KB, whose
+   frames have 160 bytes for registers; riscv64 6.8; x86-64, arm64, mips64 and ppc64 5.8;
+   i386 5.6; Cortex-M0 5.0; Cortex-M3 and armhf 4.9. */
+#if defined(__s390x__)
+#define COMPSHARE__STACK 7680
+#elif defined(__riscv) && INTPTR_MAX > INT32_MAX
+#define COMPSHARE__STACK 7168
+#elif INTPTR_MAX > INT32_MAX || defined(__i386__)
+#define COMPSHARE__STACK 6144
+#else
+#define COMPSHARE__STACK 5376
+#endif
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
+#define COMPSHARE__TYPED_PARAMS 6           /* no typed call has more */
 
+/* A RetCode of 65536 must not become 0. */
+typedef char compshare__assert_int[sizeof(int) >= 4 ? 1 : -1];
 /* A negative size if a private field that `trust` reads is not what it was. */
 typedef char compshare__assert_dn_hash[sizeof(((br_x509_minimal_context *)0)->saved_dn_hash) == 64 ? 1 : -1];
 typedef char compshare__assert_not_after[sizeof(((br_x509_decoder_context *)0)->notafter_days) == 4
@@ -1354,7 +1402,8 @@ typedef struct compshare__params {
     size_t count;
     char signature[41];         /* "": not signed yet */
 } compshare__params;
-typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN <= 65535 ? 1 : -1];
+typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS >= COMPSHARE__TYPED_PARAMS
+    && COMPSHARE_MAX_PARAMS + COMPSHARE__OWN <= 65535 ? 1 : -1];
 
 /* The i-th in order of names. */
 static const compshare_param *compshare__params_at(const compshare__params *set, size_t i)
@@ -2342,9 +2391,8 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     case COMPSHARE__JSON_VALUE:
         return compshare__json_begin(j, c);
     case COMPSHARE__JSON_FIRST_KEY:
-        if (c == '}') return compshare__json_close(j, true);
-        /* fall through */
     case COMPSHARE__JSON_KEY:
+        if (c == '}' && j->state != COMPSHARE__JSON_KEY) return compshare__json_close(j, true);
         if (c != '"') return compshare__json_fail(j, "a member name is expected");
         j->tokens++;
         j->is_key = true;
@@ -2780,7 +2828,7 @@ static bool compshare__pem_fill(compshare__pem *p)
     ptrdiff_t n;
     p->base += p->len;
     p->at = p->len = 0;
-    n = p->failed ? -1 : p->read(p->ctx, p->base, p->buf, p->cap);
+    n = p->failed ? -1 : (p->read)(p->ctx, p->base, p->buf, p->cap);
     if (n < 0 || (size_t)n > p->cap) { p->failed = true; return false; }
     if (p->base + (size_t)n > COMPSHARE__BUNDLE_MAX) { p->too_long = true; return false; }
     p->len = (size_t)n;
@@ -3325,7 +3373,7 @@ static ptrdiff_t compshare__tls_want(ptrdiff_t n)
 
 static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src, size_t len)
 {
-    ptrdiff_t n = t->io->send(t->io->user, src, len);
+    ptrdiff_t n = (t->io->send)(t->io->user, src, len);
     if (n > 0 && (size_t)n <= len) {
         t->asked = t->socket;
         if (t->request && (size_t)n > t->ahead) t->sent = true;
@@ -3337,7 +3385,7 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
 
 static ptrdiff_t compshare__tls_recv(compshare__tls *t, unsigned char *dst, size_t cap)
 {
-    ptrdiff_t n = t->io->recv(t->io->user, dst, cap);
+    ptrdiff_t n = (t->io->recv)(t->io->user, dst, cap);
     t->asked = false;
     if (n >= 0 && (size_t)n <= cap) return n;
     return compshare__tls_want(n);
@@ -3674,27 +3722,50 @@ static int64_t compshare__posix_unix_time(void *user)
     return (int64_t)time(NULL);
 }
 
+static void compshare__posix_close_fd(int *fd)
+{
+    if (*fd >= 0) (void)(close)(*fd);
+    *fd = -1;
+}
+
+#if defined(__APPLE__) || defined(__OpenBSD__)
 static int compshare__posix_entropy(void *user, void *dst, size_t len)
 {
     (void)user;
-#if defined(__APPLE__) || defined(__OpenBSD__)
-    return getentropy(dst, len);
+    return (getentropy)(dst, len);
+}
 #else
-    for (;;) {                  /* an unseeded machine is an error, not a wait */
-        ssize_t n = getrandom(dst, len, GRND_NONBLOCK);
+
+/* For kernels without getrandom: the device itself, and no file in its place. */
+static int compshare__posix_urandom(unsigned char *dst, size_t len)
+{
+    struct stat s;
+    ssize_t n = 0;
+    int fd;
+    do fd = (open)("/dev/urandom", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
+    if (fd >= 0 && fstat(fd, &s) == 0 && S_ISCHR(s.st_mode)) n = (read)(fd, dst, len);
+    compshare__posix_close_fd(&fd);
+    return n == (ssize_t)len ? 0 : -1;
+}
+
+/* An unseeded machine is an error, not a wait. */
+static int compshare__posix_entropy(void *user, void *dst, size_t len)
+{
+    (void)user;
+#ifdef COMPSHARE__RANDOM
+    for (;;) {
+        ssize_t n = (getrandom)(dst, len, GRND_NONBLOCK);
         if (n == (ssize_t)len) return 0;
+        if (n < 0 && (errno == ENOSYS || errno == EPERM)) break;    /* the second: a filter's */
         if (n >= 0 || errno != EINTR) return -1;
     }
 #endif
+    return compshare__posix_urandom((unsigned char *)dst, len);
 }
+#endif
 
 /* ---- the transport ---- */
-
-static void compshare__posix_close_fd(int *fd)
-{
-    if (*fd >= 0) (void)close(*fd);
-    *fd = -1;
-}
 
 static void compshare__posix_close(void *user)
 {
@@ -3716,7 +3787,7 @@ static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t 
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_NUMERICSERV;
-    p->last_eai = getaddrinfo(host, service, &hints, &list);
+    p->last_eai = (getaddrinfo)(host, service, &hints, &list);
     if (p->last_eai != 0) {
         p->last_errno = p->last_eai == EAI_SYSTEM ? errno : 0;
         return COMPSHARE_E_RESOLVE;
@@ -3724,7 +3795,7 @@ static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t 
     for (a = list; a != NULL && n < COMPSHARE__ADDRESSES; a = a->ai_next)
         if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && a->ai_addrlen <= sizeof p->address[0])
             memcpy(&p->address[n++], a->ai_addr, a->ai_addrlen);
-    freeaddrinfo(list);
+    (freeaddrinfo)(list);
     if (n == 0) return COMPSHARE_E_RESOLVE;
     p->count = n;
     p->proved = false;
@@ -3754,19 +3825,19 @@ static int compshare__posix_socket(int family)
 {
     int one = 1, fd;
 #if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
-    fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = (socket)(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
 #else
-    fd = socket(family, SOCK_STREAM, 0);
+    fd = (socket)(family, SOCK_STREAM, 0);
     if (fd < 0) return -1;
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+    if ((fcntl)(fd, F_SETFD, FD_CLOEXEC) != 0 || (fcntl)(fd, F_SETFL, O_NONBLOCK) != 0) {
         compshare__posix_close_fd(&fd);
         return -1;
     }
 #endif
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    (void)(setsockopt)(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
-    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+    (void)(setsockopt)(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
     return fd;
 }
@@ -3778,7 +3849,7 @@ static int compshare__posix_poll(int fd, int events, int timeout_ms)
     pfd.fd = fd;
     pfd.events = (short)events;
     pfd.revents = 0;
-    return poll(&pfd, 1, timeout_ms);
+    return (poll)(&pfd, 1, timeout_ms);
 }
 
 /* Begins to connect to the current address. 1: connected; 0: on the way; -1: failed,
@@ -3794,9 +3865,10 @@ static int compshare__posix_begin(compshare__posix *p)
     p->share = now + (p->deadline > now ? (p->deadline - now) / (unsigned)(p->count - p->at) : 0);
     p->fd = compshare__posix_socket(a->any.sa_family);
 #ifdef TCP_FASTOPEN_CONNECT
-    if (p->fd >= 0 && p->fast_open) (void)setsockopt(p->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
+    if (p->fd >= 0 && p->fast_open)
+        (void)(setsockopt)(p->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
 #endif
-    if (p->fd >= 0 && connect(p->fd, &a->any, len) == 0) return 1;
+    if (p->fd >= 0 && (connect)(p->fd, &a->any, len) == 0) return 1;
     if (p->fd >= 0 && (errno == EINPROGRESS || errno == EINTR)) return 0;
     p->last_errno = errno;
     return -1;
@@ -3808,7 +3880,7 @@ static int compshare__posix_progress(compshare__posix *p)
     int error = 0;
     socklen_t len = sizeof error;
     if (compshare__posix_poll(p->fd, POLLOUT, 0) > 0) {
-        if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
+        if ((getsockopt)(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
         if (error == 0) return 1;
     } else {
         if (p->monotonic_ms(p->user) < p->share) return 0;
@@ -3850,7 +3922,10 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
 static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want)
 {
     if (n >= 0) return n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINPROGRESS) return want;    /* the last: of a fast open without a cookie */
+    if (errno == EAGAIN || errno == EINPROGRESS) return want;   /* the second: a fast open's */
+#if EWOULDBLOCK != EAGAIN
+    if (errno == EWOULDBLOCK) return want;
+#endif
     p->last_errno = errno;
     return COMPSHARE_E_IO;
 }
@@ -3859,7 +3934,7 @@ static ptrdiff_t compshare__posix_send(void *user, const void *src, size_t len)
 {
     compshare__posix *p = (compshare__posix *)user;
     ssize_t n;
-    do n = send(p->fd, src, len, COMPSHARE__SEND_FLAGS); while (n < 0 && errno == EINTR);
+    do n = (send)(p->fd, src, len, COMPSHARE__SEND_FLAGS); while (n < 0 && errno == EINTR);
     return compshare__posix_moved(p, n, COMPSHARE_WANT_WRITE);
 }
 
@@ -3867,7 +3942,7 @@ static ptrdiff_t compshare__posix_recv(void *user, void *dst, size_t cap)
 {
     compshare__posix *p = (compshare__posix *)user;
     ssize_t n;
-    do n = recv(p->fd, dst, cap, 0); while (n < 0 && errno == EINTR);
+    do n = (recv)(p->fd, dst, cap, 0); while (n < 0 && errno == EINTR);
     return compshare__posix_moved(p, n, COMPSHARE_WANT_READ);
 }
 
@@ -3925,9 +4000,9 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
     for (i = 0; i < count; i++) {
         char byte;
         ssize_t n = -1;
-        do p->bundle = open(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        do p->bundle = (open)(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         while (p->bundle < 0 && errno == EINTR);
-        if (p->bundle >= 0) n = count == 1 ? 1 : pread(p->bundle, &byte, 1, 0);
+        if (p->bundle >= 0) n = count == 1 ? 1 : (pread)(p->bundle, &byte, 1, 0);
         if (n > 0) return paths[i];
         if (faulty == NULL && (n == 0 || errno != ENOENT)) {
             faulty = paths[i];
@@ -3955,7 +4030,7 @@ static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *
 {
     compshare__posix *p = (compshare__posix *)ctx;
     ssize_t n;
-    do n = pread(p->bundle, dst, cap, (off_t)offset); while (n < 0 && errno == EINTR);
+    do n = (pread)(p->bundle, dst, cap, (off_t)offset); while (n < 0 && errno == EINTR);
     if (n < 0) p->bundle_errno = errno;
     return n;
 }
@@ -4109,7 +4184,7 @@ typedef struct compshare__task {
     compshare_project_fn on_project;
     compshare_instance_fn on_instance;
     void *user;
-    compshare_param params[6];          /* no typed call has more */
+    compshare_param params[COMPSHARE__TYPED_PARAMS];
     int64_t stop_time;                  /* of UpdateCompShareStopScheduler */
     size_t found;
     const char *malformed;              /* field that an element callback refused, */
@@ -4559,6 +4634,10 @@ static const char *compshare__config_parts(const compshare_config *f)
     const compshare_transport *io = f->transport;
     if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN)) return "flags: it has an unknown bit";
     if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL) return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
+#if !defined(COMPSHARE_NO_SOCKETS) && !defined(TCP_FASTOPEN_CONNECT)
+    if (f->flags & COMPSHARE_FAST_OPEN)
+        return "flags: COMPSHARE_FAST_OPEN is for Linux: this build has no TCP_FASTOPEN_CONNECT";
+#endif
     if (f->ca_file != NULL && f->ca_pem != NULL) return "ca_pem: ca_file is given as well: give one of them";
     if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
         return "transport: open, send, recv and close are all needed";
@@ -4602,6 +4681,10 @@ static const char *compshare__config_refusal(const compshare_config *f, compshar
     if ((reason = compshare__config_parts(f)) != NULL) return reason;
     *field = "base_url: ";
     if ((reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url)) != NULL) return reason;
+    if ((f->flags & COMPSHARE_FAST_OPEN) && url->plain) {
+        *field = "flags: ";
+        return "COMPSHARE_FAST_OPEN is for https://: a SYN may arrive twice, and the request in it";
+    }
     *field = "proxy: ";
     memset(proxy, 0, sizeof *proxy);
     if (f->proxy != NULL && (reason = compshare__config_proxy(f->proxy, proxy)) != NULL) return reason;
@@ -4893,7 +4976,7 @@ static void compshare__drive_close_bundle(compshare *c)
 static void compshare__drive_disconnect(compshare *c)
 {
     if (c->connected) compshare__tls_close(&c->tls);
-    c->io.close(c->io.user);
+    (c->io.close)(c->io.user);
     compshare__drive_close_bundle(c);
     compshare__tls_clear(&c->tls);
     compshare__bytes_wipe(&c->tls.client, sizeof c->tls.client);
@@ -4965,7 +5048,7 @@ static void compshare__drive_give_back(compshare *c)
 static int compshare__drive_connect(compshare *c)
 {
     const compshare__url *peer = compshare__client_peer(c);
-    int r = c->io.open(c->io.user, peer->host, peer->port);
+    int r = (c->io.open)(c->io.user, peer->host, peer->port);
     compshare__drive_give_back(c);
     if (r == COMPSHARE_OK) c->connected = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
@@ -5689,7 +5772,7 @@ static int compshare__task_run(compshare *c, int r)
         if ((r = compshare__task_step(c)) != COMPSHARE_PENDING) return r;
         if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
         c->entered = true;
-        r = c->io.wait(c->io.user, c->wants, timeout);
+        r = (c->io.wait)(c->io.user, c->wants, timeout);
         c->entered = false;
         if (r < 0) return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
     }
@@ -5928,9 +6011,11 @@ static void compshare__typed_request(compshare *c, const char *action)
     c->task.malformed = NULL;
 }
 
+/* One too many makes the call fail: its count says so. */
 static void compshare__typed_put(compshare *c, compshare_param param)
 {
-    c->task.params[c->request.count++] = param;
+    if (c->request.count < COMPSHARE__TYPED_PARAMS) c->task.params[c->request.count++] = param;
+    else c->request.count = COMPSHARE_MAX_PARAMS + 1;
 }
 
 /* Adds an identifier; required ones must be there. */
@@ -7082,7 +7167,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     c->proxy = proxy;
 #ifndef COMPSHARE_NO_SOCKETS
     compshare__posix_init(&c->posix, &c->io);
-    c->posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) && !url.plain;    /* a SYN may come twice: never with a request in it */
+    c->posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) != 0;
     c->posix.monotonic_ms = c->config.monotonic_ms;
     c->posix.user = c->config.user;
 #endif
@@ -7192,7 +7277,7 @@ COMPSHARE__DEF int compshare_abort(compshare *client)
 COMPSHARE__DEF int compshare_fd(compshare *client)
 {
     if (client == NULL || client->io.fd == NULL || client->phase == COMPSHARE__PHASE_PAUSE) return -1;
-    return client->io.fd(client->io.user);
+    return (client->io.fd)(client->io.user);
 }
 
 COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
@@ -7598,6 +7683,10 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
     while (row[0] != '\0' && i-- > 0) row += strlen(row) + 1;
     return compshare__action_row(row);
 }
+
+#if defined(__GNUC__) && !defined(__clang__) && (defined(__cplusplus) || __GNUC__ >= 14)
+#pragma GCC diagnostic pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -39,6 +39,9 @@
 #   long         DNS name of 253 bytes
 #   expiredroot  under old-root.pem, of 2020
 #   weakroot     under weak-root.pem, of 1024 bits
+#   cnonly       CN=localhost, no SAN       cnother      CN=localhost, SAN other.example
+#   ncroot       under nc-root.pem, which is constrained to other.example
+#   kuroot       under ku-root.pem, which may not sign certificates
 #   shortroot    an intermediate under short-root.pem, whose pathlen is 0
 #   ed25519      Ed25519 leaf               edinter      RSA leaf under an Ed25519 intermediate
 #   psskey       leaf key that is for RSA-PSS only
@@ -201,6 +204,10 @@ nameConstraints = permitted;DNS:other.example
 [nosigning]
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,cRLSign
+[ncother]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+nameConstraints = critical,permitted;DNS:other.example
 [ca]
 default_ca = dated
 [dated]
@@ -332,6 +339,8 @@ rsa_leaf sha1 /CN=localhost leaf -sha1
 rsa_leaf pss /CN=localhost leaf -sha256 -sigopt rsa_padding_mode:pss \
 	-sigopt rsa_pss_saltlen:-1
 rsa_leaf ip /CN=127.0.0.1 nosan
+rsa_leaf cnonly /CN=localhost nosan
+rsa_leaf cnother /CN=localhost wronghost
 rsa_leaf ipsan '/CN=address only' ipsan
 rsa_leaf critext /CN=localhost critext
 rsa_leaf clientauth /CN=localhost clientauth
@@ -415,6 +424,14 @@ issue shortroot-inter.pem inter-rsa.key '/C=XX/O=Certificate Tests/CN=Test Below
 cp inter-rsa.key shortroot-inter.key
 issue shortroot.pem leaf.key /CN=localhost leaf shortroot-inter
 emit shortroot leaf.key shortroot.pem shortroot-inter.pem
+selfsign nc-root.pem twin1.key '/C=XX/O=Certificate Tests/CN=Test Constrained Root' ncother
+cp twin1.key nc-root.key
+issue ncroot.pem leaf.key /CN=localhost leaf nc-root
+emit ncroot leaf.key ncroot.pem
+selfsign ku-root.pem twin1.key '/C=XX/O=Certificate Tests/CN=Test Root That May Not Sign' nosigning
+cp twin1.key ku-root.key
+issue kuroot.pem leaf.key /CN=localhost leaf ku-root
+emit kuroot leaf.key kuroot.pem
 selfsign weak-root.pem small.key '/C=XX/O=Certificate Tests/CN=Test Weak Root' root
 cp small.key weak-root.key
 issue weakroot.pem leaf.key /CN=localhost leaf weak-root
@@ -432,7 +449,7 @@ issue psskey.pem psskey.key /CN=localhost leaf inter-rsa
 emit psskey psskey.key psskey.pem inter-rsa.pem
 
 step='copying'
-cp root-rsa.pem root-ec.pem unknown-root.pem selfsigned.pem old-root.pem weak-root.pem short-root.pem deep1.pem "$out/"
+cp root-rsa.pem root-ec.pem unknown-root.pem selfsigned.pem old-root.pem weak-root.pem short-root.pem nc-root.pem ku-root.pem deep1.pem "$out/"
 cp rsa.pem "$out/leafonly.pem"
 cat root-rsa.pem root-ec.pem >"$out/roots.pem"
 
@@ -486,7 +503,7 @@ for i in rsa ec p384 duplicate stutter again trailing cross nccrit ekucrit; do
 		-verify_hostname localhost "$out/$i-chain.pem"
 done
 for i in wronghost wildcard expired notyet selfsigned unknown critext notca clientauth \
-	ncsoft nosigning badsig pathlen expiredroot weakroot; do
+	ncsoft nosigning badsig pathlen expiredroot weakroot ncroot kuroot cnother; do
 	step="$i must not verify"
 	if openssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \
 		-purpose sslserver -verify_hostname localhost "$out/$i-chain.pem" >>log 2>&1; then

@@ -425,6 +425,12 @@ static void derive_keys(secrets *s)
 
 #define STACK_SIZE ((size_t)1 << 19)
 #define PAINT 0xA7
+#define WIPE_FRAMES 320         /* of what wipes: its registers, and memset's */
+#if defined(__s390x__)
+#define STACK_MOST 9216
+#else
+#define STACK_MOST 8192
+#endif
 
 typedef struct job {
     harness_client *h;
@@ -571,8 +577,48 @@ static void test_stack(void **state)
     (void)state;
     printf("# figure: stack RSA %u bytes, EC %u bytes%s\n", (unsigned)rsa, (unsigned)ec, SANITIZED ? " (sanitized)" : "");
     if (SANITIZED) return;      /* its red zones are not the client's */
-    assert_true(rsa < 8192);
-    assert_true(ec < 8192);
+    assert_true(rsa < STACK_MOST);
+    assert_true(ec < STACK_MOST);
+}
+
+/* Whether nothing deeper than the wipe goes was left: from the wipe's own frames at the
+   bottom upwards there are zeros only. *at: where not. */
+static bool wiped_from_below(const unsigned char *stack, size_t *at)
+{
+    size_t low, i;
+    for (low = 0; low < STACK_SIZE && stack[low] == PAINT; low++) {}
+    for (i = low + WIPE_FRAMES; i < low + WIPE_FRAMES + 2048; i++) {
+        *at = i - low;
+        if (stack[i] != 0) return false;
+    }
+    return true;
+}
+
+/* On this machine the wipe goes as deep as a handshake does. */
+static void test_stack_wiped_whole(void **state)
+{
+    static const char *const chains[] = { "rsa", "ec", "p384" };
+    static harness_client h;
+    unsigned char *stack = new_stack();
+    size_t i, at;
+    int round;
+    (void)state;
+    for (i = 0; i < 3 && !SANITIZED; i++) {
+        harness_process *gateway = start_gateway(chains[i], NULL, NULL);
+        for (round = 0; round < 2; round++) {
+            job j;
+            memset(&j, 0, sizeof j);
+            configure(&h, gateway->port);
+            h.config.transport = &direct;
+            j.h = &h;
+            j.deep = 4;
+            (void)run_painted(stack, run_deep_call, &j);
+            assert_int_equal(j.status[1], COMPSHARE_OK);
+        }
+        if (!wiped_from_below(stack, &at)) fail_msg("%s: something is left %u bytes above the deepest one", chains[i], (unsigned)at);
+        harness_stop(gateway);
+    }
+    munmap(stack, STACK_SIZE);
 }
 
 /* A call leaves nothing where it ran, before and without any compshare_close. */
@@ -1066,6 +1112,7 @@ int main(void)
         cmocka_unit_test(test_search_works),
         cmocka_unit_test_teardown(test_no_allocation, stop_all),
         cmocka_unit_test_teardown(test_stack, stop_all),
+        cmocka_unit_test_teardown(test_stack_wiped_whole, stop_all),
         cmocka_unit_test_teardown(test_stack_deep_call, stop_all),
         cmocka_unit_test_teardown(test_stack_deep_start, stop_all),
         cmocka_unit_test(test_memory_figures),

@@ -373,6 +373,29 @@ static void large_replies(void **state)
     finish();
 }
 
+static int count_element(void *user, compshare_value element)
+{
+    (void)element;
+    ++*(int *)user;
+    return 0;
+}
+
+/* A streamed reply that is refused keeps its other members, and no body: that has gone by. */
+static void refused_stream(void **state)
+{
+    int n = 0;
+    (void)state;
+    serve("read-request\nsend \"" HEAD "Content-Length: 52\\r\\n\\r\\n"
+        "{\\\"UHostSet\\\":[{},{}],\\\"RetCode\\\":171,\\\"Message\\\":\\\"no\\\"}   \"\n" GOOD "stall\n");
+    expect_failure(&h, compshare_call_each(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", count_element, &n),
+        COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    assert_int_equal(n, 2);
+    assert_string_equal(reply_text(&h, "Message"), "no");
+    assert_int_equal(compshare_type(compshare_get(compshare_reply(h.client), "UHostSet")), COMPSHARE_ARRAY);
+    assert_int_equal(compshare_body(h.client).len, 0);
+    finish();
+}
+
 static void redirects_are_not_followed(void **state)
 {
     static const char *const statuses[] = { "301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent" };
@@ -614,7 +637,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(early_refusal), T(early_status), T(early_half_reply), T(large_request_read_slowly), T(surplus_in_the_same_record),
         T(reply_between_requests), T(reply_before_any_request), T(disturbed_replies), T(one_byte_records), T(split_everywhere),
-        T(renegotiation_is_ignored), T(large_replies), T(redirects_are_not_followed), T(only_success_is_success), T(odd_heads),
+        T(renegotiation_is_ignored), T(large_replies), T(refused_stream), T(redirects_are_not_followed), T(only_success_is_success), T(odd_heads),
         T(ret_codes_with_statuses), T(exactly_this_instance), T(another_instance_answers), T(lying_totals)
     };
     return cmocka_run_group_tests_name("raw replies", tests, NULL, NULL);

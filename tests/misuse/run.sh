@@ -117,21 +117,44 @@ done
 
 # ---- a system header first ----
 
-stdio_refused() {
-	if object refused.o -std=c99 stdio_first.c 2>"$out/refused.txt"; then
+# refused WORDS ARGUMENTS...: does not compile, and the first error has these words
+refused() {
+	words=$1
+	shift
+	if object refused.o "$@" 2>"$out/refused.txt"; then
 		echo 'it compiles'
 		return 1
 	fi
-	grep 'error' "$out/refused.txt" | head -n 1 | grep 'compshare.h: a system header hid POSIX' || {
+	grep 'error' "$out/refused.txt" | head -n 1 | grep "$words" || {
 		cat "$out/refused.txt"
 		return 1
 	}
+}
+
+stdio_refused() {
+	refused 'compshare.h: a system header hid POSIX' -std=c99 stdio_first.c
 }
 if [ "$(uname -s)" = Linux ]; then
 	check '<stdio.h> first under -std=c99: our #error comes first' stdio_refused
 else
 	skip '<stdio.h> first under -std=c99' 'hides nothing here'
 fi
+if echo '#include <features.h>
+__GLIBC__' | $CC -E -x c - 2>/dev/null | tail -n 1 | grep -q '^[0-9]'; then
+	for macro in _POSIX_C_SOURCE=200112L _POSIX_C_SOURCE=199506L _POSIX_C_SOURCE _XOPEN_SOURCE=600 _XOPEN_SOURCE=500; do
+		check "-D$macro: our #error names the value" refused 'compshare.h: _POSIX_C_SOURCE .*200809L' -std=c99 "-D$macro" impl.c
+	done
+else
+	skip 'an older POSIX' 'hides nothing here'
+fi
+for macro in _POSIX_C_SOURCE=200809L _XOPEN_SOURCE=700 '_POSIX_C_SOURCE=200112L -D_GNU_SOURCE'; do
+	# shellcheck disable=SC2086
+	check "-D$macro" object newer.o $strict -D$macro impl.c
+done
+check 'no way to keep SIGPIPE away: our #error says what to do' refused 'compshare.h: .*SIGPIPE.*COMPSHARE_NO_SOCKETS' -std=gnu99 no_nosignal.c
+check 'too few parameters for the typed calls' refused 'compshare__assert_params' -std=c99 -DCOMPSHARE_MAX_PARAMS=5 impl.c
+check 'macros of the names of socket functions in front of it' build macros -std=gnu99 macros.c
+check 'the same without sockets' build macros_bare -std=c99 -DCOMPSHARE_NO_SOCKETS macros.c
 check '<stdio.h> first with _POSIX_C_SOURCE' build stdio_posix -std=c99 -D_POSIX_C_SOURCE=200809L stdio_first.c
 check '<stdio.h> first with _GNU_SOURCE' build stdio_gnu -std=c99 -D_GNU_SOURCE stdio_first.c
 check '<stdio.h> first under -std=gnu99' build stdio_gnu99 -std=gnu99 stdio_first.c
@@ -139,12 +162,29 @@ check '<stdio.h> first without sockets' object stdio_bare.o -std=c99 -DCOMPSHARE
 
 # ---- languages ----
 
+warns_not() {
+	(cd "$here" && $1 -I"$root" "$2" -O2 -Wall -Wextra "$3" -Werror -x "$4" -c impl.c -o "$out/warns.o")
+}
+
 for std in c99 c11 c17 gnu99 gnu17; do
 	# shellcheck disable=SC2086
 	check "-std=$std" build "std-$std" -std=$std $warnings impl.c user.c
 done
 # shellcheck disable=SC2086
 check 'optimized, all warnings' build optimized -std=c99 -O2 $warnings impl.c user.c
+
+# Warnings that one compiler has and the other does not. WARNING LANGUAGE: of those that know it.
+for warning in 'logical-op c99' 'implicit-fallthrough c99' 'useless-cast c++11' 'logical-op c++11' 'implicit-fallthrough c++11'; do
+	std=${warning#* } warning=-W${warning% *}
+	case $std in c++*) language=c++ known="$CXX clang++" ;; *) language=c known="$CC clang" ;; esac
+	for compiler in $known; do
+		if ! echo 'int compshare_test_not_empty;' | $compiler -Werror "$warning" -x $language -c -o "$out/known.o" - 2>/dev/null; then
+			skip "$compiler $warning" 'not known or not installed'
+			continue
+		fi
+		check "$compiler -std=$std $warning" warns_not "$compiler" "-std=$std" "$warning" "$language"
+	done
+done
 
 cxx_over_c() {
 	object impl_c.o -std=c99 impl.c &&

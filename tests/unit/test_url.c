@@ -245,6 +245,9 @@ static void other_fields(void **state)
     config.flags = COMPSHARE_FAST_OPEN;
     config.transport = &io;
     refused(&config, COMPSHARE_E_CONFIG, "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given");
+    config.transport = NULL;
+    config.base_url = "http://localhost:80";
+    refused(&config, COMPSHARE_E_CONFIG, "flags: COMPSHARE_FAST_OPEN is for https://: a SYN may arrive twice, and the request in it");
     config.flags = 0;
     taken(&config);
     support_case("roots");
