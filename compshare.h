@@ -4740,6 +4740,7 @@ static void compshare__zone_region(const char *zone, char *region, size_t cap)
 static void compshare__config_place(const compshare_config *f, const char **region, const char **zone, char derived[32])
 {
     const char *sent = *zone != NULL ? *zone : f->zone;
+    if (*zone != NULL && *region != NULL) return;
     compshare__zone_region(sent != NULL ? sent : "", derived, 32);
     if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region)) *zone = sent;
     if (*region != NULL) return;
@@ -4862,7 +4863,7 @@ static void compshare__judge_date(compshare *c)
 {
     if (c->http.date <= 0) return;
     c->server_date = c->http.date;
-    c->server_date_at = compshare__client_now(c);
+    c->server_date_at = c->looked_at;
 }
 
 /* The reply is complete: is it a success? */
@@ -5202,7 +5203,7 @@ static int compshare__drive_collect(compshare *c)
 /* Puts the exchange at its beginning, on the connection there is or a new one. */
 static int compshare__drive_begin(compshare *c)
 {
-    uint64_t now = compshare__client_now(c);
+    uint64_t now = c->looked_at;
     int r = compshare__drive_check_floor(c);
     if (r != COMPSHARE_OK) return r;
     if (c->params.signature[0] == '\0') compshare__sign(&c->params, c->config.private_key);
@@ -5393,7 +5394,7 @@ static void compshare__drive_settle(compshare *c)
         && !c->tls.mute && compshare__tls_quiet(&c->tls);
     if (c->phase == COMPSHARE__PHASE_PROXY) compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);   /* a password is in it */
     if (c->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
-    c->used_at = compshare__client_now(c);
+    c->used_at = c->looked_at;
 }
 
 /* Puts the request back to its beginning; this end leaves no trace in the error. */
@@ -5947,24 +5948,18 @@ static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_i
     return NULL;
 }
 
-/* An action has succeeded: where it has changed a timed shutdown, keeps how. before: what
-   was shown until then; -1: not known. */
-static void compshare__recent_note(compshare *c, int64_t before)
+/* Keeps that a timed shutdown was changed with success. before: what was shown until then; -1:
+   not known. after: what must be shown; 0: none. */
+static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before, int64_t after)
 {
-    const compshare_param *id = compshare__params_find(&c->params, "UHostId");
-    const compshare_param *time = compshare__params_find(&c->params, "SchedulerStopTime");
-    bool update = compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE);
-    int64_t after = update && time != NULL ? time->number : 0;
-    compshare__recent *r;
-    if ((!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) || id == NULL || id->text == NULL) return;
-    r = compshare__recent_of(c, id->text);
+    compshare__recent *r = compshare__recent_of(c, uhost_id);
     if (r == NULL) r = &c->recent[c->recent[0].at > c->recent[1].at];      /* the older one */
     else if (r->after != after) before = -1;
     else before = r->before;
-    r->mark = update && after <= 0 ? 0 : compshare__bytes_mark(id->text);  /* of a time given as text nothing is kept */
+    r->mark = compshare__bytes_mark(uhost_id);
     r->before = before;
     r->after = after;
-    r->at = compshare__client_now(c);
+    r->at = c->looked_at;
 }
 
 /* What this client knows better than a reading: it shows what was there before a change that
@@ -5989,9 +5984,17 @@ static int compshare__call_begin(compshare *c)
     return COMPSHARE_OK;
 }
 
+/* What it may have changed is noted. Of a time that is given as text nothing is kept. */
 static int compshare__call_end(compshare *c, int status)
 {
-    if (status == COMPSHARE_OK) compshare__recent_note(c, -1);
+    bool update = compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE);
+    const compshare_param *time;
+    const char *id;
+    if (status != COMPSHARE_OK || (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE))) return status;
+    id = compshare__params_text(&c->params, "UHostId");
+    time = compshare__params_find(&c->params, "SchedulerStopTime");
+    if (id == NULL || (update && (time == NULL || time->text != NULL))) return status;
+    compshare__recent_note(c, id, -1, update ? time->number : 0);
     return status;
 }
 
@@ -6044,9 +6047,9 @@ static const char *compshare__typed_ids(compshare *c, const compshare_target *ta
         sizeof ids->look_region };
     size_t i;
     for (i = 0; i < 5; i++) {
-        const char *value = from[i] != NULL ? from[i] : "";
-        if (strlen(value) >= caps[i]) return fields[i];
-        memcpy(to[i], value, strlen(value) + 1);
+        size_t size = from[i] != NULL ? strlen(from[i]) + 1 : 1;
+        if (size > caps[i]) return fields[i];
+        memcpy(to[i], from[i] != NULL ? from[i] : "", size);
     }
     c->task.project_given = ids->project_id[0] != '\0';
     if (!c->task.project_given) memcpy(ids->project_id, c->project, sizeof c->project);
@@ -6645,8 +6648,9 @@ static int compshare__change_once_end(compshare *c, int status)
     status = compshare__change_end(c, status);
     if (c->task.aborted) return status;
     if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
-    if (status == COMPSHARE_OK) compshare__recent_note(c, -1);
-    if (status == COMPSHARE_OK && c->task.both_names) c->both_names = true;
+    if (status != COMPSHARE_OK) return status;
+    compshare__recent_note(c, c->task.ids.uhost_id, -1, c->task.stop_time);
+    if (c->task.both_names) c->both_names = true;
     return status;
 }
 
@@ -6694,7 +6698,7 @@ static int compshare__change_sent(compshare *c, int status)
     if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
-        if (ch->states == NULL) compshare__recent_note(c, ch->before);
+        if (ch->states == NULL) compshare__recent_note(c, t->ids.uhost_id, ch->before, ch->wanted);
     } else if (c->error.outcome_unknown) {
         ch->lost = true;
     } else if (!ch->lost && !ch->accepted) {
