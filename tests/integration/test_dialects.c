@@ -592,10 +592,10 @@ static const char *find_contradiction(const cell *c, int executed)
 }
 
 /* Whether a plan is gone that somebody else has set meanwhile, and that could be seen. */
-static bool overwrites(const cell *c, const truth *t)
+static bool overwrites(const cell *c, const truth *t, int requested)
 {
     if (c->fault != OVERTAKEN || c->d->schedule_lag > 0 || plan_may_be_missed(c)) return false;
-    return t->requested > 0 && t->plan < THEIRS - NEAR;
+    return requested > 0 && t->plan < THEIRS - NEAR;
 }
 
 /* A change that is never sent twice, of whose outcome no answer tells. */
@@ -709,7 +709,7 @@ static void judge(const cell *c, const truth *t, const truth *before)
     bool doubled = executed > (is_power(c->task) ? 1 : REPEATS);
     int requested = t->requested - before->requested;
     const char *other = odd != NULL ? odd : !out.worded ? "it has no words"
-        : overwrites(c, t) ? "somebody else's plan is gone"
+        : overwrites(c, t, requested) ? "somebody else's plan is gone"
         : out.took > DEADLINE * 1000 ? "it took too long"
         : requested > 2 * REPEATS ? "it asked too often" : NULL;
     sum.lies += lie != NULL;
