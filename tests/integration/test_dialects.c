@@ -82,6 +82,12 @@ static bool is_power(task t) { return t == STOP || t == START || t == REBOOT; }
 static bool is_set(task t) { return t <= EXTEND; }
 static bool about_state(task t) { return is_power(t) || t == WAIT || t == DESCRIBE || t == EACH; }
 
+static bool is_about_power(const dialect *d)
+{
+    return d == dialects || strstr(d->options, "state") != NULL
+        || strstr(d->options, "power") != NULL;
+}
+
 /* Combinations that say nothing new are left out. */
 static bool cell_makes_sense(const cell *c)
 {
@@ -93,9 +99,9 @@ static bool cell_makes_sense(const cell *c)
     if (c->d->may & DIALECT_GONE) return c->fault == NO_FAULT && c->history == NOTHING;
     if (!about_state(c->task)) return true;
     if ((c->d->may & DIALECT_ODD_STATE) && c->history != NOTHING) return false;
-    /* what became of a reboot can be read nowhere: a few dialects are enough */
-    if (c->task == REBOOT && c->fault != NO_FAULT && strstr(c->d->options, "state") == NULL
-        && strstr(c->d->options, "power") == NULL && c->d != dialects) return false;
+    /* what is read to the end in vain is read to the end in a few dialects */
+    if (c->fault == UNCLEAR_NOT_DONE || (c->task == REBOOT && c->fault != NO_FAULT))
+        if (!is_about_power(c->d)) return false;
     return c->history != PLANNED;
 }
 
