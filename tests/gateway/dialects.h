@@ -71,6 +71,9 @@ static const dialect dialects[] = {
     { .name = "past-stays", .sentence = "A time that is over is still shown.",
       .options = "past_stays=1&last_stop=1&schedule.uhost-0001=1000000000"
                  "&state.uhost-0001=Running" },
+    { .name = "past-stays-no-date", .sentence = "A time that is over is shown; no Date.",
+      .options = "past_stays=1&no_date=1&schedule.uhost-0001=1000000000"
+                 "&state.uhost-0001=Running" },
     { .name = "never-shown", .sentence = "Describe shows no plan at all, ever.",
       .options = "schedule_field=none", .may = DIALECT_HIDDEN },
 
@@ -85,6 +88,18 @@ static const dialect dialects[] = {
       .options = "schedule_type=ms,zero_when_none", .may = DIALECT_UNREADABLE },
     { .name = "time-as-date", .sentence = "Times are dates in text.",
       .options = "schedule_type=iso,empty_when_none", .may = DIALECT_UNREADABLE },
+    { .name = "second-in-ms", .sentence = "StopSchedulerTime is in milliseconds, the other absent.",
+      .options = "schedule_field=StopSchedulerTime&schedule_type=ms,zero_when_none",
+      .may = DIALECT_UNREADABLE },
+    { .name = "zero-and-ms", .sentence = "StopSchedulerTime is in milliseconds, the other is 0.",
+      .options = "schedule_field=StopSchedulerTime&schedule_other=zero"
+                 "&schedule_type=ms,zero_when_none", .may = DIALECT_UNREADABLE },
+    { .name = "second-as-date", .sentence = "StopSchedulerTime is a date, the other absent.",
+      .options = "schedule_field=StopSchedulerTime&schedule_type=iso,empty_when_none",
+      .may = DIALECT_UNREADABLE },
+    { .name = "zero-and-date", .sentence = "StopSchedulerTime is a date, the other is 0.",
+      .options = "schedule_field=StopSchedulerTime&schedule_other=zero"
+                 "&schedule_type=iso,empty_when_none", .may = DIALECT_UNREADABLE },
     { .name = "none-absent", .sentence = "The field is missing where there is no plan.",
       .options = "schedule_type=int,absent_when_none" },
     { .name = "none-null", .sentence = "null where there is no plan.",

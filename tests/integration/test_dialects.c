@@ -82,6 +82,12 @@ static bool is_power(task t) { return t == STOP || t == START || t == REBOOT; }
 static bool is_set(task t) { return t <= EXTEND; }
 static bool about_state(task t) { return is_power(t) || t == WAIT || t == DESCRIBE || t == EACH; }
 
+static bool is_about_power(const dialect *d)
+{
+    return d == dialects || strstr(d->options, "state") != NULL
+        || strstr(d->options, "power") != NULL;
+}
+
 /* Combinations that say nothing new are left out. */
 static bool cell_makes_sense(const cell *c)
 {
@@ -93,9 +99,9 @@ static bool cell_makes_sense(const cell *c)
     if (c->d->may & DIALECT_GONE) return c->fault == NO_FAULT && c->history == NOTHING;
     if (!about_state(c->task)) return true;
     if ((c->d->may & DIALECT_ODD_STATE) && c->history != NOTHING) return false;
-    /* what became of a reboot can be read nowhere: a few dialects are enough */
-    if (c->task == REBOOT && c->fault != NO_FAULT && strstr(c->d->options, "state") == NULL
-        && strstr(c->d->options, "power") == NULL && c->d != dialects) return false;
+    /* what is read to the end in vain is read to the end in a few dialects */
+    if (c->fault == UNCLEAR_NOT_DONE || (c->task == REBOOT && c->fault != NO_FAULT))
+        if (!is_about_power(c->d)) return false;
     return c->history != PLANNED;
 }
 
@@ -592,10 +598,10 @@ static const char *find_contradiction(const cell *c, int executed)
 }
 
 /* Whether a plan is gone that somebody else has set meanwhile, and that could be seen. */
-static bool overwrites(const cell *c, const truth *t)
+static bool overwrites(const cell *c, const truth *t, int requested)
 {
     if (c->fault != OVERTAKEN || c->d->schedule_lag > 0 || plan_may_be_missed(c)) return false;
-    return t->requested > 0 && t->plan < THEIRS - NEAR;
+    return requested > 0 && t->plan < THEIRS - NEAR;
 }
 
 /* A change that is never sent twice, of whose outcome no answer tells. */
@@ -709,7 +715,7 @@ static void judge(const cell *c, const truth *t, const truth *before)
     bool doubled = executed > (is_power(c->task) ? 1 : REPEATS);
     int requested = t->requested - before->requested;
     const char *other = odd != NULL ? odd : !out.worded ? "it has no words"
-        : overwrites(c, t) ? "somebody else's plan is gone"
+        : overwrites(c, t, requested) ? "somebody else's plan is gone"
         : out.took > DEADLINE * 1000 ? "it took too long"
         : requested > 2 * REPEATS ? "it asked too often" : NULL;
     sum.lies += lie != NULL;
