@@ -6151,8 +6151,9 @@ static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool 
 }
 
 /* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
-   never StopTime, which is when it was stopped last. A time that is over by the server's clock
-   (0: not known) is none. */
+   never StopTime, which is when it was stopped last. The official client reads the first
+   only: where that is given, text in the second that is no time decides nothing. A time that is
+   over by the server's clock (0: not known), or before this file existed, is none. */
 static const char *compshare__read_schedule(const compshare__tree *tree, int64_t now, int64_t *out, char raw[32])
 {
     static const char *const keys[] = { "SchedulerStopTime", "StopSchedulerTime" };
@@ -6160,10 +6161,10 @@ static const char *compshare__read_schedule(const compshare__tree *tree, int64_t
     size_t k;
     *out = 0;
     for (k = 0; k < 2 && *out == 0; k++) {
-        if (!compshare__read_time(tree, keys[k], &other, out, raw) && !given) return keys[k];
+        if (!compshare__read_time(tree, keys[k], &other, out, raw) && (!given || *out != 0)) return keys[k];
         given = given || other;
     }
-    if (*out <= now) *out = 0;
+    if (*out <= now || *out < COMPSHARE__EARLIEST_TIME) *out = 0;
     return NULL;
 }
 
@@ -7025,7 +7026,8 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
         if (r == COMPSHARE__FINISHED) return known != NULL ? compshare__schedule_doubtful(c, known) : compshare__schedule_done(c, false);
         if (r != COMPSHARE_OK) return r;
     }
-    ch->shown_before = compshare__recent_near(ch->before, ch->wanted) || compshare__recent_near(current, ch->wanted);
+    ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted)
+        || compshare__recent_near(current, ch->wanted);
     memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
     memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
     return COMPSHARE__NEXT;
@@ -7055,6 +7057,7 @@ static int compshare__schedule_found(compshare *c, int status)
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     ch->before = t->read.instance.stop_time;
+    ch->shown_before = compshare__recent_of(c, t->ids.uhost_id) != NULL;    /* readings may still lag behind that */
     compshare__schedule_note(c, true);
     known = compshare__recent_doubt(c, &t->read.instance);
     if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {

@@ -97,9 +97,9 @@ static const dialect dialects[] = {
     { .name = "second-as-date", .sentence = "StopSchedulerTime is a date, the other absent.",
       .options = "schedule_field=StopSchedulerTime&schedule_type=iso,empty_when_none",
       .may = DIALECT_UNREADABLE },
-    { .name = "zero-and-date", .sentence = "StopSchedulerTime is a date, the other is 0.",
+    { .name = "zero-and-date", .sentence = "StopSchedulerTime is a date; the other, 0, decides.",
       .options = "schedule_field=StopSchedulerTime&schedule_other=zero"
-                 "&schedule_type=iso,empty_when_none", .may = DIALECT_UNREADABLE },
+                 "&schedule_type=iso,empty_when_none", .may = DIALECT_HIDDEN },
     { .name = "none-absent", .sentence = "The field is missing where there is no plan.",
       .options = "schedule_type=int,absent_when_none" },
     { .name = "none-null", .sentence = "null where there is no plan.",

@@ -651,6 +651,7 @@ static void deleted_unseen(void **state, const char *lag)
 static void own_change_is_known(void **state)
 {
     static const row later = { .kind = SET, .at = 7200, .mode = COMPSHARE_ONLY_EXTEND };
+    static const row unshown = { .kind = SET, .at = 7200, .timeout_ms = 10000, .options = "schedule_lag=30" };
     compshare_target t = one_in_its_place();
     deleted_unseen(state, "schedule_lag=10");
     harness_expect(&h, flow_run(&later), COMPSHARE_OK);
@@ -677,6 +678,14 @@ static void own_change_is_known(void **state)
     deleted_unseen(state, "schedule_lag=100");
     harness_expect(&h, flow_run(&extend_row), COMPSHARE_E_NO_PLAN);
     expect_executed(&gateway, UPDATE, 0);
+    harness_close(&h);
+
+    flow_prepare(&unshown);         /* what a workflow could not confirm is known, too */
+    harness_expect(&h, flow_run(&unshown), COMPSHARE_E_UNCONFIRMED);
+    h.client->config.timeout_ms = 60000;
+    harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
+    assert_int_equal(schedule.stop_time, base + 7200);
+    assert_in_range(passed, 30000, 40000);
     harness_close(&h);
 
     flow_fresh(state, 60000);       /* and an extension begins at what was set */
