@@ -240,6 +240,35 @@ def cancel_all():
         equal(executed(w, DELETE), 3)
 
 
+@test("set --all, extend --all, cancel --all: what is said is so, whatever the server does")
+def said_is_so():
+    for options in ({}, {"hide_next": 3, "drop_action": UPDATE}, {"hide_next": 2, "hide_http": 502, "drop_action": DELETE}, {"drop_after": 3, "drop_action": UPDATE},
+                    {"drop_before": 3, "drop_action": UPDATE}, {"drop_before": 2, "drop_action": DELETE}, {"fail_next": 2, "fail_code": 8903, "drop_action": UPDATE},
+                    {"schedule_lag": 2}, {"rounding": "up"}, {"rounding": "down", "schedule_lag": 1}, {"schedule_type": "string,absent_when_none"}, {"schedule_type": "decimal,minus_when_none"},
+                    {"odd": "html", "odd_after": 4, "odd_next": 2}, {"odd": "empty", "odd_after": 3, "odd_next": 1}, {"odd": "no_schedule", "odd_after": 3, "odd_next": 1},
+                    {"page_cap": 3}, {"total_extra": -3}, {"describe_region": 0}, {"schedule_field": "StopSchedulerTime"}, {"unnamed_project": "default"}):
+        with World(instances=8) as w:
+            w.set(project__4="org-other", schedule__1=w.now() + 4000, **options)
+            for verb in (["set", "--in", "2h"], ["extend", "--by", "1h"], ["cancel", "--yes"]):
+                before = {i: v["schedule"] for i, v in w.stats()["instances"].items()}
+                r = w.tool(*verb, "--all", "--json", "--timeout", "10s")
+                entries = [o for o in r.objects() if "uhost_id" in o]
+                if r.code == 0:
+                    equal(len(entries), 6 if verb[0] == "set" else len([i for i in before if before[i] != 0]), (options, verb))
+                now = {i: v["schedule"] for i, v in w.stats()["instances"].items()}
+                failed = [o for o in entries if o["error"] is not None]
+                assert (r.code == 0) == (failed == []) or not entries, (options, r.code, failed)
+                for o in entries:
+                    if o["error"] is None:
+                        assert abs(now[o["uhost_id"]] - o["stop_time"]) < 60, (options, verb, o, now[o["uhost_id"]])
+                        assert o["stop_time"] == 0 if verb[0] == "cancel" else o["stop_time"] > before[o["uhost_id"]], (options, verb, o)
+                    elif not o["error"]["outcome_unknown"]:
+                        equal(now[o["uhost_id"]], before[o["uhost_id"]], (options, verb, o))
+                for i in before:
+                    if i not in [o["uhost_id"] for o in entries]:
+                        equal(now[i], before[i], (options, verb, i))
+
+
 # ---- words and times
 
 @test("words that are no instances are refused before anything is done")
