@@ -1000,6 +1000,24 @@ static bool is_key_option(const char *word)
     return strstr(word, "key") != NULL || strstr(word, "secret") != NULL || strstr(word, "token") != NULL;
 }
 
+/* Refuses -y, and names the option that begins with it. */
+static int refuse_letter(const options *o, const char *letter)
+{
+    char shown[32];
+    size_t i;
+    (void)snprintf(shown, sizeof shown, "-%s", letter);
+    (void)fputs("compshare-schedule: ", stderr);
+    out(stderr, M_BAD_OPTION, shown);
+    for (i = 0; i < COUNT(option_table); i++) {
+        if (option_table[i].name[0] != letter[0] || (o->verb != 0 && !(option_table[i].of & o->verb))) continue;
+        (void)snprintf(shown, sizeof shown, "--%s", option_table[i].name);
+        out(stderr, M_MEANT, shown);
+        break;
+    }
+    (void)fputc('\n', stderr);
+    return say(M_SEE_HELP), USAGE;
+}
+
 /* What getopt_long could not take; id is its answer. */
 static int refuse_option(const options *o, int id, const char *word)
 {
@@ -1007,8 +1025,8 @@ static int refuse_option(const options *o, int id, const char *word)
     if (optopt >= VALUES) (void)snprintf(shown, sizeof shown, "--%s", option_table[optopt - VALUES].name);
     if (shown[0] != '\0') return say(id == ':' ? M_NEEDS_VALUE : M_TAKES_NO_VALUE, shown), USAGE;
     if (optopt != 0) {
-        (void)snprintf(shown, sizeof shown, "-%c", isprint(optopt) ? optopt : '?');
-        return say(M_BAD_OPTION, shown), say(M_SEE_HELP), USAGE;
+        (void)snprintf(shown, sizeof shown, "%c", isprint(optopt) ? optopt : '?');
+        return refuse_letter(o, shown);
     }
     if (is_key_option(word)) return say(M_KEY_OPTION), USAGE;
     return refuse_word(M_BAD_OPTION, word + strspn(word, "-"), true, o->verb != 0 ? o->verb : (unsigned)EVERY);
@@ -1849,7 +1867,7 @@ static int list_projects(fleet *f, compshare_instance_fn each, void *user)
 /* Nothing is what the options say: most likely one of them is misspelt. */
 static int refuse_empty(const options *o)
 {
-    const char *const given[] = { o->name_glob, o->region, o->zone, o->project_id };
+    const char *const given[] = { o->name_glob, config.region, config.zone, config.project_id };
     static const char *const names[] = { " --name ", " --region ", " --zone ", " --project-id " };
     char text[320] = "";
     size_t i, len = 0;
@@ -2171,12 +2189,13 @@ static int show_instance(void *user, const compshare_instance *i, compshare_valu
     return 0;
 }
 
-/* An audit that looked at nothing has found nothing wrong, either. */
+/* What looked at nothing, for a misspelt word perhaps, has found nothing wrong, either. */
 static int audited(const fleet *f)
 {
     const options *o = f->o;
-    bool narrowed = o->name_glob != NULL || o->region != NULL || o->zone != NULL || o->project_id != NULL;
-    if (f->listed == 0 && narrowed && (o->verb == AUDIT || o->all)) return refuse_empty(o);
+    bool narrowed = o->name_glob != NULL || config.region != NULL || config.zone != NULL || config.project_id != NULL;
+    if (f->listed == 0 && narrowed && o->count == 0) return refuse_empty(o);
+    if (f->listed == 0 && o->verb == SHOW && o->count == 0) say(M_NONE_MATCH, "");
     if (o->verb == AUDIT) say(M_AUDIT_TALLY, f->listed, f->unplanned);
     return f->unplanned > 0 ? FOUND : DONE;
 }

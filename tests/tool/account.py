@@ -158,7 +158,7 @@ def nothing_matched():
     with World(instances=6) as w:
         for words, part in ((["--zone", "cn-wlbc-01"], "--zone cn-wlbc-01"), (["--region", "cn-wlbc"], "--region cn-wlbc"), (["--name", "trian-*"], "--name trian-*"),
                             (["--project-id", "org-other"], "--project-id org-other")):
-            for verb in (["set", "--all", "--in", "2h"], ["extend", "--all", "--by", "1h"], ["cancel", "--all", "--yes"], ["audit"], ["show", "--all"]):
+            for verb in (["set", "--all", "--in", "2h"], ["extend", "--all", "--by", "1h"], ["cancel", "--all", "--yes"], ["audit"], ["show", "--all"], ["show"]):
                 r = w.tool(*verb, *words).is_(6)
                 contains(r.err, "no instance matches")
                 contains(r.err, part)
@@ -172,8 +172,10 @@ def nothing_matched():
         contains(w.tool("cancel", "--all", "--yes").is_(0).err, "nothing to do")
         w.set(name__1="dev-3", schedule__1=w.now() + 4000)
         w.tool("audit", "--name", "dev-*").is_(0)
+        contains(w.tool("show", env={"COMPSHARE_ZONE": "cn-wlbc-01"}).is_(6).err, "cn-wlbc-01")
     with World(instances=0) as w:
         w.tool("audit").is_(0)
+        contains(w.tool("show").is_(0).err, "no instance matches")
         w.tool("set", "--all", "--in", "2h").is_(6)
 
 
@@ -295,6 +297,9 @@ def guesses():
         r = plain("set", uhost(1), option, "2").is_(1)
         contains(r.err, "2m or 2h?")
     contains(plain("extend", uhost(1), "--by", "90").is_(1).err, "90m or 90h?")
+    contains(plain("cancel", uhost(1), "-y").is_(1).err, "did you mean --yes?")
+    contains(plain("show", "-v").is_(1).err, "did you mean --verbose?")
+    lacks(plain("show", "-x").is_(1).err, "did you mean")
     contains(plain("set", uhost(1), "--in", "2h", "--dry-run").is_(1).err, "--dry-run is not an option")
     r = plain("set", uhost(1), "--at", "18:30").is_(1)
     contains(r.err, "T18:30+08:00")
