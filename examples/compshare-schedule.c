@@ -68,7 +68,8 @@ enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE,
 static int character(const unsigned char *s)
 {
     int i, n = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
-    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F)) return 0;
+    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F)
+        || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F)) return 0;
     for (i = 1; i < n; i++)
         if ((s[i] & 0xC0) != 0x80) return 0;
     return n;
@@ -78,7 +79,8 @@ static int character(const unsigned char *s)
 static int width(const char *text)
 {
     static const struct { uint32_t first, last; } wide[] = {
-        { 0x1100, 0x115F }, { 0x2E80, 0xA4CF }, { 0xAC00, 0xD7A3 }, { 0xF900, 0xFAFF }, { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 }, { 0xFFE0, 0xFFE6 },
+        { 0x1100, 0x115F }, { 0x2E80, 0xA4CF }, { 0xAC00, 0xD7A3 },
+        { 0xF900, 0xFAFF }, { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 }, { 0xFFE0, 0xFFE6 },
         { 0x1F300, 0x1FAFF }, { 0x20000, 0x3FFFD }
     };
     int columns = 0;
@@ -89,7 +91,9 @@ static int width(const char *text)
         for (i = 1; i < n; i++) code = code << 6 | ((unsigned char)*text++ & 0x3F);
         columns++;
         for (k = 0; k < COUNT(wide); k++) columns += code >= wide[k].first && code <= wide[k].last;
-        if ((code >= 0x300 && code <= 0x36F) || code == 0x200D || (code >= 0xFE00 && code <= 0xFE0F)) columns--;     /* part of the one before */
+        /* part of the one before */
+        if ((code >= 0x300 && code <= 0x36F) || code == 0x200D
+            || (code >= 0xFE00 && code <= 0xFE0F)) columns--;
     }
     return columns;
 }
@@ -153,12 +157,14 @@ static const char *convert(printer *p, const char *form, va_list *args)
     case 's': emit_text(p, &l, va_arg(*args, const char *)); break;
     case 'c': c = (char)va_arg(*args, int); emit(p, &c, 1); break;
     case 'd':
-        number = l.size == 'L' ? (int64_t)va_arg(*args, long long) : l.size == 'l' ? va_arg(*args, long) : va_arg(*args, int);
+        number = l.size == 'L' ? (int64_t)va_arg(*args, long long)
+            : l.size == 'l' ? va_arg(*args, long) : va_arg(*args, int);
         emit_number(p, &l, number < 0 ? 0 - (uint64_t)number : (uint64_t)number, number < 0, 10);
         break;
     case 'u': case 'x':
         l.sign = false;
-        emit_number(p, &l, l.size == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned), false, *form == 'x' ? 16 : 10);
+        emit_number(p, &l, l.size == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned),
+            false, *form == 'x' ? 16 : 10);
         break;
     default: emit(p, "%", 1);
     }
@@ -567,7 +573,8 @@ static int read_time(const char *s, int64_t *time)
     if (!read_digits(&s, 4, &year) || *s++ != '-' || !read_digits(&s, 2, &month) || *s++ != '-' || !read_digits(&s, 2, &day)) return TIME_MALFORMED;
     if ((*s != 'T' && *s != 't' && *s != ' ') || !read_digits((++s, &s), 2, &hour) || *s++ != ':' || !read_digits(&s, 2, &minute)) return TIME_MALFORMED;
     if (*s == ':') {
-        if (!read_digits((++s, &s), 2, &second) || (*s == '.' && !isdigit((unsigned char)s[1]))) return TIME_MALFORMED;
+        if (!read_digits((++s, &s), 2, &second) || (*s == '.' && !isdigit((unsigned char)s[1])))
+            return TIME_MALFORMED;
         if (*s == '.') s += 1 + strspn(s + 1, "0123456789");      /* a fraction of a second */
     }
     if (year < 1970 || month < 1 || month > 12 || day < 1 || day > month_days[month - 1] || hour > 23 || minute > 59 || second > 59) return TIME_MALFORMED;
@@ -605,9 +612,11 @@ static const char *show_duration(int64_t seconds)
     static unsigned next;
     char *text = texts[next++ % 4];
     long long minutes = seconds / 60;
-    if (seconds < 120) (void)snprintf(text, sizeof texts[0], tr(M_SECONDS), (long long)(seconds > 0 ? seconds : 0));
+    if (seconds < 0) seconds = 0;
+    if (seconds < 120) (void)snprintf(text, sizeof texts[0], tr(M_SECONDS), (long long)seconds);
     else if (minutes < 60) (void)snprintf(text, sizeof texts[0], tr(M_MINUTES), minutes);
-    else if (minutes < 24 * 60) (void)snprintf(text, sizeof texts[0], tr(M_HOURS), minutes / 60, minutes % 60);
+    else if (minutes < 24 * 60)
+        (void)snprintf(text, sizeof texts[0], tr(M_HOURS), minutes / 60, minutes % 60);
     else (void)snprintf(text, sizeof texts[0], tr(M_DAYS), minutes / (24 * 60), minutes / 60 % 24);
     return text;
 }
@@ -639,7 +648,8 @@ static const char *off_text(int64_t time)
     time_t t = (time_t)time;
     const struct tm *p = localtime(&t);
     int len = snprintf(text, sizeof text, tr(M_OFF_AT), local_time(time));
-    if (p == NULL || p->tm_gmtoff != 8 * 3600) (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_IN_BEIJING), beijing_time(time));
+    if (p == NULL || p->tm_gmtoff != 8 * 3600)
+        (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_IN_BEIJING), beijing_time(time));
     return text;
 }
 
@@ -651,7 +661,8 @@ static bool is_same(int64_t a, int64_t b) { return a - b < 60 && b - a < 60; }
 
 /* ---- options ---- */
 
-enum { SET = 1, SHOW = 2, AUDIT = 4, EXTEND = 8, CANCEL = 16, RUN = 32, DOCTOR = 64, EVERY = 127, MANY = SET | SHOW | AUDIT | EXTEND | CANCEL };
+enum { SET = 1, SHOW = 2, AUDIT = 4, EXTEND = 8, CANCEL = 16, RUN = 32, DOCTOR = 64, EVERY = 127,
+    MANY = SET | SHOW | AUDIT | EXTEND | CANCEL };
 
 static const struct { const char *name; unsigned verb; } verbs[] = {
     { "set", SET }, { "show", SHOW }, { "audit", AUDIT }, { "extend", EXTEND }, { "cancel", CANCEL }, { "run", RUN }, { "doctor", DOCTOR }
@@ -783,7 +794,8 @@ static const char *units(const char *text)
     static char question[32];
     size_t len = strspn(text, "0123456789");
     question[0] = '\0';
-    if (len > 0 && len < 5 && text[len] == '\0') (void)snprintf(question, sizeof question, tr(M_UNITS), text, text);
+    if (len > 0 && len < 5 && text[len] == '\0')
+        (void)snprintf(question, sizeof question, tr(M_UNITS), text, text);
     return question;
 }
 
@@ -801,7 +813,8 @@ static bool refuse_clock(const char *option, const char *text)
     const char *p = text;
     const struct tm *day;
     time_t t;
-    if (!read_digits(&p, 2, &hour) || *p++ != ':' || !read_digits(&p, 2, &minute) || *p != '\0') return false;
+    if (!read_digits(&p, 2, &hour) || *p++ != ':' || !read_digits(&p, 2, &minute) || *p != '\0')
+        return false;
     t = (time_t)(today % 86400 < hour * 3600 + minute * 60 ? today : today + 86400);
     day = gmtime(&t);
     say(M_NO_DATE, option, text, day->tm_year + 1900, day->tm_mon + 1, day->tm_mday, text);
@@ -812,8 +825,10 @@ static bool take_time(const char *option, const char *text, int64_t *time)
 {
     int r = read_time(text, time);
     if (r == TIME_FINE) return true;
-    if (r == TIME_MALFORMED && !refuse_clock(option, text)) say(M_BAD_TIME, option, text, units(text));
-    else if (r == TIME_WITHOUT_OFFSET) say(M_NO_OFFSET, option, text, local_time(*time - 8 * 3600), local_time(*time));
+    if (r == TIME_MALFORMED && !refuse_clock(option, text))
+        say(M_BAD_TIME, option, text, units(text));
+    else if (r == TIME_WITHOUT_OFFSET)
+        say(M_NO_OFFSET, option, text, local_time(*time - 8 * 3600), local_time(*time));
     return false;
 }
 
@@ -868,7 +883,8 @@ static bool take_option(options *o, int id, const char *value)
     switch (id) {
     case O_AT:
         o->in = o->at = 0;      /* the last one counts */
-        return read_duration(value + (*value == '+'), &o->in) || take_time(name, value, &o->at);     /* the official CLI takes --at 2h */
+        /* the official CLI takes --at 2h */
+        return read_duration(value + (*value == '+'), &o->in) || take_time(name, value, &o->at);
     case O_ON_EXIT: return take_word(name, value, "grace stop cancel keep restore", &o->on_exit);
     case O_SIGNAL: return take_signal(o, name, value);
     case O_LINGER:
@@ -903,7 +919,8 @@ static bool names_instance(const char *word)
 {
     size_t len = 0;
     while (isalnum((unsigned char)word[len])) len++;
-    return strcmp(word, "self") == 0 || (isalpha((unsigned char)word[0]) && word[len] == '-' && isalnum((unsigned char)word[len + 1]));
+    return strcmp(word, "self") == 0
+        || (isalpha((unsigned char)word[0]) && word[len] == '-' && isalnum((unsigned char)word[len + 1]));
 }
 
 /* Half of what was typed is not done: that "30m" is no instance is found out before. */
@@ -927,7 +944,8 @@ static int check_options(options *o)
     if (check_verb(o) != DONE) return USAGE;
     if (o->only_extend && o->only_shorten) return say(M_EXCLUSIVE, "--only-extend", "--only-shorten"), USAGE;
     if (o->all && some) return say(M_ALL_AND_SOME), USAGE;
-    if (o->name_glob != NULL && !o->all && (some || (o->verb & (SET | EXTEND | CANCEL)))) return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
+    if (o->name_glob != NULL && !o->all && (some || (o->verb & (SET | EXTEND | CANCEL))))
+        return say(M_NOT_HERE, "--name", "UHOST"), USAGE;
     if (((o->verb & (SET | EXTEND | CANCEL | RUN)) || o->from_input) && !some && !o->all) return say(M_NO_UHOST), USAGE;
     if (o->verb == RUN && o->count != 1) return say(M_ONE_UHOST), USAGE;
     if ((o->verb & (AUDIT | DOCTOR)) && some) return say(M_NOT_HERE, o->uhosts[0], o->verb_name), USAGE;
@@ -1009,7 +1027,8 @@ static int refuse_letter(const options *o, const char *letter)
     (void)fputs("compshare-schedule: ", stderr);
     out(stderr, M_BAD_OPTION, shown);
     for (i = 0; i < COUNT(option_table); i++) {
-        if (option_table[i].name[0] != letter[0] || (o->verb != 0 && !(option_table[i].of & o->verb))) continue;
+        if (option_table[i].name[0] != letter[0]
+            || (o->verb != 0 && !(option_table[i].of & o->verb))) continue;
         (void)snprintf(shown, sizeof shown, "--%s", option_table[i].name);
         out(stderr, M_MEANT, shown);
         break;
@@ -1035,14 +1054,17 @@ static int refuse_option(const options *o, int id, const char *word)
 /* A word that is no option: the verb, then instances. DONE, or the exit status. */
 static int take_argument(options *o, char *word)
 {
-    static const char *const others[][2] = { { "list", "show" }, { "ls", "show" }, { "status", "show" } };
+    static const char *const others[][2] = {
+        { "list", "show" }, { "ls", "show" }, { "status", "show" }
+    };
     size_t i;
     if (o->verb != 0) return strcmp(word, "-") == 0 ? read_ids(o) : add_uhost(o, word);
     o->help = o->help || strcmp(word, "help") == 0;
     o->version = o->version || strcmp(word, "version") == 0;
     if (o->help || o->version) return DONE;
     for (i = 0; i < COUNT(others); i++)
-        if (strcmp(others[i][0], word) == 0) return take_argument(o, (char *)(uintptr_t)others[i][1]);
+        if (strcmp(others[i][0], word) == 0)
+            return take_argument(o, (char *)(uintptr_t)others[i][1]);
     for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, word) != 0; i++) {}
     if (i == COUNT(verbs)) return refuse_word(M_BAD_VERB, word, false, 0);
     o->verb = verbs[i].verb;
@@ -1074,7 +1096,9 @@ static int print_help(void)
         "  --version --help\n";
     size_t i;
     (void)printf("%s\n", tr(M_USAGE));
-    for (i = 0; i < COUNT(synopses); i++) (void)printf("  compshare-schedule %s\n      %s\n", synopses[i].form, tr(synopses[i].message));
+    for (i = 0; i < COUNT(synopses); i++)
+        (void)printf("  compshare-schedule %s\n      %s\n", synopses[i].form,
+            tr(synopses[i].message));
     (void)printf("%s\n%s\n%s", tr(M_HELP_EVERYWHERE), everywhere, tr(M_HELP));
     return DONE;
 }
@@ -1249,8 +1273,10 @@ static int read_config_file(const options *o)
     if (n < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
     if (info.st_mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
     if (len == sizeof text) return refuse(CONFIGURATION, M_LONG_CONFIG, settings.path);
-    skip = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;        /* a byte order mark, as editors leave it */
-    wrong = read_profile(text + skip, len - skip, given_or(o->profile, "COMPSHARE_PROFILE"), name, &settings);
+    /* a byte order mark, as editors leave it */
+    skip = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    wrong = read_profile(text + skip, len - skip, given_or(o->profile, "COMPSHARE_PROFILE"),
+        name, &settings);
     memset(text, 0, sizeof text);
     if (wrong >= 0) return refuse(CONFIGURATION, wrong, settings.path, name);
     config.public_key = settings.public_key;
@@ -1305,7 +1331,8 @@ static const char *plain_proxy(const char *proxy)
 {
     const char *from = strstr(proxy, "://"), *at, *host;
     size_t len;
-    if (from != NULL && strncasecmp(proxy, "http://", 7) != 0) return proxy;        /* which is refused */
+    /* which is refused */
+    if (from != NULL && strncasecmp(proxy, "http://", 7) != 0) return proxy;
     from = from != NULL ? from + 3 : proxy;
     len = strcspn(from, "/?#");
     if (len + sizeof "http://:1080" > sizeof settings.proxy) return proxy;
@@ -1323,7 +1350,8 @@ static const char *choose_proxy(const options *o, const char *base_url)
     if (proxy != NULL) return proxy[0] != '\0' ? plain_proxy(proxy) : NULL;
     proxy = either_case("https_proxy", "HTTPS_PROXY");
     if (proxy == NULL) proxy = either_case("all_proxy", "ALL_PROXY");
-    if (proxy == NULL || proxy_excepts(either_case("no_proxy", "NO_PROXY"), host != NULL ? host + 3 : base_url)) return NULL;
+    host = host != NULL ? host + 3 : base_url;
+    if (proxy == NULL || proxy_excepts(either_case("no_proxy", "NO_PROXY"), host)) return NULL;
     return plain_proxy(proxy);
 }
 
@@ -1564,9 +1592,11 @@ static void print_json(const entry *e)
 static const char *shown_word(const char *word)
 {
     static const char *const words[][2] = {
-        { "Running", "运行中" }, { "Stopped", "已关机" }, { "Stopping", "关机中" }, { "Starting", "启动中" }, { "Rebooting", "重启中" },
-        { "Initializing", "初始化中" }, { "Install", "安装中" }, { "Install Fail", "安装失败" }, { "Postpay", "按量" }, { "Dynamic", "按时" },
-        { "Day", "包日" }, { "Month", "包月" }, { "Year", "包年" }, { "Spot", "抢占式" }, { "Preemptive", "抢占式" }
+        { "Running", "运行中" }, { "Stopped", "已关机" }, { "Stopping", "关机中" },
+        { "Starting", "启动中" }, { "Rebooting", "重启中" }, { "Initializing", "初始化中" },
+        { "Install", "安装中" }, { "Install Fail", "安装失败" }, { "Postpay", "按量" }, { "Dynamic", "按时" },
+        { "Day", "包日" }, { "Month", "包月" }, { "Year", "包年" },
+        { "Spot", "抢占式" }, { "Preemptive", "抢占式" }
     };
     size_t i;
     for (i = 0; language != 0 && i < COUNT(words); i++)
@@ -1635,8 +1665,11 @@ static void put_details(const compshare_instance *i)
 static void put_plan(int64_t stop_time)
 {
     char text[240];
-    int len = snprintf(text, sizeof text, "%s", stop_time == 0 ? tr(M_NO_PLAN) : off_text(stop_time));
-    if (stop_time != 0) (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_REMAINS), show_duration(stop_time - now() - MARGIN_S));
+    const char *plan = stop_time == 0 ? tr(M_NO_PLAN) : off_text(stop_time);
+    int len = snprintf(text, sizeof text, "%s", plan);
+    if (stop_time != 0)
+        (void)snprintf(text + len, sizeof text - (size_t)len, tr(M_REMAINS),
+            show_duration(stop_time - now() - MARGIN_S));
     put(0, text);
 }
 
@@ -1650,7 +1683,8 @@ static void print_plan(const entry *e)
     put_details(&e->is);
     if (!first) put_plan(e->is.stop_time);
     if (e->left_alone) put(0, tr(M_LEFT_ALONE));
-    else if (e->changed && e->previous != 0 && e->previous != e->is.stop_time) put_form(M_WAS, local_time(e->previous));
+    else if (e->changed && e->previous != 0 && e->previous != e->is.stop_time)
+        put_form(M_WAS, local_time(e->previous));
     if (is_prepaid(e->is.charge_type) && e->is.stop_time != 0) put(0, tr(M_KEEPS_BILLING));
     end_line();
 }
@@ -1680,9 +1714,12 @@ static int doubt_entry(entry *e, int64_t wanted, bool accepted, int64_t shown)
     e->code = UNCONFIRMED;
     (void)snprintf(asked, sizeof asked, "%s", wanted != 0 ? off_text(wanted) : tr(M_NO_PLAN));
     (void)snprintf(seen, sizeof seen, "%s", shown != 0 ? local_time(shown) : tr(M_NO_PLAN));
-    len = snprintf(e->error, sizeof e->error, tr(M_DOUBT), asked, tr(accepted ? M_ACCEPTED : M_NOT_ANSWERED), seen, id);
+    len = snprintf(e->error, sizeof e->error, tr(M_DOUBT), asked,
+        tr(accepted ? M_ACCEPTED : M_NOT_ANSWERED), seen, id);
     if ((size_t)len >= sizeof e->error) return UNCONFIRMED;
-    if (wanted != 0) (void)snprintf(e->error + len, sizeof e->error - (size_t)len, tr(M_AGAIN), id, (long long)wanted, id);
+    if (wanted != 0)
+        (void)snprintf(e->error + len, sizeof e->error - (size_t)len, tr(M_AGAIN), id,
+            (long long)wanted, id);
     else (void)snprintf(e->error + len, sizeof e->error - (size_t)len, tr(M_CANCEL_AGAIN), id);
     return UNCONFIRMED;
 }
@@ -1750,7 +1787,8 @@ static void confirm_entry(entry *e, const compshare_instance *i)
     if (e == NULL || !e->pending) return;
     memcpy(e->is.state, i->state, sizeof e->is.state);
     e->is.stop_time = i->stop_time;
-    if (e->wanted != 0 ? is_same(i->stop_time, e->wanted) : i->stop_time <= now()) e->pending = false;
+    if (e->wanted != 0 ? is_same(i->stop_time, e->wanted) : i->stop_time <= now())
+        e->pending = false;
 }
 
 /* Of all instances those that the verb has something to do with: nothing has to be
@@ -1769,7 +1807,8 @@ static bool concerns(fleet *f, const compshare_instance *i)
 
 static bool is_named(const options *o, const compshare_instance *i)
 {
-    return o->count > 0 ? named(o, i->uhost_id) : o->name_glob == NULL || matches(o->name_glob, i->name);
+    if (o->count > 0) return named(o, i->uhost_id);
+    return o->name_glob == NULL || matches(o->name_glob, i->name);
 }
 
 static int list_entry(void *user, const compshare_instance *i, compshare_value element)
@@ -1833,11 +1872,13 @@ static int find_projects(fleet *f, const char *given)
     int status;
     memset(&one, 0, sizeof one);
     if (given != NULL) {
-        if (snprintf(one.project_id, sizeof one.project_id, "%s", given) >= (int)sizeof one.project_id) return COMPSHARE_E_PARAM;
+        int len = snprintf(one.project_id, sizeof one.project_id, "%s", given);
+        if (len >= (int)sizeof one.project_id) return COMPSHARE_E_PARAM;
         return keep_project(f, &one) == 0 ? COMPSHARE_OK : COMPSHARE_E_MEMORY;
     }
     status = compshare_get_project_list(client, NULL, keep_project, f);
-    if (status == COMPSHARE_E_API && compshare_last_error(client)->ret_code == 299) status = COMPSHARE_OK;
+    if (status == COMPSHARE_E_API && compshare_last_error(client)->ret_code == 299)
+        status = COMPSHARE_OK;
     if (status == COMPSHARE_OK && f->project_count == 0) (void)keep_project(f, NULL);
     return status;
 }
@@ -1856,7 +1897,8 @@ static int list_projects(fleet *f, compshare_instance_fn each, void *user)
     compshare_target filter = list_filter(f->o);
     int status = COMPSHARE_OK;
     for (f->at = 0; f->at < f->project_count && status == COMPSHARE_OK; f->at++) {
-        if (f->confirming ? !awaited(f, f->at) : f->o->count > 0 && f->found >= f->o->count) continue;
+        if (f->confirming ? !awaited(f, f->at) : f->o->count > 0 && f->found >= f->o->count)
+            continue;
         filter.project_id = f->projects[f->at];
         status = compshare_each_instance(client, &filter, each, user);
     }
@@ -1872,7 +1914,8 @@ static int refuse_empty(const options *o)
     char text[320] = "";
     size_t i, len = 0;
     for (i = 0; i < COUNT(given) && len < sizeof text; i++)
-        if (given[i] != NULL) len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", names[i], given[i]);
+        if (given[i] != NULL)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", names[i], given[i]);
     return refuse(UNSCHEDULABLE, M_NONE_MATCH, text);
 }
 
@@ -1889,7 +1932,8 @@ static bool decide(const options *o, entry *e)
         return fail_entry(e, UNSCHEDULABLE, text), false;
     }
     if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
-    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at : whole_minute(now() + MARGIN_S + o->in);
+    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at
+        : whole_minute(now() + MARGIN_S + o->in);
     e->left_alone = current != 0 && o->verb == SET && (o->if_none || (o->mode == COMPSHARE_ONLY_EXTEND && current >= e->wanted)
         || (o->mode == COMPSHARE_ONLY_SHORTEN && current <= e->wanted));
     return !e->left_alone;
@@ -1905,10 +1949,13 @@ static int settle_entry(entry *e, unsigned verb, bool unknown)
     memset(&plan, 0, sizeof plan);
     plan.uhost_id = e->is.uhost_id;
     plan.at = e->wanted;
-    status = verb == CANCEL ? compshare_schedule_cancel(client, plan.uhost_id, &s) : compshare_schedule_set(client, &plan, &s);
-    if (status != COMPSHARE_OK && !unknown && outcome(status) != UNCONFIRMED) return fail_entry(e, outcome(status), error_text());
+    status = verb == CANCEL ? compshare_schedule_cancel(client, plan.uhost_id, &s)
+        : compshare_schedule_set(client, &plan, &s);
+    if (status != COMPSHARE_OK && !unknown && outcome(status) != UNCONFIRMED)
+        return fail_entry(e, outcome(status), error_text());
     e->changed = true;
-    if (status != COMPSHARE_OK) return doubt_entry(e, e->wanted, s.accepted, s.state[0] != '\0' ? s.shown : e->is.stop_time);
+    if (status != COMPSHARE_OK)
+        return doubt_entry(e, e->wanted, s.accepted, s.state[0] != '\0' ? s.shown : e->is.stop_time);
     e->is.stop_time = s.stop_time;
     return DONE;
 }
@@ -1990,7 +2037,8 @@ static bool read_line(char *first)
 static int answered(void)
 {
     char answer;
-    return read_line(&answer) && (answer == 'y' || answer == 'Y') ? DONE : refuse(USAGE, M_NOTHING_CHANGED);
+    bool yes = read_line(&answer) && (answer == 'y' || answer == 'Y');
+    return yes ? DONE : refuse(USAGE, M_NOTHING_CHANGED);
 }
 
 /* What makes many instances bill on, or takes them from somebody's work, is asked for on a
@@ -1999,7 +2047,8 @@ static int confirm_many(const fleet *f)
 {
     const options *o = f->o;
     size_t i, n = 0;
-    bool cancels = o->verb == CANCEL, soon = o->verb == SET && (o->in != 0 ? o->in < 3600 : o->at < now() + 3600);
+    bool cancels = o->verb == CANCEL;
+    bool soon = o->verb == SET && (o->in != 0 ? o->in < 3600 : o->at < now() + 3600);
     for (i = 0; i < f->count; i++) n += f->entries[i].wanting;
     if (o->yes || n == 0 || !(cancels ? o->all : soon && n > 1)) return DONE;
     if (!isatty(STDIN_FILENO)) return refuse(USAGE, cancels ? M_CANCEL_YES : M_SOON_YES, n);
@@ -2062,7 +2111,8 @@ static int change_one(const options *o)
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    if (o->if_none || o->in != 0) status = compshare_schedule_get(client, plan.uhost_id, &s);    /* which tells the server's time, too */
+    /* which tells the server's time, too */
+    if (o->if_none || o->in != 0) status = compshare_schedule_get(client, plan.uhost_id, &s);
     if (o->in != 0) plan.at = whole_minute(now() + MARGIN_S + o->in);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now())) {
         trace_change(e.is.uhost_id, plan.at != 0 || o->verb == CANCEL ? plan.at : -1);
@@ -2072,7 +2122,8 @@ static int change_one(const options *o)
     check_clock();
     take_schedule(&e, &s);
     e.left_alone = o->verb == SET && status == COMPSHARE_OK && !s.changed;
-    if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED && (o->verb == CANCEL || s.requested != 0))
+    if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED
+        && (o->verb == CANCEL || s.requested != 0))
         (void)doubt_entry(&e, s.requested, s.accepted, s.shown);
     else if (status != COMPSHARE_OK)
         (void)fail_entry(&e, outcome(status), error_text());
@@ -2193,7 +2244,8 @@ static int show_instance(void *user, const compshare_instance *i, compshare_valu
 static int audited(const fleet *f)
 {
     const options *o = f->o;
-    bool narrowed = o->name_glob != NULL || config.region != NULL || config.zone != NULL || config.project_id != NULL;
+    bool narrowed = o->name_glob != NULL || config.region != NULL
+        || config.zone != NULL || config.project_id != NULL;
     if (f->listed == 0 && narrowed && o->count == 0) return refuse_empty(o);
     if (f->listed == 0 && o->verb == SHOW && o->count == 0) say(M_NONE_MATCH, "");
     if (o->verb == AUDIT) say(M_AUDIT_TALLY, f->listed, f->unplanned);
@@ -2331,9 +2383,11 @@ static int find_self(const char **id, char *why, size_t cap)
     if (status == COMPSHARE_OK) status = list_projects(&f, match_self, &self);
     free(f.projects);
     *id = self.id;
-    if (status != COMPSHARE_OK) return (void)snprintf(why, cap, tr(M_SELF_FAILED), error_text()), read_outcome(status);
-    if (self.found != 1) return (void)snprintf(why, cap, tr(self.found == 0 ? M_NOT_SELF : M_TWO_SELVES), self.ids), UNSCHEDULABLE;
-    return DONE;
+    if (status != COMPSHARE_OK)
+        return (void)snprintf(why, cap, tr(M_SELF_FAILED), error_text()), read_outcome(status);
+    if (self.found == 1) return DONE;
+    (void)snprintf(why, cap, tr(self.found == 0 ? M_NOT_SELF : M_TWO_SELVES), self.ids);
+    return UNSCHEDULABLE;
 }
 
 /* Replaces "self" by an id. */
@@ -3884,7 +3938,8 @@ static int doctor_self(void)
     if (code != DONE) return checked(M_DOCTOR_FAILED, M_FAILED, why), code;
     target.uhost_id = id;
     status = compshare_describe_instance(client, &target, &instance);
-    checked(status == COMPSHARE_OK ? M_DOCTOR_OK : M_DOCTOR_FAILED, M_SELF_FAILED, status == COMPSHARE_OK ? id : error_text());
+    checked(status == COMPSHARE_OK ? M_DOCTOR_OK : M_DOCTOR_FAILED, M_SELF_FAILED,
+        status == COMPSHARE_OK ? id : error_text());
     return read_outcome(status);
 }
 
