@@ -3741,9 +3741,7 @@ static int compshare__posix_urandom(unsigned char *dst, size_t len)
 {
     struct stat s;
     ssize_t n = 0;
-    int fd;
-    do fd = (open)("/dev/urandom", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    while (fd < 0 && errno == EINTR);
+    int fd = (open)("/dev/urandom", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0 && fstat(fd, &s) == 0 && S_ISCHR(s.st_mode)) n = (read)(fd, dst, len);
     compshare__posix_close_fd(&fd);
     return n == (ssize_t)len ? 0 : -1;

@@ -21,6 +21,7 @@
 #   leafonly     the RSA leaf without its intermediate
 #   rsa1024      leaf key of 1024 bits      sha1         leaf signed with SHA-1
 #   rsa2047      leaf key of 2047 bits      under2047    the same of an intermediate
+#   sha384       leaf signed with SHA-384   sha512       leaf signed with SHA-512
 #   pss          leaf signed with RSA-PSS   critext      unknown critical extension
 #   ip           CN=127.0.0.1, no SAN       ipsan        SAN IP:127.0.0.1, other CN
 #   notca        intermediate says CA:FALSE reversed     leaf, root, intermediate
@@ -344,6 +345,8 @@ rsa_leaf cnother /CN=localhost wronghost
 rsa_leaf ipsan '/CN=address only' ipsan
 rsa_leaf critext /CN=localhost critext
 rsa_leaf clientauth /CN=localhost clientauth
+rsa_leaf sha384 /CN=localhost leaf -sha384
+rsa_leaf sha512 /CN=localhost leaf -sha512
 
 issue_dated expired.pem leaf.key /CN=localhost leaf inter-rsa \
 	20200101000000Z 20201231235959Z
@@ -498,7 +501,7 @@ cat big root-rsa.pem root-ec.pem >"$out/bundle-big.pem"
 
 # The good chains must be good, and the wrong ones wrong.
 
-for i in rsa ec p384 duplicate stutter again trailing cross nccrit ekucrit; do
+for i in rsa ec p384 sha384 sha512 duplicate stutter again trailing cross nccrit ekucrit; do
 	ssl verify -CAfile "$out/roots.pem" -untrusted "$out/$i-chain.pem" \
 		-verify_hostname localhost "$out/$i-chain.pem"
 done

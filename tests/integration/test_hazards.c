@@ -99,6 +99,8 @@ static const struct {
     int status, tls_code;
     const char *words;
 } certificates[] = {
+    { "signed with SHA-384", "sha384", "localhost", NULL, COMPSHARE_OK, 0, "" },
+    { "signed with SHA-512", "sha512", "localhost", NULL, COMPSHARE_OK, 0, "" },
     { "wildcard, one label", "wildcard", "api.example.test", NULL, COMPSHARE_OK, 0, "" },
     { "wildcard, upper case", "wildcard", "API.Example.TEST", NULL, COMPSHARE_OK, 0, "" },
     { "wildcard, trailing dot", "wildcard", "api.example.test.", NULL, COMPSHARE_OK, 0, "" },

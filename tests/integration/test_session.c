@@ -334,6 +334,27 @@ static void bound_to_port(void **state)
     harness_stop(&second);
 }
 
+/* To each byte of the host's name, and to its length. */
+static void bound_to_the_whole_name(void **state)
+{
+    static const char *const others[] = { "Localhost", "localhosu", "localhoss", "localhost.", "localhos", "locaxhost", "" };
+    unsigned char own[br_sha256_SIZE], hash[br_sha256_SIZE];
+    size_t i;
+    (void)state;
+    h.config.ca_file = NULL;
+    h.config.ca_pem = "";
+    harness_open(&h);
+    assert_true(compshare__session_binding(h.client, own));
+    for (i = 0; i < sizeof others / sizeof others[0]; i++) {
+        strcpy(h.client->url.host, others[i]);
+        assert_true(compshare__session_binding(h.client, hash));
+        if (memcmp(own, hash, sizeof own) == 0) fail_msg("%s is taken for localhost", others[i]);
+    }
+    strcpy(h.client->url.host, "localhost");
+    assert_true(compshare__session_binding(h.client, hash));
+    assert_memory_equal(own, hash, sizeof own);
+}
+
 static void bound_to_host(void **state)
 {
     char url[64];
@@ -843,7 +864,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(second_client_resumes), T(reconnects_resume), T(last_handshake), T(forgotten_meanwhile), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
-        T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_roots), T(a_day_at_the_most),
+        T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_the_whole_name), T(bound_to_roots), T(a_day_at_the_most),
         T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
         T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(declined_is_dropped), T(bundle_changes_meanwhile), T(index_is_shared), T(index_side_by_side), T(index_of_nonsense), T(index_of_a_text), T(through_a_proxy)
     };

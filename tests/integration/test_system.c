@@ -17,8 +17,10 @@ static struct {
     int asked;
     const char *device;         /* opened in place of /dev/urandom; "": it is missing */
     size_t device_most;         /* not 0: a reading gives no more */
+    bool no_fstat;              /* of that device */
     bool at_once;               /* connect returns when the connection stands */
     int connects;
+    unsigned begun;             /* send answers so often that the connection is on its way */
 } lack;
 
 static void *real(const char *name)
@@ -81,6 +83,32 @@ ssize_t read(int fd, void *dst, size_t len)
     return next(fd, dst, len);
 }
 
+int fstat(int fd, struct stat *s)
+{
+    static int (*next)(int, struct stat *);
+    void *at = real("fstat");
+    memcpy(&next, &at, sizeof next);
+    if (lack.no_fstat && fd >= 0 && fd == device_fd) {
+        errno = EIO;
+        return -1;
+    }
+    return next(fd, s);
+}
+
+/* As where TCP Fast Open has lost its cookie between connecting and sending. */
+ssize_t send(int fd, const void *src, size_t len, int flags)
+{
+    static ssize_t (*next)(int, const void *, size_t, int);
+    void *at = real("send");
+    memcpy(&next, &at, sizeof next);
+    if (lack.begun > 0) {
+        lack.begun--;
+        errno = EINPROGRESS;
+        return -1;
+    }
+    return next(fd, src, len, flags);
+}
+
 /* Under a name of its own, for glibc declares connect with an argument that is a union. */
 int connect_first(int fd, const struct sockaddr *to, socklen_t len) __asm__("connect");
 int connect_first(int fd, const struct sockaddr *to, socklen_t len)
@@ -122,6 +150,7 @@ static void entropy(void **state)
         { ENOSYS, 0, 0, "/dev/null", 0, -1 },               /* nothing in it */
         { ENOSYS, 0, 0, NULL, 31, -1 },
     };
+    unsigned char unknown[32];
     size_t i, k;
     (void)state;
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -143,6 +172,10 @@ static void entropy(void **state)
         for (k = 0; k < sizeof one && one[k] == 0; k++) {}
         assert_true(k < sizeof one);
     }
+    lack.device = NULL;
+    lack.device_most = 0;
+    lack.no_fstat = true;       /* what it is cannot be told */
+    assert_int_equal(compshare__posix_entropy(NULL, unknown, sizeof unknown), -1);
 }
 
 /* The whole call, without getrandom; and without any entropy, before a byte is sent. */
@@ -180,6 +213,7 @@ static void connected_at_once(void **state)
         harness_open(&h);
         lack.at_once = true;
         lack.connects = 0;
+        lack.begun = 3;
         harness_expect(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_OK);
         assert_int_equal(last(&h)->sys_errno, 0);
         assert_true(flags != 0 || lack.connects > 0);

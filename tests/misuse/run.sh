@@ -154,6 +154,7 @@ done
 check 'no way to keep SIGPIPE away: our #error says what to do' refused 'compshare.h: .*SIGPIPE.*COMPSHARE_NO_SOCKETS' -std=gnu99 no_nosignal.c
 check 'too few parameters for the typed calls' refused 'compshare__assert_params' -std=c99 -DCOMPSHARE_MAX_PARAMS=5 impl.c
 check 'macros of the names of socket functions in front of it' build macros -std=gnu99 macros.c
+check 'without sockets, what is missing is named' build bare_config -std=c99 -DCOMPSHARE_NO_SOCKETS bare_config.c
 check 'the same without sockets' build macros_bare -std=c99 -DCOMPSHARE_NO_SOCKETS macros.c
 check '<stdio.h> first with _POSIX_C_SOURCE' build stdio_posix -std=c99 -D_POSIX_C_SOURCE=200809L stdio_first.c
 check '<stdio.h> first with _GNU_SOURCE' build stdio_gnu -std=c99 -D_GNU_SOURCE stdio_first.c

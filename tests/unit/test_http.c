@@ -262,6 +262,28 @@ static void limit(const char *name, size_t len, bool fits, const char *reason)
     CHECK_NUMBER(once.h.state, fits ? COMPSHARE__HTTP_DONE : COMPSHARE__HTTP_FAILED);
 }
 
+/* A line that is too long is refused where it becomes so, not where it ends. */
+static void long_lines_at_once(void **state)
+{
+    static const char *const begins[] = { OK_200 "X: ", OK_200 "", "HTTP/1.1 200 ", OK_200 "X: a\r\n " };
+    size_t i, piece;
+    (void)state;
+    for (i = 0; i < COUNT_OF(begins); i++)
+        for (piece = 1; piece <= 20000; piece *= 10) {
+            compshare__http h;
+            size_t at, used = 0, len = 20000, n = strlen(strcpy(big, begins[i]));
+            compshare_view body;
+            support_case("line %u, pieces of %u", (unsigned)i, (unsigned)piece);
+            memset(big + n, 'x', len - n);
+            compshare__http_init(&h, false);
+            for (at = 0; at < len && h.state != COMPSHARE__HTTP_FAILED; at += used)
+                used = compshare__http_feed(&h, (const unsigned char *)big + at, piece < len - at ? piece : len - at, &body);
+            CHECK_NUMBER(h.state, COMPSHARE__HTTP_FAILED);
+            CHECK_TEXT(h.reason, "a line of the head is longer than 8,192 bytes");
+            CHECK_NUMBER(h.line_bytes, COMPSHARE__HTTP_LINE_MAX + 1);
+        }
+}
+
 static void head_limits(void **state)
 {
     static const char too_long[] = "the head or trailer is longer than 32,768 bytes", line[] = "a line of the head is longer than 8,192 bytes";
@@ -686,7 +708,7 @@ int main(void)
         cmocka_unit_test(data_cases),
         cmocka_unit_test(status_lines),
         cmocka_unit_test(interim),
-        cmocka_unit_test(head_limits),
+        cmocka_unit_test(long_lines_at_once), cmocka_unit_test(head_limits),
         cmocka_unit_test(chunk_limits),
         cmocka_unit_test(header_form),
         cmocka_unit_test(folding),

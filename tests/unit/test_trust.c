@@ -575,6 +575,53 @@ static void unusable_roots(void **state)
     }
 }
 
+/* Two roots of one name: each anchor has its own key, in its own place, whatever the decoder
+   has read since. */
+static void two_of_one_name(void **state)
+{
+    EVP_PKEY *keys[3];
+    size_t i, k, len;
+    (void)state;
+    keys[0] = EVP_EC_gen("P-384");
+    keys[1] = EVP_EC_gen("P-256");
+    keys[2] = EVP_RSA_gen(2048);
+    for (i = 0; i < 3; i++)
+        for (k = 0; k < 3; k++) {
+            bytes one = make_named(keys[i], "twins", 1, 0, EVP_sha256()), two = make_named(keys[k], "twins", 2, 0, EVP_sha256());
+            size_t pair[2], a;
+            source s;
+            compshare__trust *t;
+            pair[0] = i;
+            pair[1] = k;
+            one.ptr = (unsigned char *)realloc(one.ptr, one.len + two.len);
+            CHECK(one.ptr != NULL);
+            memcpy(one.ptr + one.len, two.ptr, two.len);
+            s = source_of(one.ptr, one.len + two.len);
+            t = look_up(&s);
+            support_case("keys %u and %u", (unsigned)i, (unsigned)k);
+            CHECK_NUMBER(t->filled, i == k ? 1u : 2u);
+            CHECK_NUMBER(t->trouble, COMPSHARE__TRUST_FINE);
+            memset(&t->decoder, 0xEE, sizeof t->decoder);
+            for (a = 0; a < t->filled; a++) {
+                unsigned char point[256];
+                const br_x509_pkey *got = &t->anchor[a].pkey;
+                if (pair[a] == 2) {
+                    BIGNUM *n = NULL;
+                    CHECK(EVP_PKEY_get_bn_param(keys[2], "n", &n) && BN_num_bytes(n) == 256 && BN_bn2bin(n, point) == 256);
+                    BN_free(n);
+                    CHECK(got->key_type == BR_KEYTYPE_RSA && got->key.rsa.nlen == 256 && memcmp(got->key.rsa.n, point, 256) == 0);
+                    CHECK(got->key.rsa.elen == 3 && memcmp(got->key.rsa.e, "\1\0\1", 3) == 0);
+                } else {
+                    CHECK(EVP_PKEY_get_octet_string_param(keys[pair[a]], "pub", point, sizeof point, &len));
+                    CHECK(got->key_type == BR_KEYTYPE_EC && got->key.ec.qlen == len && memcmp(got->key.ec.q, point, len) == 0);
+                }
+            }
+            free(one.ptr);
+            free(two.ptr);
+        }
+    for (i = 0; i < 3; i++) EVP_PKEY_free(keys[i]);
+}
+
 /* What stands between BEGIN and END need not be a certificate. */
 static void other_blocks(void **state)
 {
@@ -939,6 +986,7 @@ int main(void)
         cmocka_unit_test(endless_reader),
         cmocka_unit_test(scans),
         cmocka_unit_test(unusable_roots),
+        cmocka_unit_test(two_of_one_name),
         cmocka_unit_test(other_blocks),
         cmocka_unit_test(bundle_replaced),
         cmocka_unit_test(index_sizes),

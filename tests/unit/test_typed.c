@@ -529,10 +529,27 @@ static void no_client(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_it, close_it)
 
+/* A parameter too many is not written behind the others, nor left out in silence. */
+static void too_many_parameters(void **state)
+{
+    static compshare c;
+    size_t i;
+    (void)state;
+    memset(&c, 0, sizeof c);
+    support_case("parameters of a typed call");
+    for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) compshare__typed_put(&c, compshare_int("N", (int64_t)i));
+    CHECK_NUMBER(c.request.count, COMPSHARE__TYPED_PARAMS);
+    for (i = 0; i < 3; i++) {
+        compshare__typed_put(&c, compshare_int("N", 99));
+        CHECK_NUMBER(c.request.count, COMPSHARE_MAX_PARAMS + 1);
+    }
+    for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) CHECK_NUMBER(c.task.params[i].number, i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(projects), T(instances), T(stop_times), T(default_projects), T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(replaced_once), T(echoes), T(zones), T(no_client)
+        T(too_many_parameters), T(projects), T(instances), T(stop_times), T(default_projects), T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(replaced_once), T(echoes), T(zones), T(no_client)
     };
     return cmocka_run_group_tests_name("typed", tests, NULL, NULL);
 }

@@ -140,7 +140,7 @@ static void bad_urls(void **state)
         { "https://[::1]", address }, { "https://[::1]:443/", address }, { "https://[", address },
         { "https://::1", "it has no host name" },
         { "https://user@a.b", after }, { "https://a.b?x=1", after }, { "https://a.b#x", after }, { "https://user:pass@a.b", port }, { "https://user:1@a.b", port },
-        { "https://a.b/?x=1", path }, { "https://a.b/#x", path }, { "https://a.b/\xC3\xA9", path }, { "https://a.b:81/x?y", path },
+        { "https://a.b/?x=1", path }, { "https://a.b/#x", path }, { "https://a.b/\xC3\xA9", path }, { "https://a.b/\x80", path }, { "https://a.b/x\xFF", path }, { "https://a.b:81/x?y", path },
         { "https://a b", control }, { " https://a.b", control }, { "https://a.b ", control }, { "https://a.b\r\n", control }, { "https://a.b/\r\nX: y", control },
         { "https://a.b\n", control }, { "https://a.b/\t", control }, { "https://a.b/\x7F", control }, { "https://a\x01", control },
         { "https://\xE4\xB8\xAD.cn", character }, { "https://a,b", character }, { "https://a%2eb", character }, { "https://a*b", character }, { "https://*.b", character },
