@@ -4086,7 +4086,7 @@ enum {
 /* What a step may ask for instead of ending the task with a status. */
 #define COMPSHARE__AGAIN 4      /* its `end`: run the same step once more, after task.pause_ms */
 #define COMPSHARE__NEXT 5       /* run the next step of the table; its `begin`: instead of this one */
-#define COMPSHARE__FINISHED 6   /* its `begin`: nothing is left to do */
+#define COMPSHARE__FINISHED 6   /* nothing is left to do */
 
 /* base_url or proxy taken apart. */
 typedef struct compshare__url {
@@ -5707,11 +5707,11 @@ static int compshare__task_work(compshare *c)
         int r = compshare__drive_advance(c);
         if (r == COMPSHARE_PENDING) return r;
         compshare__drive_finish(c, r);
-        if (c->task.step->end != NULL) r = c->task.step->end(c, r);
+        r = c->task.step->end(c, r);
         if (r == COMPSHARE__NEXT) c->task.step++;
         if (r == COMPSHARE__NEXT || r == COMPSHARE__AGAIN) r = compshare__task_enter(c);
         else return compshare__task_end(c, r);
-        if (r != COMPSHARE_OK) return compshare__task_end(c, r == COMPSHARE__FINISHED ? COMPSHARE_OK : r);
+        if (r != COMPSHARE_OK) return compshare__task_end(c, r);
     }
 }
 
@@ -5739,7 +5739,7 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     c->http.state = COMPSHARE__HTTP_FAILED;
     c->task.aborted = true;
     compshare__drive_finish(c, status);
-    if (c->task.step->end != NULL) (void)c->task.step->end(c, status);    /* empties half-filled results */
+    (void)c->task.step->end(c, status);     /* empties half-filled results */
     c->entered = false;
     compshare__bytes_wipe_stack();
     return compshare__task_end(c, status);
@@ -6559,7 +6559,7 @@ static int compshare__each_next(compshare *c)
 static int compshare__each_failed(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.list;
-    bool broken = status <= COMPSHARE_E_RESOLVE && status != COMPSHARE_E_STOPPED && status != COMPSHARE_E_REPLY
+    bool broken = status != COMPSHARE_E_STOPPED && status != COMPSHARE_E_REPLY
         && status != COMPSHARE_E_TOO_LARGE && (status != COMPSHARE_E_API || compshare__judge_transient(c->error.ret_code));
     if (!l->fresh && compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
     if (!broken || l->mark[0] == 0 || l->failures++ == COMPSHARE__LOOKS || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
@@ -7083,7 +7083,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
     compshare__change *ch = &c->task.as.change;
     bool soon = status == COMPSHARE_E_TOO_SOON || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
     if (!soon || ch->plan.in_seconds == 0 || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
-        || ch->raised == 2 || c->error.outcome_unknown) return false;
+        || ch->raised == 2) return false;
     ch->raised++;
     if (compshare__schedule_decide(c, ch->before) != COMPSHARE_OK) return false;
     ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);

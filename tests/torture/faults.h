@@ -48,12 +48,13 @@ void __wrap_br_ssl_engine_sendapp_ack(br_ssl_engine_context *cc, size_t len);
 
 enum operation {
     SOCKET, CONNECT, POLL, GETSOCKOPT, SEND, RECV, CLOSE, GETADDRINFO, OPEN, PREAD, FSTAT, CLOCK, TIME, GETRANDOM,
-    IO_OPEN, IO_SEND, IO_RECV, IO_WAIT, IO_FD, ANY, OPERATIONS
+    IO_OPEN, IO_SEND, IO_RECV, IO_WAIT, IO_FD, STEP, ANY, OPERATIONS
 };
 
 static const char *const operation_names[OPERATIONS] = {
     "socket", "connect", "poll", "getsockopt", "send", "recv", "close", "getaddrinfo", "open", "pread", "fstat", "clock_gettime",
-    "time", "getrandom", "transport.open", "transport.send", "transport.recv", "transport.wait", "transport.fd", "any"
+    "time", "getrandom", "transport.open", "transport.send", "transport.recv", "transport.wait",
+    "transport.fd", "step", "any"
 };
 
 enum effect {
@@ -72,12 +73,15 @@ enum effect {
     READY,      /* a wait says that something is ready */
     LEAP,       /* the clock has moved by an hour */
     FOREIGN,    /* a name has no address of a kind that is known */
-    CROWD       /* a name has more addresses than are tried */
+    CROWD,      /* a name has more addresses than are tried */
+    ABORT       /* the caller gives the call up */
 };
 
 #define ONCE 1u                 /* only the k-th operation */
 #define ONWARD 2u               /* the k-th and all behind it: the kind's name has a "+" */
 #define STORMY 4u               /* the k-th and those behind it, STORM in all: "*" */
+#define MODES (ONCE | ONWARD | STORMY)
+#define LOSSY 8u                /* it can lose a request, or its reply */
 
 typedef struct kind {
     int operation;
@@ -103,28 +107,28 @@ static const kind kinds[] = {
     { GETSOCKOPT, "ENOBUFS", FAIL, ENOBUFS, ONCE | ONWARD },
     { GETSOCKOPT, "ECONNREFUSED", ANSWER, ECONNREFUSED, ONCE | ONWARD },
     { GETSOCKOPT, "ETIMEDOUT", ANSWER, ETIMEDOUT, ONCE | ONWARD },
-    { SEND, "ECONNRESET", FAIL, ECONNRESET, ONCE | ONWARD },
+    { SEND, "ECONNRESET", FAIL, ECONNRESET, ONCE | ONWARD | LOSSY },
     { SEND, "EPIPE", FAIL, EPIPE, ONCE | ONWARD },
     { SEND, "ENOBUFS", FAIL, ENOBUFS, ONCE | ONWARD },
     { SEND, "EINTR", FAIL, EINTR, ONCE | STORMY },
     { SEND, "EAGAIN", FAIL, EAGAIN, ONCE | STORMY },
     { SEND, "SHORT", BRIEF, 0, ONCE | ONWARD },
-    { SEND, "SHUT", SHUT, 0, ONCE },
+    { SEND, "SHUT", SHUT, 0, ONCE | LOSSY },
     { SEND, "RESET", CUT, 0, ONCE | ONWARD },
     { SEND, "STALL", STALL, 0, ONCE | ONWARD },
-    { SEND, "SWALLOW", SWALLOW, 0, ONCE | ONWARD },
-    { SEND, "PART_RESET", PART_CUT, 0, ONCE | ONWARD },
+    { SEND, "SWALLOW", SWALLOW, 0, ONCE | ONWARD | LOSSY },
+    { SEND, "PART_RESET", PART_CUT, 0, ONCE | ONWARD | LOSSY },
     { SEND, "PART_STALL", PART_STALL, 0, ONCE | ONWARD },
-    { RECV, "ECONNRESET", FAIL, ECONNRESET, ONCE | ONWARD },
+    { RECV, "ECONNRESET", FAIL, ECONNRESET, ONCE | ONWARD | LOSSY },
     { RECV, "ETIMEDOUT", FAIL, ETIMEDOUT, ONCE | ONWARD },
     { RECV, "EIO", FAIL, EIO, ONCE | ONWARD },
     { RECV, "EINTR", FAIL, EINTR, ONCE | STORMY },
     { RECV, "EAGAIN", FAIL, EAGAIN, ONCE | STORMY },
     { RECV, "SHORT", BRIEF, 0, ONCE | ONWARD },
-    { RECV, "EOF", ANSWER, 0, ONCE | ONWARD },
+    { RECV, "EOF", ANSWER, 0, ONCE | ONWARD | LOSSY },
     { RECV, "SHUT", SHUT, 0, ONCE },
-    { RECV, "RESET", CUT, 0, ONCE | ONWARD },
-    { RECV, "STALL", STALL, 0, ONCE | ONWARD },
+    { RECV, "RESET", CUT, 0, ONCE | ONWARD | LOSSY },
+    { RECV, "STALL", STALL, 0, ONCE | ONWARD | LOSSY },
     { CLOSE, "EINTR", DONE_BUT, EINTR, ONCE | ONWARD },
     { CLOSE, "EIO", DONE_BUT, EIO, ONCE | ONWARD },
     { GETADDRINFO, "EAI_AGAIN", ANSWER, EAI_AGAIN, ONCE | ONWARD },
@@ -171,6 +175,7 @@ static const kind kinds[] = {
     { IO_WAIT, "E_ABORTED", ANSWER, COMPSHARE_E_ABORTED, ONCE | ONWARD },
     { IO_WAIT, "EARLY", EARLY, 0, ONCE | STORMY },
     { IO_FD, "-1", ANSWER, -1, ONCE | ONWARD },
+    { STEP, "ABORT", ABORT, 0, ONCE | LOSSY },
     { ANY, "FAIL", FAIL, 0, ONWARD }
 };
 
@@ -208,7 +213,7 @@ static struct books {
     size_t sent_count;
     char misuse[160];           /* the first thing done that nobody may do */
     int lists;                  /* of getaddrinfo, not yet freed */
-    void (*on_pause)(void);     /* when a wait is only for time */
+    void (*on_pause)(uint32_t ms);      /* when a wait is only for time */
 } books;
 
 static HARNESS_UNUSED void books_misuse(const char *what, int fd)
@@ -318,17 +323,17 @@ static const kind *faults_hard(int operation)
     return &rows[operation];
 }
 
-/* Counts an operation. NULL: it goes well. */
+/* Counts an operation. NULL: it goes well. A step is the caller's, not the system's. */
 static const kind *faults_now(int operation)
 {
     const fault *f = &books.fault;
     unsigned n, all;
     if (!books.armed) return NULL;
     n = ++books.seen[operation];
-    all = ++books.seen[ANY];
+    all = books.seen[ANY] += operation != STEP;
     if (f->kind == NULL) return NULL;
     if (f->kind->operation == ANY) {
-        if (all < f->k) return NULL;
+        if (operation == STEP || all < f->k) return NULL;
         books.reached = true;
         return faults_hard(operation);
     }
@@ -470,7 +475,7 @@ static int faults_wait(int fd, short events, int timeout_ms, short *revents)
         if (n != 0 || timeout_ms == 0) return n;
         books.hung = true;
     } else if (timeout_ms > 0 && books.on_pause != NULL) {
-        books.on_pause();
+        books.on_pause((uint32_t)timeout_ms);
     }
     books.passed += (uint64_t)timeout_ms;
     return 0;

@@ -58,17 +58,42 @@ static void world_set(const char *query)
     free(world_get(path));
 }
 
+/* As in the beginning, but for these options; "@N" in them is the time N seconds behind
+   `base`. */
+static void world_reset(const char *query, int64_t base)
+{
+    char path[1000];
+    size_t n = (size_t)snprintf(path, sizeof path, "/reset?");
+    while (*query != '\0') {
+        char *end;
+        assert_true(n + 32 < sizeof path);
+        if (*query != '@') {
+            path[n++] = *query++;
+            continue;
+        }
+        n += (size_t)snprintf(path + n, 24, "%lld",
+            (long long)(base + strtoll(query + 1, &end, 10)));
+        query = end;
+    }
+    path[n] = '\0';
+    free(world_get(path));
+}
+
 static json_int_t world_tally(json_t *stats, const char *table, const char *action)
 {
     return json_integer_value(json_object_get(json_object_get(stats, table), action));
 }
 
-static view world_look(const char *action)
+/* options: set before it is looked, or "". */
+static view world_look(const char *action, const char *options)
 {
-    char *text = world_get("/stats");
-    json_t *stats = json_loads(text, 0, NULL), *one;
+    char path[64], *text;
+    json_t *stats, *one;
     const char *state;
     view v;
+    snprintf(path, sizeof path, "/stats?%s", options);
+    text = world_get(path);
+    stats = json_loads(text, 0, NULL);
     free(text);
     assert_non_null(stats);
     memset(&v, 0, sizeof v);

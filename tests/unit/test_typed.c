@@ -13,7 +13,11 @@
 #define NOW INT64_C(1795442700)
 
 static struct script {
-    const char *bodies[6];
+    const char *bodies[12];
+    const char *rest;           /* behind the last of these; NULL: it ends without an answer */
+    const char *updates[4];     /* of UpdateCompShareStopScheduler alone; the last one goes on */
+    unsigned updated;
+    bool mute;                  /* the second of these gets no answer */
     size_t next, at, len;
     bool asked;                 /* a request is being taken in */
     char reply[4096], request[4096];
@@ -44,14 +48,33 @@ static ptrdiff_t script_send(void *user, const void *src, size_t len)
     return (ptrdiff_t)len;
 }
 
+static bool script_updating(void)
+{
+    return script.updates[0] != NULL && strstr(script.request, "Action=UpdateComp") != NULL;
+}
+
+/* NULL: there is none. */
+static const char *script_body(void)
+{
+    size_t i = script.updated;
+    const char *body = script.next < COUNT_OF(script.bodies) ? script.bodies[script.next] : NULL;
+    if (script_updating()) {
+        while (i > 0 && (i >= COUNT_OF(script.updates) || script.updates[i] == NULL)) i--;
+        script.updated++;
+        return script.updates[i];
+    }
+    script.next += body != NULL;
+    return body != NULL ? body : script.rest;
+}
+
 static ptrdiff_t script_recv(void *user, void *dst, size_t cap)
 {
-    const char *body = script.next < COUNT_OF(script.bodies) ? script.bodies[script.next] : NULL;
+    const char *body;
     size_t n;
     (void)user;
     if (script.asked) {
-        if (body == NULL) return 0;
-        script.next++;
+        if (script.mute && script.updated == 1 && script_updating()) return COMPSHARE_WANT_READ;
+        if ((body = script_body()) == NULL) return 0;
         if (*body == '\0') return 0;    /* it ends without an answer */
         script.asked = false;
         script.at = 0;
@@ -106,6 +129,13 @@ static int open_it(void **state)
     return 0;
 }
 
+/* Another client, configured as `config` says now. */
+static void reopen(void)
+{
+    compshare_close(client);
+    CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+}
+
 static int close_it(void **state)
 {
     (void)state;
@@ -115,6 +145,10 @@ static int close_it(void **state)
 
 static void bodies(const char *first, const char *second, const char *third)
 {
+    memset(script.bodies, 0, sizeof script.bodies);
+    memset(script.updates, 0, sizeof script.updates);
+    script.rest = NULL;
+    script.updated = 0;
     script.bodies[0] = first;
     script.bodies[1] = second;
     script.bodies[2] = third;
@@ -188,6 +222,7 @@ static void instances(void **state)
         { ONE(",\"Name\":\"a\",\"Name\":\"b\""), COMPSHARE_OK, "" },
         { ONE(",\"Name\":{}"), COMPSHARE_OK, "" },
         { ONE(",\"Region\":7,\"GpuType\":[]"), COMPSHARE_OK, "" },
+        { ONE(",\"Region\":\"cn wlcb\",\"Zone\":\"cn-wlcb-01\""), COMPSHARE_OK, "" },
         { ONE(",\"GPU\":-1"), COMPSHARE_OK, "" },
         { ONE(",\"GPU\":1.5"), COMPSHARE_OK, "" },
         { ONE(",\"GPU\":1,\"GPU\":2"), COMPSHARE_OK, "" },
@@ -367,6 +402,10 @@ static void far_times(void **state)
     bodies(no_plan, NULL, NULL);
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be reckoned by it");
     CHECK(!compshare_last_error(client)->outcome_unknown);
+    support_case("a clock behind the last year");
+    script.unix_time = INT64_C(253402300800);
+    bodies(no_plan, NULL, NULL);
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_PARAM, "after the year 9999");
     support_case("a plan that has passed");
     script.unix_time = NOW;
     bodies(ONE(",\"State\":\"Stopped\",\"SchedulerStopTime\":1"), NULL, NULL);
@@ -415,6 +454,409 @@ static void short_states(void **state)
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_STATE, "will not become");
 }
 
+/* ---- a single change ---- */
+
+#define DONE "{\"RetCode\":0}"
+#define REFUSED(code, message) "{\"RetCode\":" #code ",\"Message\":\"" message "\"}"
+
+/* What the time is called is asked about once, and remembered. */
+static void both_names(void **state)
+{
+    compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
+    (void)state;
+    bodies(REFUSED(210, "Zone is missing"), DONE, NULL);
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 3600), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.next, 1);
+    bodies(REFUSED(210, "a parameter is missing"), REFUSED(210, "a parameter is missing"), DONE);
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 3600), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.next, 2);
+    bodies(REFUSED(230, "StopTime is missing"), DONE, NULL);
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 3600), COMPSHARE_OK, "");
+    CHECK(strstr(script.request, "&StopTime=") != NULL);
+    bodies(REFUSED(210, "StopTime is missing"), DONE, NULL);
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 3600), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.next, 1);
+    CHECK(strstr(script.request, "&StopTime=") != NULL);
+}
+
+static void aborted_changes(void **state)
+{
+    compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
+    compshare_instance instance;
+    (void)state;
+    bodies(DONE, NULL, NULL);
+    CHECK_NUMBER(compshare_update_stop_scheduler_start(client, &target, NOW + 3600), COMPSHARE_OK);
+    support_case("busy");
+    memset(&instance, 0x5A, sizeof instance);
+    CHECK_NUMBER(compshare_wait_state_start(client, "uhost-1", "Running", 0, &instance),
+        COMPSHARE_E_BUSY);
+    CHECK_NUMBER((unsigned char)instance.uhost_id[0], 0x5A);
+    ended(compshare_abort(client), COMPSHARE_E_ABORTED, "");
+    CHECK(!compshare_last_error(client)->outcome_unknown);
+}
+
+/* ---- lists that break ---- */
+
+#define TWO "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-2\"}]}"
+#define SECOND "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-2\"}]}"
+
+/* An instance of 1,800 values, which the smallest client cannot hold. */
+static const char *large_instance(void)
+{
+    static char body[4000];
+    size_t n = (size_t)snprintf(body, sizeof body,
+        "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-1\",\"A\":[0");
+    while (n < 3700) n += (size_t)snprintf(body + n, sizeof body - n, ",0");
+    (void)snprintf(body + n, sizeof body - n, "]}]}");
+    return body;
+}
+
+static void broken_lists(void **state)
+{
+    compshare_target filter = { NULL, NULL, "cn-sh2-02", NULL };
+    compshare_instance instance;
+    size_t count = 0;
+    uint64_t began = script.now;
+    (void)state;
+    bodies(REFUSED(299, "no"), NULL, NULL);
+    ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_E_API, "");
+    bodies(REFUSED(153, "later"), NULL, NULL);
+    ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_E_API, "");
+    bodies(REFUSED(8401, "Offset"), NULL, NULL);
+    ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_E_API, "");
+    bodies(TWO, BUSY("2"), SECOND);
+    ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_OK, "");
+    CHECK_NUMBER(count, 2);
+    CHECK_NUMBER(script.now - began, 2000);
+    bodies(SECOND, SECOND, NULL);
+    ended(compshare_each_instance(client, &filter, count_it, &count), COMPSHARE_OK, "");
+    CHECK(strstr(script.request, "Region=cn-sh2&") != NULL);
+    filter.zone = "somewhere";
+    bodies(SECOND, SECOND, NULL);
+    ended(compshare_each_instance(client, &filter, count_it, &count), COMPSHARE_OK, "");
+    CHECK(strstr(script.request, "Region=") == NULL);
+    config.memory_size = compshare_memory_needed(&config);
+    config.timeout_ms = 2500;
+    reopen();
+    bodies(large_instance(), NULL, NULL);
+    ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_E_TOO_LARGE, "");
+    bodies(large_instance(), NULL, NULL);
+    ended(compshare_wait_state(client, "uhost-1", "Running", 0, &instance), COMPSHARE_E_TOO_LARGE,
+        "");
+    support_case("empty, and no time to look twice");
+    bodies(INSTANCES(""), NULL, NULL);
+    ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_OK, "");
+    CHECK_NUMBER(script.next, 1);
+}
+
+/* ---- finding an instance ---- */
+
+/* A reading of a running instance that is to be stopped at that time; 0: not at all. */
+static const char *running(int64_t stop_time)
+{
+    static char bodies_made[8][256];
+    static unsigned next;
+    char *body = bodies_made[next++ % 8];
+    (void)snprintf(body, sizeof bodies_made[0],
+        ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":%lld"),
+        (long long)stop_time);
+    return body;
+}
+
+#define ONLY_PROJECT PROJECTS("{\"ProjectId\":\"org-1\"}")
+
+static void found_nowhere(void **state)
+{
+    compshare_target target = { "uhost-1", NULL, NULL, NULL };
+    compshare_instance instance;
+    compshare_schedule schedule;
+    (void)state;
+    config.project_id = NULL;
+    reopen();
+    bodies(ONE(""), INSTANCES(""), REFUSED(299, "no"));
+    ended(compshare_describe_instance(client, &target, &instance), COMPSHARE_OK, "");
+    ended(compshare_describe_instance(client, &target, &instance), COMPSHARE_E_NOT_FOUND,
+        "no instance uhost-1");
+    support_case("in the only project, twice");
+    bodies(ONLY_PROJECT, INSTANCES(""), ONLY_PROJECT);
+    script.bodies[3] = INSTANCES("");
+    script.bodies[4] = ONLY_PROJECT;
+    ended(compshare_schedule_cancel(client, "uhost-1", &schedule), COMPSHARE_E_NOT_FOUND,
+        "no instance uhost-1");
+    CHECK_NUMBER(script.next, 5);
+}
+
+/* What is asked of the projects may be refused as well. */
+static void found_without_projects(void **state)
+{
+    compshare_schedule schedule;
+    (void)state;
+    config.project_id = NULL;
+    reopen();
+    bodies(REFUSED(299, "no"), INSTANCES(""), INSTANCES(""));
+    ended(compshare_schedule_cancel(client, "uhost-1", &schedule), COMPSHARE_E_NOT_FOUND,
+        "no instance uhost-1");
+    CHECK_NUMBER(script.next, 3);
+    bodies(REFUSED(240, "no"), running(NOW + 600), DONE);
+    script.bodies[3] = running(0);
+    ended(compshare_schedule_cancel(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    bodies(REFUSED(210, "ProjectId is missing"), REFUSED(299, "no"), REFUSED(210,
+        "ProjectId is missing"));
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_API,
+        "and so was GetProjectList: set project_id");
+    support_case("the project is no more, whatever it is called");
+    bodies(REFUSED(292, "gone"), ONLY_PROJECT, REFUSED(292, "gone"));
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.next, 3);
+    support_case("no time to look twice");
+    config.project_id = "org-1";
+    config.timeout_ms = 2500;
+    reopen();
+    bodies(INSTANCES(""), NULL, NULL);
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_NOT_FOUND,
+        "no instance uhost-1");
+    CHECK_NUMBER(script.next, 1);
+}
+
+static void waited_for_nothing(void **state)
+{
+    compshare_instance instance;
+    uint64_t began = script.now;
+    (void)state;
+    bodies(INSTANCES(""), NULL, NULL);
+    script.rest = INSTANCES("");
+    ended(compshare_wait_state(client, "uhost-1", "Running", 120000, &instance),
+        COMPSHARE_E_NOT_FOUND, "");
+    CHECK(script.now - began >= 60000 && script.now - began < 66000);
+    support_case("gone just before the end");
+    bodies(ONE(",\"State\":\"Running\""), ONE(",\"State\":\"Running\""), NULL);
+    script.rest = INSTANCES("");
+    ended(compshare_wait_state(client, "uhost-1", "Stopped", 1000, &instance), COMPSHARE_E_TIMEOUT,
+        "last seen: Running; reading failed");
+    support_case("the projects may not be listed");
+    config.project_id = NULL;
+    reopen();
+    bodies(INSTANCES(""), REFUSED(299, "no"), INSTANCES(""));
+    script.rest = INSTANCES("");
+    ended(compshare_wait_state(client, "uhost-1", "Running", 3000, &instance),
+        COMPSHARE_E_NOT_FOUND, "");
+}
+
+/* ---- what this client has changed itself ---- */
+
+/* Readings that go on showing what was there before. */
+static void own_changes(void **state)
+{
+    compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
+    compshare_plan plan = { "uhost-1", NOW + 8000, 0, COMPSHARE_ONLY_EXTEND };
+    compshare_schedule schedule;
+    (void)state;
+    support_case("deleted");
+    bodies(DONE, NULL, NULL);
+    script.rest = running(NOW + 9000);
+    ended(compshare_delete_stop_scheduler(client, &target), COMPSHARE_OK, "");
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_UNCONFIRMED,
+        "no timed shutdown was accepted a moment ago, but the API still shows ");
+    CHECK(!compshare_last_error(client)->outcome_unknown);
+    support_case("set");
+    bodies(DONE, NULL, NULL);
+    script.rest = running(0);
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 9000), COMPSHARE_OK, "");
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_UNCONFIRMED,
+        " was accepted a moment ago, but the API still shows no timed shutdown");
+    support_case("set, and later already");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
+        " was accepted a moment ago");
+    CHECK_NUMBER(schedule.requested, NOW + 8000);
+    CHECK(!compshare_last_error(client)->outcome_unknown);
+    support_case("accepted, not shown, and then another: somebody else's");
+    script.now += 100000;
+    plan.mode = 0;
+    bodies(running(NOW + 600), DONE, NULL);
+    script.rest = running(NOW + 600);
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
+        "accepted, not confirmed");
+    bodies(running(NOW + 600), NULL, NULL);
+    script.rest = running(NOW + 5000);
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    CHECK_NUMBER(schedule.stop_time, NOW + 5000);
+}
+
+/* Of generic calls, too; a time that has come since is no plan any more. */
+static void own_calls(void **state)
+{
+    compshare_param params[2];
+    compshare_schedule schedule;
+    (void)state;
+    params[0] = compshare_text("UHostId", "uhost-1");
+    params[1] = compshare_int("SchedulerStopTime", NOW + 1);
+    bodies("HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 14:05:00 GMT\r\n"
+        "Content-Length: 13\r\n\r\n" DONE, running(0), NULL);
+    ended(compshare_call(client, "UpdateCompShareStopScheduler", params, 2), COMPSHARE_OK, "");
+    script.now += 2000;
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    CHECK_NUMBER(schedule.stop_time, 0);
+    support_case("of no instance");
+    bodies(DONE, DONE, running(0));
+    ended(compshare_call(client, "DeleteCompShareStopScheduler", NULL, 0), COMPSHARE_OK, "");
+    params[0] = compshare_int("UHostId", 1);
+    ended(compshare_call(client, "DeleteCompShareStopScheduler", params, 1), COMPSHARE_OK, "");
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+}
+
+/* ---- a reading that refuses a workflow is looked at again ---- */
+
+static void refused_twice(void **state)
+{
+    static const char stopped[] = ONE(",\"State\":\"Stopped\",\"Zone\":\"cn-wlcb-01\"");
+    compshare_schedule schedule;
+    size_t i;
+    (void)state;
+    support_case("readings that never agree");
+    bodies(NULL, NULL, NULL);
+    for (i = 0; i < 12; i++) script.bodies[i] = i % 2 == 0 ? stopped : running(0);
+    ended(compshare_schedule_extend(client, "uhost-1", 600, &schedule), COMPSHARE_E_STATE, "");
+    CHECK_NUMBER(script.next, 7);
+    support_case("no other reading");
+    bodies(stopped, NULL, NULL);
+    ended(compshare_schedule_extend(client, "uhost-1", 600, &schedule), COMPSHARE_E_STATE,
+        "is \"Stopped\"");
+    CHECK_TEXT(schedule.state, "Stopped");
+    support_case("no time for one");
+    config.timeout_ms = 2500;
+    reopen();
+    bodies(stopped, running(0), NULL);
+    ended(compshare_schedule_extend(client, "uhost-1", 600, &schedule), COMPSHARE_E_STATE, "");
+    CHECK_NUMBER(script.next, 1);
+    support_case("no time for a third");
+    config.timeout_ms = 3500;
+    reopen();
+    bodies(stopped, NULL, NULL);
+    ended(compshare_schedule_extend(client, "uhost-1", 600, &schedule), COMPSHARE_E_STATE,
+        "is \"Stopped\"");
+}
+
+/* ---- confirming ---- */
+
+static void confirmed(void **state)
+{
+    compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
+    compshare_schedule schedule;
+    uint64_t began = script.now;
+    (void)state;
+    support_case("asked to wait for longer than there is time");
+    bodies(running(0), DONE, BUSY("600"));
+    script.bodies[3] = running(NOW + 7200);
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_OK, "");
+    CHECK_NUMBER(script.now - began, 13000);
+    support_case("a definite refusal ends it");
+    script.now += 100000;
+    bodies(running(0), "", running(0));
+    script.bodies[3] = REFUSED(299, "no");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
+        "reading back failed: the API refused: RetCode 299");
+    CHECK(compshare_last_error(client)->outcome_unknown);
+    support_case("accepted, not shown, and refused later");
+    bodies(running(0), NULL, NULL);
+    script.rest = running(0);
+    script.updates[0] = DONE;
+    script.updates[1] = REFUSED(230, "no");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
+        "accepted, not confirmed");
+    CHECK_NUMBER(script.updated, 2);
+    CHECK(schedule.accepted && compshare_last_error(client)->outcome_unknown);
+}
+
+static void confirmed_otherwise(void **state)
+{
+    compshare_target target = { "uhost-1", NULL, NULL, NULL };
+    compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
+    compshare_schedule schedule;
+    (void)state;
+    support_case("a stop does not care for the time");
+    bodies(ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":\"soon\""),
+        DONE, ONE(",\"State\":\"Stopped\""));
+    ended(compshare_stop_instance(client, &target), COMPSHARE_OK, "");
+    support_case("both names are known: accepted is sent once");
+    bodies(REFUSED(230, "StopTime is missing"), DONE, NULL);
+    target.zone = "cn-wlcb-01";
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 7200), COMPSHARE_OK, "");
+    bodies(running(0), NULL, NULL);
+    script.rest = running(0);
+    script.updates[0] = DONE;
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
+        "accepted, not confirmed");
+    CHECK_NUMBER(script.updated, 1);
+}
+
+/* Given up while it is sent again: the sending before may have been executed. */
+static void aborted_repetition(void **state)
+{
+    compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
+    (void)state;
+    bodies(running(0), NULL, NULL);
+    script.rest = running(0);
+    script.updates[0] = "";
+    script.mute = true;
+    CHECK_NUMBER(compshare_schedule_set_start(client, &plan, NULL), COMPSHARE_OK);
+    while (compshare_step(client) == COMPSHARE_PENDING && compshare_wants(client) == 0)
+        (void)script_wait(NULL, 0, compshare_timeout_ms(client));
+    CHECK_NUMBER(script.updated, 1);
+    ended(compshare_abort(client), COMPSHARE_E_ABORTED, "");
+    CHECK(compshare_last_error(client)->outcome_unknown);
+}
+
+/* What is not executed is sent 6 times at the most. */
+static void six_sendings(void **state)
+{
+    compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
+    compshare_schedule schedule;
+    (void)state;
+    config.timeout_ms = 200000;
+    reopen();
+    bodies(running(0), NULL, NULL);
+    script.rest = running(0);
+    script.updates[0] = "";
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
+        "no clear answer");
+    CHECK_NUMBER(script.updated, 6);
+    CHECK(!schedule.accepted && schedule.requested == NOW + 7200 && schedule.shown == 0);
+}
+
+/* A time from now on that is found too soon is moved, twice at the most, and not beyond what
+   the mode leaves alone. */
+static void too_soon(void **state)
+{
+    compshare_plan plan = { "uhost-1", 0, 300, 0 };
+    compshare_schedule schedule;
+    (void)state;
+    bodies(running(0), NULL, NULL);
+    script.updates[0] = REFUSED(220, "too soon");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.updated, 3);
+    CHECK(!compshare_last_error(client)->outcome_unknown);
+    support_case("a plan that is so already, more or less");
+    bodies(running(NOW + 340), running(NOW + 308), NULL);
+    script.updates[0] = REFUSED(220, "too soon");
+    script.updates[1] = DONE;
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_OK, "");
+    CHECK_NUMBER(schedule.stop_time, NOW + 308);
+    support_case("one that is so once the time has been moved: no proof");
+    script.now += 100000;
+    bodies(running(NOW + 365), NULL, NULL);
+    script.rest = running(NOW + 365);
+    script.updates[0] = REFUSED(220, "too soon");
+    script.updates[1] = "";
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
+        "no clear answer");
+    support_case("one that is earlier then");
+    plan.mode = COMPSHARE_ONLY_SHORTEN;
+    bodies(running(NOW + 306), NULL, NULL);
+    script.updates[0] = REFUSED(220, "too soon");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.updated, 1);
+}
+
 /* ---- sent once more, and no more than that ---- */
 
 /* A kept connection that turns out to be dead is replaced once for each call, however the
@@ -422,9 +864,8 @@ static void short_states(void **state)
 static void replaced_once(void **state)
 {
     (void)state;
-    compshare_close(client);
     config.max_retries = 1;
-    CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
+    reopen();
     bodies("{\"RetCode\":0}", "", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     script.bodies[3] = "";
     script.bodies[4] = "{\"RetCode\":0}";
@@ -549,7 +990,12 @@ static void too_many_parameters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(too_many_parameters), T(projects), T(instances), T(stop_times), T(default_projects), T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(replaced_once), T(echoes), T(zones), T(no_client)
+        T(too_many_parameters), T(projects), T(instances), T(stop_times), T(default_projects), T(lists), T(changes),
+        T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(both_names),
+        T(aborted_changes), T(broken_lists), T(found_nowhere), T(found_without_projects),
+        T(waited_for_nothing), T(own_changes), T(own_calls), T(refused_twice), T(confirmed),
+        T(confirmed_otherwise), T(aborted_repetition), T(six_sendings), T(too_soon),
+        T(replaced_once), T(echoes), T(zones), T(no_client)
     };
     return cmocka_run_group_tests_name("typed", tests, NULL, NULL);
 }
