@@ -889,7 +889,8 @@ static bool take_option(options *o, int id, const char *value)
     case O_SIGNAL: return take_signal(o, name, value);
     case O_LINGER:
         o->linger = 0;
-        return strcmp(value, "0") == 0 || strcmp(value, "0s") == 0 || take_duration(name, value, &o->linger);
+        return strcmp(value, "0") == 0 || strcmp(value, "0s") == 0
+            || take_duration(name, value, &o->linger);
     case O_PID: return take_number(name, value, 2, INT_MAX, &o->pid);
     case O_RETRIES: return take_number(name, value, 0, 10, &o->retries);
     default: break;
@@ -1137,7 +1138,9 @@ static int read_options(options *o, int argc, char **argv)
 
 static compshare_config config;
 
-static const char *const secret_names[] = { "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN" };
+static const char *const secret_names[] = {
+    "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN"
+};
 static char *secrets[COUNT(secret_names)];      /* what the environment had of them */
 static struct rlimit core_limit;                /* as it was found, for the command */
 
@@ -2523,17 +2526,20 @@ static bool reached_all(int number) { return (void)number, false; }
 
 /* A terminal sends to every process in front of it, the command included, as does a
    command that stops or ends its whole group; what another process sends to this one alone
-   has to be passed on, and at once: looking a name up may keep the loop for seconds. */
+   has to be passed on, and at once: looking a name up may keep the loop for seconds. So has
+   everything for a command that has left the group. */
 static void note_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
-    bool asked = info->si_code <= 0;
-    bool sent = asked ? info->si_pid != command_pid : !is_typed(number);
+    pid_t command = (pid_t)command_pid;
+    bool asked = info->si_code <= 0, apart = command > 0 && getpgid(command) != getpgrp();
+    bool sent = asked ? info->si_pid != command
+        : !is_typed(number) || (apart && number != SIGHUP);
     (void)context;
     if (!asked && is_fault(number)) { (void)signal(number, SIG_DFL); return; }
     (sent ? from_process : from_terminal)[number] = 1;
-    if (sent && command_pid > 0 && number != SIGCHLD && !(asked && reached_all(number)))
-        (void)kill((pid_t)command_pid, number);
+    if (sent && command > 0 && number != SIGCHLD && (!asked || apart || !reached_all(number)))
+        (void)kill(command, number);
     (void)!write(wake[1], "", 1);
     errno = error;
 }
@@ -2736,7 +2742,8 @@ static bool is_off(const char *state)
 static bool is_private(const char *path, mode_t mode)
 {
     struct stat info;
-    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & mode) == 0;
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid()
+        && (info.st_mode & mode) == 0;
 }
 
 /* `below` of `base`, whose last part is the program's own. */
@@ -2847,7 +2854,8 @@ static int begin_change(lease *l, int64_t at, unsigned mode)
 static int unsettled(lease *l, int status, int64_t wanted)
 {
     bool unknown = status != COMPSHARE_OK && outcome(status) == UNCONFIRMED;
-    if (changes_sent > 1 || (unknown && !l->schedule.accepted)) l->doubt = l->called + config.timeout_ms + 30000;
+    if (changes_sent > 1 || (unknown && !l->schedule.accepted))
+        l->doubt = l->called + config.timeout_ms + 30000;
     if (!unknown) return status;
     if (wanted > l->unsettled) l->unsettled = wanted;
     if (l->schedule.accepted) l->accepted = monotonic_ms(NULL);
@@ -2907,12 +2915,14 @@ static void renewed(lease *l)
     bool ours = stood || set_here(l, found), lost = l->off || l->ran_out;
     int64_t armed = l->armed;
     settled(l);
-    if (armed == 0) { note(l, M_RENEWED, off_at(l)); l->said_left = 0; }
-    else if (s->changed && found <= now() && !lost) note(l, M_GONE_PLAN, off_at(l));
-    else if (s->changed && l->call == CAP) note(l, M_LATER_CAPPED, local_time(found), off_at(l));
-    else if (!s->changed && !ours) note(l, M_LATER_PLAN, local_time(found));
-    else if (s->changed && !ours && found > now() && found < armed) note(l, M_MOVED_BACK, local_time(found), off_at(l));
-    else if (verbose) note(l, M_RENEWED, off_at(l));
+    if (armed == 0) l->said_left = 0;
+    if (armed != 0 && s->changed && found <= now() && !lost) note(l, M_GONE_PLAN, off_at(l));
+    else if (armed != 0 && s->changed && l->call == CAP)
+        note(l, M_LATER_CAPPED, local_time(found), off_at(l));
+    else if (armed != 0 && !s->changed && !ours) note(l, M_LATER_PLAN, local_time(found));
+    else if (s->changed && !ours && found > now() && found < armed)
+        note(l, M_MOVED_BACK, local_time(found), off_at(l));
+    else if (verbose || armed == 0) note(l, M_RENEWED, off_at(l));
     if (!ours) l->theirs = l->call != CAP && (!s->changed || found > armed) ? found : 0;
     works_again(l);
 }
@@ -2921,9 +2931,11 @@ static void renewed(lease *l)
 static void tell_failure(lease *l, const char *text)
 {
     int64_t left = l->armed - now();
-    if (l->ran_out || l->off || (l->said_left != 0 && (l->armed == 0 || left > l->said_left / 2))) return;
+    bool soon = l->said_left != 0 && (l->armed == 0 || left > l->said_left / 2);
+    if (l->ran_out || l->off || soon) return;
     l->said_left = left > 0 ? left : 1;
-    if (l->armed == 0 || left > 0) note(l, M_RENEWAL_FAILED, off_at(l), show_duration(left), text);
+    if (l->armed == 0 || left > 0)
+        note(l, M_RENEWAL_FAILED, off_at(l), show_duration(left), text);
 }
 
 /* A change that was accepted only has to be shown; that is no failure yet. While the job
@@ -2950,19 +2962,21 @@ static void renewal_failed(lease *l, int status)
 static int looked(lease *l)
 {
     int64_t time = l->schedule.stop_time;
+    uint64_t at = monotonic_ms(NULL);
     if (!l->leasable) {
         if (check_leasable(l)) l->next = monotonic_ms(NULL);
         else { leave_lock(l); note(l, M_FAILED, l->reason); }
     } else if (l->accepted != 0 && is_same(time, l->unsettled)) {
         settled(l);
         works_again(l);
-    } else if (l->accepted != 0 && monotonic_ms(NULL) - l->accepted < (uint64_t)interval_s(l->o) * 1000) {
+    } else if (l->accepted != 0 && at - l->accepted < (uint64_t)interval_s(l->o) * 1000) {
         if (time > l->armed && set_here(l, time)) l->armed = time;
         renewal_failed(l, COMPSHARE_OK);
     } else if (l->accepted != 0) {
         l->accepted = 0;        /* never shown: asked for once more */
-        l->next = monotonic_ms(NULL);
-    } else if ((time <= now() || is_beyond(l, time)) && strcmp(l->schedule.state, "Running") == 0) {
+        l->next = at;
+    } else if ((time <= now() || is_beyond(l, time))
+        && strcmp(l->schedule.state, "Running") == 0) {
         return CAP;
     } else {
         plan_renewal(l);
@@ -2995,7 +3009,8 @@ static void renew(lease *l)
     if (status == COMPSHARE_OK && ((l->call == LOOK && looked(l) == CAP)
         || (l->call == RENEW && !l->schedule.changed && is_beyond(l, l->schedule.stop_time)))) {
         l->call = CAP;          /* in one go with what has found it necessary */
-        status = begin_change(l, ceiling(l), l->schedule.stop_time > now() ? COMPSHARE_ONLY_SHORTEN : 0);
+        status = begin_change(l, ceiling(l),
+            l->schedule.stop_time > now() ? COMPSHARE_ONLY_SHORTEN : 0);
         if (status == COMPSHARE_OK) { l->waiting = true; return; }
     }
     if (l->call != LOOK) (void)unsettled(l, status, l->plan.at);
@@ -3023,6 +3038,11 @@ static void warn(lease *l)
 
 /* ---- the command ---- */
 
+static bool gives_up(int n)
+{
+    return n != SIGUSR1 && n != SIGUSR2 && n != SIGCONT && n != SIGTSTP && n != SIGCHLD;
+}
+
 /* Somebody does not want to wait. While nothing has been started, any signal that ends
    programs says so (process 1 of a container would not be ended by it); later only a
    Ctrl-C, because the others may come twice. */
@@ -3031,8 +3051,8 @@ static bool interrupted(lease *l)
     bool any = false;
     int n;
     for (n = 1; n <= SIGTERM || (l->arming && n < NSIG); n++) {
-        bool typed, asked, ends = n == SIGINT || (l->arming && n != SIGUSR1 && n != SIGUSR2 && n != SIGCONT && n != SIGTSTP);
-        if (!ends || n == SIGCHLD) continue;
+        bool typed, asked;
+        if (n != SIGINT && !(l->arming && gives_up(n))) continue;
         typed = taken(from_terminal, n);
         asked = taken(from_process, n);
         any = any || typed || asked;
@@ -3052,7 +3072,7 @@ static int check_interpreter(const char *file, char name[PATH_MAX])
     for (depth = 0; depth < 5; depth++) {
         if (stat(name, &info) != 0) return errno;
         if (!S_ISREG(info.st_mode) || access(name, X_OK) != 0) return EACCES;
-        if ((fd = open(name, O_RDONLY | O_CLOEXEC)) < 0) return 0;      /* it need not be readable */
+        if ((fd = open(name, O_RDONLY | O_CLOEXEC)) < 0) return 0;  /* it need not be readable */
         n = read(fd, line, sizeof line - 1);
         (void)close(fd);
         line[n > 0 ? n : 0] = '\0';
@@ -3081,7 +3101,8 @@ static int find_command(const char *name)
         if ((wrong = check_interpreter(file, culprit)) == 0) return DONE;
         if (error != ENOENT) continue;
         error = wrong;
-        if (strcmp(file, culprit) != 0) (void)snprintf(text, sizeof text, "%s: %s", culprit, strerror(wrong));
+        if (strcmp(file, culprit) != 0)
+            (void)snprintf(text, sizeof text, "%s: %s", culprit, strerror(wrong));
     }
     say(M_CANNOT_RUN, name, text[0] != '\0' ? text : strerror(error));
     return error == ENOENT ? NO_COMMAND : NOT_RUNNABLE;
@@ -3263,24 +3284,24 @@ static bool job_lives(lease *l)
 static void name_leftovers(lease *l, int message)
 {
     unsigned long long fields[23];
-    char name[32], first[32] = "?", shown[64];
+    char name[32], first[32] = "?";
     size_t count = 0;
     long pid, first_pid = 0;
     DIR *dir = opendir("/proc");
     const struct dirent *found;
-    const char *c;
+    char *c;
     while (dir != NULL && (found = readdir(dir)) != NULL) {
         pid = strtol(found->d_name, NULL, 10);
-        if (pid <= 0 || !read_stat(pid, fields, name) || fields[4] != (unsigned long long)getpid()) continue;
+        if (pid <= 0 || !read_stat(pid, fields, name)) continue;
+        if (fields[4] != (unsigned long long)getpid()) continue;
         if (count++ > 0) continue;
         first_pid = pid;
         memcpy(first, name, sizeof first);
     }
     if (dir != NULL) (void)closedir(dir);
-    shown[0] = '\0';
     for (c = first; *c != '\0'; c++)        /* whoever names a process may name it anything */
-        (void)snprintf(shown + (c - first), sizeof shown - (size_t)(c - first), "%c", isgraph((unsigned char)*c) ? *c : '?');
-    note(l, message, first_pid, shown);
+        if (!isgraph((unsigned char)*c)) *c = '?';
+    note(l, message, first_pid, first);
     if (count > 1) note(l, M_MORE_LEFT, count - 1);
 }
 
@@ -3302,7 +3323,8 @@ static bool tell_leftovers(lease *l)
         l->tell_at = at + l->tell_in;
         name_leftovers(l, M_WAITING);
     }
-    if (!l->named || l->o->linger < 0 || at < l->ended_at + (uint64_t)l->o->linger * 1000) return false;
+    if (!l->named || l->o->linger < 0) return false;
+    if (at < l->ended_at + (uint64_t)l->o->linger * 1000) return false;
     name_leftovers(l, M_NOT_AWAITED);
     return true;
 }
@@ -3353,7 +3375,8 @@ static bool take_signals(lease *l)
         if (typed && n == SIGHUP && getsid(0) == getpid()) send_command(l, n);
         if (n == SIGTSTP) stop_soon(l);
         else if (n == SIGCONT) l->next = monotonic_ms(NULL);
-        else if (n != SIGUSR1 && n != SIGUSR2) end = end || l->named || l->o->pid != 0;     /* no command that could decide */
+        else if (n != SIGUSR1 && n != SIGUSR2)
+            end = end || l->named || l->o->pid != 0;        /* no command that could decide */
     }
     return end;
 }
@@ -3449,6 +3472,17 @@ static int finish_change(lease *l, int64_t at, unsigned mode, uint64_t until)
     return status;
 }
 
+static int cancel_lease(lease *l, uint64_t until)
+{
+    int status;
+    l->called = monotonic_ms(NULL);
+    changes_sent = 0;
+    trace_change(l->uhost_id, 0);
+    status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
+    if (status == COMPSHARE_OK) settled(l);
+    return unsettled(l, status, INT64_MAX);
+}
+
 /* Whether what failed may succeed in a while, nothing having been done twice by then. */
 static bool worth_repeating(const lease *l, int status)
 {
@@ -3461,7 +3495,8 @@ static bool worth_repeating(const lease *l, int status)
 static int arm_change(lease *l, uint64_t until)
 {
     bool cap = l->schedule.stop_time > now() && is_beyond(l, l->schedule.stop_time);
-    return finish_change(l, cap ? ceiling(l) : lease_end(l), cap ? COMPSHARE_ONLY_SHORTEN : COMPSHARE_ONLY_EXTEND, until);
+    if (cap) return finish_change(l, ceiling(l), COMPSHARE_ONLY_SHORTEN, until);
+    return finish_change(l, lease_end(l), COMPSHARE_ONLY_EXTEND, until);
 }
 
 /* One attempt. DONE, or the exit status and the reason. *again: worth another attempt. A
@@ -3480,7 +3515,8 @@ static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
     if (status == COMPSHARE_OK) {
         *again = false;
         if (!check_leasable(l)) return UNSCHEDULABLE;
-        if (l->limit != 0 && l->limit - now() < FLOOR_S) return give_reason(l, tr(M_TOO_LATE)), USAGE;
+        if (l->limit != 0 && l->limit - now() < FLOOR_S)
+            return give_reason(l, tr(M_TOO_LATE)), USAGE;
         note_before(l);
         if ((status = arm_change(l, until)) == COMPSHARE_OK) return DONE;
     }
@@ -3532,15 +3568,21 @@ static const char *mend_line(const lease *l)
     const options *o = l->o;
     size_t i, len;
     if (l->stood - now() > FLOOR_S)
-        (void)snprintf(line, sizeof line, "compshare-schedule set %s --at %lld", l->uhost_id, (long long)l->stood);
-    else (void)snprintf(line, sizeof line, "compshare-schedule %s %s%s", l->stood != 0 ? "set" : "cancel", l->uhost_id,
-        l->stood != 0 ? " --in 5m" : "");
+        (void)snprintf(line, sizeof line, "compshare-schedule set %s --at %lld", l->uhost_id,
+            (long long)l->stood);
+    else
+        (void)snprintf(line, sizeof line, l->stood != 0 ? "compshare-schedule set %s --in 5m"
+            : "compshare-schedule cancel %s", l->uhost_id);
     for (i = 0; i < COUNT(option_table); i++) {
-        const char *value = *(const char *const *)(const void *)((const char *)o + option_table[i].offset);
-        len = strlen(line);
+        const void *at = (const char *)o + option_table[i].offset;
+        const char *value;
+        bool odd;
         if (!o->given[i] || option_table[i].kind != TEXT || option_table[i].of != EVERY) continue;
-        if (i == O_PROXY && strchr(value, '@') != NULL) continue;       /* a password may be in it */
-        (void)snprintf(line + len, sizeof line - len, strpbrk(value, " \t$&;|<>()*?\"\\") != NULL ? " --%s '%s'" : " --%s %s",
+        value = *(const char *const *)at;
+        if (i == O_PROXY && strchr(value, '@') != NULL) continue;   /* a password may be in it */
+        odd = strpbrk(value, " \t$&;|<>()*?\"\\") != NULL;
+        len = strlen(line);
+        (void)snprintf(line + len, sizeof line - len, odd ? " --%s '%s'" : " --%s %s",
             option_table[i].name, value);
     }
     return line;
@@ -3554,7 +3596,8 @@ static int refuse_unarmed(const lease *l)
     (void)snprintf(text, sizeof text, tr(M_NOT_ARMED), l->reason);
     len = strlen(text);
     if (l->unsettled != 0)
-        (void)snprintf(text + len, sizeof text - len, tr(M_MAY_BE_SET), local_time(l->unsettled), mend_line(l));
+        (void)snprintf(text + len, sizeof text - len, tr(M_MAY_BE_SET), local_time(l->unsettled),
+            mend_line(l));
     return refuse(UNARMED, M_FAILED, text);
 }
 
@@ -3565,13 +3608,12 @@ static void put_back(lease *l)
     uint64_t until = monotonic_ms(NULL) + ARM_MS;
     int status;
     if (l->armed == 0) return;
-    if (shared_with_others(l) || !is_same(l->armed, l->asked[0])) { note(l, M_STAYS_SET, off_at(l)); return; }
-    if (l->stood != 0) status = finish_change(l, l->stood - now() > FLOOR_S ? l->stood : soonest(), 0, until);
-    else {
-        trace_change(l->uhost_id, 0);
-        status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
-        if (status == COMPSHARE_OK) settled(l);
+    if (shared_with_others(l) || !is_same(l->armed, l->asked[0])) {
+        note(l, M_STAYS_SET, off_at(l));
+        return;
     }
+    status = l->stood == 0 ? cancel_lease(l, until)
+        : finish_change(l, l->stood - now() > FLOOR_S ? l->stood : soonest(), 0, until);
     if (status != COMPSHARE_OK) note(l, M_NOT_PUT_BACK, error_text(), off_at(l), mend_line(l));
     else if (l->armed != 0) note(l, M_PUT_BACK, off_at(l));
     else note(l, M_PUT_BACK_NONE);
@@ -3595,23 +3637,13 @@ static int stop_now(lease *l, uint64_t until)
 static int64_t exit_time(lease *l)
 {
     const options *o = l->o;
-    int64_t nearest = soonest(), end = o->on_exit == ON_STOP ? nearest : whole_minute(now() + o->grace);
+    int64_t nearest = soonest();
+    int64_t end = o->on_exit == ON_STOP ? nearest : whole_minute(now() + o->grace);
     if (l->wanted != 0) return l->wanted;
     if (l->limit != 0 && end > l->limit) end = l->limit > nearest ? l->limit : nearest;
     if (o->on_exit == ON_RESTORE && l->before - now() > FLOOR_S) end = l->before;
     if (l->theirs > end && o->on_exit != ON_STOP) end = l->theirs;
     return l->wanted = end;
-}
-
-static int cancel_lease(lease *l, uint64_t until)
-{
-    int status;
-    l->called = monotonic_ms(NULL);
-    changes_sent = 0;
-    trace_change(l->uhost_id, 0);
-    status = finish_call(l, compshare_schedule_cancel_start(client, l->uhost_id, &l->schedule), until);
-    if (status == COMPSHARE_OK) settled(l);
-    return unsettled(l, status, INT64_MAX);
 }
 
 /* Whether there is anything left to end, by a reading. One list that lacks the instance may
@@ -3642,7 +3674,8 @@ static void note_theirs(lease *l)
 static int end_once(lease *l, uint64_t until)
 {
     compshare_schedule *s = &l->schedule;
-    int end = l->o->on_exit, status = finish_call(l, compshare_schedule_get_start(client, l->uhost_id, s), until);
+    int end = l->o->on_exit, status = compshare_schedule_get_start(client, l->uhost_id, s);
+    status = finish_call(l, status, until);
     if (is_over(l, status)) return COMPSHARE_OK;
     if (status != COMPSHARE_OK) return status;
     note_theirs(l);
@@ -3654,7 +3687,8 @@ static int end_once(lease *l, uint64_t until)
     }
     if (s->stop_time > now() && is_same(s->stop_time, exit_time(l))) settled(l);
     else status = finish_change(l, exit_time(l), 0, until);
-    if (status == COMPSHARE_E_ABORTED || (status != COMPSHARE_OK && outcome(status) != UNCONFIRMED)) return status;
+    if (status == COMPSHARE_E_ABORTED || (status != COMPSHARE_OK && outcome(status) != UNCONFIRMED))
+        return status;
     return end == ON_STOP ? stop_now(l, until) : status;
 }
 
@@ -3693,7 +3727,8 @@ static void say_end(lease *l)
     if (o->on_exit == ON_STOP) note(l, M_ENDED_STOP);
     else if (l->armed == 0) note(l, M_ENDED_CANCEL);
     else if (l->theirs > now() && is_same(l->armed, l->theirs)) note(l, M_ENDED_THEIRS, off_at(l));
-    else if (o->on_exit == ON_RESTORE && is_same(l->armed, l->before)) note(l, M_ENDED_RESTORED, off_at(l));
+    else if (o->on_exit == ON_RESTORE && is_same(l->armed, l->before))
+        note(l, M_ENDED_RESTORED, off_at(l));
     else note(l, M_ENDED_GRACE, off_at(l));
 }
 
@@ -3719,7 +3754,8 @@ static void end_lease(lease *l)
     if (l->o->pid != 0 && job_lives(l)) { note(l, M_STILL_RUNS, l->o->pid, off_at(l)); return; }
     if (shared_with_others(l)) { note(l, M_ENDED_OTHERS, l->uhost_id); l->how_ended = "shared"; return; }
     status = end_patiently(l);
-    l->how_ended = l->over ? how_over(l) : status != COMPSHARE_OK ? "failed" : l->o->on_exit == ON_KEEP ? "kept" : "done";
+    l->how_ended = l->over ? how_over(l) : status != COMPSHARE_OK ? "failed"
+        : l->o->on_exit == ON_KEEP ? "kept" : "done";
     if (status != COMPSHARE_OK) end_failed(l);
     else if (!l->over) say_end(l);
 }
@@ -3807,8 +3843,10 @@ static int prepare(lease *l)
     options *o = l->o;
     int code;
     if (o->command != NULL && (code = find_command(o->command[0])) != DONE) return code;
-    if (o->pid != 0 && !process_lives(o->pid, &l->birth)) return refuse(UNARMED, M_NO_PROCESS, o->pid);
-    if (o->pid != 0 && o->warn != 0 && kill((pid_t)o->pid, 0) != 0) return refuse(UNARMED, M_NOT_OURS, o->pid);
+    if (o->pid != 0 && !process_lives(o->pid, &l->birth))
+        return refuse(UNARMED, M_NO_PROCESS, o->pid);
+    if (o->pid != 0 && o->warn != 0 && kill((pid_t)o->pid, 0) != 0)
+        return refuse(UNARMED, M_NOT_OURS, o->pid);
     if (!open_pipe(wake, O_NONBLOCK)) return refuse(UNARMED, M_CANNOT_RUN, "pipe", strerror(errno));
     handle_signals();
     l->arming = true;
@@ -4044,7 +4082,8 @@ int main(int argc, char **argv)
     o.linger = -1;
     o.argv = argv;
     guess_language();
-    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) leasing = leasing || strcmp(argv[i], "run") == 0;
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        leasing = leasing || strcmp(argv[i], "run") == 0;
     code = read_options(&o, argc, argv);
     if (o.verb != 0) leasing = o.verb == RUN;
     if (leasing && o.timeout == 0) o.timeout = 30;
