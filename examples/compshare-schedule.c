@@ -2500,6 +2500,7 @@ static bool is_fault(int n)
 
 typedef struct sighting { int number; int64_t ms; } sighting;
 static int witness = -1;
+static pid_t witness_pid;
 
 static int64_t real_ms(void)
 {
@@ -2536,26 +2537,33 @@ static void stand_witness(int to, char **argv)
     _exit(0);
 }
 
-/* It is nobody's child here, so that it is not taken for something that the command has
-   left behind. As process 1 everybody's orphans are: there it is done without. */
+/* Process 1 of a container is sent its signals alone: it does without. */
 static void call_witness(char **argv)
 {
     sigset_t all, mask;
     int ends[2];
-    pid_t child;
     if (getpid() == 1 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_BLOCK, &all, &mask);
-    child = fork();
-    if (child == 0) {
-        if (fork() != 0) _exit(0);
+    witness_pid = fork();
+    if (witness_pid == 0) {
         (void)close(ends[0]);
         stand_witness(ends[1], argv);
     }
-    if (child > 0) (void)waitpid(child, NULL, 0);
     (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     (void)close(ends[1]);
-    witness = child > 0 ? ends[0] : (close(ends[0]), -1);
+    witness = witness_pid > 0 ? ends[0] : (close(ends[0]), -1);
+}
+
+/* Where there is no command any more, so that it is not taken for something that
+   the command has left behind. */
+static void dismiss_witness(void)
+{
+    if (witness < 0) return;
+    (void)close(witness);
+    (void)kill(witness_pid, SIGKILL);
+    (void)waitpid(witness_pid, NULL, 0);
+    witness = -1;
 }
 
 /* Whether a signal has reached the witness as well: in a handler, with all blocked. */
@@ -2577,6 +2585,7 @@ static bool reached_all(int number)
 }
 #else
 static void call_witness(char **argv) { (void)argv; }
+static void dismiss_witness(void) {}
 static bool reached_all(int number) { return (void)number, false; }
 #endif
 
@@ -3207,8 +3216,8 @@ static int hold_command(lease *l)
 {
     int go[2], report[2], error;
     sigset_t mask;
-    call_witness(l->o->argv);
     count_strangers(l);
+    call_witness(l->o->argv);
 #ifdef PR_SET_CHILD_SUBREAPER
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 #endif
@@ -3330,6 +3339,7 @@ static bool job_lives(lease *l)
         l->status = status;
         command_runs = false;
         command_pid = 0;
+        dismiss_witness();
     }
     (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     if (!l->ended) return true;
@@ -3926,6 +3936,7 @@ static int run(options *o)
     code = prepare(&l);
     if (code == DONE) code = hold(&l);
     drop_command(&l);
+    dismiss_witness();
     write_status(&l, code);
     (void)fputs(l.held, stderr);
     if (l.ended && WIFSIGNALED(l.status)) ended_by = WTERMSIG(l.status);

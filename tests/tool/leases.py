@@ -91,8 +91,10 @@ def never_armed():
         contains(r.err, "the command was not started")
         contains(r.err, "8903")
         w.set(fail_next=0, **DOWN)
-        began = w.now()
-        r = w.advance_while(w.start("run", uhost(4), "--", *w.job())).is_(125)
+        began, connections = w.now(), w.stats()["connections"]
+        p = w.start("run", uhost(4), "--", *w.job())
+        wait_for("an attempt", lambda: w.stats()["connections"] > connections)
+        r = w.advance_while(p, step=3, pause=0.05).is_(125)
         assert 55 <= w.now() - began < 180, w.now() - began
         contains(r.err, "the lease could not be set")
         w.set(**UP)
