@@ -285,7 +285,6 @@ static void restore_world(void)
         snprintf(query, sizeof query, "instances=3&brief=0&projects=2&frozen=1&clock=@0&%s",
             in->options);
         world_reset(query, books.since);
-        before = world_look(now->action, "");
         return;
     }
     if (before.schedule == plan && strcmp(before.state, state) == 0) return;
@@ -599,6 +598,7 @@ static bool run_point(void)
     restore_world();
     open_client();
     make_connection();
+    if (in != &plain) before = world_look(now->action, "");
     memset(&schedule, 0xEE, sizeof schedule);
     memset(&instance, 0xEE, sizeof instance);
     memset(&project, 0xEE, sizeof project);

@@ -405,7 +405,8 @@ static void far_times(void **state)
     support_case("a clock behind the last year");
     script.unix_time = INT64_C(253402300800);
     bodies(no_plan, NULL, NULL);
-    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_PARAM, "after the year 9999");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_PARAM,
+        "after the year 9999");
     support_case("a plan that has passed");
     script.unix_time = NOW;
     bodies(ONE(",\"State\":\"Stopped\",\"SchedulerStopTime\":1"), NULL, NULL);
@@ -702,6 +703,35 @@ static void own_calls(void **state)
     params[0] = compshare_int("UHostId", 1);
     ended(compshare_call(client, "DeleteCompShareStopScheduler", params, 1), COMPSHARE_OK, "");
     ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    support_case("at no time, or at one given as text");
+    params[0] = compshare_text("UHostId", "uhost-1");
+    params[1] = compshare_text("SchedulerStopTime", "1795446300");
+    bodies(DONE, DONE, running(0));
+    ended(compshare_call(client, "UpdateCompShareStopScheduler", params, 1), COMPSHARE_OK, "");
+    ended(compshare_call(client, "UpdateCompShareStopScheduler", params, 2), COMPSHARE_OK, "");
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    support_case("deleted");
+    bodies(DONE, running(NOW + 9000), running(0));
+    ended(compshare_call(client, "DeleteCompShareStopScheduler", params, 1), COMPSHARE_OK, "");
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    CHECK_NUMBER(schedule.stop_time, 0);
+}
+
+/* Readings that fail behind one that is not believed. */
+static void own_change_unread(void **state)
+{
+    compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
+    compshare_schedule schedule;
+    (void)state;
+    support_case("none is left");
+    bodies(DONE, running(0), NULL);
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 9000), COMPSHARE_OK, "");
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_UNCONFIRMED,
+        " was accepted a moment ago, but the API still shows no timed shutdown");
+    support_case("one that shows it comes in the end");
+    bodies(running(0), BUSY("1"), running(NOW + 9000));
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    CHECK_NUMBER(schedule.stop_time, NOW + 9000);
 }
 
 /* ---- a reading that refuses a workflow is looked at again ---- */
@@ -990,12 +1020,13 @@ static void too_many_parameters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(too_many_parameters), T(projects), T(instances), T(stop_times), T(default_projects), T(lists), T(changes),
-        T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states), T(both_names),
-        T(aborted_changes), T(broken_lists), T(found_nowhere), T(found_without_projects),
-        T(waited_for_nothing), T(own_changes), T(own_calls), T(refused_twice), T(confirmed),
-        T(confirmed_otherwise), T(aborted_repetition), T(six_sendings), T(too_soon),
-        T(replaced_once), T(echoes), T(zones), T(no_client)
+        T(too_many_parameters), T(projects), T(instances), T(stop_times), T(default_projects),
+        T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states),
+        T(both_names), T(aborted_changes), T(broken_lists), T(found_nowhere),
+        T(found_without_projects), T(waited_for_nothing), T(own_changes), T(own_calls),
+        T(own_change_unread), T(refused_twice), T(confirmed), T(confirmed_otherwise),
+        T(aborted_repetition), T(six_sendings), T(too_soon), T(replaced_once), T(echoes), T(zones),
+        T(no_client)
     };
     return cmocka_run_group_tests_name("typed", tests, NULL, NULL);
 }
