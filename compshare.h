@@ -547,7 +547,7 @@ enum compshare_value_type {
 };
 
 COMPSHARE_API compshare_value compshare_reply(const compshare *client);   /* the root object */
-COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* the raw body; of a streamed 2xx: none */
+COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* none of a streamed 2xx */
 COMPSHARE_API int compshare_type(compshare_value value);
 /* The member `key`. None if there is none, or more than one. */
 COMPSHARE_API compshare_value compshare_get(compshare_value object, const char *key);
@@ -978,11 +978,11 @@ extern "C" {
 #define COMPSHARE__POLL_FIRST_MS 250u
 #define COMPSHARE__POLL_MOST_MS 5000u
 #define COMPSHARE__READING_MS 2000u         /* what one reading gets at least, within timeout_ms */
-#define COMPSHARE__DOUBT_MS 1000u           /* until a reading that refuses a workflow is checked by another */
+#define COMPSHARE__DOUBT_MS 1000u           /* from a reading that refuses to its check */
 #define COMPSHARE__LOOKS 6u                 /* such checks at the most */
 #define COMPSHARE__RESEND_MS 2000u          /* from a lost sending to the next; doubled each time */
 #define COMPSHARE__SENDINGS 6u              /* of one change at the most */
-#define COMPSHARE__MISSING_MS 60000u        /* how long a new instance may be missing from the lists */
+#define COMPSHARE__MISSING_MS 60000u        /* how long lists may lack a new instance */
 #define COMPSHARE__LAG_MS 60000u            /* how long readings may lag behind a change */
 #define COMPSHARE__IDLE_MS 50000u           /* a connection unused for longer is not used again */
 
@@ -1020,7 +1020,7 @@ extern "C" {
 #define COMPSHARE__NAMES_MS 60000u          /* how long a name that fails is left alone */
 /* What a step receives before an event loop gets its turn, and the deadline is looked at. */
 #define COMPSHARE__STEP_READS 64            /* records, or parts of them */
-#define COMPSHARE__STEP_BYTES 16384u        /* of a reply; RFC 8446 5.1: as much as a record holds */
+#define COMPSHARE__STEP_BYTES 16384u        /* of a reply: a record, RFC 5246 6.2.1 */
 
 /* Bytes of stack overwritten before a call returns: what an optimised BearSSL handshake
    with elliptic curves reaches below that, and a little more. Measured: s390x 7.2 KB, whose
@@ -1517,7 +1517,8 @@ static const compshare_param *compshare__params_find(const compshare__params *se
 {
     size_t i;
     for (i = 0; i < set->count; i++)
-        if (compshare__bytes_equal(compshare__params_at(set, i)->key, key)) return compshare__params_at(set, i);
+        if (compshare__bytes_equal(compshare__params_at(set, i)->key, key))
+            return compshare__params_at(set, i);
     return NULL;
 }
 
@@ -4176,7 +4177,7 @@ typedef struct compshare__task {
     bool listed;                        /* it was asked for after a refusal */
     bool list_refused;                  /* the account may not read it */
     bool both_names;                    /* StopTime goes with SchedulerStopTime */
-    unsigned other;                     /* the n-th project is looked in; 0: the account's own choice */
+    unsigned other;                     /* the n-th project is looked in; 0: the default one */
     compshare__ids ids;
     void *out;                          /* what the current step fills in */
     compshare_project_fn on_project;
@@ -4409,7 +4410,8 @@ static int compshare__fail_timeout(compshare *c)
     bool connecting = c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE
         && compshare__client_now(c) < c->request_deadline;
     if (c->deadline == 0)
-        return compshare__fail(c, COMPSHARE_E_TIMEOUT, "monotonic_ms: it stepped back: no time can be kept");
+        return compshare__fail(c, COMPSHARE_E_TIMEOUT,
+            "monotonic_ms: it stepped back: no time can be kept");
     return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
         (int64_t)(connecting ? c->config.connect_timeout_ms : c->request_ms),
         c->phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
@@ -4446,8 +4448,9 @@ static int compshare__fail_tls(compshare *c)
         c->url.host, c->url.port, compshare__tls_meaning(code));
     if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->tls.now);
     if (code == BR_ERR_X509_NOT_TRUSTED)
-        (void)compshare__fail(c, COMPSHARE__MORE, " in %s, or an intermediate certificate is missing%s",
-            c->bundle, c->trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
+        (void)compshare__fail(c, COMPSHARE__MORE,
+            " in %s, or an intermediate certificate is missing%s", c->bundle,
+            c->trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
     (void)compshare__fail(c, COMPSHARE__MORE, " (BearSSL %d)", code);
     return c->error.status;
 }
@@ -4735,14 +4738,17 @@ static void compshare__zone_region(const char *zone, char *region, size_t cap)
 /* Region and Zone of one request belong together: the API answers others with 230. What is
    given (not NULL) stays as it is; the configuration's takes the place of what is not where
    it belongs to the rest, else a region is derived from the zone that is sent. */
-static void compshare__config_place(const compshare_config *f, const char **region, const char **zone, char derived[32])
+static void compshare__config_place(const compshare_config *f, const char **region,
+    const char **zone, char derived[32])
 {
     const char *sent = *zone != NULL ? *zone : f->zone;
     if (*zone != NULL && *region != NULL) return;
     compshare__zone_region(sent != NULL ? sent : "", derived, 32);
-    if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region)) *zone = sent;
+    if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region))
+        *zone = sent;
     if (*region != NULL) return;
-    if (f->region != NULL && (derived[0] == '\0' || compshare__bytes_equal(derived, f->region))) *region = f->region;
+    if (f->region != NULL && (derived[0] == '\0' || compshare__bytes_equal(derived, f->region)))
+        *region = f->region;
     else *region = compshare__bytes_first(derived, NULL);
 }
 
@@ -5166,7 +5172,8 @@ static int compshare__drive_handshake(compshare *c)
 static int compshare__drive_check_floor(compshare *c)
 {
     int64_t ahead = c->request.stop_time - compshare__client_server_time(c);
-    if (c->request.stop_time == 0 || c->server_date == 0 || ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
+    if (c->request.stop_time == 0 || c->server_date == 0 || ahead >= COMPSHARE__STOP_FLOOR_S)
+        return COMPSHARE_OK;
     return compshare__fail(c, COMPSHARE_E_TOO_SOON, "SchedulerStopTime %t must be at least 300 s ahead: it is %l s short",
         c->request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
@@ -5177,7 +5184,9 @@ static int compshare__drive_collect(compshare *c)
     compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
     const compshare_config *f = &c->config;
     const char *action = c->request.action;
-    const char *own[COMPSHARE__OWN_SIGNATURE] = { action, f->public_key, f->security_token, NULL, NULL, NULL };
+    const char *own[COMPSHARE__OWN_SIGNATURE] = {
+        action, f->public_key, f->security_token, NULL, NULL, NULL
+    };
     size_t i;
     if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
         || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
@@ -5192,7 +5201,8 @@ static int compshare__drive_collect(compshare *c)
         own[COMPSHARE__OWN_REGION] = compshare__params_text(&c->params, "Region");
         own[COMPSHARE__OWN_ZONE] = compshare__params_text(&c->params, "Zone");
         own[COMPSHARE__OWN_PROJECT] = f->project_id;
-        compshare__config_place(f, &own[COMPSHARE__OWN_REGION], &own[COMPSHARE__OWN_ZONE], c->task.ids.region);
+        compshare__config_place(f, &own[COMPSHARE__OWN_REGION], &own[COMPSHARE__OWN_ZONE],
+            c->task.ids.region);
     }
     for (i = 0; i < COMPSHARE__OWN_SIGNATURE; i++) compshare__params_own(&c->params, i, own[i]);
     return COMPSHARE_OK;
@@ -5210,7 +5220,8 @@ static int compshare__drive_begin(compshare *c)
     c->head_written = c->flushing = c->send_failed = c->replied = c->dated = c->body_cut = false;
     c->body_at = c->body_len = 0;
     if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
-    c->reused = c->connected && now - c->used_at < COMPSHARE__IDLE_MS && compshare__tls_alive(&c->tls);
+    c->reused = c->connected && now - c->used_at < COMPSHARE__IDLE_MS
+        && compshare__tls_alive(&c->tls);
     c->reuse_deadline = now < c->request_deadline ? now + (c->request_deadline - now) / 2 : now;
     c->tls.sent = c->tls.request = false;
     if (c->reused) {
@@ -5345,7 +5356,9 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
             c->dated = true;
         }
         if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
-        else if (c->draining) r = (c->drained += (uint32_t)body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK : COMPSHARE_E_TOO_LARGE;
+        else if (c->draining)
+            r = (c->drained += (uint32_t)body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK
+                : COMPSHARE_E_TOO_LARGE;
         else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
         if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
             c->draining = true;
@@ -5371,7 +5384,8 @@ static int compshare__drive_receive(compshare *c)
     for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++, all += len) {
         const unsigned char *src = NULL;
         int r;
-        if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES) return COMPSHARE_PENDING;
+        if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES)
+            return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->tls, &src, &len);
         if (r == COMPSHARE_WANT_READ && c->send_failed) return COMPSHARE_E_IO;
         if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
@@ -5413,8 +5427,10 @@ static void compshare__drive_again(compshare *c, uint32_t pause_ms)
    Nothing sent: open another. Sent, and no reply: only what may be repeated is sent once more. */
 static bool compshare__drive_reconnect(compshare *c, int r)
 {
-    bool silent = r == COMPSHARE_E_TIMEOUT && c->request.reads && compshare__client_now(c) < c->request_deadline;
-    if (!c->reused || c->resent || c->replied || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO && !silent)) return false;
+    bool silent = r == COMPSHARE_E_TIMEOUT && c->request.reads
+        && compshare__client_now(c) < c->request_deadline;
+    if (!c->reused || c->resent || c->replied
+        || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO && !silent)) return false;
     if (c->tls.sent && !c->request.repeatable) return false;
     compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
     compshare__drive_again(c, 0);
@@ -5508,8 +5524,10 @@ static int compshare__drive_work(compshare *c)
 /* When the current phase must be over. */
 static uint64_t compshare__drive_due(const compshare *c)
 {
-    if (c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE) return c->connect_deadline;
-    if (c->phase >= COMPSHARE__PHASE_SEND && c->reused && !c->replied && c->request.reads) return c->reuse_deadline;
+    if (c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE)
+        return c->connect_deadline;
+    if (c->phase >= COMPSHARE__PHASE_SEND && c->reused && !c->replied && c->request.reads)
+        return c->reuse_deadline;
     return c->request_deadline;
 }
 
@@ -5692,7 +5710,8 @@ static bool compshare__task_poll(compshare *c)
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
     if (pause > COMPSHARE__POLL_MOST_MS) pause = COMPSHARE__POLL_MOST_MS;
     if (pause > left / 2) pause = left / 2;
-    if (t->unsettled && left > COMPSHARE__READING_MS && after > left - COMPSHARE__READING_MS) after = left - COMPSHARE__READING_MS;
+    if (t->unsettled && left > COMPSHARE__READING_MS && after > left - COMPSHARE__READING_MS)
+        after = left - COMPSHARE__READING_MS;
     if (pause < COMPSHARE__POLL_FIRST_MS || after >= left) return false;
     t->polls++;
     t->pause_ms = (uint32_t)(pause > after ? pause : after);
@@ -5765,7 +5784,8 @@ static int compshare__task_run(compshare *c, int r)
 {
     if (r != COMPSHARE_OK) return r;
     if (c->io.wait == NULL)
-        return compshare__task_abort(c, COMPSHARE_E_CONFIG, "transport: wait is NULL, so only compshare_step can be used");
+        return compshare__task_abort(c, COMPSHARE_E_CONFIG,
+            "transport: wait is NULL, so only compshare_step can be used");
     for (;;) {
         uint32_t timeout;
         if ((r = compshare__task_step(c)) != COMPSHARE_PENDING) return r;
@@ -5933,7 +5953,8 @@ static bool compshare__action_may_change(const char *name)
 
 static bool compshare__recent_near(int64_t a, int64_t b)
 {
-    return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S && b - a <= COMPSHARE__ROUNDING_S);
+    return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S
+        && b - a <= COMPSHARE__ROUNDING_S);
 }
 
 /* What is kept of an instance, for calls that begin while readings may lag; NULL: nothing. */
@@ -5942,13 +5963,15 @@ static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_i
     uint64_t mark = compshare__bytes_mark(uhost_id);
     size_t i;
     for (i = 0; i < 2; i++)
-        if (c->recent[i].mark == mark && c->task.began < c->recent[i].at + COMPSHARE__LAG_MS) return &c->recent[i];
+        if (c->recent[i].mark == mark && c->task.began < c->recent[i].at + COMPSHARE__LAG_MS)
+            return &c->recent[i];
     return NULL;
 }
 
 /* Keeps that a timed shutdown was changed with success. before: what was shown until then; -1:
    not known. after: what must be shown; 0: none. */
-static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before, int64_t after)
+static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before,
+    int64_t after)
 {
     compshare__recent *r = compshare__recent_of(c, uhost_id);
     if (r == NULL) r = &c->recent[c->recent[0].at > c->recent[1].at];      /* the older one */
@@ -5988,7 +6011,8 @@ static int compshare__call_end(compshare *c, int status)
     bool update = compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE);
     const compshare_param *time;
     const char *id;
-    if (status != COMPSHARE_OK || (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE))) return status;
+    if (status != COMPSHARE_OK) return status;
+    if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
     id = compshare__params_text(&c->params, "UHostId");
     time = compshare__params_find(&c->params, "SchedulerStopTime");
     if (id == NULL || (update && (time == NULL || time->text != NULL))) return status;
@@ -5996,7 +6020,9 @@ static int compshare__call_end(compshare *c, int status)
     return status;
 }
 
-static const compshare__step compshare__call_steps[] = { { compshare__call_begin, compshare__call_end } };
+static const compshare__step compshare__call_steps[] = {
+    { compshare__call_begin, compshare__call_end }
+};
 
 /* ---- parameters of typed calls ---- */
 
@@ -6037,12 +6063,15 @@ static const char *compshare__typed_ids(compshare *c, const compshare_target *ta
     compshare__ids *ids = &c->task.ids;
     const compshare_config *f = &c->config;
     const char *const from[] = {
-        target->uhost_id, compshare__bytes_first(target->project_id, f->project_id), target->region, target->zone,
+        target->uhost_id, compshare__bytes_first(target->project_id, f->project_id),
+        target->region, target->zone,
         compshare__bytes_first(target->region, f->region)
     };
     char *const to[] = { ids->uhost_id, ids->project_id, ids->region, ids->zone, ids->look_region };
-    static const size_t caps[] = { sizeof ids->uhost_id, sizeof ids->project_id, sizeof ids->region, sizeof ids->zone,
-        sizeof ids->look_region };
+    static const size_t caps[] = {
+        sizeof ids->uhost_id, sizeof ids->project_id, sizeof ids->region, sizeof ids->zone,
+        sizeof ids->look_region
+    };
     size_t i;
     for (i = 0; i < 5; i++) {
         size_t size = from[i] != NULL ? strlen(from[i]) + 1 : 1;
@@ -6059,7 +6088,8 @@ static const char *compshare__typed_ids(compshare *c, const compshare_target *ta
 static int compshare__typed_target(compshare *c, bool zone_required)
 {
     compshare__ids *ids = &c->task.ids;
-    const char *region = compshare__bytes_first(ids->region, NULL), *zone = compshare__bytes_first(ids->zone, NULL);
+    const char *region = compshare__bytes_first(ids->region, NULL);
+    const char *zone = compshare__bytes_first(ids->zone, NULL);
     char derived[sizeof ids->region];
     int r;
     compshare__config_place(&c->config, &region, &zone, derived);
@@ -6067,10 +6097,12 @@ static int compshare__typed_target(compshare *c, bool zone_required)
         memcpy(ids->region, derived, sizeof ids->region);
         region = ids->region;
     }
-    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(ids->uhost_id, NULL), true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(ids->uhost_id, NULL),
+        true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
-    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL), !c->task.workflow);
+    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL),
+        !c->task.workflow);
 }
 
 /* ---- reading typed values ---- */
@@ -6104,14 +6136,16 @@ static bool compshare__read_text(const compshare__tree *tree, const char *key, b
 static void compshare__read_count(const compshare__tree *tree, const char *key, int64_t *out)
 {
     uint32_t at;
-    if (!compshare__read_member(tree, key, &at) || at == COMPSHARE__NO_TOKEN || !compshare__json_int(tree, at, out)
+    if (!compshare__read_member(tree, key, &at) || at == COMPSHARE__NO_TOKEN
+        || !compshare__json_int(tree, at, out)
         || *out < 0) *out = 0;
 }
 
 /* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
    is also what is not above 0. *given: the member is there and not null. False: it is no time,
    or one in milliseconds; `raw` is what stands there. */
-static bool compshare__read_time(const compshare__tree *tree, const char *key, bool *given, int64_t *out, char raw[32])
+static bool compshare__read_time(const compshare__tree *tree, const char *key, bool *given,
+    int64_t *out, char raw[32])
 {
     uint32_t at;
     compshare_view v = { "twice", 5 };
@@ -6129,7 +6163,8 @@ static bool compshare__read_time(const compshare__tree *tree, const char *key, b
     else compshare__text_bytes(&t, v.ptr, v.len);
     if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
     point = compshare__bytes_find(v.ptr, v.len, '.');
-    if (point + 1 < v.len && compshare__bytes_span(v.ptr + point + 1, "0", true) >= v.len - point - 1) v.len = point;
+    if (point + 1 < v.len
+        && compshare__bytes_span(v.ptr + point + 1, "0", true) >= v.len - point - 1) v.len = point;
     if (!compshare__bytes_int(v, out) || *out > COMPSHARE__LATEST_TIME) return false;
     if (*out < 0) *out = 0;
     return true;
@@ -6152,14 +6187,16 @@ static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool 
    never StopTime, which is when it was stopped last. The official client reads the first
    only: where that is given, text in the second that is no time decides nothing. A time that is
    over by the server's clock (0: not known), or before this file existed, is none. */
-static const char *compshare__read_schedule(const compshare__tree *tree, int64_t now, int64_t *out, char raw[32])
+static const char *compshare__read_schedule(const compshare__tree *tree, int64_t now, int64_t *out,
+    char raw[32])
 {
     static const char *const keys[] = { "SchedulerStopTime", "StopSchedulerTime" };
     bool given = false, other;
     size_t k;
     *out = 0;
     for (k = 0; k < 2 && *out == 0; k++) {
-        if (!compshare__read_time(tree, keys[k], &other, out, raw) && (!given || *out != 0)) return keys[k];
+        if (!compshare__read_time(tree, keys[k], &other, out, raw) && (!given || *out != 0))
+            return keys[k];
         given = given || other;
     }
     if (*out <= now || *out < COMPSHARE__EARLIEST_TIME) *out = 0;
@@ -6168,7 +6205,8 @@ static const char *compshare__read_schedule(const compshare__tree *tree, int64_t
 
 /* NULL, or the field of an instance that cannot be read, and what stands there. Only what is
    decided by can make a reading fail: the rest is then 0 or "". */
-static const char *compshare__read_instance(const compshare__tree *tree, int64_t now, compshare_instance *i, char raw[32])
+static const char *compshare__read_instance(const compshare__tree *tree, int64_t now,
+    compshare_instance *i, char raw[32])
 {
     enum { exact, shown, count };
 #define COMPSHARE__MEMBER(name) offsetof(compshare_instance, name), sizeof ((compshare_instance *)0)->name
@@ -6196,11 +6234,13 @@ static const char *compshare__read_instance(const compshare__tree *tree, int64_t
     for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
         char *at = (char *)i + rows[k].offset;
         if (rows[k].kind == count) compshare__read_count(tree, rows[k].key, (int64_t *)(void *)at);
-        else if (!compshare__read_text(tree, rows[k].key, rows[k].kind == exact, at, rows[k].size) && rows[k].kind == exact)
+        else if (!compshare__read_text(tree, rows[k].key, rows[k].kind == exact, at, rows[k].size)
+            && rows[k].kind == exact)
             return rows[k].key;
         if (i->uhost_id[0] == '\0') return rows[k].key;
     }
-    if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER)) i->region[0] = '\0';
+    if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER))
+        i->region[0] = '\0';
     if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
     return compshare__read_schedule(tree, now, &i->stop_time, raw);
 }
@@ -6215,9 +6255,11 @@ static int compshare__typed_malformed(compshare *c, const char *field)
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
-    (void)compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once", c->request.array,
-        c->task.malformed);
-    if (c->task.raw[0] != '\0') (void)compshare__fail(c, COMPSHARE__MORE, ": it is %s, and Unix seconds are needed", c->task.raw);
+    (void)compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once",
+        c->request.array, c->task.malformed);
+    if (c->task.raw[0] != '\0')
+        (void)compshare__fail(c, COMPSHARE__MORE, ": it is %s, and Unix seconds are needed",
+            c->task.raw);
     return COMPSHARE_E_REPLY;
 }
 
@@ -6244,12 +6286,15 @@ static int compshare__projects_element(void *user, compshare_value element)
     (void)element;
     memset(&p, 0, sizeof p);
     if (compshare__json_type(&c->tree, 0) != COMPSHARE_OBJECT
-        || !compshare__read_text(&c->tree, "ProjectId", true, p.project_id, sizeof p.project_id) || p.project_id[0] == '\0')
+        || !compshare__read_text(&c->tree, "ProjectId", true, p.project_id, sizeof p.project_id)
+            || p.project_id[0] == '\0')
         return compshare__typed_malformed(c, "ProjectId");
-    (void)compshare__read_text(&c->tree, "ProjectName", false, p.project_name, sizeof p.project_name);
+    (void)compshare__read_text(&c->tree, "ProjectName", false, p.project_name,
+        sizeof p.project_name);
     p.is_default = compshare__projects_default(&c->tree);
     if (t->other > 0) wanted = number + 1 == (int64_t)t->other;
-    else wanted = c->config.project_id != NULL ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
+    else wanted = c->config.project_id != NULL
+        ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
     if (wanted) t->found++;
     if (number > 0) compshare__text_put(&t->read.list.names, ", ");
     compshare__text_put(&t->read.list.names, p.project_id);
@@ -6266,7 +6311,8 @@ static int compshare__projects_begin(compshare *c)
     c->request.user = c;
     t->found = 0;
     t->read.list.seen = 0;
-    t->read.list.names = compshare__text_into(t->read.list.name_list, sizeof t->read.list.name_list);
+    t->read.list.names = compshare__text_into(t->read.list.name_list,
+        sizeof t->read.list.name_list);
     return COMPSHARE_OK;
 }
 
@@ -6306,9 +6352,11 @@ static int compshare__describe_element(void *user, compshare_value element)
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c), &instance, t->raw);
+    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c),
+        &instance, t->raw);
     (void)element;
-    if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule)) return compshare__typed_malformed(c, reason);
+    if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
+        return compshare__typed_malformed(c, reason);
     if (!compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id)) return 0;
     if (t->found++ > 0) return compshare__typed_malformed(c, "the instance");
     *(compshare_instance *)t->out = instance;
@@ -6319,12 +6367,14 @@ static int compshare__describe_begin(compshare *c)
 {
     compshare__describe_request(c, compshare__describe_element);
     c->task.found = 0;
-    return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL), true);
+    return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL),
+        true);
 }
 
 static int compshare__describe_missing(compshare *c)
 {
-    return compshare__fail(c, COMPSHARE_E_NOT_FOUND, "no instance %s in this account, region and project", c->task.ids.uhost_id);
+    return compshare__fail(c, COMPSHARE_E_NOT_FOUND,
+        "no instance %s in this account, region and project", c->task.ids.uhost_id);
 }
 
 /* Gone is an empty list, or RetCode 8039 or 8351. */
@@ -6357,7 +6407,8 @@ static bool compshare__find_mend(compshare *c, int status)
     compshare__task *t = &c->task;
     compshare__ids *ids = &t->ids;
     int code = c->error.ret_code;
-    bool region = compshare__find_names(c, "Region"), project = compshare__find_names(c, "Project") || code == 292;
+    bool region = compshare__find_names(c, "Region"), project = compshare__find_names(c, "Project")
+        || code == 292;
     if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return false;
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
@@ -6375,7 +6426,8 @@ static bool compshare__find_mend(compshare *c, int status)
 static bool compshare__find_silent(const compshare *c, int status)
 {
     uint64_t now = compshare__client_now(c);
-    return status == COMPSHARE_E_TIMEOUT && now < c->deadline && c->deadline - now >= COMPSHARE__READING_MS;
+    return status == COMPSHARE_E_TIMEOUT && now < c->deadline
+        && c->deadline - now >= COMPSHARE__READING_MS;
 }
 
 /* The first step of each task that reads: which project, where that is to be asked. */
@@ -6406,10 +6458,13 @@ static int compshare__find_project_end(compshare *c, int status)
     if (t->aborted) return status;
     if (compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
     t->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
-    if (t->other > 0 && t->state != NULL && status != COMPSHARE_OK) return compshare__find_everywhere(c);
-    if (t->other > 0 && (status == COMPSHARE_E_PROJECT || t->list_refused)) return compshare__describe_missing(c);
+    if (t->other > 0 && t->state != NULL && status != COMPSHARE_OK)
+        return compshare__find_everywhere(c);
+    if (t->other > 0 && (status == COMPSHARE_E_PROJECT || t->list_refused))
+        return compshare__describe_missing(c);
     if (status != COMPSHARE_OK && !t->list_refused) return status;
-    if (status == COMPSHARE_OK) memcpy(t->ids.project_id, t->read.list.project.project_id, sizeof t->ids.project_id);
+    if (status == COMPSHARE_OK)
+        memcpy(t->ids.project_id, t->read.list.project.project_id, sizeof t->ids.project_id);
     t->list_projects = false;
     return COMPSHARE__NEXT;
 }
@@ -6431,7 +6486,8 @@ static int compshare__find_elsewhere(compshare *c)
     bool again = t->workflow && t->other == 0 && compshare__task_pause(c, COMPSHARE__DOUBT_MS);
     t->other++;
     c->project[0] = '\0';
-    if (t->project_given || t->list_refused) return again ? COMPSHARE__AGAIN : COMPSHARE_E_NOT_FOUND;
+    if (t->project_given || t->list_refused)
+        return again ? COMPSHARE__AGAIN : COMPSHARE_E_NOT_FOUND;
     t->list_projects = true;
     t->step--;
     return COMPSHARE__AGAIN;
@@ -6456,7 +6512,8 @@ static int compshare__find_end(compshare *c, int status)
 }
 
 static const compshare__step compshare__describe_steps[] = {
-    { compshare__find_project, compshare__find_project_end }, { compshare__find_begin, compshare__find_end }
+    { compshare__find_project, compshare__find_project_end },
+    { compshare__find_begin, compshare__find_end }
 };
 
 /* ---- all instances ---- */
@@ -6469,7 +6526,8 @@ static int compshare__each_element(void *user, compshare_value element)
     compshare__task *t = &c->task;
     compshare__list *l = &t->as.list;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c), &instance, t->raw);
+    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c),
+        &instance, t->raw);
     uint64_t mark;
     size_t i;
     if (reason != NULL) return compshare__typed_malformed(c, reason);
@@ -6509,7 +6567,8 @@ static int64_t compshare__each_total(compshare *c)
 {
     uint32_t at;
     int64_t total;
-    if (compshare__json_find(&c->tree, 0, "TotalCount", &at) != 1 && compshare__json_find(&c->tree, 0, "Total", &at) != 1) return -1;
+    if (compshare__json_find(&c->tree, 0, "TotalCount", &at) != 1
+        && compshare__json_find(&c->tree, 0, "Total", &at) != 1) return -1;
     return compshare__json_int(&c->tree, at, &total) ? total : -1;
 }
 
@@ -6533,7 +6592,8 @@ static int compshare__each_back(compshare *c)
 static int compshare__each_empty(compshare *c)
 {
     compshare__list *l = &c->task.as.list;
-    if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS) && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS)
+        && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     if (l->mark[0] == 0) return COMPSHARE_OK;
     return compshare__fail(c, COMPSHARE_E_REPLY, "the list became empty while it was read");
 }
@@ -6544,8 +6604,9 @@ static int compshare__each_next(compshare *c)
     compshare__list *l = &c->task.as.list;
     int64_t total = compshare__each_total(c), step = l->seen - l->overlap - 1;
     if (!l->fresh) {
-        /* nothing new, but more than the overlap: as much appeared before it, or Offset is ignored */
-        if (l->seen <= l->overlap + 1 || (total < 0 ? l->seen < COMPSHARE__PAGE : total <= l->seen)) return COMPSHARE_OK;
+        /* nothing new, but more than the overlap: as much appeared before, or Offset is ignored */
+        if (l->seen <= l->overlap + 1 || (total < 0 ? l->seen < COMPSHARE__PAGE : total <= l->seen))
+            return COMPSHARE_OK;
         if (l->restarts++ == COMPSHARE__RESTARTS)
             return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
     }
@@ -6560,9 +6621,11 @@ static int compshare__each_failed(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.list;
     bool broken = status != COMPSHARE_E_STOPPED && status != COMPSHARE_E_REPLY
-        && status != COMPSHARE_E_TOO_LARGE && (status != COMPSHARE_E_API || compshare__judge_transient(c->error.ret_code));
+        && status != COMPSHARE_E_TOO_LARGE && (status != COMPSHARE_E_API
+            || compshare__judge_transient(c->error.ret_code));
     if (!l->fresh && compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
-    if (!broken || l->mark[0] == 0 || l->failures++ == COMPSHARE__LOOKS || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
+    if (!broken || l->mark[0] == 0 || l->failures++ == COMPSHARE__LOOKS
+        || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
     return COMPSHARE__AGAIN;
 }
 
@@ -6583,7 +6646,8 @@ static int compshare__each_end(compshare *c, int status)
 }
 
 static const compshare__step compshare__each_steps[] = {
-    { compshare__find_project, compshare__find_project_end }, { compshare__each_begin, compshare__each_end }
+    { compshare__find_project, compshare__find_project_end },
+    { compshare__each_begin, compshare__each_end }
 };
 
 /* ---- UpdateCompShareStopScheduler, DeleteCompShareStopScheduler ---- */
@@ -6597,8 +6661,10 @@ static int compshare__update_begin(compshare *c)
         return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->request.stop_time = t->stop_time;
-    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, t->stop_time, COMPSHARE__INT));
-    if (t->both_names || c->both_names) compshare__typed_put(c, compshare__param("StopTime", NULL, t->stop_time, COMPSHARE__INT));
+    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, t->stop_time,
+        COMPSHARE__INT));
+    if (t->both_names || c->both_names)
+        compshare__typed_put(c, compshare__param("StopTime", NULL, t->stop_time, COMPSHARE__INT));
     return COMPSHARE_OK;
 }
 
@@ -6616,7 +6682,8 @@ static int compshare__change_end(compshare *c, int status)
     if (status != COMPSHARE_OK) return status;
     hits = compshare__json_find(&c->tree, 0, "UHostId", &at);
     if (hits == 0 || (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_STRING
-        && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.ids.uhost_id))) return status;
+        && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.ids.uhost_id)))
+        return status;
     c->error.outcome_unknown = true;
     return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
 }
@@ -6635,7 +6702,8 @@ static bool compshare__update_renamed(compshare *c, int status)
         if (at == message || !compshare__bytes_letter(at[-1])) named = true;
         else other = true;
     }
-    other = other || compshare__find_names(c, "Region") || compshare__find_names(c, "Zone") || compshare__find_names(c, "Project")
+    other = other || compshare__find_names(c, "Region") || compshare__find_names(c, "Zone")
+        || compshare__find_names(c, "Project")
         || compshare__find_names(c, "UHost");
     c->task.both_names = named || (c->error.ret_code == 210 && !other);
     return c->task.both_names;
@@ -6653,8 +6721,12 @@ static int compshare__change_once_end(compshare *c, int status)
     return status;
 }
 
-static const compshare__step compshare__update_steps[] = { { compshare__update_begin, compshare__change_once_end } };
-static const compshare__step compshare__delete_steps[] = { { compshare__delete_begin, compshare__change_once_end } };
+static const compshare__step compshare__update_steps[] = {
+    { compshare__update_begin, compshare__change_once_end }
+};
+static const compshare__step compshare__delete_steps[] = {
+    { compshare__delete_begin, compshare__change_once_end }
+};
 
 /* >> confirm
    Changes that are looked at, and what proves them: law 7. Touches the task. Must never call
@@ -6666,7 +6738,8 @@ static const compshare__step compshare__delete_steps[] = { { compshare__delete_b
 static bool compshare__poll_refused(const compshare *c, int status)
 {
     int code = c->error.ret_code;
-    return (status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS) && code != 0 && code != 8905 && code != 226607
+    return (status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS) && code != 0 && code != 8905
+        && code != 226607
         && !compshare__judge_transient(code);
 }
 
@@ -6702,7 +6775,8 @@ static int compshare__change_sent(compshare *c, int status)
         ch->lost = true;
     } else if (!ch->lost && !ch->accepted) {
         if (status == COMPSHARE_E_API && t->list_refused)
-            (void)compshare__fail(c, COMPSHARE__MORE, "; GetProjectList was refused as well: set project_id");
+            (void)compshare__fail(c, COMPSHARE__MORE,
+                "; GetProjectList was refused as well: set project_id");
         return status;
     } else {
         ch->refused = true;     /* that may be the effect of an earlier one */
@@ -6738,18 +6812,21 @@ static bool compshare__confirm_resend(compshare *c)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
-    uint64_t now = compshare__client_now(c), since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
+    uint64_t now = compshare__client_now(c), since = now - ch->sent_at,
+        least = COMPSHARE__RESEND_MS;
     bool same = t->read.instance.stop_time == ch->before || t->read.instance.stop_time == 0;
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
         || now + COMPSHARE__READING_MS > c->deadline) return false;
     if (ch->accepted) {
-        if (ch->wanted == 0 || t->both_names || c->both_names || since < least || since < c->deadline - now
+        if (ch->wanted == 0 || t->both_names || c->both_names || since < least
+            || since < c->deadline - now
             || t->read.instance.stop_time != ch->before
             || !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
         t->both_names = true;
         return true;
     }
-    if (ch->shown_before && ch->readings > 0) return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
+    if (ch->shown_before && ch->readings > 0)
+        return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
     return same && since >= least << (ch->sendings - 1);
 }
 
@@ -6762,20 +6839,29 @@ static int compshare__confirm_failed(compshare *c, int status)
     const compshare_instance *i = &t->read.instance;
     char last[sizeof c->error.detail];
     compshare__text text = compshare__text_into(last, sizeof last);
-    if (status != COMPSHARE_OK && (!ch->read_back || status == COMPSHARE_E_NOT_FOUND || compshare__poll_refused(c, status)))
+    if (status != COMPSHARE_OK && (!ch->read_back || status == COMPSHARE_E_NOT_FOUND
+        || compshare__poll_refused(c, status)))
         compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
             : "reading back failed: %s", c->error.detail, c->error.ret_code);
-    else if (ch->states == NULL && i->stop_time != 0) compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
-    else compshare__text_form(&text, "the API shows %sstate %s", ch->states == NULL ? "no timed shutdown, " : "", i->state);
+    else if (ch->states == NULL && i->stop_time != 0)
+        compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
+    else compshare__text_form(&text, "the API shows %sstate %s", ch->states == NULL
+        ? "no timed shutdown, " : "", i->state);
     c->error.http_status = ch->http;
     c->error.ret_code = ch->code;
     c->error.message[0] = '\0';
     memcpy(c->error.request_id, ch->request_id, sizeof ch->request_id);
-    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, ch->wanted != 0 ? "%t was asked for: " : "", ch->wanted);
-    if (ch->accepted) (void)compshare__fail(c, COMPSHARE__MORE, "accepted, not confirmed: %s", last);
-    else if (ch->status == COMPSHARE_E_STATUS) (void)compshare__fail(c, COMPSHARE__MORE, "no clear answer (HTTP status %d), not confirmed: %s", ch->http, last);
-    else (void)compshare__fail(c, COMPSHARE__MORE, "no clear answer (%s), not confirmed: %s", compshare__fail_status(ch->status)->text, last);
-    c->error.retryable = ch->states == NULL;    /* to do the whole workflow again repeats nothing that matters */
+    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, ch->wanted != 0 ? "%t was asked for: " : "",
+        ch->wanted);
+    if (ch->accepted)
+        (void)compshare__fail(c, COMPSHARE__MORE, "accepted, not confirmed: %s", last);
+    else if (ch->status == COMPSHARE_E_STATUS)
+        (void)compshare__fail(c, COMPSHARE__MORE,
+            "no clear answer (HTTP status %d), not confirmed: %s", ch->http, last);
+    else (void)compshare__fail(c, COMPSHARE__MORE, "no clear answer (%s), not confirmed: %s",
+        compshare__fail_status(ch->status)->text, last);
+    /* to do the whole workflow again repeats nothing that matters */
+    c->error.retryable = ch->states == NULL;
     return COMPSHARE_E_UNCONFIRMED;
 }
 
@@ -6829,7 +6915,8 @@ static int compshare__power_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     status = compshare__change_sent(c, status);
-    if (!t->as.change.accepted || !compshare__bytes_equal(t->as.change.action, COMPSHARE__REBOOT)) return status;
+    if (!t->as.change.accepted || !compshare__bytes_equal(t->as.change.action, COMPSHARE__REBOOT))
+        return status;
     t->unsettled = false;
     return COMPSHARE_OK;
 }
@@ -6841,8 +6928,10 @@ static int compshare__power_verify(compshare *c, int status)
 }
 
 static const compshare__step compshare__power_steps[] = {
-    { compshare__find_project, compshare__find_project_end }, { compshare__find_begin, compshare__power_found },
-    { compshare__power_begin, compshare__power_sent }, { compshare__poll_begin, compshare__power_verify }
+    { compshare__find_project, compshare__find_project_end },
+    { compshare__find_begin, compshare__power_found },
+    { compshare__power_begin, compshare__power_sent },
+    { compshare__poll_begin, compshare__power_verify }
 };
 
 /* ---- wait for a state ---- */
@@ -6850,7 +6939,8 @@ static const compshare__step compshare__power_steps[] = {
 /* What no later reading will mend: it is this machine's, or refused. */
 static bool compshare__wait_hopeless(const compshare *c, int status)
 {
-    return compshare__poll_refused(c, status) || (status <= COMPSHARE_E_TRUST && status >= COMPSHARE_E_CERTIFICATE)
+    return compshare__poll_refused(c, status)
+        || (status <= COMPSHARE_E_TRUST && status >= COMPSHARE_E_CERTIFICATE)
         || status == COMPSHARE_E_TOO_LARGE;
 }
 
@@ -6858,7 +6948,8 @@ static bool compshare__wait_hopeless(const compshare *c, int status)
 static bool compshare__wait_elsewhere(compshare *c)
 {
     compshare__task *t = &c->task;
-    if (t->project_given || t->seen || t->list_refused || (t->other == 0 && t->missing > 0)) return false;
+    if (t->project_given || t->seen || t->list_refused || (t->other == 0 && t->missing > 0))
+        return false;
     t->other++;
     t->list_projects = true;
     t->step--;
@@ -6891,7 +6982,8 @@ static int compshare__wait_end(compshare *c, int status)
         if (compshare__bytes_equal(state, t->state)) return status;
         len = strlen(state);
         if (len >= 4 && memcmp(state + len - 4, "Fail", 4) == 0)
-            return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"", t->ids.uhost_id, state, t->state);
+            return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
+                t->ids.uhost_id, state, t->state);
     } else if (status == COMPSHARE_E_NOT_FOUND) {
         if (compshare__wait_elsewhere(c)) return COMPSHARE__AGAIN;
         if (compshare__wait_gone(c)) return status;
@@ -6902,12 +6994,15 @@ static int compshare__wait_end(compshare *c, int status)
     if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND && !t->seen) return status;
     memcpy(reason, c->error.detail, sizeof reason);
-    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->ids.uhost_id, t->state,
-        (int64_t)t->timeout_ms, t->seen ? state : "never", status != COMPSHARE_OK ? "; reading failed: " : "", reason);
+    return compshare__fail(c, COMPSHARE_E_TIMEOUT,
+        "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->ids.uhost_id, t->state,
+        (int64_t)t->timeout_ms, t->seen ? state : "never", status != COMPSHARE_OK
+            ? "; reading failed: " : "", reason);
 }
 
 static const compshare__step compshare__wait_steps[] = {
-    { compshare__find_project, compshare__find_project_end }, { compshare__poll_begin, compshare__wait_end }
+    { compshare__find_project, compshare__find_project_end },
+    { compshare__poll_begin, compshare__wait_end }
 };
 
 /* >> schedule
@@ -6979,7 +7074,9 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     unsigned mode = ch->plan.mode;
     ch->wanted = ch->plan.at;
     if (ch->by_seconds > 0) {
-        if (current == 0) return compshare__fail(c, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend", t->ids.uhost_id);
+        if (current == 0)
+            return compshare__fail(c, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend",
+                t->ids.uhost_id);
         base = current;
         more = ch->by_seconds;
     } else if (more > 0) {
@@ -6994,7 +7091,8 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     }
     t->stop_time = ch->wanted;
     if (current == 0 || mode == 0) return COMPSHARE_OK;
-    if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted) return COMPSHARE_OK;
+    if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted)
+        return COMPSHARE_OK;
     return COMPSHARE__FINISHED;
 }
 
@@ -7003,9 +7101,13 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
 static int compshare__schedule_doubtful(compshare *c, const compshare__recent *known)
 {
     compshare__change *ch = &c->task.as.change;
-    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted" : "no timed shutdown was accepted", known->after);
-    if (ch->before != 0) (void)compshare__fail(c, COMPSHARE__MORE, " a moment ago, but the API still shows %t", ch->before);
-    else (void)compshare__fail(c, COMPSHARE__MORE, " a moment ago, but the API still shows no timed shutdown");
+    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted"
+        : "no timed shutdown was accepted", known->after);
+    if (ch->before != 0)
+        (void)compshare__fail(c, COMPSHARE__MORE, " a moment ago, but the API still shows %t",
+            ch->before);
+    else (void)compshare__fail(c, COMPSHARE__MORE,
+        " a moment ago, but the API still shows no timed shutdown");
     c->error.retryable = true;
     return COMPSHARE_E_UNCONFIRMED;
 }
@@ -7017,11 +7119,16 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
     compshare__change *ch = &t->as.change;
     int64_t current = known != NULL ? known->after : ch->before;
     int r;
-    if (ch->action == NULL) return known != NULL ? compshare__schedule_doubtful(c, known) : compshare__schedule_done(c, false);
+    if (ch->action == NULL)
+        return known != NULL ? compshare__schedule_doubtful(c, known)
+            : compshare__schedule_done(c, false);
     if (compshare__bytes_equal(ch->action, COMPSHARE__UPDATE)) {
-        if ((r = compshare__schedule_allowed(c)) == COMPSHARE_OK) r = compshare__schedule_decide(c, current);
+        if ((r = compshare__schedule_allowed(c)) == COMPSHARE_OK)
+            r = compshare__schedule_decide(c, current);
         compshare__schedule_note(c, false);
-        if (r == COMPSHARE__FINISHED) return known != NULL ? compshare__schedule_doubtful(c, known) : compshare__schedule_done(c, false);
+        if (r == COMPSHARE__FINISHED)
+            return known != NULL ? compshare__schedule_doubtful(c, known)
+                : compshare__schedule_done(c, false);
         if (r != COMPSHARE_OK) return r;
     }
     ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted)
@@ -7036,7 +7143,8 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
 static int compshare__schedule_agreed(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
-    if (status == ch->refusal || ch->looks >= COMPSHARE__LOOKS || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
+    if (status == ch->refusal || ch->looks >= COMPSHARE__LOOKS
+        || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
     ch->refusal = status;
     ch->looks++;
     return COMPSHARE__AGAIN;
@@ -7053,9 +7161,11 @@ static int compshare__schedule_found(compshare *c, int status)
     status = first ? compshare__find_end(c, status) : compshare__describe_end(c, status);
     if (t->aborted || (first && status != COMPSHARE_OK)) return status;
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
-    if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
+        && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     ch->before = t->read.instance.stop_time;
-    ch->shown_before = compshare__recent_of(c, t->ids.uhost_id) != NULL;    /* readings may still lag behind that */
+    /* readings may still lag behind that */
+    ch->shown_before = compshare__recent_of(c, t->ids.uhost_id) != NULL;
     compshare__schedule_note(c, true);
     known = compshare__recent_doubt(c, &t->read.instance);
     if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {
@@ -7065,14 +7175,16 @@ static int compshare__schedule_found(compshare *c, int status)
     status = compshare__schedule_judge(c, known);
     if (status >= 0) return status;
     if (ch->action != NULL) compshare__task_name(c);
-    return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN ? compshare__schedule_agreed(c, status) : status;
+    return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
+        ? compshare__schedule_agreed(c, status) : status;
 }
 
 static int compshare__schedule_change(compshare *c)
 {
     int r = c->task.stop_time != 0 ? compshare__update_begin(c) : compshare__delete_begin(c);
     c->request.half = true;
-    c->request.repeatable = false;      /* somebody else may have changed it since: it is looked at first */
+    /* somebody else may have changed it since: it is looked at first */
+    c->request.repeatable = false;
     return r;
 }
 
@@ -7081,8 +7193,10 @@ static int compshare__schedule_change(compshare *c)
 static bool compshare__schedule_raise(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
-    bool soon = status == COMPSHARE_E_TOO_SOON || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
-    if (!soon || ch->plan.in_seconds == 0 || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
+    bool soon = status == COMPSHARE_E_TOO_SOON
+        || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
+    if (!soon || ch->plan.in_seconds == 0
+        || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
         || ch->raised == 2) return false;
     ch->raised++;
     if (compshare__schedule_decide(c, ch->before) != COMPSHARE_OK) return false;
@@ -7092,7 +7206,8 @@ static bool compshare__schedule_raise(compshare *c, int status)
 
 static int compshare__schedule_sent(compshare *c, int status)
 {
-    int r = !c->task.aborted && compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN : compshare__change_sent(c, status);
+    int r = !c->task.aborted && compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
+        : compshare__change_sent(c, status);
     compshare__schedule_note(c, false);
     return r;
 }
@@ -7112,7 +7227,8 @@ static int compshare__schedule_confirm(compshare *c, int status)
 }
 
 static const compshare__step compshare__schedule_get_steps[] = {
-    { compshare__find_project, compshare__find_project_end }, { compshare__find_begin, compshare__schedule_found }
+    { compshare__find_project, compshare__find_project_end },
+    { compshare__find_begin, compshare__schedule_found }
 };
 static const compshare__step compshare__schedule_steps[] = {
     { compshare__find_project, compshare__find_project_end },
@@ -7433,7 +7549,8 @@ static int compshare__typed_claim(compshare *c, const compshare_target *target)
     field = compshare__typed_ids(c, target != NULL ? target : &none);
     if (field == NULL) return r;
     memset(&c->error, 0, sizeof c->error);
-    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM, "%s is longer than any of its kind: 63 bytes of an id, 31 of "
+    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM,
+        "%s is longer than any of its kind: 63 bytes of an id, 31 of "
         "a region or zone", field));
 }
 
@@ -7476,7 +7593,8 @@ COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compsh
     zone = compshare__bytes_first(ids->zone, NULL);
     if (region == NULL && zone != NULL) {
         compshare__config_place(&client->config, &region, &zone, ids->look_region);
-        if (region != NULL && region != ids->look_region) memcpy(ids->look_region, region, strlen(region) + 1);
+        if (region != NULL && region != ids->look_region)
+            memcpy(ids->look_region, region, strlen(region) + 1);
     }
     client->task.on_instance = each;
     client->task.user = user;
@@ -7498,11 +7616,13 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, cons
 }
 
 /* state: the names that show it was executed, each with its NUL. */
-static int compshare__power_start(compshare *c, const compshare_target *target, const char *action, const char *states)
+static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
+    const char *states)
 {
     int r = compshare__typed_claim(c, target);
     if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0') return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
+    if (c->task.ids.uhost_id[0] == '\0')
+        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
     c->task.workflow = true;
     c->task.list_projects = c->task.ids.project_id[0] == '\0';
     c->task.as.change.action = action;
@@ -7602,13 +7722,15 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
 
 /* ---- schedule ---- */
 
-static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action, compshare_schedule *result)
+static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
+    compshare_schedule *result)
 {
     compshare_target target = { uhost_id, NULL, NULL, NULL };
     int r = compshare__typed_claim(c, &target);
     if (result != NULL && r != COMPSHARE_E_BUSY) memset(result, 0, sizeof *result);
     if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0') return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
+    if (c->task.ids.uhost_id[0] == '\0')
+        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
     c->task.workflow = c->task.uses_schedule = true;
     c->task.list_projects = action != NULL && c->task.ids.project_id[0] == '\0';
     c->task.as.change.action = action;
