@@ -2842,6 +2842,7 @@ static bool compshare__pem_find(compshare__pem *p)
 {
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
     const size_t none = sizeof marker;
+    const unsigned char *at;
     size_t hit = p->base + p->at == 0 ? 0 : none;   /* how much of it is there */
     while (p->at < p->len || compshare__pem_fill(p)) {
         char c = (char)p->buf[p->at];
@@ -2851,7 +2852,8 @@ static bool compshare__pem_find(compshare__pem *p)
         p->at++;
         if (hit == sizeof marker - 1) return true;
         if (hit < none) continue;
-        while (p->at < p->len && p->buf[p->at] != '\n' && p->buf[p->at] != '\r') p->at++;
+        for (at = p->buf + p->at; at < p->buf + p->len && *at != '\n' && *at != '\r'; at++) {}
+        p->at = (size_t)(at - p->buf);
     }
     return false;
 }
