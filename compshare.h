@@ -7133,8 +7133,7 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
                 : compshare__schedule_done(c, false);
         if (r != COMPSHARE_OK) return r;
     }
-    ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted)
-        || compshare__recent_near(current, ch->wanted);
+    ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);
     memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
     memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
     return COMPSHARE__NEXT;

@@ -232,6 +232,8 @@ static void instances(void **state)
         /* the time itself */
         { ONE(",\"SchedulerStopTime\":\"2026-11-30T10:00:00Z\""), COMPSHARE_E_REPLY, "it is 2026-11-30T10:00:00Z" },
         { ONE(",\"SchedulerStopTime\":1796060000000"), COMPSHARE_E_REPLY, "it is 1796060000000" },
+        { ONE(",\"SchedulerStopTime\":0,\"StopSchedulerTime\":1796060000000"), COMPSHARE_E_REPLY,
+          "it is 1796060000000" },
         { ONE(",\"SchedulerStopTime\":1796060000.5"), COMPSHARE_E_REPLY, "it is 1796060000.5" },
         { ONE(",\"SchedulerStopTime\":1796060000."), COMPSHARE_E_JSON, "" },
         { ONE(",\"SchedulerStopTime\":1.79606e9"), COMPSHARE_E_REPLY, "it is 1.79606e9" },
@@ -721,6 +723,7 @@ static void own_calls(void **state)
 static void own_change_unread(void **state)
 {
     compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
+    compshare_plan plan = { "uhost-1", NOW + 9000, 0, 0 };
     compshare_schedule schedule;
     (void)state;
     support_case("none is left");
@@ -728,7 +731,15 @@ static void own_change_unread(void **state)
     ended(compshare_update_stop_scheduler(client, &target, NOW + 9000), COMPSHARE_OK, "");
     ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_UNCONFIRMED,
         " was accepted a moment ago, but the API still shows no timed shutdown");
+    support_case("set again, and that got lost: what shows it proves nothing");
+    bodies(running(0), "", NULL);
+    script.rest = running(NOW + 9000);
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_OK, "");
+    CHECK(schedule.accepted);   /* so it was sent once more */
     support_case("one that shows it comes in the end");
+    script.now += 100000;
+    bodies(DONE, NULL, NULL);
+    ended(compshare_update_stop_scheduler(client, &target, NOW + 9000), COMPSHARE_OK, "");
     bodies(running(0), BUSY("1"), running(NOW + 9000));
     ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
     CHECK_NUMBER(schedule.stop_time, NOW + 9000);
