@@ -18,6 +18,7 @@ import time
 import traceback
 
 import account
+import dialects
 import harness
 import hazards
 import leases
@@ -55,6 +56,7 @@ def main():
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
+    dialects.register(harness.args.only)
     chosen = [t for t in harness.tests if harness.args.only in t[0]]
     last = [t for t in chosen if t[1].__module__ in (promises.__name__, secrets_check.__name__)]     # these read what the others said
     first = [t for t in chosen if t not in last]
@@ -77,8 +79,11 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(harness.args.jobs) as pool:
         for done in concurrent.futures.as_completed([pool.submit(run, *t) for t in first]):
             report(done.result())
+    dialects.close()
     for t in last:
         report(run(*t))
+    if dialects.figure():
+        print(dialects.figure())
     return 1 if failed else 0
 
 
