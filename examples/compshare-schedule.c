@@ -1569,7 +1569,7 @@ static void json_known(const char *key, const char *text)
 /* The keys are always the same; what is not known is null. */
 static void print_json(const entry *e)
 {
-    bool known = e->is.state[0] != '\0';
+    bool known = e->is.state[0] != '\0' || e->is.charge_type[0] != '\0';
     json_text("uhost_id", e->is.uhost_id);
     json_known("name", e->is.name);
     json_known("state", e->is.state);
