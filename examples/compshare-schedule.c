@@ -1511,6 +1511,19 @@ static int outcome(int status)
     return status != COMPSHARE_OK && unknown ? UNCONFIRMED : read_outcome(status);
 }
 
+/* A reading that got no answer (a 502, a web page, half of a reply) is tried again, twice:
+   nothing was done. So is what does not find an instance that was seen a moment ago. */
+static bool try_again(int status, bool seen, int *tries)
+{
+    const compshare_error *e = compshare_last_error(client);
+    bool garbled = status == COMPSHARE_E_JSON || status == COMPSHARE_E_HTTP
+        || (status == COMPSHARE_E_STATUS && e->retryable);
+    if (!garbled && !(seen && status == COMPSHARE_E_NOT_FOUND)) return false;
+    if (strstr(e->action, "StopScheduler") != NULL || ++*tries > 2) return false;
+    (void)poll(NULL, 0, *tries * 1000);
+    return true;
+}
+
 /* The most serious of two: 5, 3, 6, 4, what is left, 0. */
 static int graver(int a, int b)
 {
@@ -1729,6 +1742,9 @@ static int doubt_entry(entry *e, int64_t wanted, bool accepted, int64_t shown)
 
 /* ---- many instances: one list, one change each, and lists until all is shown ---- */
 
+/* Where to look: a project, "" for what the API takes by itself. */
+typedef struct place { char project[64]; bool empty; } place;
+
 typedef struct fleet {
     const options *o;
     entry *entries;
@@ -1736,7 +1752,7 @@ typedef struct fleet {
     size_t matched, prepaid;    /* what the options mean, and what of it was left out as prepaid */
     uint64_t *marks;            /* of the instances that were shown */
     bool confirming, no_memory;
-    char (*projects)[64];       /* where to look; "" is what the API takes by itself */
+    place *projects;
     size_t project_count, at, found;
 } fleet;
 
@@ -1860,10 +1876,12 @@ static compshare_target list_filter(const options *o)
 static int keep_project(void *user, const compshare_project *p)
 {
     fleet *f = (fleet *)user;
-    char (*more)[64] = (char (*)[64])realloc(f->projects, (f->project_count + 1) * sizeof *more);
+    place *more = (place *)realloc(f->projects, (f->project_count + 1) * sizeof *more);
     if (more == NULL) { f->no_memory = true; return 1; }
     f->projects = more;
-    (void)snprintf(more[f->project_count++], sizeof *more, "%s", p != NULL ? p->project_id : "");
+    more += f->project_count++;
+    memset(more, 0, sizeof *more);
+    (void)snprintf(more->project, sizeof more->project, "%s", p != NULL ? p->project_id : "");
     return 0;
 }
 
@@ -1894,16 +1912,49 @@ static bool awaited(const fleet *f, size_t project)
     return false;
 }
 
-/* The lists of the projects, until all that was named is found, or all that is awaited. */
-static int list_projects(fleet *f, compshare_instance_fn each, void *user)
+/* Counts what a list shows. */
+typedef struct listener { compshare_instance_fn each; void *user; size_t heard; } listener;
+
+static int listen_to(void *user, const compshare_instance *i, compshare_value element)
+{
+    listener *l = (listener *)user;
+    l->heard++;
+    return l->each(l->user, i, element);
+}
+
+/* Whether a project need not be listed: all that was named is found, or all that is awaited
+   is elsewhere. */
+static bool passed_over(const fleet *f, bool again)
+{
+    if (f->confirming) return !awaited(f, f->at);
+    return (again && !f->projects[f->at].empty) || (f->o->count > 0 && f->found >= f->o->count);
+}
+
+static int list_once(fleet *f, listener *l, bool again)
 {
     compshare_target filter = list_filter(f->o);
-    int status = COMPSHARE_OK;
+    int status = COMPSHARE_OK, tries = 0;
     for (f->at = 0; f->at < f->project_count && status == COMPSHARE_OK; f->at++) {
-        if (f->confirming ? !awaited(f, f->at) : f->o->count > 0 && f->found >= f->o->count)
-            continue;
-        filter.project_id = f->projects[f->at];
-        status = compshare_each_instance(client, &filter, each, user);
+        size_t before = l->heard;
+        if (passed_over(f, again)) continue;
+        filter.project_id = f->projects[f->at].project;
+        do status = compshare_each_instance(client, &filter, listen_to, l);
+        while (status != COMPSHARE_OK && try_again(status, false, &tries));
+        f->projects[f->at].empty = l->heard == before;
+    }
+    return status;
+}
+
+/* The lists of the projects. A list may be empty for a moment: that something is not there
+   is believed once those that were empty have been so again. */
+static int list_projects(fleet *f, compshare_instance_fn each, void *user)
+{
+    listener l = { each, user, 0 };
+    int status = list_once(f, &l, false);
+    bool missed = f->o->count > 0 ? f->found < f->o->count : l.heard == 0;
+    if (status == COMPSHARE_OK && missed && !f->confirming) {
+        (void)poll(NULL, 0, 1000);
+        status = list_once(f, &l, true);
     }
     check_clock();
     return f->no_memory ? COMPSHARE_E_MEMORY : status;
@@ -1971,7 +2022,7 @@ static void change_entry(const fleet *f, entry *e)
     target.uhost_id = e->is.uhost_id;
     target.region = e->is.region;
     target.zone = e->is.zone;
-    target.project_id = f->projects[e->project];
+    target.project_id = f->projects[e->project].project;
     trace_change(e->is.uhost_id, e->wanted);
     if (target.project_id[0] == '\0') { (void)settle_entry(e, verb, false); return; }
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
@@ -2105,7 +2156,8 @@ static int change_one(const options *o)
     compshare_schedule s;
     compshare_plan plan;
     entry e;
-    int status;
+    int status, tries = 0;
+    bool reads = o->if_none || o->in != 0;      /* which tells the server's time, too */
     memset(&e, 0, sizeof e);
     memset(&plan, 0, sizeof plan);
     (void)snprintf(e.is.uhost_id, sizeof e.is.uhost_id, "%s", o->uhosts[0]);
@@ -2114,13 +2166,16 @@ static int change_one(const options *o)
     plan.mode = o->mode;
     status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    /* which tells the server's time, too */
-    if (o->if_none || o->in != 0) status = compshare_schedule_get(client, plan.uhost_id, &s);
+    if (reads)
+        do status = compshare_schedule_get(client, plan.uhost_id, &s);
+        while (status != COMPSHARE_OK && try_again(status, false, &tries));
     if (o->in != 0) plan.at = whole_minute(now() + MARGIN_S + o->in);
     if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now())) {
         trace_change(e.is.uhost_id, plan.at != 0 || o->verb == CANCEL ? plan.at : -1);
-        status = o->verb == SET ? compshare_schedule_set(client, &plan, &s) : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
+        do status = o->verb == SET ? compshare_schedule_set(client, &plan, &s)
+            : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
             : compshare_schedule_cancel(client, plan.uhost_id, &s);
+        while (status != COMPSHARE_OK && try_again(status, reads, &tries));
     }
     check_clock();
     take_schedule(&e, &s);
@@ -2347,6 +2402,7 @@ static bool is_own(const identity *self, compshare_value element)
 static void append_id(identity *self, const char *id)
 {
     size_t len = strlen(self->ids);
+    if (strstr(self->ids, id) != NULL) return;      /* a list may show one twice */
     (void)snprintf(self->ids + len, sizeof self->ids - len, "%s%s", len > 0 ? ", " : "", id);
 }
 

@@ -220,7 +220,9 @@ def refused():
             r = w.tool(*words, "--json", env={"COMPSHARE_PRIVATE_KEY": "wrong"}).is_(3)
             equal(r.object()["error"]["exit_status"], 3)
         contains(w.tool("show", "--project-id", "org-none").is_(3).err, "292")
-        w.set(fail_next=1, fail_http=500, drop_action="DescribeCompShareInstance")
+        w.set(fail_next=2, fail_http=500, drop_action="DescribeCompShareInstance")
+        w.tool("show").is_(0)               # a reading is tried three times
+        w.set(fail_next=3)
         w.tool("show").is_(3)
 
 
