@@ -1391,6 +1391,7 @@ static const char *masked(const char *key)
 }
 
 static const char *or_none(const char *text) { return text != NULL ? text : "-"; }
+static const char *or_empty(const char *text) { return text != NULL ? text : ""; }
 
 /* What goes with every request. */
 static void trace_settings(void)
@@ -2023,6 +2024,8 @@ static void change_entry(const fleet *f, entry *e)
     target.region = e->is.region;
     target.zone = e->is.zone;
     target.project_id = f->projects[e->project].project;
+    if (target.project_id[0] == '\0' && config.project_id == NULL)       /* better than none */
+        target.project_id = or_empty(from_environment("COMPSHARE_PROJECT_ID"));
     trace_change(e->is.uhost_id, e->wanted);
     if (target.project_id[0] == '\0') { (void)settle_entry(e, verb, false); return; }
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
