@@ -2042,12 +2042,10 @@ static size_t count_pending(const fleet *f)
     return n;
 }
 
-/* Lists until every change is shown, for as long as a call may take. */
-static void confirm_fleet(fleet *f)
+/* Lists until every change is shown, or until a time. */
+static void await_fleet(fleet *f, uint64_t until)
 {
-    uint64_t until = monotonic_ms(NULL) + config.timeout_ms;
     int pause = 250;
-    size_t i;
     f->confirming = true;
     while (count_pending(f) > 0) {
         (void)list_projects(f, list_entry, f);
@@ -2055,6 +2053,29 @@ static void confirm_fleet(fleet *f)
         (void)poll(NULL, 0, pause);
         if (pause < 4000) pause *= 2;
     }
+}
+
+/* What the API accepts and does not do may need another form, which the library's workflow
+   finds: of those that are not shown it gets one, and where that helps, all. */
+static void reform_fleet(fleet *f)
+{
+    size_t i;
+    for (i = 0; i < f->count && f->o->verb != CANCEL; i++) {
+        entry *e = &f->entries[i];
+        if (!e->pending || e->is.stop_time != e->previous) continue;
+        e->pending = false;
+        if (settle_entry(e, f->o->verb, true) != DONE) break;
+    }
+}
+
+/* Until every change is shown, for as long as a call may take, and one more. */
+static void confirm_fleet(fleet *f)
+{
+    uint64_t began = monotonic_ms(NULL);
+    size_t i;
+    await_fleet(f, began + config.timeout_ms / 2);
+    if (count_pending(f) > 0) reform_fleet(f);
+    if (count_pending(f) > 0) await_fleet(f, began + config.timeout_ms);
     for (i = 0; i < f->count; i++) {
         entry *e = &f->entries[i];
         if (e->pending) (void)doubt_entry(e, e->wanted, true, e->is.stop_time);
