@@ -2973,6 +2973,18 @@ static void note_before(lease *l)
     l->looked = true;
 }
 
+/* A first reading may lack the plan: the one that a change began with counts, too. */
+static void note_found(lease *l)
+{
+    const compshare_schedule *s = &l->schedule;
+    int64_t found = s->changed ? s->previous : s->stop_time, armed = l->armed;
+    bool ours;
+    l->armed = 0;               /* which would be taken for set here */
+    ours = set_here(l, found);
+    l->armed = armed;
+    if (l->stood == 0 && found > now() && !ours) l->stood = l->before = found;
+}
+
 /* Something was confirmed after failures that were told. */
 static void works_again(lease *l)
 {
@@ -3598,7 +3610,7 @@ static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
         if (l->limit != 0 && l->limit - now() < FLOOR_S)
             return give_reason(l, tr(M_TOO_LATE)), USAGE;
         note_before(l);
-        if ((status = arm_change(l, until)) == COMPSHARE_OK) return DONE;
+        if ((status = arm_change(l, until)) == COMPSHARE_OK) return note_found(l), DONE;
     }
     if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') give_reason(l, error_text());
     *starting = *starting || (status == COMPSHARE_E_STATE && !is_off(s->state)) || compshare_last_error(client)->ret_code == 8903;
