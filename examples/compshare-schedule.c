@@ -3580,6 +3580,7 @@ static bool worth_repeating(const lease *l, int status)
 {
     int code = outcome(status);
     return code == NETWORK || code == UNCONFIRMED || compshare_last_error(client)->retryable
+        || (status == COMPSHARE_E_NOT_FOUND && l->looked && l->arming)      /* it was there */
         || (status == COMPSHARE_E_STATE && !is_off(l->schedule.state));
 }
 
