@@ -2717,6 +2717,7 @@ typedef struct lease {
     bool over, warned, ran_out, off;
     bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
     bool leasable;              /* it was looked at, and may be leased */
+    bool stopping;              /* this run has told it to stop */
     bool unreachable;           /* the last renewal failed */
     bool looked;                /* what stood before is known */
     int missing;                /* readings in a row that did not list it */
@@ -3720,6 +3721,7 @@ static int stop_now(lease *l, uint64_t until)
     compshare_target target = { NULL, NULL, NULL, NULL };
     int status;
     target.uhost_id = l->uhost_id;
+    l->stopping = true;
     status = finish_call(l, compshare_stop_instance_start(client, &target), until);
     if (status != COMPSHARE_OK) return status;
     return finish_call(l, compshare_wait_state_start(client, l->uhost_id, "Stopped", 30000, NULL), until);
@@ -3769,6 +3771,7 @@ static int end_once(lease *l, uint64_t until)
     compshare_schedule *s = &l->schedule;
     int end = l->o->on_exit, status = compshare_schedule_get_start(client, l->uhost_id, s);
     status = finish_call(l, status, until);
+    if (status == COMPSHARE_OK && l->stopping && strcmp(s->state, "Stopped") == 0) return status;
     if (is_over(l, status)) return COMPSHARE_OK;
     if (status != COMPSHARE_OK) return status;
     note_theirs(l);
