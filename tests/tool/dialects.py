@@ -134,8 +134,9 @@ exit 7
 class Said:
     """What the tool said of one instance: stop_time is 0 for none, None for not known."""
 
-    def __init__(self, stop_time=None, state=None, changed=None, error=None, code=0):
-        self.stop_time, self.state, self.changed, self.error, self.code = stop_time, state, changed, error, code
+    def __init__(self, stop_time=None, state=None, error=None, code=0, changed=None, previous=None, unknown=None):
+        self.stop_time, self.state, self.error, self.code = stop_time, state, error, code
+        self.changed, self.previous, self.unknown = changed, previous, unknown
 
 
 def near(a, b):
@@ -154,7 +155,8 @@ def said_in_json(out):
         if "uhost_id" not in o:
             continue                        # about the program as a whole
         e = o["error"]
-        said[o["uhost_id"]] = Said(o["stop_time"], o["state"], o["changed"], e and e["text"], e["exit_status"] if e else 0)
+        said[o["uhost_id"]] = Said(o["stop_time"], o["state"], e and e["text"], e["exit_status"] if e else 0, o["changed"],
+                                   o["previous_stop_time"], e and e["outcome_unknown"])
     return said
 
 
@@ -165,7 +167,9 @@ def said_in_words(out, err):
         words = line.split()
         if len(words) > 1 and re.match(r"(uhost|cpod)-\d+$", words[0]):
             planned = "RUNS WITHOUT" not in line and "no timed shutdown" not in line
-            said[words[0]] = Said(time_in(line) if planned else 0, words[1])
+            was = line.partition("(was ")[2]
+            said[words[0]] = Said(time_in(line) if planned else 0, words[1], changed=False if "(left as it was)" in line else None,
+                                  previous=time_in(was) if was else None)
     for line in err.splitlines():
         words = line.split(None, 1)
         if len(words) > 1 and re.match(r"(uhost|cpod)-\d+$", words[0]):
@@ -246,7 +250,7 @@ class Cell:
         self.truth = self.instances.get(self.id, {"state": "gone", "schedule": 0})
         self.log = read(w.path("log")).split()
         self.status = json.loads(read(w.path("status")) or "null")
-        self.ended = self.base + w.passed(2)
+        self.began, self.ended = self.base + w.passed(1), self.base + w.passed(2)
         if self.kind == "run":
             self.judge_run()
         else:
@@ -333,6 +337,8 @@ class Cell:
                 self.fault("lie", "there is no such instance")
             elif self.code == 0 or (s is not None and not failed):
                 self.judge_success(i, s, plan)
+            if s is not None:
+                self.judge_details(s, executed)
         if self.code not in (0, 5) and len(ids) <= 1 and executed > 0:
             self.fault("lie", "it was executed, and the exit status says that it was not")
         if self.code == 5 and self.kind != "gone" and not time_in(self.err + self.out) and "may" not in self.err + self.out:
@@ -347,6 +353,21 @@ class Cell:
             self.fault("lie", "%s: another plan stands than was said" % i)
         elif not self.wanted(plan):
             self.fault("lie", "%s: the plan is not what was asked for" % i)
+
+    def judge_details(self, s, executed):
+        """What is said beside the plan."""
+        unseen = self.may("hidden", "odd-plan-once", "gone", "unreadable") or self.account
+        before = self.base + self.plan if self.plan else 0
+        if s.error is None and s.changed is not None and len(self.concerned()) == 1 and s.changed != (executed > 0):
+            self.fault("lie", "changed is %s" % s.changed)
+        if s.error is None and s.previous is not None and not unseen and not near(max(s.previous, self.base) - self.base, before and self.plan):
+            self.fault("lie", "another plan stood before")
+        if s.unknown is not None and s.unknown != (s.code == 5):
+            self.fault("lie", "whether the outcome is known does not fit the exit status")
+        if s.error is not None and s.code is not None and len(self.concerned()) == 1 and s.code != self.code:
+            self.fault("lie", "the exit status is not the instance's")
+        if s.error is not None and " and accepted;" in s.error and executed == 0:
+            self.fault("lie", "nothing was accepted")
 
     def judge_reading(self, said, ids):
         running = [i for i in ids if self.instances.get(i, {"schedule": 1})["schedule"] == 0]
@@ -365,7 +386,8 @@ class Cell:
             shown = s.stop_time if s.stop_time and s.stop_time > self.base else 0
             if not near(shown, so["schedule"]) and not (shown == 0 and self.may("hidden", "odd-plan-once")):
                 self.fault("lie", "%s: another plan stands than was shown" % i)
-            if s.state != so["state"] and not (self.may("odd-state-once") or (so["state"] == "" and not self.json)):
+            nothing = so["state"] == "" and (s.state is None or not self.json)
+            if s.state != so["state"] and not (nothing or self.may("odd-state-once")):
                 self.fault("lie", "%s: it is not %s" % (i, s.state))
 
     # ---- run
@@ -388,6 +410,9 @@ class Cell:
             self.fault("lie", "the status file says %s" % self.status)
         if self.words[0] != "stop" and self.truth["state"] not in ("Running", "") and not self.may("odd-state"):
             self.fault("lie", "the lease was not kept")
+        promise = time_in(self.err.partition("compshare-schedule: off by ")[2]) - self.began
+        if not TTL - 2 * NEAR - 45 <= promise <= TTL + 2 * NEAR and not (self.plan and near(self.began + promise, self.base + self.plan)):
+            self.fault("lie", "that is not when it goes off if this program dies")
         self.judge_end(self.err.rstrip().rpartition("\n")[2])
 
     def judge_unarmed(self):
