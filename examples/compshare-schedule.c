@@ -3741,12 +3741,12 @@ static int64_t exit_time(lease *l)
     return l->wanted = end;
 }
 
-/* Whether there is anything left to end, by a reading. One list that lacks the instance may
-   be the API's mistake; three in a row are none. */
+/* Whether there is anything left to end, by a reading. Lists that lack the instance may
+   be the API's mistake; after half a minute, seven in a row, they are none. */
 static bool is_over(lease *l, int status)
 {
     l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
-    if (l->missing >= 3 || (status == COMPSHARE_OK && is_off(l->schedule.state)))
+    if (l->missing >= 7 || (status == COMPSHARE_OK && is_off(l->schedule.state)))
         note(l, M_GONE, l->uhost_id, status != COMPSHARE_OK ? tr(M_NOT_LISTED) : l->schedule.state);
     else if (status == COMPSHARE_OK && !l->leasable && !check_leasable(l)) note(l, M_FAILED, l->reason);
     else return false;
