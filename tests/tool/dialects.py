@@ -28,6 +28,7 @@ NEAR = 59               # s by which a time may differ: gateways round to the mi
 HOUR2 = 7200            # s: what is asked for
 LATER, EARLIER = 9000, 5000     # s from the beginning: a plan that was there before
 TTL, GRACE, JOB = 900, 600, 1100        # s, of a lease; without renewals the job would not see its end
+SLACK = 20              # s that a change that has to be sent again may cost
 PAUSES = 5              # s that pass before a reading is due
 DEADLINE = 60           # s, of every call
 REPEATS = 6             # how often a change of one instance may be executed by one verb
@@ -55,12 +56,30 @@ CELLS = {
     "audit": ("audit", None, "audit"),
     "audit-clean": ("audit", LATER, "audit"),
     "run-grace": ("grace", None, "run"),
-    "run-grace-later": ("grace", None, "run"),      # the dialect begins with the lease
     "run-stop": ("stop", None, "run"),
     "run-cancel": ("cancel", None, "run"),
     "run-restore": ("restore", LATER, "run"),
     "run-keep": ("keep", None, "run"),
+    # the first change is lost
+    "set-in-lost": ("set ID --in 2h", None, "in"),
+    "set-all-lost": ("set --all --in 2h", None, "in"),
+    "extend-all-lost": ("extend --all --by 10m", LATER, "by"),
+    "cancel-all-lost": ("cancel --all --yes", LATER, "gone"),
+    # executed, and the answer is lost
+    "set-two-unheard": ("set ID OTHER --in 2h", None, "in"),
+    "extend-unheard": ("extend ID --by 10m", LATER, "by"),
+    "cancel-unheard": ("cancel ID", LATER, "gone"),
+    "run-grace-unheard": ("grace", None, "run"),
+    # what is odd begins with the first change, with the job, or with its end
+    "run-grace-armed": ("grace", None, "run"),
+    "run-grace-begun": ("grace", None, "run"),
+    "run-restore-begun": ("restore", LATER, "run"),
+    "run-grace-ended": ("grace", None, "run"),
+    "run-stop-ended": ("stop", None, "run"),
+    "run-cancel-ended": ("cancel", None, "run"),
+    "run-restore-ended": ("restore", LATER, "run"),
 }
+MOMENTS = ("armed", "begun", "ended")
 
 # The exit statuses that a flag of a dialect makes right, by what a cell is about
 CHANGES = ("in", "at", "left", "by", "gone")
@@ -182,6 +201,7 @@ class Cell:
         self.d, self.name, self.number = dialect, name, number
         self.words, self.plan, self.kind = CELLS[name]
         self.words = self.words.split()
+        self.how = name.rpartition("-")[2]
         self.account = "--all" in self.words or self.kind == "audit"
         self.json = number % 2 == 0
         self.id = dialect.id
@@ -196,7 +216,9 @@ class Cell:
             return False
         if d.name == "total-of-all" and not self.account:
             return False                    # which is about a list without the first instance
-        return self.name != "run-grace-later" or d.odd or d.later is not None
+        if self.how in ("lost", "unheard") and d.odd:
+            return False
+        return self.how not in MOMENTS or d.odd or d.later is not None
 
     # ---- the world
 
@@ -204,20 +226,26 @@ class Cell:
         """Three instances, the second is Stopped and the third Spot; a fourth is brought
         about where two are to be changed."""
         d, plan, options = self.d, self.plan, [("brief", 2)]
-        if self.name == "set-two" and "instances=" not in d.options:
+        if "OTHER" in self.words and "instances=" not in d.options:
             options.append(("instances", 5))
-        later = self.name == "run-grace-later"
-        if not later or d.later is not None:
+        if self.how not in MOMENTS or d.later is not None:
             options.append(("dialect", d.name))
-        if later:
-            options += [("then_action", UPDATE), ("then_set", ("dialect_later=" if d.later else "dialect=") + d.name)]
+        if self.how == "armed":
+            options += [("then_action", UPDATE), ("then_set", self.later())]
+        if self.how in ("lost", "unheard"):
+            options += [("drop_before" if self.how == "lost" else "drop_after", 1), ("drop_action", DELETE if self.kind == "gone" else UPDATE)]
         if plan is not None and "gone" not in d.may:
             options.append(("schedule.uhost-0001", self.base + plan))
         w.clear()
         w.ask("/reset?" + urllib.parse.urlencode(options))
 
+    def later(self):
+        return ("dialect_later=" if self.d.later else "dialect=") + self.d.name
+
     def environment(self, w):
         env = dict(w.env)
+        if self.how in ("begun", "ended"):
+            env["COMPSHARE_TEST_BEGIN" if self.how == "begun" else "COMPSHARE_TEST_END"] = self.later()
         if not (self.account and self.d.required):
             for name, value in self.d.configured():
                 env["COMPSHARE_" + name.upper().replace("-", "_")] = value
@@ -263,7 +291,7 @@ class Cell:
 
     def concerned(self):
         """The instances that the verb is about, by what is so now."""
-        if self.name == "set-two":
+        if "OTHER" in self.words:
             return [self.id, self.other]
         if not self.account:
             return [self.id]
@@ -295,6 +323,8 @@ class Cell:
 
     def refusal_allowed(self, code):
         if self.kind == "nothing" and code == 6:
+            return True
+        if code == 5 and self.how in ("lost", "unheard") and (self.d.schedule_lag + SLACK > DEADLINE or self.may("hidden", "no-project")):
             return True
         if code == 5 and self.late() and self.kind in ("in", "at", "by", "gone"):
             return True
@@ -403,8 +433,10 @@ class Cell:
             self.fault("lie", "the job ended with 7")
         if "USR1" in self.log:
             self.fault("lie", "the job was warned")
-        for part in ("somebody", "cancelled?", "has run out", "renewal failed", "may go off"):
-            if part in self.err.partition("when the job ends")[2]:
+        told = self.err.partition("or its machine dies")[2]
+        true = {"cancelled?": self.may("odd-plan-once"), "renewal failed": self.how in ("armed", "begun")}
+        for part in ("somebody", "cancelled?", "has run out", "renewal failed", "may go off", "nothing to end"):
+            if part in told and not true.get(part):
                 self.fault("lie", "it says %r" % part)
         if self.status is None or not near(self.status["stop_time"], self.truth["schedule"]) and self.words[0] != "stop":
             self.fault("lie", "the status file says %s" % self.status)
