@@ -1391,6 +1391,7 @@ static const char *masked(const char *key)
 }
 
 static const char *or_none(const char *text) { return text != NULL ? text : "-"; }
+static const char *or_empty(const char *text) { return text != NULL ? text : ""; }
 
 /* What goes with every request. */
 static void trace_settings(void)
@@ -2023,6 +2024,8 @@ static void change_entry(const fleet *f, entry *e)
     target.region = e->is.region;
     target.zone = e->is.zone;
     target.project_id = f->projects[e->project].project;
+    if (target.project_id[0] == '\0' && config.project_id == NULL)       /* better than none */
+        target.project_id = or_empty(from_environment("COMPSHARE_PROJECT_ID"));
     trace_change(e->is.uhost_id, e->wanted);
     if (target.project_id[0] == '\0') { (void)settle_entry(e, verb, false); return; }
     status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
@@ -2039,12 +2042,10 @@ static size_t count_pending(const fleet *f)
     return n;
 }
 
-/* Lists until every change is shown, for as long as a call may take. */
-static void confirm_fleet(fleet *f)
+/* Lists until every change is shown, or until a time. */
+static void await_fleet(fleet *f, uint64_t until)
 {
-    uint64_t until = monotonic_ms(NULL) + config.timeout_ms;
     int pause = 250;
-    size_t i;
     f->confirming = true;
     while (count_pending(f) > 0) {
         (void)list_projects(f, list_entry, f);
@@ -2052,6 +2053,29 @@ static void confirm_fleet(fleet *f)
         (void)poll(NULL, 0, pause);
         if (pause < 4000) pause *= 2;
     }
+}
+
+/* What the API accepts and does not do may need another form, which the library's workflow
+   finds: of those that are not shown it gets one, and where that helps, all. */
+static void reform_fleet(fleet *f)
+{
+    size_t i;
+    for (i = 0; i < f->count && f->o->verb != CANCEL; i++) {
+        entry *e = &f->entries[i];
+        if (!e->pending || e->is.stop_time != e->previous) continue;
+        e->pending = false;
+        if (settle_entry(e, f->o->verb, true) != DONE) break;
+    }
+}
+
+/* Until every change is shown, for as long as a call may take, and one more. */
+static void confirm_fleet(fleet *f)
+{
+    uint64_t began = monotonic_ms(NULL);
+    size_t i;
+    await_fleet(f, began + config.timeout_ms / 2);
+    if (count_pending(f) > 0) reform_fleet(f);
+    if (count_pending(f) > 0) await_fleet(f, began + config.timeout_ms);
     for (i = 0; i < f->count; i++) {
         entry *e = &f->entries[i];
         if (e->pending) (void)doubt_entry(e, e->wanted, true, e->is.stop_time);
@@ -2702,6 +2726,7 @@ typedef struct lease {
     bool over, warned, ran_out, off;
     bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
     bool leasable;              /* it was looked at, and may be leased */
+    bool stopping;              /* this run has told it to stop */
     bool unreachable;           /* the last renewal failed */
     bool looked;                /* what stood before is known */
     int missing;                /* readings in a row that did not list it */
@@ -2956,6 +2981,18 @@ static void note_before(lease *l)
     if (!l->looked && time > now()) l->stood = time;
     if (l->stood != 0 && !l->looked && !set_here(l, time)) l->before = time;
     l->looked = true;
+}
+
+/* A first reading may lack the plan: the one that a change began with counts, too. */
+static void note_found(lease *l)
+{
+    const compshare_schedule *s = &l->schedule;
+    int64_t found = s->changed ? s->previous : s->stop_time, armed = l->armed;
+    bool ours;
+    l->armed = 0;               /* which would be taken for set here */
+    ours = set_here(l, found);
+    l->armed = armed;
+    if (l->stood == 0 && found > now() && !ours) l->stood = l->before = found;
 }
 
 /* Something was confirmed after failures that were told. */
@@ -3554,6 +3591,7 @@ static bool worth_repeating(const lease *l, int status)
 {
     int code = outcome(status);
     return code == NETWORK || code == UNCONFIRMED || compshare_last_error(client)->retryable
+        || (status == COMPSHARE_E_NOT_FOUND && l->looked && l->arming)      /* it was there */
         || (status == COMPSHARE_E_STATE && !is_off(l->schedule.state));
 }
 
@@ -3584,7 +3622,7 @@ static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
         if (l->limit != 0 && l->limit - now() < FLOOR_S)
             return give_reason(l, tr(M_TOO_LATE)), USAGE;
         note_before(l);
-        if ((status = arm_change(l, until)) == COMPSHARE_OK) return DONE;
+        if ((status = arm_change(l, until)) == COMPSHARE_OK) return note_found(l), DONE;
     }
     if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') give_reason(l, error_text());
     *starting = *starting || (status == COMPSHARE_E_STATE && !is_off(s->state)) || compshare_last_error(client)->ret_code == 8903;
@@ -3693,6 +3731,7 @@ static int stop_now(lease *l, uint64_t until)
     compshare_target target = { NULL, NULL, NULL, NULL };
     int status;
     target.uhost_id = l->uhost_id;
+    l->stopping = true;
     status = finish_call(l, compshare_stop_instance_start(client, &target), until);
     if (status != COMPSHARE_OK) return status;
     return finish_call(l, compshare_wait_state_start(client, l->uhost_id, "Stopped", 30000, NULL), until);
@@ -3712,12 +3751,12 @@ static int64_t exit_time(lease *l)
     return l->wanted = end;
 }
 
-/* Whether there is anything left to end, by a reading. One list that lacks the instance may
-   be the API's mistake; three in a row are none. */
+/* Whether there is anything left to end, by a reading. Lists that lack the instance may
+   be the API's mistake; after half a minute, seven in a row, they are none. */
 static bool is_over(lease *l, int status)
 {
     l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
-    if (l->missing >= 3 || (status == COMPSHARE_OK && is_off(l->schedule.state)))
+    if (l->missing >= 7 || (status == COMPSHARE_OK && is_off(l->schedule.state)))
         note(l, M_GONE, l->uhost_id, status != COMPSHARE_OK ? tr(M_NOT_LISTED) : l->schedule.state);
     else if (status == COMPSHARE_OK && !l->leasable && !check_leasable(l)) note(l, M_FAILED, l->reason);
     else return false;
@@ -3742,6 +3781,7 @@ static int end_once(lease *l, uint64_t until)
     compshare_schedule *s = &l->schedule;
     int end = l->o->on_exit, status = compshare_schedule_get_start(client, l->uhost_id, s);
     status = finish_call(l, status, until);
+    if (status == COMPSHARE_OK && l->stopping && strcmp(s->state, "Stopped") == 0) return status;
     if (is_over(l, status)) return COMPSHARE_OK;
     if (status != COMPSHARE_OK) return status;
     note_theirs(l);

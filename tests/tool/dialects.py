@@ -28,6 +28,7 @@ NEAR = 59               # s by which a time may differ: gateways round to the mi
 HOUR2 = 7200            # s: what is asked for
 LATER, EARLIER = 9000, 5000     # s from the beginning: a plan that was there before
 TTL, GRACE, JOB = 900, 600, 1100        # s, of a lease; without renewals the job would not see its end
+SLACK = 20              # s that a change that has to be sent again may cost
 PAUSES = 5              # s that pass before a reading is due
 DEADLINE = 60           # s, of every call
 REPEATS = 6             # how often a change of one instance may be executed by one verb
@@ -55,12 +56,30 @@ CELLS = {
     "audit": ("audit", None, "audit"),
     "audit-clean": ("audit", LATER, "audit"),
     "run-grace": ("grace", None, "run"),
-    "run-grace-later": ("grace", None, "run"),      # the dialect begins with the lease
     "run-stop": ("stop", None, "run"),
     "run-cancel": ("cancel", None, "run"),
     "run-restore": ("restore", LATER, "run"),
     "run-keep": ("keep", None, "run"),
+    # the first change is lost
+    "set-in-lost": ("set ID --in 2h", None, "in"),
+    "set-all-lost": ("set --all --in 2h", None, "in"),
+    "extend-all-lost": ("extend --all --by 10m", LATER, "by"),
+    "cancel-all-lost": ("cancel --all --yes", LATER, "gone"),
+    # executed, and the answer is lost
+    "set-two-unheard": ("set ID OTHER --in 2h", None, "in"),
+    "extend-unheard": ("extend ID --by 10m", LATER, "by"),
+    "cancel-unheard": ("cancel ID", LATER, "gone"),
+    "run-grace-unheard": ("grace", None, "run"),
+    # what is odd begins with the first change, with the job, or with its end
+    "run-grace-armed": ("grace", None, "run"),
+    "run-grace-begun": ("grace", None, "run"),
+    "run-restore-begun": ("restore", LATER, "run"),
+    "run-grace-ended": ("grace", None, "run"),
+    "run-stop-ended": ("stop", None, "run"),
+    "run-cancel-ended": ("cancel", None, "run"),
+    "run-restore-ended": ("restore", LATER, "run"),
 }
+MOMENTS = ("armed", "begun", "ended")
 
 # The exit statuses that a flag of a dialect makes right, by what a cell is about
 CHANGES = ("in", "at", "left", "by", "gone")
@@ -134,8 +153,9 @@ exit 7
 class Said:
     """What the tool said of one instance: stop_time is 0 for none, None for not known."""
 
-    def __init__(self, stop_time=None, state=None, changed=None, error=None, code=0):
-        self.stop_time, self.state, self.changed, self.error, self.code = stop_time, state, changed, error, code
+    def __init__(self, stop_time=None, state=None, error=None, code=0, changed=None, previous=None, unknown=None):
+        self.stop_time, self.state, self.error, self.code = stop_time, state, error, code
+        self.changed, self.previous, self.unknown = changed, previous, unknown
 
 
 def near(a, b):
@@ -154,7 +174,8 @@ def said_in_json(out):
         if "uhost_id" not in o:
             continue                        # about the program as a whole
         e = o["error"]
-        said[o["uhost_id"]] = Said(o["stop_time"], o["state"], o["changed"], e and e["text"], e["exit_status"] if e else 0)
+        said[o["uhost_id"]] = Said(o["stop_time"], o["state"], e and e["text"], e["exit_status"] if e else 0, o["changed"],
+                                   o["previous_stop_time"], e and e["outcome_unknown"])
     return said
 
 
@@ -165,7 +186,9 @@ def said_in_words(out, err):
         words = line.split()
         if len(words) > 1 and re.match(r"(uhost|cpod)-\d+$", words[0]):
             planned = "RUNS WITHOUT" not in line and "no timed shutdown" not in line
-            said[words[0]] = Said(time_in(line) if planned else 0, words[1])
+            was = line.partition("(was ")[2]
+            said[words[0]] = Said(time_in(line) if planned else 0, words[1], changed=False if "(left as it was)" in line else None,
+                                  previous=time_in(was) if was else None)
     for line in err.splitlines():
         words = line.split(None, 1)
         if len(words) > 1 and re.match(r"(uhost|cpod)-\d+$", words[0]):
@@ -178,6 +201,7 @@ class Cell:
         self.d, self.name, self.number = dialect, name, number
         self.words, self.plan, self.kind = CELLS[name]
         self.words = self.words.split()
+        self.how = name.rpartition("-")[2]
         self.account = "--all" in self.words or self.kind == "audit"
         self.json = number % 2 == 0
         self.id = dialect.id
@@ -192,7 +216,9 @@ class Cell:
             return False
         if d.name == "total-of-all" and not self.account:
             return False                    # which is about a list without the first instance
-        return self.name != "run-grace-later" or d.odd or d.later is not None
+        if self.how in ("lost", "unheard") and d.odd:
+            return False
+        return self.how not in MOMENTS or d.odd or d.later is not None
 
     # ---- the world
 
@@ -200,20 +226,26 @@ class Cell:
         """Three instances, the second is Stopped and the third Spot; a fourth is brought
         about where two are to be changed."""
         d, plan, options = self.d, self.plan, [("brief", 2)]
-        if self.name == "set-two" and "instances=" not in d.options:
+        if "OTHER" in self.words and "instances=" not in d.options:
             options.append(("instances", 5))
-        later = self.name == "run-grace-later"
-        if not later or d.later is not None:
+        if self.how not in MOMENTS or d.later is not None:
             options.append(("dialect", d.name))
-        if later:
-            options += [("then_action", UPDATE), ("then_set", ("dialect_later=" if d.later else "dialect=") + d.name)]
+        if self.how == "armed":
+            options += [("then_action", UPDATE), ("then_set", self.later())]
+        if self.how in ("lost", "unheard"):
+            options += [("drop_before" if self.how == "lost" else "drop_after", 1), ("drop_action", DELETE if self.kind == "gone" else UPDATE)]
         if plan is not None and "gone" not in d.may:
             options.append(("schedule.uhost-0001", self.base + plan))
         w.clear()
         w.ask("/reset?" + urllib.parse.urlencode(options))
 
+    def later(self):
+        return ("dialect_later=" if self.d.later else "dialect=") + self.d.name
+
     def environment(self, w):
         env = dict(w.env)
+        if self.how in ("begun", "ended"):
+            env["COMPSHARE_TEST_BEGIN" if self.how == "begun" else "COMPSHARE_TEST_END"] = self.later()
         if not (self.account and self.d.required):
             for name, value in self.d.configured():
                 env["COMPSHARE_" + name.upper().replace("-", "_")] = value
@@ -246,7 +278,7 @@ class Cell:
         self.truth = self.instances.get(self.id, {"state": "gone", "schedule": 0})
         self.log = read(w.path("log")).split()
         self.status = json.loads(read(w.path("status")) or "null")
-        self.ended = self.base + w.passed(2)
+        self.began, self.ended = self.base + w.passed(1), self.base + w.passed(2)
         if self.kind == "run":
             self.judge_run()
         else:
@@ -259,7 +291,7 @@ class Cell:
 
     def concerned(self):
         """The instances that the verb is about, by what is so now."""
-        if self.name == "set-two":
+        if "OTHER" in self.words:
             return [self.id, self.other]
         if not self.account:
             return [self.id]
@@ -291,6 +323,8 @@ class Cell:
 
     def refusal_allowed(self, code):
         if self.kind == "nothing" and code == 6:
+            return True
+        if code == 5 and self.how in ("lost", "unheard") and (self.d.schedule_lag + SLACK > DEADLINE or self.may("hidden", "no-project")):
             return True
         if code == 5 and self.late() and self.kind in ("in", "at", "by", "gone"):
             return True
@@ -333,6 +367,8 @@ class Cell:
                 self.fault("lie", "there is no such instance")
             elif self.code == 0 or (s is not None and not failed):
                 self.judge_success(i, s, plan)
+            if s is not None:
+                self.judge_details(s, executed)
         if self.code not in (0, 5) and len(ids) <= 1 and executed > 0:
             self.fault("lie", "it was executed, and the exit status says that it was not")
         if self.code == 5 and self.kind != "gone" and not time_in(self.err + self.out) and "may" not in self.err + self.out:
@@ -347,6 +383,21 @@ class Cell:
             self.fault("lie", "%s: another plan stands than was said" % i)
         elif not self.wanted(plan):
             self.fault("lie", "%s: the plan is not what was asked for" % i)
+
+    def judge_details(self, s, executed):
+        """What is said beside the plan."""
+        unseen = self.may("hidden", "odd-plan-once", "gone", "unreadable") or self.account
+        before = self.base + self.plan if self.plan else 0
+        if s.error is None and s.changed is not None and len(self.concerned()) == 1 and s.changed != (executed > 0):
+            self.fault("lie", "changed is %s" % s.changed)
+        if s.error is None and s.previous is not None and not unseen and not near(max(s.previous, self.base) - self.base, before and self.plan):
+            self.fault("lie", "another plan stood before")
+        if s.unknown is not None and s.unknown != (s.code == 5):
+            self.fault("lie", "whether the outcome is known does not fit the exit status")
+        if s.error is not None and s.code is not None and len(self.concerned()) == 1 and s.code != self.code:
+            self.fault("lie", "the exit status is not the instance's")
+        if s.error is not None and " and accepted;" in s.error and executed == 0:
+            self.fault("lie", "nothing was accepted")
 
     def judge_reading(self, said, ids):
         running = [i for i in ids if self.instances.get(i, {"schedule": 1})["schedule"] == 0]
@@ -365,7 +416,8 @@ class Cell:
             shown = s.stop_time if s.stop_time and s.stop_time > self.base else 0
             if not near(shown, so["schedule"]) and not (shown == 0 and self.may("hidden", "odd-plan-once")):
                 self.fault("lie", "%s: another plan stands than was shown" % i)
-            if s.state != so["state"] and not (self.may("odd-state-once") or (so["state"] == "" and not self.json)):
+            nothing = so["state"] == "" and (s.state is None or not self.json)
+            if s.state != so["state"] and not (nothing or self.may("odd-state-once")):
                 self.fault("lie", "%s: it is not %s" % (i, s.state))
 
     # ---- run
@@ -381,13 +433,18 @@ class Cell:
             self.fault("lie", "the job ended with 7")
         if "USR1" in self.log:
             self.fault("lie", "the job was warned")
-        for part in ("somebody", "cancelled?", "has run out", "renewal failed", "may go off"):
-            if part in self.err.partition("when the job ends")[2]:
+        told = self.err.partition("or its machine dies")[2]
+        true = {"cancelled?": self.may("odd-plan-once"), "renewal failed": self.how in ("armed", "begun")}
+        for part in ("somebody", "cancelled?", "has run out", "renewal failed", "may go off", "nothing to end"):
+            if part in told and not true.get(part):
                 self.fault("lie", "it says %r" % part)
         if self.status is None or not near(self.status["stop_time"], self.truth["schedule"]) and self.words[0] != "stop":
             self.fault("lie", "the status file says %s" % self.status)
         if self.words[0] != "stop" and self.truth["state"] not in ("Running", "") and not self.may("odd-state"):
             self.fault("lie", "the lease was not kept")
+        promise = time_in(self.err.partition("compshare-schedule: off by ")[2]) - self.began
+        if not TTL - 2 * NEAR - 45 <= promise <= TTL + 2 * NEAR and not (self.plan and near(self.began + promise, self.base + self.plan)):
+            self.fault("lie", "that is not when it goes off if this program dies")
         self.judge_end(self.err.rstrip().rpartition("\n")[2])
 
     def judge_unarmed(self):

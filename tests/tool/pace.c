@@ -4,7 +4,8 @@
    time whatever this machine is doing. Waiting for a peer takes as long as it takes.
 
    COMPSHARE_TEST_JOB is "MS FIFO": so long after the command of `run` has begun to read from
-   FIFO, it is sent a line. Time stands still while that command begins and while it ends. */
+   FIFO, it is sent a line. Time stands still while that command begins and while it ends.
+   COMPSHARE_TEST_BEGIN and COMPSHARE_TEST_END are options of the gateway that are set then. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,14 +38,13 @@ static void give_up(const char *what)
 }
 
 /* One request on a kept connection; the gateway answers "ok". */
-static void move_gateway(int64_t ms)
+static void set_gateway(const char *options)
 {
     static int control = -1;
-    char text[256];
+    char text[512];
     struct sockaddr_in to;
     size_t len = 0;
-    int n = snprintf(text, sizeof text, "GET /set?advance_ms=%lld HTTP/1.1\r\nHost: t\r\n\r\n",
-        (long long)ms);
+    int n = snprintf(text, sizeof text, "GET /set?%s HTTP/1.1\r\nHost: t\r\n\r\n", options);
     memset(&to, 0, sizeof to);
     to.sin_family = AF_INET;
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -65,10 +65,22 @@ static void move_gateway(int64_t ms)
 /* What has passed: until now (0), when the job began (1), when it was told to end (2). */
 static void note(int which)
 {
+    static const char *const names[] = { NULL, "COMPSHARE_TEST_BEGIN", "COMPSHARE_TEST_END" };
+    const char *options = names[which] != NULL ? getenv(names[which]) : NULL;
     int fd = open(getenv("COMPSHARE_TEST_AHEAD"), O_WRONLY | O_CLOEXEC);
     off_t at = (off_t)sizeof passed * which;
     if (fd < 0 || pwrite(fd, &passed, sizeof passed, at) != (ssize_t)sizeof passed) give_up("note");
     (void)close(fd);
+    if (options != NULL) set_gateway(options);
+}
+
+static void skip(int64_t ms)
+{
+    char options[48];
+    (void)snprintf(options, sizeof options, "advance_ms=%lld", (long long)ms);
+    set_gateway(options);
+    passed += ms;
+    note(0);
 }
 
 /* Whether the last child has become another program. */
@@ -134,9 +146,7 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
     if ((r = __real_poll(fds, count, 0)) != 0) return r;
     ms = until_job_ends(ms);
     if (ms == 0) return __real_poll(fds, count, PATIENCE_MS);
-    move_gateway(ms);
-    passed += ms;
-    note(0);
+    skip(ms);
     return __real_poll(fds, count, 0);
 }
 
