@@ -3626,7 +3626,8 @@ static int arm_once(lease *l, uint64_t until, bool *again, bool *starting)
     }
     if (status != COMPSHARE_E_ABORTED || l->reason[0] == '\0') give_reason(l, error_text());
     *starting = *starting || (status == COMPSHARE_E_STATE && !is_off(s->state)) || compshare_last_error(client)->ret_code == 8903;
-    *again = worth_repeating(l, status);
+    l->missing = status == COMPSHARE_E_NOT_FOUND ? l->missing + 1 : 0;
+    *again = worth_repeating(l, status) || (l->missing > 0 && l->missing < 3);
     return outcome(status);
 }
 
@@ -3661,7 +3662,8 @@ static int arm(lease *l)
     do {
         code = arm_once(l, arm_until(l, began, starting), &again, &starting);
         if (code == DONE || !again || l->given_up) break;
-    } while (monotonic_ms(NULL) < arm_until(l, began, starting) && rest(l, 5000));
+    } while (monotonic_ms(NULL) < arm_until(l, began, starting)
+        && rest(l, l->missing > 0 ? 1000 : 5000));
     return code;
 }
 
