@@ -539,8 +539,8 @@ static void typed_reply(const char *json)
 static void exactly_this_instance(void **state)
 {
     static const char *const replies[] = {
-        "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-00010\"},{\"UHostId\":\"uhost-000\"},{\"UHostId\":\"uhost-0001\",\"Zone\":\"cn-a-01\",\"SchedulerStopTime\":5},{\"UHostId\":\"xuhost-0001\"}]}",
-        "{\"UHostSet\":[{\"UHostId\":\"uhost-\\u00300\\u00301\",\"StopSchedulerTime\":\"7\",\"StopTime\":9}],\"RetCode\":\"0\"}",
+        "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-00010\"},{\"UHostId\":\"uhost-000\"},{\"UHostId\":\"uhost-0001\",\"Zone\":\"cn-a-01\",\"SchedulerStopTime\":1900000005},{\"UHostId\":\"xuhost-0001\"}]}",
+        "{\"UHostSet\":[{\"UHostId\":\"uhost-\\u00300\\u00301\",\"StopSchedulerTime\":\"1900000007\",\"StopTime\":9}],\"RetCode\":\"0\"}",
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-00010\"}]}",
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001 \"},{\"UHostId\":\"Uhost-0001\"}]}",
         "{\"RetCode\":0,\"UHostSet\":null}", "{\"RetCode\":0}", "{\"RetCode\":0,\"UHostSet\":[]}",
@@ -571,8 +571,8 @@ static void exactly_this_instance(void **state)
         got = compshare_describe_instance(h.client, &t, &x);
         if (got != statuses[i]) fail_msg("%s: %s", replies[i], compshare_status_name(got));
         assert_string_equal(x.uhost_id, got == COMPSHARE_OK ? "uhost-0001" : "");
-        if (i == 0) assert_true(x.stop_time == 5 && strcmp(x.region, "cn-a") == 0);
-        if (i == 1) assert_true(x.stop_time == 7);
+        if (i == 0) assert_true(x.stop_time == 1900000005 && strcmp(x.region, "cn-a") == 0);
+        if (i == 1) assert_true(x.stop_time == 1900000007);
         if (got != COMPSHARE_OK) assert_int_equal(x.stop_time, 0);
         finish();
     }
