@@ -2056,15 +2056,17 @@ static void await_fleet(fleet *f, uint64_t until)
 }
 
 /* What the API accepts and does not do may need another form, which the library's workflow
-   finds: of those that are not shown it gets one, and where that helps, all. */
+   finds: of those that are not shown it gets one, and where that helps, all that a list does
+   not show by then. */
 static void reform_fleet(fleet *f)
 {
-    size_t i;
+    size_t i, done = 0;
     for (i = 0; i < f->count && f->o->verb != CANCEL; i++) {
         entry *e = &f->entries[i];
         if (!e->pending || e->is.stop_time != e->previous) continue;
         e->pending = false;
         if (settle_entry(e, f->o->verb, true) != DONE) break;
+        if (done++ == 0) (void)list_projects(f, list_entry, f);
     }
 }
 
