@@ -5706,7 +5706,9 @@ static bool compshare__task_pause(compshare *c, uint32_t ms)
 static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
-    uint64_t now = compshare__client_now(c), left = t->poll_until > now ? t->poll_until - now : 0;
+    uint64_t until = t->poll_until < c->deadline ? t->poll_until : c->deadline;
+    uint64_t now = compshare__client_now(c);
+    uint64_t left = until > now ? until - now : 0;      /* a clock that stepped back has put the deadline to 0 */
     uint64_t pause = COMPSHARE__POLL_FIRST_MS, after = compshare__drive_retry_after(c);
     unsigned i;
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;

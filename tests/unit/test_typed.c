@@ -645,6 +645,20 @@ static void waited_for_nothing(void **state)
         COMPSHARE_E_NOT_FOUND, "");
 }
 
+/* A clock that steps back while it is waited makes the next step due, and that ends the call. */
+static void back_in_time(void **state)
+{
+    compshare_instance instance;
+    (void)state;
+    bodies(ONE(",\"State\":\"Running\""), NULL, NULL);
+    CHECK_NUMBER(compshare_wait_state_start(client, "uhost-1", "Stopped", 0, &instance), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
+    CHECK_NUMBER(compshare_timeout_ms(client), 250);
+    script.now -= 500;
+    CHECK_NUMBER(compshare_timeout_ms(client), 0);
+    ended(compshare_step(client), COMPSHARE_E_TIMEOUT, "");
+}
+
 /* ---- what this client has changed itself ---- */
 
 /* Readings that go on showing what was there before. */
@@ -1034,7 +1048,7 @@ int main(void)
         T(too_many_parameters), T(projects), T(instances), T(stop_times), T(default_projects),
         T(lists), T(changes), T(far_times), T(old_server_clock), T(asked_to_wait), T(short_states),
         T(both_names), T(aborted_changes), T(broken_lists), T(found_nowhere),
-        T(found_without_projects), T(waited_for_nothing), T(own_changes), T(own_calls),
+        T(found_without_projects), T(waited_for_nothing), T(own_changes), T(back_in_time), T(own_calls),
         T(own_change_unread), T(refused_twice), T(confirmed), T(confirmed_otherwise),
         T(aborted_repetition), T(six_sendings), T(too_soon), T(replaced_once), T(echoes), T(zones),
         T(no_client)
