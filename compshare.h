@@ -658,8 +658,9 @@ COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_t
    COMPSHARE_E_TIMEOUT: the state did not come in time. COMPSHARE_E_STATE: it ended in
    another one ("Install Fail"). COMPSHARE_E_NOT_FOUND: three readings in a row did not
    list it, although it had been there, or for 60 s from the beginning, or to the end. A
-   reading that fails is no end, unless the API refuses it for good, or this machine's clock
-   or root certificates are the reason; one may take half of the time left, but 2 s at least
+   reading that fails is no end, unless the API refuses it for good, it does not fit the
+   memory, or this machine's clock, randomness or root certificates are the reason, or the
+   server's certificate; one may take half of the time left, but 2 s at least
    and timeout_ms of the configuration at the most. */
 COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
     compshare_instance *instance);
@@ -980,10 +981,13 @@ extern "C" {
 #define COMPSHARE__READING_MS 2000u         /* what one reading gets at least, within timeout_ms */
 #define COMPSHARE__DOUBT_MS 1000u           /* from a reading that refuses to its check */
 #define COMPSHARE__LOOKS 6u                 /* such checks at the most */
+#define COMPSHARE__DOUBTS 4u                /* readings after which what was shown once is over */
 #define COMPSHARE__RESEND_MS 2000u          /* from a lost sending to the next; doubled each time */
 #define COMPSHARE__SENDINGS 6u              /* of one change at the most */
 #define COMPSHARE__MISSING_MS 60000u        /* how long lists may lack a new instance */
 #define COMPSHARE__LAG_MS 60000u            /* how long readings may lag behind a change */
+#define COMPSHARE__RECENT 4                 /* instances of which the own changes are kept in mind */
+#define COMPSHARE__REUSE_MS 4000u           /* what a reading on a kept connection gets at least */
 #define COMPSHARE__IDLE_MS 50000u           /* a connection unused for longer is not used again */
 
 /* HTTP: RFC 9112 sets no limits and asks recipients to have some. */
@@ -4109,6 +4113,7 @@ typedef struct compshare__request {
     bool always;                /* retry class "always" */
     bool repeatable;            /* it may be sent again without being looked at in between */
     bool reads;                 /* it changes nothing */
+    bool inner;                 /* its elements go no further than to the client */
     bool half;                  /* it may take half of the time left, for more must come */
     int64_t stop_time;          /* not 0: must be 300 s ahead at every sending */
     const char *array;          /* not NULL: stream this array */
@@ -4135,6 +4140,8 @@ typedef struct compshare__ids {
 typedef struct compshare__list {
     int64_t offset, seen;       /* where the page begins, and its elements so far */
     int64_t overlap;            /* elements of the page before, besides the last, to begin with */
+    int64_t most;               /* elements of the longest page */
+    int64_t end;                /* not 0: from here on a page was empty */
     uint64_t mark[COMPSHARE__MARKS];    /* the last elements handed out, newest first */
     unsigned restarts;          /* how often the place was not found again */
     unsigned empty;             /* pages in a row that had no element, and should have */
@@ -4204,21 +4211,23 @@ typedef struct compshare__task {
     const char *state;                  /* waited for */
     unsigned polls, missing;
     bool seen;                          /* the instance was, by a wait */
+    bool spoiled;                       /* a reply that failed has left its mark in `read` */
     uint64_t poll_until, began;
     union {
         compshare__request call;        /* of a generic call */
         compshare__list list;
         compshare__change change;
+        char seen[32];                  /* the state that a wait has read last */
     } as;
 } compshare__task;
 
-/* A timed shutdown that this client has set, or deleted, with success, and that no
-   reading has shown yet. */
+/* A timed shutdown that this client has set, or deleted, with success. */
 typedef struct compshare__recent {
     uint64_t mark;              /* of the instance; 0: none */
     int64_t before;             /* what readings showed until then; -1: not known */
     int64_t after;              /* what they must show; 0: none */
     uint64_t at;
+    bool shown;                 /* one has */
 } compshare__recent;
 
 /* The small fields first: an instruction reaches near offsets with fewer bytes. */
@@ -4266,7 +4275,7 @@ struct compshare {
     compshare__splitter split;
     compshare__url url, proxy;
     char project[64];           /* that an instance was found in; "": not yet */
-    compshare__recent recent[2];
+    compshare__recent recent[COMPSHARE__RECENT];
 #ifndef COMPSHARE_NO_SOCKETS
     compshare__posix posix;
 #endif
@@ -5224,7 +5233,9 @@ static int compshare__drive_begin(compshare *c)
     if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
     c->reused = c->connected && now - c->used_at < COMPSHARE__IDLE_MS
         && compshare__tls_alive(&c->tls);
-    c->reuse_deadline = now < c->request_deadline ? now + (c->request_deadline - now) / 2 : now;
+    c->reuse_deadline = now + COMPSHARE__REUSE_MS;
+    if (c->reuse_deadline < now + c->request_ms / 2) c->reuse_deadline = now + c->request_ms / 2;
+    if (c->reuse_deadline > c->request_deadline) c->reuse_deadline = c->request_deadline;
     c->tls.sent = c->tls.request = false;
     if (c->reused) {
         c->phase = COMPSHARE__PHASE_SEND;
@@ -5302,7 +5313,7 @@ static int compshare__drive_element(compshare *c)
     int stop;
     if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
         return compshare__fail_too_large(c, "an element of the reply");
-    c->handed = true;
+    c->handed = !c->request.inner;
     stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__client_value(c, 0)) : 0;
     compshare__client_forget_values(c);
     return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
@@ -5554,7 +5565,7 @@ static int compshare__drive_advance(compshare *c)
     for (;;) {
         uint64_t now = compshare__client_now(c);
         int r;
-        if (now < c->looked_at) c->deadline = c->request_deadline = c->connect_deadline = 0;
+        if (now < c->looked_at) c->deadline = c->request_deadline = c->reuse_deadline = c->connect_deadline = 0;
         c->looked_at = now;
         if (now >= compshare__drive_due(c)) r = compshare__fail_timeout(c);
         else if (c->phase == COMPSHARE__PHASE_PAUSE && now < c->pause_until) return COMPSHARE_PENDING;
@@ -5966,7 +5977,7 @@ static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_i
 {
     uint64_t mark = compshare__bytes_mark(uhost_id);
     size_t i;
-    for (i = 0; i < 2; i++)
+    for (i = 0; i < COMPSHARE__RECENT; i++)
         if (c->recent[i].mark == mark && c->task.began < c->recent[i].at + COMPSHARE__LAG_MS)
             return &c->recent[i];
     return NULL;
@@ -5978,24 +5989,38 @@ static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t b
     int64_t after)
 {
     compshare__recent *r = compshare__recent_of(c, uhost_id);
-    if (r == NULL) r = &c->recent[c->recent[0].at > c->recent[1].at];      /* the older one */
-    else if (r->after != after) before = -1;
-    else before = r->before;
+    size_t i;
+    if (r == NULL) {
+        r = c->recent;
+        for (i = 1; i < COMPSHARE__RECENT; i++)
+            if (c->recent[i].at < r->at) r = &c->recent[i];     /* the oldest, or a free one */
+    } else if (r->after != after) {
+        before = r->shown ? r->after : -1;
+    } else {
+        before = r->before;
+    }
     r->mark = compshare__bytes_mark(uhost_id);
     r->before = before;
     r->after = after;
     r->at = c->looked_at;
+    r->shown = false;
+}
+
+static void compshare__recent_forget(compshare *c, const char *uhost_id)
+{
+    compshare__recent *r = compshare__recent_of(c, uhost_id);
+    if (r != NULL) memset(r, 0, sizeof *r);
 }
 
 /* What this client knows better than a reading: it shows what was there before a change that
-   has succeeded. NULL: nothing; a reading that shows the change is believed from then on. */
+   has succeeded. NULL: nothing. */
 static const compshare__recent *compshare__recent_doubt(compshare *c, const compshare_instance *i)
 {
     compshare__recent *r = compshare__recent_of(c, i->uhost_id);
     if (r == NULL) return NULL;
-    if (compshare__recent_near(i->stop_time, r->after)
-        || (r->after != 0 && r->after <= compshare__client_server_time(c))) {
-        r->mark = 0;
+    if (r->after != 0 && r->after <= compshare__client_server_time(c)) return NULL;
+    if (compshare__recent_near(i->stop_time, r->after)) {
+        r->shown = true;
         return NULL;
     }
     return r->before < 0 || r->before == i->stop_time ? r : NULL;
@@ -6019,6 +6044,7 @@ static int compshare__call_end(compshare *c, int status)
     if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
     id = compshare__params_text(&c->params, "UHostId");
     time = compshare__params_find(&c->params, "SchedulerStopTime");
+    if (id != NULL && update && (time == NULL || time->text != NULL)) compshare__recent_forget(c, id);
     if (id == NULL || (update && (time == NULL || time->text != NULL))) return status;
     compshare__recent_note(c, id, -1, update ? time->number : 0);
     return status;
@@ -6359,9 +6385,12 @@ static int compshare__describe_element(void *user, compshare_value element)
     const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c),
         &instance, t->raw);
     (void)element;
+    if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
+        return 0;               /* whatever else stands in it */
+    if (compshare__judge_is_echo(c, compshare__json_raw(&c->tree, 0))) reason = "a repetition of the request";
     if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
         return compshare__typed_malformed(c, reason);
-    if (!compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id)) return 0;
+    if (t->found > 0 && memcmp(t->out, &instance, sizeof instance) == 0) return 0;
     if (t->found++ > 0) return compshare__typed_malformed(c, "the instance");
     *(compshare_instance *)t->out = instance;
     return 0;
@@ -6370,6 +6399,7 @@ static int compshare__describe_element(void *user, compshare_value element)
 static int compshare__describe_begin(compshare *c)
 {
     compshare__describe_request(c, compshare__describe_element);
+    c->request.inner = true;
     c->task.found = 0;
     return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL),
         true);
@@ -6385,7 +6415,11 @@ static int compshare__describe_missing(compshare *c)
 static int compshare__describe_end(compshare *c, int status)
 {
     status = compshare__typed_status(c, status);
-    if (status == COMPSHARE_OK && c->task.found == 1) return status;
+    if (status == COMPSHARE_OK && c->task.found == 1) {
+        c->task.spoiled = false;
+        return status;
+    }
+    if (c->task.found > 0) c->task.spoiled = true;
     if (!c->task.workflow) memset(c->task.out, 0, sizeof(compshare_instance));
     if (status == COMPSHARE_E_API && (c->error.ret_code == 8039 || c->error.ret_code == 8351)) {
         (void)compshare__describe_missing(c);
@@ -6444,11 +6478,13 @@ static int compshare__find_project(compshare *c)
     return compshare__projects_begin(c);
 }
 
-/* A wait has looked in all projects: it goes on, and takes none for the right one. */
-static int compshare__find_everywhere(compshare *c)
+/* A wait has looked in all projects, or could not list them: it goes on without one, and looks
+   through them later where the list failed. */
+static int compshare__find_everywhere(compshare *c, int status)
 {
     c->task.other = 0;
-    c->task.missing = 1;
+    c->task.missing = status == COMPSHARE_E_PROJECT || c->task.list_refused;
+    c->task.listed = false;
     c->task.ids.project_id[0] = '\0';
     c->task.list_projects = false;
     return COMPSHARE__NEXT;
@@ -6462,8 +6498,8 @@ static int compshare__find_project_end(compshare *c, int status)
     if (t->aborted) return status;
     if (compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
     t->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
-    if (t->other > 0 && t->state != NULL && status != COMPSHARE_OK)
-        return compshare__find_everywhere(c);
+    if (t->state != NULL && status != COMPSHARE_OK && (t->other > 0 || !t->list_refused))
+        return compshare__find_everywhere(c, status);
     if (t->other > 0 && (status == COMPSHARE_E_PROJECT || t->list_refused))
         return compshare__describe_missing(c);
     if (status != COMPSHARE_OK && !t->list_refused) return status;
@@ -6566,7 +6602,8 @@ static int compshare__each_begin(compshare *c)
 }
 
 /* TotalCount, which some replies call Total; -1 where there is none that can be read. It may
-   count too few, or what is not shown: it decides only where the list itself does not. */
+   count too few, or what is not shown: it decides only where the list itself cannot, which is a
+   page that comes again. */
 static int64_t compshare__each_total(compshare *c)
 {
     uint32_t at;
@@ -6608,12 +6645,13 @@ static int compshare__each_next(compshare *c)
     compshare__list *l = &c->task.as.list;
     int64_t total = compshare__each_total(c), step = l->seen - l->overlap - 1;
     if (!l->fresh) {
-        /* nothing new, but more than the overlap: as much appeared before, or Offset is ignored */
-        if (l->seen <= l->overlap + 1 || (total < 0 ? l->seen < COMPSHARE__PAGE : total <= l->seen))
+        /* nothing new on a whole page: as much appeared before it, or Offset is not kept to */
+        if (l->seen < l->most || total == l->seen || (l->end > 0 && l->offset + l->seen >= l->end))
             return COMPSHARE_OK;
         if (l->restarts++ == COMPSHARE__RESTARTS)
             return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
     }
+    if (l->seen > l->most) l->most = l->seen;
     if (l->seen == 1 && total <= 1) return COMPSHARE_OK;
     l->offset += step > 0 ? step : 1;
     return COMPSHARE__AGAIN;
@@ -6646,6 +6684,8 @@ static int compshare__each_end(compshare *c, int status)
     if (status != COMPSHARE_OK) return compshare__each_failed(c, status);
     if (l->seen == 0 && l->offset == 0) return compshare__each_empty(c);
     l->empty = 0;
+    if (l->fresh) l->end = 0;
+    else if (l->seen == 0) l->end = l->offset;
     return l->searching ? compshare__each_back(c) : compshare__each_next(c);
 }
 
@@ -6742,7 +6782,9 @@ static const compshare__step compshare__delete_steps[] = {
 static bool compshare__poll_refused(const compshare *c, int status)
 {
     int code = c->error.ret_code;
-    return (status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS) && code != 0 && code != 8905
+    bool told = status == COMPSHARE_E_API
+        || (status == COMPSHARE_E_STATUS && c->error.http_status < 500 && c->error.http_status != 429);
+    return told && code != 0 && code != 8905
         && code != 226607
         && !compshare__judge_transient(code);
 }
@@ -6756,15 +6798,22 @@ static int compshare__poll_begin(compshare *c)
 }
 
 /* A sending of the change has ended: refused; or accepted, or nothing is known of it, which
-   the next step has to settle. */
+   the next step has to settle. A later one that did not leave, or may succeed later, settles
+   nothing. */
 static int compshare__change_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
-    status = ch->status = compshare__change_end(c, status);
-    ch->http = c->error.http_status;
-    ch->code = c->error.ret_code;
-    memcpy(ch->request_id, c->error.request_id, sizeof ch->request_id);
+    bool first = !ch->lost && !ch->accepted, told;
+    status = compshare__change_end(c, status);
+    told = status == COMPSHARE_OK || status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS
+        || c->error.outcome_unknown;
+    if (first || told) {
+        ch->status = status;
+        ch->http = c->error.http_status;
+        ch->code = c->error.ret_code;
+        memcpy(ch->request_id, c->error.request_id, sizeof ch->request_id);
+    }
     ch->sent_at = compshare__client_now(c);
     ch->sendings++;
     if (t->aborted) {
@@ -6777,12 +6826,12 @@ static int compshare__change_sent(compshare *c, int status)
         if (ch->states == NULL) compshare__recent_note(c, t->ids.uhost_id, ch->before, ch->wanted);
     } else if (c->error.outcome_unknown) {
         ch->lost = true;
-    } else if (!ch->lost && !ch->accepted) {
+    } else if (first) {
         if (status == COMPSHARE_E_API && t->list_refused)
             (void)compshare__fail(c, COMPSHARE__MORE,
                 "; GetProjectList was refused as well: set project_id");
         return status;
-    } else {
+    } else if (told && !compshare__judge_transient(c->error.ret_code)) {
         ch->refused = true;     /* that may be the effect of an earlier one */
     }
     t->unsettled = true;
@@ -6792,18 +6841,22 @@ static int compshare__change_sent(compshare *c, int status)
 }
 
 /* Whether the newest reading shows what is wanted. */
-static bool compshare__confirm_shown(const compshare__task *t)
+static bool compshare__confirm_shown(const compshare *c)
 {
+    const compshare__task *t = &c->task;
     const compshare__change *ch = &t->as.change;
     if (ch->states != NULL) return compshare__bytes_listed(t->read.instance.state, ch->states);
+    /* a plan whose time has come is gone without having been cancelled */
+    if (ch->wanted == 0 && ch->before != 0 && ch->before <= compshare__client_best_time(c)
+        && !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
     return compshare__recent_near(t->read.instance.stop_time, ch->wanted);
 }
 
 /* Law 7. Where no sending was accepted, two readings in a row: one alone may be odd. */
-static bool compshare__confirm_proved(compshare__task *t)
+static bool compshare__confirm_proved(compshare *c)
 {
-    compshare__change *ch = &t->as.change;
-    ch->readings = compshare__confirm_shown(t) ? ch->readings + 1 : 0;
+    compshare__change *ch = &c->task.as.change;
+    ch->readings = compshare__confirm_shown(c) ? ch->readings + 1 : 0;
     if (ch->accepted) return ch->readings > 0;
     return ch->readings > 1 && !ch->shown_before;
 }
@@ -6819,6 +6872,7 @@ static bool compshare__confirm_resend(compshare *c)
     uint64_t now = compshare__client_now(c), since = now - ch->sent_at,
         least = COMPSHARE__RESEND_MS;
     bool same = t->read.instance.stop_time == ch->before || t->read.instance.stop_time == 0;
+    if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
         || now + COMPSHARE__READING_MS > c->deadline) return false;
     if (ch->accepted) {
@@ -6843,7 +6897,7 @@ static int compshare__confirm_failed(compshare *c, int status)
     const compshare_instance *i = &t->read.instance;
     char last[sizeof c->error.detail];
     compshare__text text = compshare__text_into(last, sizeof last);
-    if (status != COMPSHARE_OK && (!ch->read_back || status == COMPSHARE_E_NOT_FOUND
+    if (status != COMPSHARE_OK && (!ch->read_back || t->spoiled || status == COMPSHARE_E_NOT_FOUND
         || compshare__poll_refused(c, status)))
         compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
             : "reading back failed: %s", c->error.detail, c->error.ret_code);
@@ -6876,7 +6930,7 @@ static int compshare__confirm_end(compshare *c, int status)
     compshare__task *t = &c->task;
     if (status == COMPSHARE_OK) {
         t->as.change.read_back = true;
-        if (compshare__confirm_proved(t)) {
+        if (compshare__confirm_proved(c)) {
             t->unsettled = false;
             return COMPSHARE_OK;
         }
@@ -6898,7 +6952,7 @@ static int compshare__power_found(compshare *c, int status)
     compshare__task *t = &c->task;
     status = compshare__find_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    t->as.change.shown_before = compshare__confirm_shown(t);
+    t->as.change.shown_before = compshare__confirm_shown(c);
     memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
     memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
     return COMPSHARE__NEXT;
@@ -6943,9 +6997,9 @@ static const compshare__step compshare__power_steps[] = {
 /* What no later reading will mend: it is this machine's, or refused. */
 static bool compshare__wait_hopeless(const compshare *c, int status)
 {
-    return compshare__poll_refused(c, status)
-        || (status <= COMPSHARE_E_TRUST && status >= COMPSHARE_E_CERTIFICATE)
-        || status == COMPSHARE_E_TOO_LARGE;
+    return compshare__poll_refused(c, status) || status == COMPSHARE_E_TRUST
+        || status == COMPSHARE_E_CLOCK || status == COMPSHARE_E_ENTROPY
+        || status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TOO_LARGE;
 }
 
 /* Nowhere yet: in which project it is has to be found out, once. */
@@ -6972,13 +7026,13 @@ static bool compshare__wait_gone(compshare *c)
 static int compshare__wait_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    const char *state = t->read.instance.state;
-    char reason[sizeof c->error.detail];
+    char *state = t->as.seen, reason[sizeof c->error.detail];
     size_t len;
     if (t->aborted) return status;
     status = compshare__describe_end(c, status);
     if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
+        memcpy(state, t->read.instance.state, sizeof t->as.seen);
         t->missing = 0;
         t->seen = true;
         if (!t->project_given) memcpy(c->project, t->ids.project_id, sizeof c->project);
@@ -7074,7 +7128,7 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
     int64_t now = compshare__client_best_time(c), base = 0, more = ch->plan.in_seconds;
-    int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised < 3 ? ch->raised : 2];
+    int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised];
     unsigned mode = ch->plan.mode;
     ch->wanted = ch->plan.at;
     if (ch->by_seconds > 0) {
@@ -7166,14 +7220,21 @@ static int compshare__schedule_found(compshare *c, int status)
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    if (status != COMPSHARE_OK && t->spoiled) return status;
     ch->before = t->read.instance.stop_time;
     /* readings may still lag behind that */
     ch->shown_before = compshare__recent_of(c, t->ids.uhost_id) != NULL;
     compshare__schedule_note(c, true);
     known = compshare__recent_doubt(c, &t->read.instance);
     if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {
-        if (t->polls == 0 && ch->action != NULL) t->poll_until = now + (c->deadline - now) / 2;
-        if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
+        if (t->polls == 0 && ch->action != NULL && now < c->deadline)
+            t->poll_until = now + (c->deadline - now) / 2;
+        if (!(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c))
+            return COMPSHARE__AGAIN;
+    }
+    if (known != NULL && known->shown) {    /* it was shown once, and is not any more: changed since */
+        compshare__recent_forget(c, t->ids.uhost_id);
+        known = NULL;
     }
     status = compshare__schedule_judge(c, known);
     if (status >= 0) return status;
@@ -7198,7 +7259,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
     compshare__change *ch = &c->task.as.change;
     bool soon = status == COMPSHARE_E_TOO_SOON
         || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
-    if (!soon || ch->plan.in_seconds == 0
+    if (!soon || ch->accepted || (ch->lost && status != COMPSHARE_E_TOO_SOON) || ch->plan.in_seconds == 0
         || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
         || ch->raised == 2) return false;
     ch->raised++;
@@ -7224,7 +7285,7 @@ static int compshare__schedule_confirm(compshare *c, int status)
     compshare__schedule_note(c, status == COMPSHARE_OK);
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    (void)compshare__recent_doubt(c, &t->read.instance);     /* it has been shown: no more doubt */
+    (void)compshare__recent_doubt(c, &t->read.instance);     /* notes that it has been shown */
     if (t->both_names) c->both_names = true;
     return compshare__schedule_done(c, true);
 }

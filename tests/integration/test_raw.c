@@ -544,7 +544,7 @@ static void exactly_this_instance(void **state)
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-00010\"}]}",
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001 \"},{\"UHostId\":\"Uhost-0001\"}]}",
         "{\"RetCode\":0,\"UHostSet\":null}", "{\"RetCode\":0}", "{\"RetCode\":0,\"UHostSet\":[]}",
-        "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001\"},{\"UHostId\":\"uhost-0001\"}]}",
+        "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001\"},{\"UHostId\":\"uhost-0001\",\"State\":\"Running\"}]}",
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001\",\"UHostId\":\"uhost-0001\"}]}",
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001\",\"SchedulerStopTime\":1,\"SchedulerStopTime\":2}]}",
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001\",\"SchedulerStopTime\":\"soon\"}]}",

@@ -241,7 +241,10 @@ static void instances(void **state)
         { ONE(",\"SchedulerStopTime\":[]"), COMPSHARE_E_REPLY, "UHostSet: SchedulerStopTime" },
         { ONE(",\"StopSchedulerTime\":1,\"StopSchedulerTime\":1"), COMPSHARE_E_REPLY, "UHostSet: StopSchedulerTime" },
         { ONE(",\"StopSchedulerTime\":true"), COMPSHARE_E_REPLY, "UHostSet: StopSchedulerTime" },
-        { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-1\"}"), COMPSHARE_E_REPLY, "UHostSet: the instance" },
+        { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-1\",\"State\":\"Running\"}"), COMPSHARE_E_REPLY, "UHostSet: the instance" },
+        { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-1\"}"), COMPSHARE_OK, "" },
+        /* a neighbour's row decides nothing */
+        { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-2\",\"State\":7,\"SchedulerStopTime\":1796060000000}"), COMPSHARE_OK, "" },
         { INSTANCES("{\"UHostId\":\"uhost-2\"}"), COMPSHARE_E_NOT_FOUND, "no instance uhost-1" }
     };
     compshare_target target = { "uhost-1", NULL, NULL, NULL };
