@@ -117,7 +117,8 @@
       what was wanted. (A time within 59 s of the wanted one is the wanted one: gateways
       round. What was shown is what is reported.) A reading that shows what was shown before
       proves nothing, and one that shows less than this client has changed itself, with
-      success, within the last 60 s is not believed. Reading back lasts to the end of
+      success, within the last 60 s (of four instances at the most) is not believed, or where
+      that was shown once, only when it is repeated. Reading back lasts to the end of
       timeout_ms, and only a definite refusal ends it before. All else is
       COMPSHARE_E_UNCONFIRMED.
    8  The gateway may differ from its documents: only what something is decided by can make
@@ -133,14 +134,17 @@
    half of its time is sent again on a new one. A connection that was not used for 50 s is
    not used again.
 
-   A workflow sends a change of class "always" (the timed shutdown) again after readings
-   that show that it was not executed: at the earliest 2 s after the sending, 6 times at the
-   most, and never while a reading shows a value of somebody else. Changes of class
-   "verify" (stop, start) and "never" (reboot) are sent once.
+   A workflow sends a change of class "always" (the timed shutdown) again, 6 times in all at
+   the most: where no answer came, after readings that go on to show what was there before,
+   for 2 s or longer each time, or at once after one that proves nothing because it showed
+   the wanted state before; where the API accepted a time and does not show it, once more,
+   with both names of the parameter, after half of the time that was left. Never while a
+   reading shows a time that somebody else has set. Changes of class "verify" (stop, start)
+   and "never" (reboot) are sent once.
 
    compshare_config.max_retries is 0 unless set. Where it is not, a request that failed is
    sent again if two things hold. It is safe: the action's class is "always", or not a byte
-   of the request was sent; within a workflow, its change: or it was definitely refused. And
+   of the request was sent; a workflow's change of class "always": or it was refused. And
    it may help: no connection, a connection that broke, HTTP 429 or 5xx, or a RetCode that
    means "later" (153 rate limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of
    each by chance, and last as long as Retry-After asks at least; one that would pass
@@ -621,9 +625,10 @@ COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare
    memory at a time. element is the whole JSON object of the instance. filter
    (may be NULL) narrows by region, zone and project_id; the configuration's zone
    does not narrow. The list ends with a page that brings nothing new: TotalCount decides
-   nothing, a page that cannot be read is read again, and a list that is empty is looked at
+   no more than whether a page that comes again is all of it, a page that cannot be read is read again, and a list that is empty is looked at
    twice. While it is read, instances may come and go: one that is there all the time is
-   never missed, but may be seen twice. COMPSHARE_E_REPLY where it became empty meanwhile. */
+   never missed, but may be seen twice. COMPSHARE_E_REPLY where it became empty meanwhile, or
+   where its pages do not go on. */
 COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user);
 
@@ -752,7 +757,7 @@ typedef struct compshare_schedule {
    A reply that is lost is read back, too, before anything is reported (for that, the
    change itself may take half of the time left), and what readings then show not to be
    executed is sent again. COMPSHARE_E_UNCONFIRMED: until the end no reading proved the
-   change. outcome_unknown is then set, as it is when a workflow is aborted after its change
+   change. outcome_unknown is then set where it was sent, as it is when a workflow is aborted after its change
    was sent and before it was confirmed, and retryable: what to do is to call the same
    function again, with plan.at = schedule.requested. What stands until then:
 

@@ -2004,6 +2004,12 @@ static int settle_entry(entry *e, unsigned verb, bool unknown)
     memset(&plan, 0, sizeof plan);
     plan.uhost_id = e->is.uhost_id;
     plan.at = e->wanted;
+    /* the workflow would take what somebody else has set since for what stood before */
+    if (unknown && compshare_schedule_get(client, plan.uhost_id, &s) == COMPSHARE_OK
+        && s.stop_time != 0 && s.stop_time != e->previous && !is_same(s.stop_time, e->wanted)) {
+        e->changed = true;
+        return doubt_entry(e, e->wanted, false, s.stop_time);
+    }
     status = verb == CANCEL ? compshare_schedule_cancel(client, plan.uhost_id, &s)
         : compshare_schedule_set(client, &plan, &s);
     if (status != COMPSHARE_OK && !unknown && outcome(status) != UNCONFIRMED)
@@ -2728,7 +2734,7 @@ typedef struct lease {
     bool over, warned, ran_out, off;
     bool arming, given_up;      /* nothing has been started yet, and nothing is to be */
     bool leasable;              /* it was looked at, and may be leased */
-    bool stopping;              /* this run has told it to stop */
+    bool stopping;              /* this run may have told it to stop */
     bool unreachable;           /* the last renewal failed */
     bool looked;                /* what stood before is known */
     int missing;                /* readings in a row that did not list it */
@@ -3729,15 +3735,18 @@ static void put_back(lease *l)
 
 /* ---- the end ---- */
 
-/* StopCompShareInstance, confirmed by reading. */
+/* StopCompShareInstance, confirmed by reading. It is sent once: whatever came of that is only
+   looked at from then on. */
 static int stop_now(lease *l, uint64_t until)
 {
     compshare_target target = { NULL, NULL, NULL, NULL };
     int status;
     target.uhost_id = l->uhost_id;
-    l->stopping = true;
-    status = finish_call(l, compshare_stop_instance_start(client, &target), until);
-    if (status != COMPSHARE_OK) return status;
+    if (!l->stopping) {
+        status = finish_call(l, compshare_stop_instance_start(client, &target), until);
+        l->stopping = status == COMPSHARE_OK || compshare_last_error(client)->outcome_unknown;
+        if (!l->stopping || status == COMPSHARE_E_ABORTED) return status;
+    }
     return finish_call(l, compshare_wait_state_start(client, l->uhost_id, "Stopped", 30000, NULL), until);
 }
 

@@ -933,6 +933,146 @@ static void replaced_once(void **state)
     CHECK(compshare_last_error(client)->outcome_unknown);
 }
 
+/* ---- readings that fail ---- */
+
+#define CUT(members) "{\"UHostSet\":[{\"UHostId\":\"uhost-1\"" members "}],\"RetCode\":153}"
+
+/* What a reply showed that failed in the end decides nothing, and is not told. */
+static void failed_readings(void **state)
+{
+    compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
+    compshare_schedule schedule;
+    (void)state;
+    config.timeout_ms = 4500;
+    reopen();
+    bodies(ONE(",\"State\":\"Stopping\",\"Zone\":\"cn-wlcb-01\""), NULL, NULL);
+    script.rest = CUT(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\"");
+    script.updates[0] = DONE;
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.updated, 0);
+    support_case("after a change");
+    bodies(running(0), running(0), NULL);
+    script.rest = CUT(",\"State\":\"Elsewhere\"");
+    script.updates[0] = DONE;
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED, "reading back failed");
+    CHECK(schedule.accepted && strstr(compshare_last_error(client)->detail, "Elsewhere") == NULL);
+}
+
+#define STATUS(line, body) "HTTP/1.1 " line "\r\nContent-Length: 16\r\n\r\n" body
+
+/* An HTTP status of a gateway in trouble is no refusal, whatever its body says. */
+static void statuses_of_gateways(void **state)
+{
+    compshare_instance instance;
+    (void)state;
+    bodies(STATUS("500 Broken", "{\"RetCode\":5000}"), STATUS("429 Slowly", "{\"RetCode\":5001}"), ONE(",\"State\":\"Running\""));
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
+    bodies(STATUS("403 No", "{\"RetCode\":5002}"), NULL, NULL);
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_STATUS, "");
+    CHECK_NUMBER(script.next, 1);
+}
+
+/* A list of projects that fails, behind a refusal for want of one, is asked for again. */
+static void lists_that_fail(void **state)
+{
+    compshare_instance instance;
+    (void)state;
+    config.project_id = NULL;
+    reopen();
+    bodies(REFUSED(292, "no project"), STATUS("502 Bad", "not a JSON text."), REFUSED(292, "no project"));
+    script.bodies[3] = ONLY_PROJECT;
+    script.bodies[4] = ONE(",\"State\":\"Running\"");
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
+    CHECK_NUMBER(script.next, 5);
+    support_case("TLS that is none: it goes on to the end");
+    config.base_url = "https://localhost";
+    config.ca_pem = "";
+    reopen();
+    bodies("HTTP/1.1 400 Bad\r\n\r\n", NULL, NULL);
+    script.rest = "HTTP/1.1 400 Bad\r\n\r\n";
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_TIMEOUT, "last seen: never");
+}
+
+/* What is refused after a sending that got no answer moves no time any more. */
+static void raised_no_more(void **state)
+{
+    compshare_plan plan = { "uhost-1", 0, 300, 0 };
+    compshare_schedule schedule;
+    (void)state;
+    bodies(running(0), NULL, NULL);
+    script.rest = running(0);
+    script.updates[0] = "";
+    script.updates[1] = REFUSED(230, "too soon");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED, "");
+    CHECK_NUMBER(script.updated, 2);
+    CHECK_NUMBER(schedule.requested, NOW + 303);
+    support_case("nor after one that was accepted");
+    script.now += 100000;
+    bodies(running(0), NULL, NULL);
+    script.rest = running(0);
+    script.updates[0] = DONE;
+    script.updates[1] = REFUSED(230, "too soon");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED, "accepted");
+    CHECK_NUMBER(script.updated, 2);
+}
+
+/* "Later" after a lost sending is no end of it. */
+static void later_is_no_end(void **state)
+{
+    compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
+    compshare_schedule schedule;
+    (void)state;
+    config.timeout_ms = 60000;
+    reopen();
+    bodies(running(0), running(0), running(0));
+    script.bodies[3] = script.bodies[4] = script.bodies[5] = running(0);
+    script.rest = running(0);
+    script.updates[0] = "";
+    script.updates[1] = REFUSED(153, "slowly");
+    script.updates[2] = DONE;
+    (void)compshare_schedule_set(client, &plan, &schedule);
+    CHECK(script.updated >= 3 && schedule.accepted);
+}
+
+/* The caller's own changes of more instances than are kept in mind. */
+static void many_changes(void **state)
+{
+    static const char *const ids[] = { "uhost-5", "uhost-4", "uhost-3", "uhost-2", "uhost-1" };
+    compshare_target target = { NULL, NULL, "cn-wlcb-01", NULL };
+    compshare_param params[2];
+    compshare_schedule schedule;
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(ids); i++) {
+        target.uhost_id = ids[i];
+        script.now += 10;
+        bodies(DONE, NULL, NULL);
+        ended(compshare_delete_stop_scheduler(client, &target), COMPSHARE_OK, "");
+    }
+    bodies(running(NOW + 600), NULL, NULL);
+    script.rest = running(NOW + 600);
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_E_UNCONFIRMED, "");
+    support_case("one with a time as text is forgotten");
+    params[0] = compshare_text("UHostId", "uhost-1");
+    params[1] = compshare_text("SchedulerStopTime", "1795446300");
+    bodies(DONE, running(NOW + 600), NULL);
+    ended(compshare_call(client, "UpdateCompShareStopScheduler", params, 2), COMPSHARE_OK, "");
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    CHECK_NUMBER(schedule.stop_time, NOW + 600);
+}
+
+/* A zone that tells no region goes with any. */
+static void odd_zones(void **state)
+{
+    compshare_param region = compshare_text("Region", "cn-a");
+    (void)state;
+    config.zone = "somewhere";
+    reopen();
+    bodies(DONE, NULL, NULL);
+    ended(compshare_call(client, "RebootCompShareInstance", &region, 1), COMPSHARE_OK, "");
+    CHECK(strstr(script.request, "Region=cn-a") != NULL && strstr(script.request, "Zone=somewhere") != NULL);
+}
+
 /* ---- echoes ---- */
 
 /* What a server repeats of the signed request comes into no error: not even cut off. */
@@ -969,6 +1109,26 @@ static void echoes(void **state)
         CHECK(strstr(text, signature) == NULL && strstr(text, "temporary-token") == NULL);
         memcpy(signature, at + 10, 40);
     }
+}
+
+/* Nor by way of an instance. */
+static void echoed_instances(void **state)
+{
+    compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
+    compshare_schedule schedule;
+    char body[256], signature[24], text[COMPSHARE_ERROR_TEXT];
+    const char *at;
+    (void)state;
+    bodies(running(0), NULL, NULL);
+    ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
+    at = strstr(script.request, "Signature=");
+    CHECK(at != NULL);
+    memcpy(signature, at + 10, 23);
+    signature[23] = '\0';
+    (void)snprintf(body, sizeof body, ONE(",\"State\":\"%s\""), signature);
+    bodies(body, NULL, NULL);
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_REPLY, "a repetition of the request");
+    CHECK(strstr(compshare_error_text(client, text, sizeof text), signature) == NULL);
 }
 
 /* ---- zones ---- */
@@ -1053,7 +1213,9 @@ int main(void)
         T(both_names), T(aborted_changes), T(broken_lists), T(found_nowhere),
         T(found_without_projects), T(waited_for_nothing), T(own_changes), T(back_in_time), T(own_calls),
         T(own_change_unread), T(refused_twice), T(confirmed), T(confirmed_otherwise),
-        T(aborted_repetition), T(six_sendings), T(too_soon), T(replaced_once), T(echoes), T(zones),
+        T(aborted_repetition), T(six_sendings), T(too_soon), T(replaced_once), T(echoes), T(zones), T(failed_readings),
+        T(statuses_of_gateways), T(lists_that_fail), T(raised_no_more), T(later_is_no_end),
+        T(many_changes), T(odd_zones), T(echoed_instances),
         T(no_client)
     };
     return cmocka_run_group_tests_name("typed", tests, NULL, NULL);
