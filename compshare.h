@@ -757,9 +757,10 @@ typedef struct compshare_schedule {
    A reply that is lost is read back, too, before anything is reported (for that, the
    change itself may take half of the time left), and what readings then show not to be
    executed is sent again. COMPSHARE_E_UNCONFIRMED: until the end no reading proved the
-   change. outcome_unknown is then set where it was sent, as it is when a workflow is aborted after its change
-   was sent and before it was confirmed, and retryable: what to do is to call the same
-   function again, with plan.at = schedule.requested. What stands until then:
+   change. outcome_unknown is then set where it was sent, as it is when a workflow is aborted
+   after its change was sent and before it was confirmed, and so is retryable. What to do then:
+   after _set and _extend call compshare_schedule_set with at = schedule.requested and
+   in_seconds = 0, after _cancel compshare_schedule_cancel. What stands until then:
 
        accepted  shown        the instance will be stopped
        true      requested    never the case: that is COMPSHARE_OK
@@ -5649,11 +5650,11 @@ static int compshare__drive_request(compshare *c)
    its start and a loop around its steps. Touches the client. Must never leave a
    client busy after a task has ended, nor secrets on the stack when it returns. */
 
-/* What a workflow fails at is its change. */
-static void compshare__task_name(compshare *c)
+/* What failed is this action, whichever was called last. */
+static void compshare__task_name(compshare *c, const char *action)
 {
     memset(c->error.action, 0, sizeof c->error.action);
-    memcpy(c->error.action, c->task.as.change.action, strlen(c->task.as.change.action));
+    memcpy(c->error.action, action, strlen(action));
 }
 
 static int compshare__task_end(compshare *c, int status)
@@ -5665,7 +5666,7 @@ static int compshare__task_end(compshare *c, int status)
     if (status == COMPSHARE_OK || !c->task.workflow) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
     if (!c->task.unsettled) return status;
-    compshare__task_name(c);
+    compshare__task_name(c, c->task.as.change.action);
     return status;
 }
 
@@ -5970,6 +5971,7 @@ static bool compshare__action_may_change(const char *name)
 
 #define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
 #define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
+#define COMPSHARE__DESCRIBE "DescribeCompShareInstance"
 
 static bool compshare__recent_near(int64_t a, int64_t b)
 {
@@ -6374,7 +6376,7 @@ static const compshare__step compshare__projects_steps[] = { { compshare__projec
 static void compshare__describe_request(compshare *c, compshare_each_fn each)
 {
     const compshare__ids *ids = &c->task.ids;
-    compshare__typed_request(c, "DescribeCompShareInstance");
+    compshare__typed_request(c, COMPSHARE__DESCRIBE);
     (void)compshare__typed_id(c, "Region", compshare__bytes_first(ids->look_region, NULL), false);
     (void)compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL), false);
     c->request.array = "UHostSet";
@@ -6412,6 +6414,7 @@ static int compshare__describe_begin(compshare *c)
 
 static int compshare__describe_missing(compshare *c)
 {
+    compshare__task_name(c, COMPSHARE__DESCRIBE);
     return compshare__fail(c, COMPSHARE_E_NOT_FOUND,
         "no instance %s in this account, region and project", c->task.ids.uhost_id);
 }
@@ -7243,7 +7246,7 @@ static int compshare__schedule_found(compshare *c, int status)
     }
     status = compshare__schedule_judge(c, known);
     if (status >= 0) return status;
-    if (ch->action != NULL) compshare__task_name(c);
+    if (ch->action != NULL) compshare__task_name(c, ch->action);
     return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
         ? compshare__schedule_agreed(c, status) : status;
 }
@@ -7814,7 +7817,8 @@ COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compsha
     int r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
     if (p.at < 0 || p.in_seconds < 0 || (p.at == 0) == (p.in_seconds == 0))
-        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: one of at and in_seconds is needed, and above 0");
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM,
+            "plan: give at or in_seconds, above 0, and not both");
     if (p.mode > COMPSHARE_ONLY_SHORTEN)
         return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
     if (p.in_seconds != 0 && p.in_seconds < COMPSHARE__STOP_FLOOR_S)
