@@ -155,9 +155,9 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,812 with full TLS records: enough for a page
+       compshare_memory_needed()  36,732 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,524 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,444 with records of 4 KB
        stack                      under 8 KiB (on s390x under 9)
 
    TRUST

