@@ -7235,8 +7235,8 @@ static int compshare__schedule_found(compshare *c, int status)
     compshare__schedule_note(c, true);
     known = compshare__recent_doubt(c, &t->read.instance);
     if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {
-        if (t->polls == 0 && ch->action != NULL && now < c->deadline)
-            t->poll_until = now + (c->deadline - now) / 2;
+        if (t->polls == 0 && ch->action != NULL)
+            t->poll_until = now / 2 + c->deadline / 2;      /* half of the time left */
         if (!(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c))
             return COMPSHARE__AGAIN;
     }

@@ -967,6 +967,8 @@ static void statuses_of_gateways(void **state)
     (void)state;
     bodies(STATUS("500 Broken", "{\"RetCode\":5000}"), STATUS("429 Slowly", "{\"RetCode\":5001}"), ONE(",\"State\":\"Running\""));
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
+    bodies(STATUS("404 None", "not a JSON text."), ONE(",\"State\":\"Running\""), NULL);
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
     bodies(STATUS("403 No", "{\"RetCode\":5002}"), NULL, NULL);
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_STATUS, "");
     CHECK_NUMBER(script.next, 1);
@@ -984,6 +986,10 @@ static void lists_that_fail(void **state)
     script.bodies[4] = ONE(",\"State\":\"Running\"");
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
     CHECK_NUMBER(script.next, 5);
+    support_case("one that may not be read");
+    bodies(REFUSED(292, "no project"), REFUSED(299, "no"), REFUSED(292, "no project"));
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_API, "");
+    CHECK_NUMBER(script.next, 3);
     support_case("TLS that is none: it goes on to the end");
     config.base_url = "https://localhost";
     config.ca_pem = "";
@@ -1071,6 +1077,17 @@ static void odd_zones(void **state)
     bodies(DONE, NULL, NULL);
     ended(compshare_call(client, "RebootCompShareInstance", &region, 1), COMPSHARE_OK, "");
     CHECK(strstr(script.request, "Region=cn-a") != NULL && strstr(script.request, "Zone=somewhere") != NULL);
+    support_case("a zone of the region that is given, and one of another");
+    config.zone = "cn-a-01";
+    reopen();
+    bodies(DONE, NULL, NULL);
+    ended(compshare_call(client, "RebootCompShareInstance", &region, 1), COMPSHARE_OK, "");
+    CHECK(strstr(script.request, "Zone=cn-a-01") != NULL);
+    config.zone = "cn-b-01";
+    reopen();
+    bodies(DONE, NULL, NULL);
+    ended(compshare_call(client, "RebootCompShareInstance", &region, 1), COMPSHARE_OK, "");
+    CHECK(strstr(script.request, "Zone=") == NULL);
 }
 
 /* ---- echoes ---- */
