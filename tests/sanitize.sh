@@ -88,7 +88,7 @@ fun:compshare__bytes_int
 fun:compshare__json_tokenize
 fun:compshare__encode_basic
 fun:compshare__pem_decode
-fun:compshare__each_mark
+fun:compshare__bytes_mark
 fun:compshare_action_at
 fun:compshare_open
 src:tests/*
