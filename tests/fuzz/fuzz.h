@@ -84,6 +84,7 @@ typedef struct reply {
     int verdict;
     int status, minor;
     unsigned interim;
+    bool tunnel;                /* the answer to CONNECT: both framing fields are ignored */
     bool chunked, has_length, other_coding, saw_close, saw_keep_alive, encoded;
     uint64_t length;
     char content_type[128];
@@ -192,6 +193,8 @@ static inline bool reply_take_type(reply *r, span value)
 static inline bool reply_field(reply *r, span name, span value)
 {
     value = reply_trim(value);
+    if (r->tunnel && (reply_is(name, "content-length") || reply_is(name, "transfer-encoding")))
+        return true;            /* RFC 9110, 9.3.6 */
     if (reply_is(name, "content-length")) return reply_take_length(r, value);
     if (reply_is(name, "transfer-encoding")) {
         r->other_coding = r->other_coding || r->chunked || !reply_is(value, "chunked");
@@ -339,6 +342,7 @@ static inline void reply_read(reply *r, const void *src, size_t len, bool tunnel
     rest.len = len;
     do {
         memset(r, 0, sizeof *r);
+        r->tunnel = tunnel;
         r->interim = interim++;
         r->verdict = reply_status_line(r, &rest);
         if (r->verdict == REPLY_WHOLE) r->verdict = reply_fields(r, &rest, false);

@@ -209,6 +209,7 @@ static void check_tree(const char *text, size_t len, const json_t *theirs, size_
     size_t skew = cap % 4, need = tokens * sizeof(compshare__jsmntok_t) + (4 - skew) % 4;
     char *room = (char *)fuzz_room(skew + need), *start = room + skew;
     compshare_instance instance;
+    char raw[32];
     CHECK(!compshare__json_tokenize(&reader.tree, text, len, start, need - 1));
     CHECK(compshare__json_tokenize(&reader.tree, text, len, start, need));
     CHECK(reader.tree.count == tokens);
@@ -216,7 +217,7 @@ static void check_tree(const char *text, size_t len, const json_t *theirs, size_
         check_value(compshare_reply(&reader), theirs, cap);
         check_ret_code(text, len, theirs);
     }
-    if (compshare__read_instance(&reader.tree, &instance) == NULL) CHECK(instance.uhost_id[0] != '\0');
+    if (compshare__read_instance(&reader.tree, 0, &instance, raw) == NULL) CHECK(instance.uhost_id[0] != '\0');
     CHECK_TEXT(instance.uhost_id); CHECK_TEXT(instance.name); CHECK_TEXT(instance.state);
     CHECK_TEXT(instance.charge_type); CHECK_TEXT(instance.region); CHECK_TEXT(instance.zone); CHECK_TEXT(instance.gpu_type);
     CHECK(instance.stop_time >= 0 && instance.gpu >= 0 && instance.create_time >= 0 && instance.expire_time >= 0);
