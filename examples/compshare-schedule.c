@@ -657,7 +657,11 @@ static const char *off_text(int64_t time)
    shown within 59 s of it is it. MARGIN_S passes on the way there. */
 enum { MARGIN_S = 2 };
 static int64_t whole_minute(int64_t time) { return (time + 59) / 60 * 60; }
-static bool is_same(int64_t a, int64_t b) { return a - b < 60 && b - a < 60; }
+static bool is_same(int64_t a, int64_t b)
+{
+    /* unsigned: a lock file may hold any number */
+    return (a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a) < 60;
+}
 
 /* ---- options ---- */
 
