@@ -185,8 +185,8 @@
    BearSSL checks no revocation and no extended key usage; of a root nothing but that it
    is a CA: not its expiry, key usage, path length or name constraints; of intermediate
    certificates no name constraints that are not critical (critical ones are refused). The
-   server's name may stand in CN where its certificate has no other names. What a handshake agreed on, and when the server's
-   certificate expires: compshare_last_handshake.
+   server's name may stand in CN where its certificate has no other names. What a handshake
+   agreed on, and when the server's certificate expires: compshare_last_handshake.
 
    READING ON
 
@@ -551,7 +551,7 @@ enum compshare_value_type {
 };
 
 COMPSHARE_API compshare_value compshare_reply(const compshare *client);   /* the root object */
-COMPSHARE_API compshare_view compshare_body(const compshare *client);     /* none of a streamed 2xx */
+COMPSHARE_API compshare_view compshare_body(const compshare *client); /* none of a streamed 2xx */
 COMPSHARE_API int compshare_type(compshare_value value);
 /* The member `key`. None if there is none, or more than one. */
 COMPSHARE_API compshare_value compshare_get(compshare_value object, const char *key);
@@ -625,10 +625,10 @@ COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare
    memory at a time. element is the whole JSON object of the instance. filter
    (may be NULL) narrows by region, zone and project_id; the configuration's zone
    does not narrow. The list ends with a page that brings nothing new: TotalCount decides
-   no more than whether a page that comes again is all of it, a page that cannot be read is read again, and a list that is empty is looked at
-   twice. While it is read, instances may come and go: one that is there all the time is
-   never missed, but may be seen twice. COMPSHARE_E_REPLY where it became empty meanwhile, or
-   where its pages do not go on. */
+   no more than whether a page that comes again is all of it, a page that cannot be read is
+   read again, and a list that is empty is looked at twice. While it is read, instances may
+   come and go: one that is there all the time is never missed, but may be seen twice.
+   COMPSHARE_E_REPLY where it became empty meanwhile, or where its pages do not go on. */
 COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user);
 
@@ -851,7 +851,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #endif
 #endif
 #if !defined(MSG_NOSIGNAL) && !defined(SO_NOSIGPIPE)
-#error "compshare.h: nothing keeps SIGPIPE away: define _DARWIN_C_SOURCE (Apple) or COMPSHARE_NO_SOCKETS"
+#error "compshare.h: SIGPIPE would kill: define _DARWIN_C_SOURCE (Apple) or COMPSHARE_NO_SOCKETS"
 #endif
 /* getrandom is not in glibc before 2.25, Android before 28, NetBSD before 10. */
 #if defined(__has_include)
@@ -992,7 +992,7 @@ extern "C" {
 #define COMPSHARE__SENDINGS 6u              /* of one change at the most */
 #define COMPSHARE__MISSING_MS 60000u        /* how long lists may lack a new instance */
 #define COMPSHARE__LAG_MS 60000u            /* how long readings may lag behind a change */
-#define COMPSHARE__RECENT 4                 /* instances of which the own changes are kept in mind */
+#define COMPSHARE__RECENT 4                 /* instances whose own changes are kept in mind */
 #define COMPSHARE__REUSE_MS 4000u           /* what a reading on a kept connection gets at least */
 #define COMPSHARE__IDLE_MS 50000u           /* a connection unused for longer is not used again */
 
@@ -5571,7 +5571,10 @@ static int compshare__drive_advance(compshare *c)
     for (;;) {
         uint64_t now = compshare__client_now(c);
         int r;
-        if (now < c->looked_at) c->deadline = c->request_deadline = c->reuse_deadline = c->connect_deadline = 0;
+        if (now < c->looked_at) {
+            c->deadline = c->request_deadline = 0;
+            c->reuse_deadline = c->connect_deadline = 0;
+        }
         c->looked_at = now;
         if (now >= compshare__drive_due(c)) r = compshare__fail_timeout(c);
         else if (c->phase == COMPSHARE__PHASE_PAUSE && now < c->pause_until) return COMPSHARE_PENDING;
@@ -5725,7 +5728,8 @@ static bool compshare__task_poll(compshare *c)
     compshare__task *t = &c->task;
     uint64_t until = t->poll_until < c->deadline ? t->poll_until : c->deadline;
     uint64_t now = compshare__client_now(c);
-    uint64_t left = until > now ? until - now : 0;      /* a clock that stepped back has put the deadline to 0 */
+    /* a clock that stepped back has put the deadline to 0 */
+    uint64_t left = until > now ? until - now : 0;
     uint64_t pause = COMPSHARE__POLL_FIRST_MS, after = compshare__drive_retry_after(c);
     unsigned i;
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
@@ -6051,8 +6055,11 @@ static int compshare__call_end(compshare *c, int status)
     if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
     id = compshare__params_text(&c->params, "UHostId");
     time = compshare__params_find(&c->params, "SchedulerStopTime");
-    if (id != NULL && update && (time == NULL || time->text != NULL)) compshare__recent_forget(c, id);
-    if (id == NULL || (update && (time == NULL || time->text != NULL))) return status;
+    if (id == NULL) return status;
+    if (update && (time == NULL || time->text != NULL)) {
+        compshare__recent_forget(c, id);
+        return status;
+    }
     compshare__recent_note(c, id, -1, update ? time->number : 0);
     return status;
 }
@@ -6394,7 +6401,8 @@ static int compshare__describe_element(void *user, compshare_value element)
     (void)element;
     if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
         return 0;               /* whatever else stands in it */
-    if (compshare__judge_is_echo(c, compshare__json_raw(&c->tree, 0))) reason = "a repetition of the request";
+    if (compshare__judge_is_echo(c, compshare__json_raw(&c->tree, 0)))
+        reason = "a repetition of the request";
     if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
         return compshare__typed_malformed(c, reason);
     if (t->found > 0 && memcmp(t->out, &instance, sizeof instance) == 0) return 0;
@@ -6791,7 +6799,8 @@ static bool compshare__poll_refused(const compshare *c, int status)
 {
     int code = c->error.ret_code;
     bool told = status == COMPSHARE_E_API
-        || (status == COMPSHARE_E_STATUS && c->error.http_status < 500 && c->error.http_status != 429);
+        || (status == COMPSHARE_E_STATUS && c->error.http_status < 500
+            && c->error.http_status != 429);
     return told && code != 0 && code != 8905
         && code != 226607
         && !compshare__judge_transient(code);
@@ -7240,7 +7249,7 @@ static int compshare__schedule_found(compshare *c, int status)
         if (!(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c))
             return COMPSHARE__AGAIN;
     }
-    if (known != NULL && known->shown) {    /* it was shown once, and is not any more: changed since */
+    if (known != NULL && known->shown) {    /* shown once, and not any more: changed since */
         compshare__recent_forget(c, t->ids.uhost_id);
         known = NULL;
     }
@@ -7267,7 +7276,8 @@ static bool compshare__schedule_raise(compshare *c, int status)
     compshare__change *ch = &c->task.as.change;
     bool soon = status == COMPSHARE_E_TOO_SOON
         || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
-    if (!soon || ch->accepted || (ch->lost && status != COMPSHARE_E_TOO_SOON) || ch->plan.in_seconds == 0
+    if (!soon || ch->accepted || (ch->lost && status != COMPSHARE_E_TOO_SOON)
+        || ch->plan.in_seconds == 0
         || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
         || ch->raised == 2) return false;
     ch->raised++;
