@@ -1039,11 +1039,18 @@ extern "C" {
 #if defined(__s390x__)
 #define COMPSHARE__STACK 7680
 #elif defined(__riscv) && INTPTR_MAX > INT32_MAX
-#define COMPSHARE__STACK 7168
+#define COMPSHARE__STACK 7424
 #elif INTPTR_MAX > INT32_MAX || defined(__i386__)
-#define COMPSHARE__STACK 6144
+#define COMPSHARE__STACK 6400
 #else
 #define COMPSHARE__STACK 5376
+#endif
+
+/* A function that must keep a stack frame of its own. */
+#if defined(__GNUC__)
+#define COMPSHARE__NOINLINE __attribute__((noinline))
+#else
+#define COMPSHARE__NOINLINE
 #endif
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
@@ -1362,10 +1369,7 @@ static const char *compshare__bytes_meaning(const compshare__meaning *rows, size
 
 /* Overwrites memory. The compiler is not told by what, and so cannot leave it out. In
    pieces: longer ones make some memset change to string instructions, which start slowly. */
-#if defined(__GNUC__)
-__attribute__((noinline))
-#endif
-static void compshare__bytes_wipe(void *ptr, size_t len)
+COMPSHARE__NOINLINE static void compshare__bytes_wipe(void *ptr, size_t len)
 {
 #if defined(__GNUC__)
     void *(*wipe)(void *, int, size_t) = memset;
@@ -1383,10 +1387,7 @@ static void compshare__bytes_wipe(void *ptr, size_t len)
 }
 
 /* Overwrites the stack that a deeper call, now over, may have left secrets in. */
-#if defined(__GNUC__)
-__attribute__((noinline))
-#endif
-static void compshare__bytes_wipe_stack(void)
+COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
 {
     unsigned char area[COMPSHARE__STACK];
     compshare__bytes_wipe(area, sizeof area);
@@ -4492,8 +4493,9 @@ static int compshare__fail_http(compshare *c, int status)
     return c->error.status;
 }
 
-/* form may hold %s for text and behind that %l for number. */
-static void compshare__trace(const compshare *c, const char *form, const char *text, uint32_t number)
+/* form may hold %s for text and behind that %l for number. Never a part of its callers: its
+   line would lie below every handshake, which is then deeper than the stack is wiped. */
+COMPSHARE__NOINLINE static void compshare__trace(const compshare *c, const char *form, const char *text, uint32_t number)
 {
     char line[384];
     compshare__text t;
@@ -7903,6 +7905,7 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
 #endif
 
 #undef COMPSHARE__DEF
+#undef COMPSHARE__NOINLINE
 #undef COMPSHARE__PLAIN
 
 #endif /* COMPSHARE_IMPLEMENTATION */
