@@ -191,8 +191,8 @@
    READING ON
 
    The implementation follows the public half in the order in which data flows;
-   search for "* >>":  api, config, bytes, params, sign, encode, http, json,
-   trust, tls, posix, client, settings, judge, session, drive, task, actions, confirm,
+   search for "* ====":  api, limits, bytes, params, sign, encode, http, json,
+   trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
    power, schedule, public, licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
@@ -209,7 +209,8 @@
 #ifndef COMPSHARE_H
 #define COMPSHARE_H
 
-/* >> api: everything a program sees. */
+/* ==== api ====================================================================================
+   Everything a program sees. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -828,7 +829,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #if defined(COMPSHARE_IMPLEMENTATION) && !defined(COMPSHARE__IMPLEMENTED)
 #define COMPSHARE__IMPLEMENTED
 
-/* >> config
+/* ==== limits =================================================================================
    What this file includes and from where, and every limit that it keeps.
    Touches nothing at run time. Must never leave a macro of jsmn behind. */
 
@@ -1064,7 +1065,7 @@ typedef char compshare__assert_not_after[sizeof(((br_x509_decoder_context *)0)->
     && sizeof(((br_x509_decoder_context *)0)->notafter_seconds) == 4 ? 1 : -1];
 typedef char compshare__assert_record[COMPSHARE__RECORD_FULL == BR_SSL_BUFSIZE_MONO ? 1 : -1];
 
-/* >> bytes
+/* ==== bytes ==================================================================================
    Bounded text, number conversion, comparison, wiping. Pure: touches only what
    it is given. Must never write past a capacity or leave a text unterminated. */
 
@@ -1393,7 +1394,7 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
     compshare__bytes_wipe(area, sizeof area);
 }
 
-/* >> params
+/* ==== params =================================================================================
    Collects the parameters of one call, sorts them by name in byte order and
    refuses what must not be signed. Borrows every string. Must never touch a
    value: what the caller gave is what is signed and sent. */
@@ -1553,7 +1554,7 @@ static void compshare__params_own(compshare__params *set, size_t which, const ch
     (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, p);
 }
 
-/* >> sign
+/* ==== sign ===================================================================================
    Signature = lower-case hex SHA-1 of every name and raw value in order, then
    the private key (UCloud API, "signature"). Touches only its arguments. Must
    never build the text that is hashed: it ends with the private key. */
@@ -1582,7 +1583,7 @@ static void compshare__sign(compshare__params *set, const char *private_key)
     compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, set->signature);
 }
 
-/* >> encode
+/* ==== encode =================================================================================
    Turns the sorted parameters into a form body, and writes the request head.
    The body is generated, piece by piece, straight into the buffer that is to be
    encrypted, as often as it must be sent. Touches only its arguments. Must never
@@ -1705,7 +1706,7 @@ typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX + COMPSHARE__CRED
 #define COMPSHARE__HEAD_MOST (COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320u)
 typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
 
-/* >> http
+/* ==== http ===================================================================================
    Reads one response, RFC 9112, from bytes that arrive in any pieces. Pure:
    touches only its own state. Must never guess: a length that is not certain, a
    line that does not end in CRLF, two ways to find the end of the body are
@@ -2224,7 +2225,7 @@ static void compshare__http_end(compshare__http *h, bool orderly)
         : "the connection was closed in the middle of the reply's body");
 }
 
-/* >> json
+/* ==== json ===================================================================================
    Strict validator (RFC 8259), fed byte by byte, without recursion; the splitter
    that holds one array element at a time; jsmn's tokens and what reads them.
    Pure: touches only its arguments. Must never hand anything to jsmn that the
@@ -2753,7 +2754,7 @@ static bool compshare__split_byte(compshare__splitter *s, unsigned char c)
     return complete && !s->full;
 }
 
-/* >> trust
+/* ==== trust ==================================================================================
    Root certificates without decoding a bundle: BearSSL's X.509 engine runs over
    two anchor slots that are empty until it has hashed an issuer's name; then the
    PEM text is scanned for that one name. Touches its arguments and, through
@@ -3273,7 +3274,7 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
 }
 typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
 
-/* >> tls
+/* ==== tls ====================================================================================
    BearSSL's engine over a compshare_transport: a pump that never blocks, sends a
    flight in one piece, and can be left and resumed at any point. Touches its
    struct, the record buffer and the transport. Must never wait for a peer's
@@ -3687,7 +3688,7 @@ static const char *compshare__trust_meaning(int trouble)
     return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], trouble);
 }
 
-/* >> posix
+/* ==== posix ==================================================================================
    The default transport, clocks, entropy and bundle file. Touches sockets, one
    file opened for reading, and its own struct. Must never block but in
    getaddrinfo and in wait, raise a signal, or leave a descriptor open. */
@@ -4088,7 +4089,7 @@ static const char *compshare__posix_resolve_meaning(int code)
 
 #endif /* COMPSHARE_NO_SOCKETS */
 
-/* >> client
+/* ==== client =================================================================================
    What a client is made of, its clocks, and its failures in sentences. Touches the
    client alone. Must never put a key, a parameter or a body into an error. */
 
@@ -4505,7 +4506,7 @@ COMPSHARE__NOINLINE static void compshare__trace(const compshare *c, const char 
     c->config.trace(c->config.user, line);
 }
 
-/* >> settings
+/* ==== config =================================================================================
    Takes compshare_config apart and refuses what cannot work, naming the field and
    the limit. Touches only its arguments. Must never ignore a setting that it does
    not support. */
@@ -4771,7 +4772,7 @@ static void compshare__config_place(const compshare_config *f, const char **regi
     else *region = compshare__bytes_first(derived, NULL);
 }
 
-/* >> judge
+/* ==== judge ==================================================================================
    Decides what a complete reply means: law 1, success is complete HTTP framing,
    status 2xx, one valid JSON object and exactly one RetCode that is 0. Touches the
    client's error, values and server time. Must never call a reply a success for
@@ -4914,7 +4915,7 @@ static int compshare__judge(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* >> session
+/* ==== session ================================================================================
    TLS sessions to resume, in the caller's compshare_session. Touches that, the client,
    and the bundle's attributes. Must never offer a session to another server, or one
    that was agreed on under other root certificates: resumption checks none. */
@@ -4981,7 +4982,7 @@ static void compshare__session_store(compshare *c)
     compshare__bytes_wipe(&s, sizeof s);
 }
 
-/* >> drive
+/* ==== drive ==================================================================================
    One exchange as a state machine: it joins the pure rooms to a transport, keeps
    the connection, watches the deadline, and decides what is known when something
    fails. Touches the client and, through it, everything. Must never send a request
@@ -5650,7 +5651,7 @@ static int compshare__drive_request(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* >> task
+/* ==== task ===================================================================================
    Tables of steps, each one exchange: every call is a task, every blocking call is
    its start and a loop around its steps. Touches the client. Must never leave a
    client busy after a task has ended, nor secrets on the stack when it returns. */
@@ -5824,7 +5825,7 @@ static int compshare__task_run(compshare *c, int r)
     }
 }
 
-/* >> actions
+/* ==== actions ================================================================================
    The table of the API's actions, and the typed calls: each fills parameters,
    reads the reply into a struct, and refuses what does not fit. Touches the task
    and the caller's results. Must never take the first entry of a list for the
@@ -6790,7 +6791,7 @@ static const compshare__step compshare__delete_steps[] = {
     { compshare__delete_begin, compshare__change_once_end }
 };
 
-/* >> confirm
+/* ==== confirm ================================================================================
    Changes that are looked at, and what proves them: law 7. Touches the task. Must never call
    a change done that no reading has shown, nor take a reading for proof that only shows what
    was shown before. */
@@ -6962,7 +6963,7 @@ static int compshare__confirm_end(compshare *c, int status)
     return compshare__confirm_failed(c, status);
 }
 
-/* >> power
+/* ==== power ==================================================================================
    Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change
    of state twice. */
 
@@ -7082,7 +7083,7 @@ static const compshare__step compshare__wait_steps[] = {
     { compshare__poll_begin, compshare__wait_end }
 };
 
-/* >> schedule
+/* ==== schedule ===============================================================================
    The timed shutdown as workflows: project, instance, change, and reading back until
    the API shows it. Touches the task, and the project that the client remembers. Must
    never report a time that it has not read from the API. */
@@ -7321,7 +7322,7 @@ static const compshare__step compshare__schedule_steps[] = {
     { compshare__poll_begin, compshare__schedule_confirm }
 };
 
-/* >> public
+/* ==== public =================================================================================
    The functions of the public half that are not elsewhere. Thin: each checks its
    arguments and calls one room. Must never hold logic that a room should. */
 
@@ -7910,7 +7911,8 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
 
 #endif /* COMPSHARE_IMPLEMENTATION */
 
-/* >> licence: MIT
+/* ==== licence ================================================================================
+   MIT
 
    Copyright (c) 2026 the compshare.h authors
 

@@ -19,7 +19,7 @@ def rooms(source):
     room = function = ''
     places = {}
     for number, line in enumerate(source, 1):
-        banner = re.match(r'/\* >> (\w+)', line)
+        banner = re.match(r'/\* ==== (\w+) =', line)
         if banner:
             room = banner.group(1)
         definition = re.match(r'(?:static|COMPSHARE__DEF) .*?\b(compshare_\w+)\(', line)

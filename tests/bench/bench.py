@@ -252,7 +252,7 @@ class Names:
         self.room, self.function = ["?"], ["?"]
         room = function = "?"
         for line in open(os.path.join(TOP, "compshare.h")):
-            mark = re.match(r"/\* >> (\w+)", line)
+            mark = re.match(r"/\* ==== (\w+) =", line)
             room = mark[1] if mark else room
             head = re.match(r"(?:static|COMPSHARE_API|[a-z]).*?\b(\w+)\(", line)
             if head and ";" not in line:
