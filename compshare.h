@@ -38,15 +38,16 @@
            plan.uhost_id = "uhost-xxxx";
            plan.in_seconds = 3600;                     // on the server's clock
            if (compshare_schedule_set(client, &plan, &schedule) == COMPSHARE_OK)
-               printf("off at %lld, in %lld s\n", (long long)schedule.stop_time, (long long)schedule.seconds_left);
+               printf("off at %lld, in %lld s\n", (long long)schedule.stop_time,
+                   (long long)schedule.seconds_left);
            else
                puts(compshare_error_text(client, text, sizeof text));
            compshare_close(client);
            return 0;
        }
 
-   COMPSHARE_OK means more than that the API accepted it: the time was read back, and the
-   reading proves it (law 7).
+   COMPSHARE_OK means more than that the API accepted the change: the stop time was read
+   back, and the reading proves it (law 7).
 
    Any other action:
 
@@ -57,7 +58,8 @@
    SWITCHES (define before the include that has COMPSHARE_IMPLEMENTATION)
 
        COMPSHARE_IMPLEMENTATION   compile the code here
-       COMPSHARE_STATIC           give every function internal linkage
+       COMPSHARE_STATIC           give every function internal linkage; define it in
+                                  each file that uses the client
        COMPSHARE_NO_SOCKETS       no POSIX transport, files, clocks or entropy:
                                   transport, unix_time, monotonic_ms, entropy and
                                   ca_pem become required, ca_file an error
@@ -70,22 +72,31 @@
                                   and Region, Zone and ProjectId go with every
                                   generic call
 
-   COMPSHARE_STATIC belongs beside COMPSHARE_IMPLEMENTATION, in each file that
-   uses the client.
+   DEFINITIONS
+
+       action      one operation of the API, as UpdateCompShareStopScheduler
+       change      an action that alters something; a reading alters nothing
+       exchange    one signed HTTP request and its reply
+       task        what one call of this library runs: a list of steps, each of which is
+                   an exchange. A generic call has one step, a workflow several
+       workflow    a task that finds an instance, sends a change and reads back what the
+                   API then shows: schedule_*, stop, start, reboot, wait_state
+       schedule    the timed shutdown of one instance, as the API shows it; stop time: when
+                   it is due; plan: what a program asks for
+       read back   to read after a change, until the reading shows it
+       definite    a reply that settles whether a change was executed. HTTP 5xx, malformed
+                   replies and the RetCodes 110 and 8438 (a gateway gave up waiting) do not
+       outcome     unknown: bytes of the request were sent, and no definite reply came. The
+                   change may have been executed: read back before it is repeated
+       class       of an action, whether it may be sent again (compshare_action_info):
+                   "always" changes nothing by a repetition, "verify" only after a reading
+                   has shown that it was not executed, "never"
 
    CONVENTIONS
 
    - A call returns COMPSHARE_OK (0) or a negative COMPSHARE_E_*. How it ended in
      detail: compshare_last_error(); as one line: compshare_error_text().
      COMPSHARE_E_BUSY and COMPSHARE_E_IDLE leave these as they were.
-   - Success is a complete HTTP reply with status 2xx whose body is one JSON
-     object with exactly one RetCode that is 0. Everything else is an error. (An
-     action that answers with CSV: status and content type decide.)
-   - outcome_unknown in compshare_error means: bytes of the request were sent, and
-     no definite RetCode came back. It may have been executed; read back before
-     repeating. HTTP 5xx, malformed replies and the RetCodes 110 and 8438 (a
-     gateway gave up waiting) are not definite.
-   - What is sent a second time, and when: see RETRIES.
    - After a failure compshare_reply and compshare_body still hold the reply where
      it was complete: RetCode not 0, status not 2xx, or refused by a typed call (of a
      streamed one with status 2xx what stands beside its elements, and no body).
@@ -97,60 +108,105 @@
    - Times are seconds since 1970-01-01 UTC (int64_t), durations milliseconds.
    - One client belongs to one thread at a time; any number of clients. Never
      use a client on both sides of a fork: both would share one TLS stream.
-   - All memory is the caller's block: no malloc (getaddrinfo allocates and
-     frees on its own), no globals that change, no output, no environment, no
-     signals (writes use MSG_NOSIGNAL or SO_NOSIGPIPE).
 
-   LAWS (the comments refer to them by number)
+   LAWS (comments refer to them by number)
 
-   1  Fail closed. Success is what CONVENTIONS says, and nothing else; what a streaming
+   1  Fail closed. Success is a complete HTTP reply with status 2xx whose body is one JSON
+      object with exactly one RetCode that is 0. (An action that answers with CSV: status
+      and content type decide.) Everything else is an error with a reason. What a streaming
       callback has seen is provisional until the call returns COMPSHARE_OK.
-   2  No malloc. One block of memory, the caller's.
+   2  No malloc. All memory is one block, the caller's (getaddrinfo allocates and frees on
+      its own). No globals that change, no output, no environment, no signals: writes use
+      MSG_NOSIGNAL or SO_NOSIGPIPE.
    3  Nothing happens twice by itself: see RETRIES.
-   4  Secrets stay in. A signed body is a credential; it is in no error and no trace, and
-      is wiped.
-   5  Every part is a pure function, but for one driver of connections.
+   4  Secrets stay in. A signed body is a credential: it is in no error and no trace, and it
+      is wiped after use, the stack included.
+   5  Everything is a pure function, except the driver that joins them to a transport.
    6  What is given is borrowed; what is given back is a copy, or a view with a stated life.
    7  Confirmed means proved. A workflow (schedule_*, stop, start) returns COMPSHARE_OK only
       where the API accepted the change and a later reading shows it; or where no answer
       came, but the first reading showed something else and two later ones in a row show
-      what was wanted. (A time within 59 s of the wanted one is the wanted one: gateways
-      round. What was shown is what is reported.) A reading that shows what was shown before
-      proves nothing, and one that shows less than this client has changed itself, with
-      success, within the last 60 s (of four instances at the most) is not believed, or where
-      that was shown once, only when it is repeated. Reading back lasts to the end of
-      timeout_ms, and only a definite refusal ends it before. All else is
+      what was wanted. A time within 59 s of the wanted one is the wanted one: gateways
+      round. What was shown is what is reported. A reading that shows what was shown before
+      proves nothing. One that shows less than this client has changed itself, with success,
+      within the last 60 s (of at most four instances) is not believed; where the change had
+      been shown once, only when the reading is repeated. Reading back lasts until the end
+      of timeout_ms, and only a definite refusal ends it before. Everything else is
       COMPSHARE_E_UNCONFIRMED.
    8  The gateway may differ from its documents: only what something is decided by can make
       a reading fail. That is UHostId, State, Zone, ChargeType and, where it is used, the
       stop time; the rest is then 0 or "".
 
+   THE PATH OF A CALL
+
+       compshare_schedule_set
+         schedule   steps: projects, instance, change, read back     confirm: is it proved?
+           task       one exchange after the other, pauses between readings
+             exchange   connect, send, receive; reconnect, retry; the deadline
+               params     collect, sort, sign
+               encode     head and form body, straight into the record
+                 tls        BearSSL's engine; trust: the roots it needs, from pem
+                   transport  posix, or the caller's          ......> the API
+               http       one response from bytes                <......
+               split      one element of an array at a time
+               json       is it valid?  tokens: where is what?
+             judge      does the reply mean success?
+           read       members of the reply into a struct
+
+   An exchange goes through these phases. Each one waits for the transport without
+   blocking, and the first whose time is over ends the exchange with COMPSHARE_E_TIMEOUT:
+
+       phase       waits for                            until
+       PAUSE       the time of a retry or a reading     the pause is over
+       BEGIN       nothing; takes a connection that is kept and silent, else opens one
+       CONNECT     name and TCP                         connect_timeout_ms
+       PROXY       the proxy's reply to CONNECT         connect_timeout_ms
+       HANDSHAKE   the server's flights                 connect_timeout_ms
+       SEND        room for the request                 the request's share of timeout_ms
+       RECEIVE     the reply                            the request's share of timeout_ms
+       IDLE        the next call
+
+   WHEN THE NETWORK FAILS
+
+       before the change was sent   the call ends: COMPSHARE_E_CONNECT, E_TIMEOUT, ..., with
+                                    outcome_unknown false; nothing has changed
+       while the change was sent,   the workflow reads back, and goes by law 7; what
+       or before its reply came     readings show not to be executed is sent again where
+                                    its class is "always"
+       while reading back           the reading is repeated, after a pause, until it answers
+       to the end of timeout_ms     COMPSHARE_E_UNCONFIRMED, outcome_unknown true;
+                                    compshare_schedule says what was requested, what the
+                                    API accepted and what was shown last, and its comment
+                                    says what to call then
+
+   The timed shutdown itself is executed by CompShare's servers: what was confirmed happens
+   whether or not this program, its machine or its network is still there.
+
    RETRIES
 
    Without being asked, a single call sends a request again in one case only: a kept-alive
    connection has turned out to be dead. Where nothing of the request was sent, for every
-   action; where it was, and not one byte came back, for actions of retry class "always"
-   (compshare_action_info). A reading that a kept connection leaves without an answer for
-   half of its time is sent again on a new one. A connection that was not used for 50 s is
-   not used again.
+   action; where it was, and not one byte came back, for actions of class "always". A
+   reading that a kept connection leaves without an answer for half of its time is sent
+   again on a new one. A connection that was not used for 50 s is not used again.
 
-   A workflow sends a change of class "always" (the timed shutdown) again, 6 times in all at
-   the most: where no answer came, after readings that go on to show what was there before,
-   for 2 s or longer each time, or at once after one that proves nothing because it showed
-   the wanted state before; where the API accepted a time and does not show it, once more,
-   with both names of the parameter, after half of the time that was left. Never while a
-   reading shows a time that somebody else has set. Changes of class "verify" (stop, start)
-   and "never" (reboot) are sent once.
+   A workflow sends a change of class "always" (the timed shutdown) again, at most 6 times in
+   all: where no answer came, after readings that go on to show what was there before, for
+   2 s or longer each time, or at once after one that proves nothing because it showed the
+   wanted state before; where the API accepted a time and does not show it, once more, with
+   both names of the parameter, after half of the time that was left. Never while a reading
+   shows a time that somebody else has set. Changes of class "verify" (stop, start) and
+   "never" (reboot) are sent once.
 
    compshare_config.max_retries is 0 unless set. Where it is not, a request that failed is
    sent again if two things hold. It is safe: the action's class is "always", or not a byte
    of the request was sent; a workflow's change of class "always": or it was refused. And
    it may help: no connection, a connection that broke, HTTP 429 or 5xx, or a RetCode that
-   means "later" (153 rate limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of
-   each by chance, and last as long as Retry-After asks at least; one that would pass
-   timeout_ms is not begun. The 300 s floor of a stop time is checked before each sending. A
-   call that has handed out elements of a list is not begun again; compshare_each_instance
-   reads the page again.
+   means "later" (153 rate limit, 8903 busy, ...). The backoff doubles from 0.5 to 8 s; half
+   of it is random jitter. Retry-After is honoured; a pause that would outlast timeout_ms is
+   not started. The 300 s floor of a stop time is checked before each sending. A call that
+   has handed out elements of a list is not started again; compshare_each_instance reads
+   the page again.
 
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
@@ -160,10 +216,21 @@
        COMPSHARE_SMALL_RECORDS    24,468 with records of 4 KB
        stack                      under 8 KiB (on s390x under 9)
 
+   The block, config.memory:
+
+       | struct compshare | reply area                            | TLS record buffer |
+       | 10,560 bytes     | 9,472 bytes or what is left           | 16,709 or 4,421   |
+
+       handshake          | X.509 contexts | part of bundle | tx  |
+       sending            |                                 | tx  |
+       receiving          | body | its tokens, 20 bytes each      |
+
+   tx (1,024 bytes) holds outgoing records, so that a flight is sent in one piece.
+
    TRUST
 
    TLS 1.2 with ECDHE and AEAD suites only, RSA keys of 2,048 to 4,096 bits, the
-   host name always checked; no switch turns that off. Of a chain eight certificates
+   host name always checked; no switch turns that off. Of a chain at most eight certificates
    are looked at; the server's may be there twice. Root certificates come
    from ca_pem, else ca_file, else the first of these files that can be read and has
    something in it:
@@ -180,13 +247,14 @@
    Of a bundle only the root that a chain leads to is decoded, and kept for one handshake.
    In a block of COMPSHARE_MEMORY each full handshake reads the text once, while the server
    answers the first flight (in the smallest block two or three times);
-   compshare_config.roots spares later ones that, compshare_config.session all of it.
+   compshare_config.session spares later handshakes all of it.
 
-   BearSSL checks no revocation and no extended key usage; of a root nothing but that it
-   is a CA: not its expiry, key usage, path length or name constraints; of intermediate
-   certificates no name constraints that are not critical (critical ones are refused). The
-   server's name may stand in CN where its certificate has no other names. What a handshake
-   agreed on, and when the server's certificate expires: compshare_last_handshake.
+   Limits of BearSSL: TLS 1.2 is its newest version. It checks no revocation and no extended
+   key usage; of a root nothing but that it is a CA: not its expiry, key usage, path length
+   or name constraints; of intermediate certificates no name constraints that are not
+   critical (critical ones are refused). The server's name may stand in CN where its
+   certificate has no other names. What a handshake agreed on, and when the server's
+   certificate expires: compshare_last_handshake.
 
    READING ON
 
@@ -197,8 +265,9 @@
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
-#if defined(__linux__) && defined(__STRICT_ANSI__) && !defined(COMPSHARE_NO_SOCKETS) && !defined(_POSIX_C_SOURCE) \
-    && !defined(_XOPEN_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
+#if defined(__linux__) && defined(__STRICT_ANSI__) && !defined(COMPSHARE_NO_SOCKETS) \
+    && !defined(_POSIX_C_SOURCE) && !defined(_XOPEN_SOURCE) && !defined(_DEFAULT_SOURCE) \
+    && !defined(_GNU_SOURCE)
 #define _POSIX_C_SOURCE 200809L
 #endif
 /* Apple's hide SO_NOSIGPIPE where somebody asks for POSIX. */
@@ -454,7 +523,8 @@ COMPSHARE_API int compshare_open(compshare **client, const compshare_config *con
 COMPSHARE_API void compshare_close(compshare *client);
 
 /* One line on why compshare_open refused config, or "done". Returns buf. */
-COMPSHARE_API const char *compshare_open_text(const compshare_config *config, char *buf, size_t cap);
+COMPSHARE_API const char *compshare_open_text(const compshare_config *config, char *buf,
+    size_t cap);
 
 /* Bytes that config->memory must have at least. config may be NULL. */
 COMPSHARE_API size_t compshare_memory_needed(const compshare_config *config);
@@ -489,7 +559,8 @@ COMPSHARE_API compshare_param compshare_decimal(const char *key, const char *val
    parameter: an empty or repeated key, more than COMPSHARE_MAX_PARAMS, Action,
    PublicKey, Signature or SecurityToken (the client adds these), or Region,
    Zone, ProjectId, UHostId or UHostIds.N with bytes outside [A-Za-z0-9._-]. */
-COMPSHARE_API int compshare_call(compshare *client, const char *action, const compshare_param *params, size_t count);
+COMPSHARE_API int compshare_call(compshare *client, const char *action,
+    const compshare_param *params, size_t count);
 
 /* A reply value; see "replies". */
 typedef struct compshare_value {
@@ -506,8 +577,9 @@ typedef int (*compshare_each_fn)(void *user, compshare_value element);
    `array` one at a time, as they arrive: memory is bounded by the largest one.
    null or no such member: no elements. The other members stay in
    compshare_reply. */
-COMPSHARE_API int compshare_call_each(compshare *client, const char *action, const compshare_param *params, size_t count,
-    const char *array, compshare_each_fn each, void *user);
+COMPSHARE_API int compshare_call_each(compshare *client, const char *action,
+    const compshare_param *params, size_t count, const char *array, compshare_each_fn each,
+    void *user);
 
 /* The same in steps, for event loops. _start returns COMPSHARE_OK, or an error
    before anything was sent. Then call compshare_step until it returns something
@@ -519,17 +591,19 @@ COMPSHARE_API int compshare_call_each(compshare *client, const char *action, con
    compshare_fd, compshare_timeout_ms and compshare_server_time call outside of steps,
    must not do so at all. The longest step checks a few certificates; `make test` prints
    how long that takes. */
-COMPSHARE_API int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count);
-COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
-    const char *array, compshare_each_fn each, void *user);
+COMPSHARE_API int compshare_call_start(compshare *client, const char *action,
+    const compshare_param *params, size_t count);
+COMPSHARE_API int compshare_call_each_start(compshare *client, const char *action,
+    const compshare_param *params, size_t count, const char *array, compshare_each_fn each,
+    void *user);
 COMPSHARE_API int compshare_step(compshare *client);
 /* Gives the call in progress up, and its connection if it has begun to use one.
    Returns, and records, COMPSHARE_E_ABORTED; outcome_unknown tells whether the
    request may have been executed. */
 COMPSHARE_API int compshare_abort(compshare *client);
-COMPSHARE_API int compshare_fd(compshare *client);              /* -1: nothing to wait for but time */
-COMPSHARE_API unsigned compshare_wants(const compshare *client);       /* COMPSHARE_READ | COMPSHARE_WRITE */
-COMPSHARE_API uint32_t compshare_timeout_ms(const compshare *client);  /* 0: step now */
+COMPSHARE_API int compshare_fd(compshare *client);             /* -1: only time is waited for */
+COMPSHARE_API unsigned compshare_wants(const compshare *client);    /* COMPSHARE_READ | _WRITE */
+COMPSHARE_API uint32_t compshare_timeout_ms(const compshare *client);   /* 0: step now */
 
 /* ---- errors ------------------------------------------------------------- */
 
@@ -548,7 +622,8 @@ COMPSHARE_API const char *compshare_status_name(int status);
    or the client is closed; a value used later, or one that does not exist,
    answers "none", so that getters can be chained. */
 enum compshare_value_type {
-    COMPSHARE_NONE, COMPSHARE_NULL, COMPSHARE_BOOL, COMPSHARE_NUMBER, COMPSHARE_STRING, COMPSHARE_ARRAY, COMPSHARE_OBJECT
+    COMPSHARE_NONE, COMPSHARE_NULL, COMPSHARE_BOOL, COMPSHARE_NUMBER, COMPSHARE_STRING,
+        COMPSHARE_ARRAY, COMPSHARE_OBJECT
 };
 
 COMPSHARE_API compshare_value compshare_reply(const compshare *client);   /* the root object */
@@ -607,7 +682,8 @@ typedef struct compshare_target {
 } compshare_target;
 
 typedef int (*compshare_project_fn)(void *user, const compshare_project *project);
-typedef int (*compshare_instance_fn)(void *user, const compshare_instance *instance, compshare_value element);
+typedef int (*compshare_instance_fn)(void *user, const compshare_instance *instance,
+    compshare_value element);
 
 /* GetProjectList. *chosen becomes the one that the configuration names, else the
    default one (IsDefault), else the only one; otherwise COMPSHARE_E_PROJECT lists
@@ -620,7 +696,8 @@ COMPSHARE_API int compshare_get_project_list(compshare *client, compshare_projec
    region. Where no project is given, each project of the account is looked in before
    COMPSHARE_E_NOT_FOUND, and RetCode 292 (no such project) makes the client ask for it.
    RetCodes 8039 and 8351 are COMPSHARE_E_NOT_FOUND. */
-COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance);
+COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare_target *target,
+    compshare_instance *instance);
 
 /* DescribeCompShareInstance for all instances, in pages of 100, one element in
    memory at a time. element is the whole JSON object of the instance. filter
@@ -640,11 +717,13 @@ COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_tar
    (COMPSHARE_E_PARAM): it is in seconds, not milliseconds. The time goes as
    SchedulerStopTime; where the API refuses that for want of StopTime, once more as both.
    COMPSHARE_OK means the API accepted it; only compshare_schedule_set confirms it. */
-COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time);
+COMPSHARE_API int compshare_update_stop_scheduler(compshare *client,
+    const compshare_target *target, int64_t stop_time);
 
 /* DeleteCompShareStopScheduler: no timed shutdown any more; the instance keeps
    running and is billed. Succeeds as well when there was none. */
-COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client,
+    const compshare_target *target);
 
 /* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance, as workflows:
    each reads the instance first, with region, zone and project, wherever in the account it
@@ -668,24 +747,27 @@ COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_t
    memory, or this machine's clock, randomness or root certificates are the reason, or the
    server's certificate; one may take half of the time left, but 2 s at least
    and timeout_ms of the configuration at the most. */
-COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance);
+COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state,
+    uint32_t timeout_ms, compshare_instance *instance);
 
 /* The same in steps: finish with compshare_step. Results are borrowed until then, and so is
    `state`; targets are copied. */
 COMPSHARE_API int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user);
-COMPSHARE_API int compshare_describe_instance_start(compshare *client, const compshare_target *target,
-    compshare_instance *instance);
+COMPSHARE_API int compshare_describe_instance_start(compshare *client,
+    const compshare_target *target, compshare_instance *instance);
 COMPSHARE_API int compshare_each_instance_start(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user);
-COMPSHARE_API int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time);
-COMPSHARE_API int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_update_stop_scheduler_start(compshare *client,
+    const compshare_target *target, int64_t stop_time);
+COMPSHARE_API int compshare_delete_stop_scheduler_start(compshare *client,
+    const compshare_target *target);
 COMPSHARE_API int compshare_stop_instance_start(compshare *client, const compshare_target *target);
 COMPSHARE_API int compshare_start_instance_start(compshare *client, const compshare_target *target);
-COMPSHARE_API int compshare_reboot_instance_start(compshare *client, const compshare_target *target);
-COMPSHARE_API int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance);
+COMPSHARE_API int compshare_reboot_instance_start(compshare *client,
+    const compshare_target *target);
+COMPSHARE_API int compshare_wait_state_start(compshare *client, const char *uhost_id,
+    const char *state, uint32_t timeout_ms, compshare_instance *instance);
 
 /* The server's time now: its last Date header, received over verified TLS, plus
    what the monotonic clock says has passed since. 0: none received yet. */
@@ -694,9 +776,9 @@ COMPSHARE_API int64_t compshare_server_time(const compshare *client);
 /* What a TLS handshake has agreed on. */
 typedef struct compshare_handshake {
     uint16_t version;       /* RFC 5246 6.2.1: 0x0303 is TLS 1.2 */
-    uint16_t suite;         /* number in IANA's registry of TLS cipher suites; 0xC02F and its like */
+    uint16_t suite;         /* in IANA's registry of TLS cipher suites, for example 0xC02F */
     bool resumed;           /* from config.session: the server's certificate was not sent again */
-    int64_t not_after;      /* Unix seconds: when that certificate expires, RFC 5280 4.1.2.5; 0: not sent */
+    int64_t not_after;      /* when that certificate expires, RFC 5280 4.1.2.5; 0: not sent */
 } compshare_handshake;
 
 /* The newest handshake that has succeeded; all zero before the first. The kept
@@ -773,23 +855,29 @@ typedef struct compshare_schedule {
    For _cancel `requested` is 0, and "at 0" means not at all. Where schedule_get cannot tell
    because it is shown less than this client has just changed, it ends with
    COMPSHARE_E_UNCONFIRMED as well, but with outcome_unknown false. */
-COMPSHARE_API int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_set(compshare *client, const compshare_plan *plan,
+    compshare_schedule *schedule);
 /* Only reads, in any state. */
-COMPSHARE_API int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_get(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
 /* From the current plan on, by_seconds later. COMPSHARE_E_NO_PLAN where there is none,
    or it has expired. */
-COMPSHARE_API int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
-    compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_extend(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule);
 /* In any state. The instance then runs, and is billed, until somebody stops it. */
-COMPSHARE_API int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_cancel(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
 
 /* The same in steps: finish with compshare_step. *schedule is borrowed until then; *plan and
    the ids are copied. */
-COMPSHARE_API int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
-COMPSHARE_API int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule);
-COMPSHARE_API int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
+COMPSHARE_API int compshare_schedule_set_start(compshare *client, const compshare_plan *plan,
     compshare_schedule *schedule);
-COMPSHARE_API int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_get_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_extend_start(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_cancel_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
 
 /* ---- actions -------------------------------------------------------------- */
 
@@ -801,14 +889,15 @@ enum compshare_retry {
 
 typedef struct compshare_action {
     const char *name;       /* NULL: not in the table */
-    const char *group;      /* "account", "instance", "image", "data", "team", "ulhost", "other", "telemetry" */
+    const char *group;      /* "account", "instance", "image", "data", "team", "ulhost", "other",
+                               "telemetry" */
     bool mutating;
     int retry;              /* enum compshare_retry; NEVER where the name is unknown */
-    char cost;              /* '+' may cost money, '-' saves some, 'x' destroys, '.' none of these */
+    char cost;              /* '+' may cost money, '-' saves some, 'x' destroys, '.' neither */
     bool secret;            /* request or reply holds a password, a login command or a token */
     bool csv;               /* succeeds with CSV, not JSON: see compshare_body */
     bool partial;           /* RetCode 0 may hide failures of single members */
-    bool json_only;         /* known to work with a JSON body only, which this client does not send */
+    bool json_only;         /* wants a JSON body, which this client does not send */
 } compshare_action;
 
 /* What is known of an action; its strings are constants. */
@@ -848,7 +937,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #if defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE - 0 < 200809L
 #error "compshare.h: _POSIX_C_SOURCE must be at least 200809L (and _XOPEN_SOURCE, if defined, 700)"
 #else
-#error "compshare.h: a system header hid POSIX: include compshare.h first, or compile with -D_POSIX_C_SOURCE=200809L"
+#error "compshare.h: a system header hid POSIX: include this first, or -D_POSIX_C_SOURCE=200809L"
 #endif
 #endif
 #if !defined(MSG_NOSIGNAL) && !defined(SO_NOSIGPIPE)
@@ -1011,7 +1100,7 @@ extern "C" {
 #define COMPSHARE__EXPONENT_MAX 8           /* bytes of its exponent, as OpenSSL has it */
 #define COMPSHARE__BUNDLE_MAX (8u << 20)    /* bytes of a bundle */
 #define COMPSHARE__DN_MAX 384               /* bytes of a root's name; 213 in Debian's bundle */
-#define COMPSHARE__DER_PREFIX 1024          /* enough DER to reach the subject behind an issuer of that length */
+#define COMPSHARE__DER_PREFIX 1024          /* DER that reaches the subject behind such an issuer */
 #define COMPSHARE__DER_STEP 64              /* decoded at once, until it is reached */
 #define COMPSHARE__YEAR_0 719528            /* days from year 0, by which BearSSL counts, to 1970 */
 
@@ -1021,11 +1110,11 @@ extern "C" {
 #define COMPSHARE__TX 1024u                 /* outgoing records waiting for one send */
 #define COMPSHARE__RX 2048u                 /* incoming bytes waiting for the engine */
 
-#define COMPSHARE__MARKS 4                  /* elements by which the place in a changing list is found again */
+#define COMPSHARE__MARKS 4                  /* elements that mark a place in a changing list */
 #define COMPSHARE__RESTARTS 16u             /* and how often, where none is left, it is read anew */
 
-#define COMPSHARE__REPLY_MIN 9472u          /* smallest reply area: the widest instance takes 7.1 KB */
-#define COMPSHARE__DRAIN 65536u             /* rest of a too large reply that is read to keep the connection */
+#define COMPSHARE__REPLY_MIN 9472u          /* bytes; the widest instance takes 7.1 KB */
+#define COMPSHARE__DRAIN 65536u             /* rest of a too large reply, read for the connection */
 #define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
 #define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
 #define COMPSHARE__NAMES_MS 60000u          /* how long a name that fails is left alone */
@@ -1060,7 +1149,8 @@ extern "C" {
 /* A RetCode of 65536 must not become 0. */
 typedef char compshare__assert_int[sizeof(int) >= 4 ? 1 : -1];
 /* A negative size if a private field that `trust` reads is not what it was. */
-typedef char compshare__assert_dn_hash[sizeof(((br_x509_minimal_context *)0)->saved_dn_hash) == 64 ? 1 : -1];
+typedef char compshare__assert_dn_hash[sizeof(((br_x509_minimal_context *)0)->saved_dn_hash) == 64
+    ? 1 : -1];
 typedef char compshare__assert_not_after[sizeof(((br_x509_decoder_context *)0)->notafter_days) == 4
     && sizeof(((br_x509_decoder_context *)0)->notafter_seconds) == 4 ? 1 : -1];
 typedef char compshare__assert_record[COMPSHARE__RECORD_FULL == BR_SSL_BUFSIZE_MONO ? 1 : -1];
