@@ -180,7 +180,7 @@
    Of a bundle only the root that a chain leads to is decoded, and kept for one handshake.
    In a block of COMPSHARE_MEMORY each full handshake reads the text once, while the server
    answers the first flight (in the smallest block two or three times);
-   compshare_config.roots spares later ones that, compshare_config.session all of it.
+   compshare_config.session spares later handshakes all of it.
 
    BearSSL checks no revocation and no extended key usage; of a root nothing but that it
    is a CA: not its expiry, key usage, path length or name constraints; of intermediate
@@ -370,7 +370,6 @@ typedef struct compshare_transport {
                        RETRIES
    flags               COMPSHARE_SMALL_RECORDS, COMPSHARE_FAST_OPEN
    session             NULL, or a session to resume; see compshare_session
-   roots               NULL, or an index of the root certificates; see compshare_roots
    transport           NULL: POSIX sockets; the struct itself is copied
    unix_time           seconds since 1970 UTC, for certificates
    monotonic_ms        milliseconds of a clock that only moves forward, all 64 bits of
@@ -390,7 +389,6 @@ typedef struct compshare_config {
     uint32_t connect_timeout_ms, timeout_ms;
     unsigned max_retries, flags;
     struct compshare_session *session;
-    struct compshare_roots *roots;
     const compshare_transport *transport;
     int64_t  (*unix_time)(void *user);
     uint64_t (*monotonic_ms)(void *user);
@@ -411,18 +409,6 @@ typedef struct compshare_config {
 typedef struct compshare_session {
     uint64_t opaque[20];
 } compshare_session;
-
-/* Where the root certificates stand in ca_pem or in the bundle, up to 256 of them, for
-   compshare_config.roots: with it, only the first handshake reads all of the bundle (0.2
-   MB), and later ones decode one certificate of it. Set it to all zero before its first
-   use, and again when the text that ca_pem points to changes. It may serve any number of
-   clients, one after the other or side by side in one thread. It holds no secret. Where
-   the bundle has changed it is made anew, but what is in it must come from a client. */
-typedef struct compshare_roots {        /* its members are the client's */
-    int64_t bundle[5];
-    uint32_t known[3];
-    uint32_t root[256][2];
-} compshare_roots;
 
 /* How the last call ended. Remote text in it is free of control and
    bidirectional-override characters, so that it may go to a terminal. */
@@ -2799,7 +2785,6 @@ enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
 /* The small fields first: an instruction reaches near offsets with fewer bytes. */
 typedef struct compshare__trust {
     compshare__pem pem;
-    uint32_t *known;
     compshare__root *root;
     uint32_t left, length;              /* bytes of the current certificate: to come, and all */
     unsigned certificates;              /* of the chain, begun so far */
@@ -2811,9 +2796,7 @@ typedef struct compshare__trust {
     uint16_t name_len;
     size_t capacity;                    /* of root */
     int64_t not_after;                  /* of the server's certificate */
-    compshare_roots *kept;              /* the caller's, whose these are; or NULL */
-    uint32_t own[COMPSHARE__KNOWN];
-    int64_t bundle[5];                  /* what `kept` must be about */
+    uint32_t known[COMPSHARE__KNOWN];
     br_x509_class methods;              /* BearSSL's, but for three */
     unsigned char binding[br_sha256_SIZE];
     unsigned char looked_up[32];        /* the issuer that the anchors are about */
@@ -3061,7 +3044,7 @@ static void compshare__trust_recall(compshare__trust *t, uint32_t name)
         compshare_view subject;
         if (t->root[i].name != name) continue;
         if (!compshare__trust_subject(t, t->root[i].offset, &subject, hash) || memcmp(hash, &name, sizeof name) != 0) {
-            memset(t->known, 0, sizeof t->own);
+            memset(t->known, 0, sizeof t->known);
             t->trouble = COMPSHARE__TRUST_FINE;
             compshare__trust_empty_slots(t);
         } else if (memcmp(hash, t->looked_up, sizeof hash) == 0) {
@@ -3100,23 +3083,12 @@ static void compshare__trust_scan(compshare__trust *t)
     else if (others == 0) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
 }
 
-/* Another client may have emptied the caller's index in between, or begun one about
-   another bundle: then this handshake goes on without any. */
-static void compshare__trust_keep(compshare__trust *t)
-{
-    if (t->kept == NULL || (memcmp(t->kept->bundle, t->bundle, sizeof t->bundle) == 0 && t->known[COMPSHARE__COUNT] <= t->capacity)) return;
-    t->kept = NULL;
-    t->known = t->own;
-    t->capacity = 0;
-}
-
 /* Fills the slots with the roots whose subject hashes to `looked_up`. Trouble with one name
    of a chain is what there was if the others lead to no root either. */
 static void compshare__trust_fill(compshare__trust *t)
 {
     uint32_t name;
     int before = t->trouble;
-    compshare__trust_keep(t);
     compshare__trust_empty_slots(t);
     t->trouble = COMPSHARE__TRUST_FINE;
     memcpy(&name, t->looked_up, sizeof name);
@@ -3139,7 +3111,6 @@ static void compshare__trust_learn(compshare__trust *t, size_t idle)
 {
     if (t->learned) return;
     t->learned = true;
-    compshare__trust_keep(t);
     t->pem.cap += idle;
     compshare__trust_scan(t);
     t->pem.cap -= idle;
@@ -3234,10 +3205,9 @@ static void compshare__trust_end_cert(const br_x509_class **ctx)
 }
 
 /* Sets up a chain check in `memory`. Of what is behind the struct a quarter is for the
-   roots that are met, unless the caller keeps them, and the rest becomes the
-   bundle's read buffer. */
+   roots that are met, and the rest becomes the bundle's read buffer. */
 static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__read_fn read, void *ctx,
-    compshare_roots *kept, int64_t now)
+    int64_t now)
 {
     compshare__trust *t = (compshare__trust *)memory;
     memset(t, 0, sizeof *t);
@@ -3259,17 +3229,10 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     t->pem.read = read;
     t->pem.ctx = ctx;
     size -= sizeof *t;
-    t->kept = kept;
     t->root = (compshare__root *)(void *)(t + 1);
-    t->capacity = kept == NULL ? size / 4 / sizeof t->root[0] : 0;
+    t->capacity = size / 4 / sizeof t->root[0];
     t->pem.buf = (unsigned char *)(t->root + t->capacity);
     t->pem.cap = size - t->capacity * sizeof t->root[0];
-    t->known = t->own;
-    if (kept == NULL) return t;
-    t->known = kept->known;
-    memcpy(t->bundle, kept->bundle, sizeof t->bundle);
-    t->root = (compshare__root *)(void *)kept->root;
-    t->capacity = sizeof kept->root / sizeof t->root[0];
     return t;
 }
 typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
@@ -5127,21 +5090,6 @@ static int compshare__drive_proxy(compshare *c)
     return compshare__fail_host(c, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO, "the proxy broke the connection off");
 }
 
-/* The caller's index, emptied where it is about another bundle. */
-static compshare_roots *compshare__drive_roots(compshare *c)
-{
-    compshare_roots *roots = c->config.roots;
-    int64_t bundle[5] = { (int64_t)(uintptr_t)c->config.ca_pem, (int64_t)c->config.ca_pem_len, 0, 0, 0 };
-    if (roots == NULL) return NULL;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->config.ca_pem == NULL && !compshare__posix_bundle_identity(&c->posix, bundle)) return NULL;
-#endif
-    if (memcmp(roots->bundle, bundle, sizeof bundle) == 0) return roots;
-    memset(roots, 0, sizeof *roots);
-    memcpy(roots->bundle, bundle, sizeof bundle);
-    return roots;
-}
-
 static int compshare__drive_handshake_begin(compshare *c)
 {
     compshare__session session;
@@ -5157,7 +5105,7 @@ static int compshare__drive_handshake_begin(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
 #endif
-    c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, compshare__drive_roots(c), c->tls.now);
+    c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, c->tls.now);
     c->resuming = compshare__session_load(c, &session);
     started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
@@ -5556,8 +5504,6 @@ static uint64_t compshare__drive_due(const compshare *c)
 /* Notes of a failure what does not depend on where it came from. */
 static int compshare__drive_failed(compshare *c, int status)
 {
-    if ((status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TRUST) && c->config.roots != NULL)
-        memset(c->config.roots, 0, sizeof *c->config.roots);    /* it may be what was wrong */
     if (c->phase >= COMPSHARE__PHASE_HANDSHAKE && c->resuming && !c->reused && !c->replied) {
         /* it may be what was wrong: the next handshake is a full one */
         compshare__bytes_wipe(c->config.session, sizeof *c->config.session);

@@ -57,7 +57,7 @@ static compshare__trust *scan(bundle *b, size_t buffer, const unsigned char name
 {
     size_t size = sizeof(compshare__trust) + buffer;
     compshare__trust *t = (compshare__trust *)fuzz_room(size);
-    (void)compshare__trust_init(t, size, read_bundle, b, NULL, NOW);
+    (void)compshare__trust_init(t, size, read_bundle, b, NOW);
     memcpy(t->looked_up, name, 32);
     compshare__trust_fill(t);
     return t;
@@ -297,7 +297,7 @@ static unsigned judge_chain(const uint8_t *data, size_t size, bundle *roots, pie
     const br_x509_class **ctx = &t->minimal.vtable;
     const uint8_t *der;
     size_t len, n;
-    (void)compshare__trust_init(t, sizeof *t + buffer / 2, read_bundle, roots, NULL, time_of(data, size));
+    (void)compshare__trust_init(t, sizeof *t + buffer / 2, read_bundle, roots, time_of(data, size));
     if (sizes != NULL) compshare__trust_learn(t, buffer - buffer / 2);
     br_x509_minimal_set_rsa(&t->minimal, &br_rsa_i31_pkcs1_vrfy);
     br_x509_minimal_set_ecdsa(&t->minimal, &br_ec_all_m31, &br_ecdsa_i31_vrfy_asn1);

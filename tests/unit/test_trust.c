@@ -424,7 +424,7 @@ static compshare__trust *scan(const char *bundle, const bytes *der, source *s, b
     *file = support_file(path_of(bundle));
     CHECK(file->ptr != NULL);
     *s = source_of(file->ptr, file->len);
-    t = compshare__trust_init(memory, size, read_source, s, NULL, 1795442700);
+    t = compshare__trust_init(memory, size, read_source, s, 1795442700);
     CHECK(compshare__der_subject(der->ptr, der->len, &start, &end));
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, der->ptr + start, end - start);
@@ -474,7 +474,7 @@ static void scans(void **state)
         s = source_of(file.ptr, file.len);
         s.fail_at = k;
         s.failure = -1;
-        t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, NULL, 1795442700);
+        t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
         CHECK(compshare__der_subject(root.ptr, root.len, &start, &end));
         br_sha256_init(&sha256);
         br_sha256_update(&sha256, root.ptr + start, end - start);
@@ -534,7 +534,7 @@ static union { uint64_t align; unsigned char memory[sizeof(compshare__trust) + 1
    three quarters of `room`. */
 static compshare__trust *look_up_in(source *s, size_t room)
 {
-    compshare__trust *t = compshare__trust_init(area.memory, sizeof(compshare__trust) + room, read_source, s, NULL, 1795442700);
+    compshare__trust *t = compshare__trust_init(area.memory, sizeof(compshare__trust) + room, read_source, s, 1795442700);
     br_sha256_context sha256;
     size_t start, end, len;
     CHECK(compshare__pem_find(&t->pem));
@@ -667,7 +667,7 @@ static void bundle_replaced(void **state)
         c.before.calls = c.calls = 0;
         c.until = until;
         memcpy(name, look_up(&c.before)->looked_up, sizeof name);
-        t = compshare__trust_init(area.memory, sizeof(compshare__trust) + 256, read_changing, &c, NULL, 1795442700);
+        t = compshare__trust_init(area.memory, sizeof(compshare__trust) + 256, read_changing, &c, 1795442700);
         memcpy(t->minimal.saved_dn_hash, name, sizeof name);
         support_case("replaced at reading %u of %u", (unsigned)until, (unsigned)calls);
         compshare__trust_look_up(t);
@@ -729,7 +729,7 @@ static void index_sizes(void **state)
     (void)state;
     for (room = 16; room <= 1024; room += 8) {
         source s = source_of(m.text.ptr, m.text.len);
-        compshare__trust *t = compshare__trust_init(area.memory, sizeof(compshare__trust) + room, read_source, &s, NULL, 1795442700);
+        compshare__trust *t = compshare__trust_init(area.memory, sizeof(compshare__trust) + room, read_source, &s, 1795442700);
         support_case("%u bytes behind the struct", (unsigned)room);
         check_names(t, &m, (room & 8) != 0);
         CHECK_NUMBER(t->known[COMPSHARE__COUNT], room / 32 < NAMES + 1 ? room / 32 : NAMES + 1);
@@ -739,81 +739,80 @@ static void index_sizes(void **state)
     free(m.text.ptr);
 }
 
-/* The caller's index: a later handshake reads the one certificate that it needs. */
-static void index_kept(void **state)
+/* Learned before a name is looked for: what is found later costs one certificate. */
+static void index_learned(void **state)
 {
-    compshare_roots kept;
     many m = make_many();
     source s = source_of(m.text.ptr, m.text.len);
     compshare__trust *t;
     size_t whole;
     (void)state;
-    memset(&kept, 0, sizeof kept);
     support_case("learned at leisure");
-    t = compshare__trust_init(area.memory, sizeof(compshare__trust) + 256, read_source, &s, &kept, 1795442700);
-    compshare__trust_learn(t, 768);
+    t = compshare__trust_init(area.memory, sizeof(compshare__trust) + 768, read_source, &s, 1795442700);
+    CHECK_NUMBER(t->pem.cap, 576);
+    compshare__trust_learn(t, 256);
     whole = s.calls;
-    CHECK_NUMBER(whole, m.text.len / 1024 + 2);
-    CHECK(kept.known[0] == NAMES + 1 && kept.known[2] == 1 && t->filled == 0 && t->trouble == COMPSHARE__TRUST_FINE && t->pem.cap == 256);
-    compshare__trust_learn(t, 768);
+    CHECK_NUMBER(whole, m.text.len / (576 + 256) + 2);
+    CHECK(t->known[COMPSHARE__COUNT] == NAMES + 1 && t->known[COMPSHARE__ALL] == 1);
+    CHECK(t->filled == 0 && t->trouble == COMPSHARE__TRUST_FINE && t->pem.cap == 576);
+    compshare__trust_learn(t, 256);
     CHECK(s.calls == whole);
-    check_names(t, &m, false);
-    support_case("in another handshake");
-    t = compshare__trust_init(area.memory, sizeof(compshare__trust) + 1024, read_source, &s, &kept, 1795442700);
     s.calls = 0;
     memcpy(t->looked_up, m.name[5], 32);
     compshare__trust_fill(t);
-    CHECK(t->filled == 1 && s.calls <= 2);
+    CHECK(t->filled == 1 && s.calls <= 4);
     memset(t->looked_up, 7, 32);
     s.calls = 0;
     compshare__trust_fill(t);
     CHECK(t->filled == 0 && s.calls == 0);
+    check_names(t, &m, false);
     check_names(t, &m, true);
     free(m.text.ptr);
 }
 
-/* Under a kept index the bundle changes: what it points to is never taken for what it was. */
+/* The bundle is another one from here on, and nothing of the old one is in the buffer. */
+static void replace(compshare__trust *t, source *s, const unsigned char *ptr, size_t len)
+{
+    *s = source_of(ptr, len);
+    t->pem.len = t->pem.at = 0;
+}
+
+/* The bundle changes during a handshake: what is known of it is never taken for what it was. */
 static void index_outdated(void **state)
 {
-    compshare_roots kept;
     many m = make_many();
     source s = source_of(m.text.ptr, m.text.len);
     unsigned char *shifted = (unsigned char *)malloc(m.text.len + 1);
-    compshare__trust *t;
+    compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
     (void)state;
     CHECK(shifted != NULL);
     shifted[0] = '\n';
     memcpy(shifted + 1, m.text.ptr, m.text.len);
-    memset(&kept, 0, sizeof kept);
-    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
     check_names(t, &m, false);
     support_case("every certificate has moved");
-    s = source_of(shifted, m.text.len + 1);
-    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    replace(t, &s, shifted, m.text.len + 1);
     check_names(t, &m, true);
     support_case("the first certificate is gone");
-    s = source_of(m.text.ptr + m.second, m.text.len - m.second);
-    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    replace(t, &s, m.text.ptr + m.second, m.text.len - m.second);
     memcpy(t->looked_up, m.name[3], 32);
     compshare__trust_fill(t);
     CHECK_NUMBER(t->filled, 2);
     memcpy(t->looked_up, m.name[0], 32);
     compshare__trust_fill(t);
     CHECK_NUMBER(t->filled, 0);
-    CHECK_NUMBER(kept.known[0], NAMES);
+    CHECK_NUMBER(t->known[COMPSHARE__COUNT], NAMES);
     support_case("the bundle is gone");
-    s = source_of(m.text.ptr, 0);
-    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    replace(t, &s, m.text.ptr, 0);
     memcpy(t->looked_up, m.name[3], 32);
     compshare__trust_fill(t);
     CHECK(t->filled == 0 && t->trouble == COMPSHARE__TRUST_EMPTY);
     support_case("the bundle cannot be read");
     s = source_of(m.text.ptr, m.text.len);
-    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
+    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
     check_names(t, &m, false);
+    replace(t, &s, m.text.ptr, m.text.len);
     s.fail_at = s.calls + 1;
     s.failure = -1;
-    t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, &kept, 1795442700);
     memcpy(t->looked_up, m.name[3], 32);
     compshare__trust_fill(t);
     CHECK(t->filled == 0 && t->trouble == COMPSHARE__TRUST_UNREADABLE);
@@ -826,7 +825,7 @@ static void index_outdated(void **state)
 /* A chain check under these roots. */
 static compshare__trust *begin_chain(source *s, const char *host)
 {
-    compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, s, NULL, (int64_t)time(NULL));
+    compshare__trust *t = compshare__trust_init(area.memory, sizeof area.memory, read_source, s, (int64_t)time(NULL));
     const br_x509_class **x509 = &t->minimal.vtable;
     br_x509_minimal_set_rsa(&t->minimal, br_rsa_pkcs1_vrfy_get_default());
     br_x509_minimal_set_ecdsa(&t->minimal, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
@@ -990,7 +989,7 @@ int main(void)
         cmocka_unit_test(other_blocks),
         cmocka_unit_test(bundle_replaced),
         cmocka_unit_test(index_sizes),
-        cmocka_unit_test(index_kept),
+        cmocka_unit_test(index_learned),
         cmocka_unit_test(index_outdated),
         cmocka_unit_test(long_chains),
         cmocka_unit_test(repeated_certificates),
