@@ -3979,7 +3979,10 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
         do p->bundle = (open)(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         while (p->bundle < 0 && errno == EINTR);
         if (p->bundle >= 0) n = count == 1 ? 1 : (pread)(p->bundle, &byte, 1, 0);
-        if (n > 0) return paths[i];
+        if (n > 0) {
+            p->bundle_errno = 0;
+            return paths[i];
+        }
         if (faulty == NULL && (n == 0 || errno != ENOENT)) {
             faulty = paths[i];
             p->bundle_errno = n == 0 ? 0 : errno;
