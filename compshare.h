@@ -191,7 +191,7 @@
    READING ON
 
    The implementation follows the public half in the order in which data flows;
-   search for "* ====":  api, limits, bytes, params, sign, encode, http, json,
+   search for "* ====":  api, limits, bytes, params, sign, encode, http, json, pem,
    trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
    power, schedule, public, licence. A room calls only rooms above it. */
 
@@ -2740,20 +2740,20 @@ static bool compshare__split_byte(compshare__splitter *s, unsigned char c)
     return complete && !s->full;
 }
 
-/* ==== trust ==================================================================================
-   Root certificates without decoding a bundle: BearSSL's X.509 engine runs over
-   two anchor slots that are empty until it has hashed an issuer's name; then the
-   PEM text is scanned for that one name. Touches its arguments and, through
-   `read`, the bundle. Must never treat trouble with the bundle as "not trusted"
-   or as "trusted": it is an error of its own. */
+/* ==== pem ====================================================================================
+   Certificates in a PEM text, without decoding what is not looked for: where they begin
+   (RFC 7468), their base64, and the DER (RFC 5280 4.1) of one as far as its subject. The
+   text is read in pieces, through a function. Touches its struct, the memory that is lent
+   to it and, through `read`, the text. Must never take trouble with reading for the end of
+   the text, nor write past a capacity. */
 
 /* Bytes from a PEM text at an offset: their number, 0 at the end, negative on
    failure. */
-typedef ptrdiff_t (*compshare__read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
+typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
 
 /* Forward reader over a PEM text, with base64 state. */
 typedef struct compshare__pem {
-    compshare__read_fn read;
+    compshare__pem_read_fn read;
     void *ctx;
     unsigned char *buf;
     size_t cap, len, at;
@@ -2762,52 +2762,6 @@ typedef struct compshare__pem {
     uint32_t bits;              /* base64 digits not yet made into a byte */
     unsigned bit_count;
 } compshare__pem;
-
-enum {
-    COMPSHARE__TRUST_FINE, COMPSHARE__TRUST_UNREADABLE, COMPSHARE__TRUST_TOO_LONG, COMPSHARE__TRUST_EMPTY,
-    COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA,
-    COMPSHARE__TRUST_NAMELESS, COMPSHARE__TRUST_UNUSABLE
-};
-
-/* A root of the bundle: the beginning of its subject's SHA-256, and where its base64
-   begins. */
-typedef struct compshare__root {
-    uint32_t name, offset;
-} compshare__root;
-
-/* What is known of the bundle: how many of its roots, in their order; where those that
-   are not known begin; whether there are none, and whether some have no name that can
-   be read. */
-enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
-#define COMPSHARE__COMPLETE 1u
-#define COMPSHARE__NAMELESS 2u
-
-/* The small fields first: an instruction reaches near offsets with fewer bytes. */
-typedef struct compshare__trust {
-    compshare__pem pem;
-    compshare__root *root;
-    uint32_t left, length;              /* bytes of the current certificate: to come, and all */
-    unsigned certificates;              /* of the chain, begun so far */
-    int trouble;
-    bool suspect;                       /* the current one may be the one before once more */
-    bool learned;
-    bool bindable;                      /* what a session is good for can be told: binding */
-    uint8_t filled;                     /* of the anchors */
-    uint16_t name_len;
-    size_t capacity;                    /* of root */
-    int64_t not_after;                  /* of the server's certificate */
-    uint32_t known[COMPSHARE__KNOWN];
-    br_x509_class methods;              /* BearSSL's, but for three */
-    unsigned char binding[br_sha256_SIZE];
-    unsigned char looked_up[32];        /* the issuer that the anchors are about */
-    unsigned char beginning[128];       /* of the current certificate, or the one before */
-    br_x509_trust_anchor anchor[2];
-    unsigned char name[COMPSHARE__DN_MAX];      /* of the anchors */
-    br_x509_minimal_context minimal;    /* what BearSSL sees; compshare__trust_of leads back */
-    br_x509_decoder_context decoder;
-    unsigned char key[2][BR_X509_BUFSIZE_KEY];
-    unsigned char der[COMPSHARE__DER_PREFIX];
-} compshare__trust;
 
 static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
 {
@@ -2887,7 +2841,7 @@ static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_
 }
 
 /* Steps over a DER tag and length. False if they are not there in full. */
-static bool compshare__der_header(const unsigned char **at, const unsigned char *end, unsigned tag, size_t *content)
+static bool compshare__pem_header(const unsigned char **at, const unsigned char *end, unsigned tag, size_t *content)
 {
     const unsigned char *p = *at;
     size_t octets, size;
@@ -2904,30 +2858,83 @@ static bool compshare__der_header(const unsigned char **at, const unsigned char 
     return true;
 }
 
-static bool compshare__der_skip(const unsigned char **at, const unsigned char *end, unsigned tag)
+static bool compshare__pem_skip(const unsigned char **at, const unsigned char *end, unsigned tag)
 {
     size_t content;
-    if (!compshare__der_header(at, end, tag, &content) || content > (size_t)(end - *at)) return false;
+    if (!compshare__pem_header(at, end, tag, &content) || content > (size_t)(end - *at)) return false;
     *at += content;
     return true;
 }
 
 /* The subject of a certificate, RFC 5280 4.1, as a whole DER element. */
-static bool compshare__der_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
+static bool compshare__pem_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
 {
     static const unsigned char tags[] = { 0x02, 0x30, 0x30, 0x30, 0x30 };   /* serialNumber, signature, issuer, validity, subject */
     const unsigned char *at = der, *last = der + len;
     size_t content, i;
-    if (!compshare__der_header(&at, last, 0x30, &content)       /* Certificate */
-        || !compshare__der_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
-    if (at < last && *at == 0xA0 && !compshare__der_skip(&at, last, 0xA0)) return false;    /* version */
+    if (!compshare__pem_header(&at, last, 0x30, &content)       /* Certificate */
+        || !compshare__pem_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
+    if (at < last && *at == 0xA0 && !compshare__pem_skip(&at, last, 0xA0)) return false;    /* version */
     for (i = 0; i < sizeof tags; i++) {
         *start = (size_t)(at - der);
-        if (!compshare__der_skip(&at, last, tags[i])) return false;
+        if (!compshare__pem_skip(&at, last, tags[i])) return false;
     }
     *end = (size_t)(at - der);
     return true;
 }
+
+/* ==== trust ==================================================================================
+   Root certificates without decoding a bundle: BearSSL's X.509 engine, br_x509_minimal, runs
+   over two trust anchors that are empty until it has hashed an issuer's name; then the bundle
+   is scanned for certificates of that one name. Touches its struct and, through room pem, the
+   bundle. Must never treat trouble with the bundle as "not trusted" or as "trusted": it is an
+   error of its own. */
+
+enum {
+    COMPSHARE__TRUST_FINE, COMPSHARE__TRUST_UNREADABLE, COMPSHARE__TRUST_TOO_LONG, COMPSHARE__TRUST_EMPTY,
+    COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA,
+    COMPSHARE__TRUST_NAMELESS, COMPSHARE__TRUST_UNUSABLE
+};
+
+/* A root of the bundle: the beginning of its subject's SHA-256, and where its base64
+   begins. */
+typedef struct compshare__trust_root {
+    uint32_t name, offset;
+} compshare__trust_root;
+
+/* What is known of the bundle: how many of its roots, in their order; where those that
+   are not known begin; whether there are none, and whether some have no name that can
+   be read. */
+enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
+#define COMPSHARE__COMPLETE 1u
+#define COMPSHARE__NAMELESS 2u
+
+/* The small fields first: an instruction reaches near offsets with fewer bytes. */
+typedef struct compshare__trust {
+    compshare__pem pem;
+    compshare__trust_root *root;
+    uint32_t left, length;              /* bytes of the current certificate: to come, and all */
+    unsigned certificates;              /* of the chain, begun so far */
+    int trouble;
+    bool suspect;                       /* the current one may be the one before once more */
+    bool learned;
+    bool bindable;                      /* what a session is good for can be told: binding */
+    uint8_t filled;                     /* of the anchors */
+    uint16_t name_len;
+    size_t capacity;                    /* of root */
+    int64_t not_after;                  /* of the server's certificate */
+    uint32_t known[COMPSHARE__KNOWN];
+    br_x509_class methods;              /* BearSSL's, but for three */
+    unsigned char binding[br_sha256_SIZE];
+    unsigned char looked_up[32];        /* the issuer that the anchors are about */
+    unsigned char beginning[128];       /* of the current certificate, or the one before */
+    br_x509_trust_anchor anchor[2];
+    unsigned char name[COMPSHARE__DN_MAX];      /* of the anchors */
+    br_x509_minimal_context minimal;    /* what BearSSL sees; compshare__trust_of leads back */
+    br_x509_decoder_context decoder;
+    unsigned char key[2][BR_X509_BUFSIZE_KEY];
+    unsigned char der[COMPSHARE__DER_PREFIX];
+} compshare__trust;
 
 /* BearSSL counts the bytes of a modulus, not its bits, and takes any exponent: one as
    long as the modulus makes a signature take a hundred times as long to check. */
@@ -2992,7 +2999,7 @@ static bool compshare__trust_subject(compshare__trust *t, uint64_t offset, comps
         n = len < sizeof t->der ? compshare__pem_decode(&t->pem, t->der + len, COMPSHARE__DER_STEP) : 0;
         if (n == 0) return false;
         len += n;
-    } while (!compshare__der_subject(t->der, len, &start, &end));
+    } while (!compshare__pem_subject(t->der, len, &start, &end));
     subject->ptr = (const char *)t->der + start;
     subject->len = end - start;
     br_sha256_init(&sha256);
@@ -3071,7 +3078,7 @@ static void compshare__trust_scan(compshare__trust *t)
             continue;
         }
         if (others == 0) {
-            compshare__root *root = &t->root[known[COMPSHARE__COUNT]++];
+            compshare__trust_root *root = &t->root[known[COMPSHARE__COUNT]++];
             memcpy(&root->name, hash, sizeof root->name);
             root->offset = (uint32_t)offset;
         }
@@ -3206,7 +3213,7 @@ static void compshare__trust_end_cert(const br_x509_class **ctx)
 
 /* Sets up a chain check in `memory`. Of what is behind the struct a quarter is for the
    roots that are met, and the rest becomes the bundle's read buffer. */
-static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__read_fn read, void *ctx,
+static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__pem_read_fn read, void *ctx,
     int64_t now)
 {
     compshare__trust *t = (compshare__trust *)memory;
@@ -3229,7 +3236,7 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     t->pem.read = read;
     t->pem.ctx = ctx;
     size -= sizeof *t;
-    t->root = (compshare__root *)(void *)(t + 1);
+    t->root = (compshare__trust_root *)(void *)(t + 1);
     t->capacity = size / 4 / sizeof t->root[0];
     t->pem.buf = (unsigned char *)(t->root + t->capacity);
     t->pem.cap = size - t->capacity * sizeof t->root[0];
@@ -3659,11 +3666,11 @@ static const char *compshare__trust_meaning(int trouble)
 #ifndef COMPSHARE_NO_SOCKETS
 
 /* One resolved address: sockaddr_storage would take 128 bytes for each. */
-typedef union compshare__address {
+typedef union compshare__posix_address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-} compshare__address;
+} compshare__posix_address;
 
 typedef struct compshare__posix {
     int fd, bundle;             /* -1: not open */
@@ -3678,7 +3685,7 @@ typedef struct compshare__posix {
     uint64_t quiet_until;       /* until then no name is asked for */
     uint64_t (*monotonic_ms)(void *user);
     void *user;
-    compshare__address address[COMPSHARE__ADDRESSES];
+    compshare__posix_address address[COMPSHARE__ADDRESSES];
 } compshare__posix;
 
 static uint64_t compshare__posix_monotonic_ms(void *user)
@@ -3832,7 +3839,7 @@ static int compshare__posix_poll(int fd, int events, int timeout_ms)
    see last_errno. */
 static int compshare__posix_begin(compshare__posix *p)
 {
-    const compshare__address *a = &p->address[p->at];
+    const compshare__posix_address *a = &p->address[p->at];
     socklen_t len = a->any.sa_family == AF_INET ? (socklen_t)sizeof a->v4 : (socklen_t)sizeof a->v6;
     uint64_t now = p->monotonic_ms(p->user);
 #ifdef TCP_FASTOPEN_CONNECT
@@ -3890,9 +3897,9 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
 }
 
 #ifdef MSG_NOSIGNAL
-#define COMPSHARE__SEND_FLAGS MSG_NOSIGNAL
+#define COMPSHARE__POSIX_SEND_FLAGS MSG_NOSIGNAL
 #else
-#define COMPSHARE__SEND_FLAGS 0
+#define COMPSHARE__POSIX_SEND_FLAGS 0
 #endif
 
 static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want)
@@ -3910,7 +3917,7 @@ static ptrdiff_t compshare__posix_send(void *user, const void *src, size_t len)
 {
     compshare__posix *p = (compshare__posix *)user;
     ssize_t n;
-    do n = (send)(p->fd, src, len, COMPSHARE__SEND_FLAGS); while (n < 0 && errno == EINTR);
+    do n = (send)(p->fd, src, len, COMPSHARE__POSIX_SEND_FLAGS); while (n < 0 && errno == EINTR);
     return compshare__posix_moved(p, n, COMPSHARE_WANT_WRITE);
 }
 
@@ -3962,7 +3969,7 @@ static const char *const compshare__posix_bundles[] = {     /* as the manual lis
     "/opt/homebrew/etc/ca-certificates/cert.pem",
     "/usr/local/etc/ca-certificates/cert.pem"
 };
-#define COMPSHARE__BUNDLES (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
+#define COMPSHARE__POSIX_BUNDLES (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
 
 /* Opens a file; of several, the first with something in it. Returns its path. Where there is
    none: the path of the first that is there, and in bundle_errno what is wrong with it (0:
@@ -4996,7 +5003,7 @@ static int compshare__drive_prepare_trust(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     given = c->config.ca_file != NULL;
     c->bundle = compshare__posix_open_bundle(&c->posix,
-        given ? &c->config.ca_file : compshare__posix_bundles, given ? 1 : COMPSHARE__BUNDLES);
+        given ? &c->config.ca_file : compshare__posix_bundles, given ? 1 : COMPSHARE__POSIX_BUNDLES);
     if (c->posix.bundle >= 0) return COMPSHARE_OK;
     if (c->bundle == NULL) c->bundle = given ? c->config.ca_file : "every usual place of a bundle";
     if (c->posix.bundle_errno == 0) return compshare__fail_bundle(c, "is empty");
@@ -5098,7 +5105,7 @@ static int compshare__drive_handshake_begin(compshare *c)
     compshare__session session;
     bool started;
     unsigned char entropy[32];
-    compshare__read_fn read = compshare__drive_read_pem;
+    compshare__pem_read_fn read = compshare__drive_read_pem;
     void *ctx = c;
     c->phase = COMPSHARE__PHASE_HANDSHAKE;
     c->resuming = false;

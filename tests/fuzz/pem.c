@@ -1,4 +1,4 @@
-/* Room trust: the lazy scanner over bundles gives the same roots with every size of its
+/* Rooms pem and trust: the lazy scanner over bundles gives the same roots with every size of its
    buffer and of single reads; it finds every certificate that libcrypto finds; and a
    chain is judged alike however it is cut into pieces.
 
@@ -180,7 +180,7 @@ static bool check_subject(const unsigned char *der, size_t len, unsigned char na
     X509 *x = d2i_X509(NULL, &at, (long)len);
     int n = x != NULL ? i2d_X509_NAME(X509_get_subject_name(x), &dn) : -1;
     unsigned char *copy = (unsigned char *)fuzz_copy(der, prefix);
-    bool ours = compshare__der_subject(copy, prefix, &start, &end), strict;
+    bool ours = compshare__pem_subject(copy, prefix, &start, &end), strict;
     free(copy);
     if (ours) CHECK(start < end && end <= prefix);
     strict = n > 0 && is_der(x, der, (size_t)(at - der)) && is_der_name(X509_get_subject_name(x))
@@ -188,7 +188,7 @@ static bool check_subject(const unsigned char *der, size_t len, unsigned char na
     if (n > 0 && ours && strict) CHECK(fuzz_same(dn, (size_t)n, der + start, end - start));
     if (strict && !ours) {      /* only because it lies too far behind */
         size_t far_start, far_end;
-        CHECK(len > prefix && compshare__der_subject(der, len, &far_start, &far_end) && far_end > prefix);
+        CHECK(len > prefix && compshare__pem_subject(der, len, &far_start, &far_end) && far_end > prefix);
     }
     if (n > 0) (void)SHA256(dn, (size_t)n, name);
     OPENSSL_free(dn);

@@ -554,9 +554,9 @@ static void open_for_ever(void **state)
 
 /* ---- several addresses ---- */
 
-static compshare__address address_of(unsigned port)
+static compshare__posix_address address_of(unsigned port)
 {
-    compshare__address a;
+    compshare__posix_address a;
     memset(&a, 0, sizeof a);
     a.v4.sin_family = AF_INET;
     a.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -564,9 +564,9 @@ static compshare__address address_of(unsigned port)
     return a;
 }
 
-static compshare__address address6_of(unsigned port)
+static compshare__posix_address address6_of(unsigned port)
 {
-    compshare__address a;
+    compshare__posix_address a;
     memset(&a, 0, sizeof a);
     a.v6.sin6_family = AF_INET6;
     a.v6.sin6_addr.s6_addr[15] = 1;

@@ -1,4 +1,4 @@
-/* Room trust: the PEM reader and the DER walk on their own. OpenSSL is the
+/* Rooms pem and trust: the PEM reader and the DER walk on their own. OpenSSL is the
    oracle. COMPSHARE_TEST_CERTS names the directory of test certificates, default
    build/tests/certs; tests/certs.sh makes what is missing. */
 
@@ -121,13 +121,13 @@ static size_t compare_file(const char *path, size_t buffers)
             CHECK(memcmp(got, der, n) == 0);
             CHECK(compshare__pem_decode(&p, guard_tail(&der_guard, 1), 1) == 0);
             got = guard_copy(&der_guard, der, (size_t)len);
-            CHECK(compshare__der_subject(got, (size_t)len, &start, &end));
+            CHECK(compshare__pem_subject(got, (size_t)len, &start, &end));
             CHECK_NUMBER(end - start, name_len);
             CHECK(memcmp(got + start, name, (size_t)name_len) == 0);
             CHECK(end <= COMPSHARE__DER_PREFIX);
             if (n > COMPSHARE__DER_PREFIX) n = COMPSHARE__DER_PREFIX;   /* what a scan looks at is enough */
             got = guard_copy(&der_guard, der, n);
-            CHECK(compshare__der_subject(got, n, &start, &end) && end - start == (size_t)name_len);
+            CHECK(compshare__pem_subject(got, n, &start, &end) && end - start == (size_t)name_len);
             compshare__pem_seek(&p, offset);        /* and once more, from its offset, in pieces */
             for (n = 0; n < (size_t)len;) {
                 size_t want = 1 + support_random(500), put;
@@ -196,11 +196,11 @@ static void truncated_der(void **state)
     for (i = 0; i < COUNT_OF(names); i++) {
         bytes der = first_der(names[i]);
         size_t start, end, whole_start, whole_end;
-        CHECK(compshare__der_subject(der.ptr, der.len, &whole_start, &whole_end));
+        CHECK(compshare__pem_subject(der.ptr, der.len, &whole_start, &whole_end));
         for (len = 0; len <= der.len; len++) {
             const unsigned char *at = guard_copy(&der_guard, der.ptr, len);
             support_case("%s, first %u bytes", names[i], (unsigned)len);
-            CHECK(compshare__der_subject(at, len, &start, &end) == (len >= whole_end));
+            CHECK(compshare__pem_subject(at, len, &start, &end) == (len >= whole_end));
             if (len >= whole_end) CHECK(start == whole_start && end == whole_end);
         }
         free(der.ptr);
@@ -220,7 +220,7 @@ static void damaged_der(void **state)
             unsigned char *at = guard_copy(&der_guard, der.ptr, len);
             while (flips-- > 0 && len > 0) at[support_random(len < 300 ? len : 300)] ^= (unsigned char)(1u << support_random(8));
             support_case("%s, damage %u", names[i], (unsigned)round);
-            if (compshare__der_subject(at, len, &start, &end)) {
+            if (compshare__pem_subject(at, len, &start, &end)) {
                 CHECK(start < end && end <= len && at[start] == 0x30);
                 accepted++;
             } else {
@@ -253,7 +253,7 @@ static void der_forms(void **state)
     (void)state;
     for (i = 0; i < COUNT_OF(cases); i++) {
         support_case("DER form %u", (unsigned)i);
-        CHECK(compshare__der_subject(guard_copy(&der_guard, cases[i].der, cases[i].len), cases[i].len, &start, &end) == cases[i].fine);
+        CHECK(compshare__pem_subject(guard_copy(&der_guard, cases[i].der, cases[i].len), cases[i].len, &start, &end) == cases[i].fine);
         if (cases[i].fine) CHECK(end == cases[i].len && end - start == 2);
     }
 }
@@ -425,7 +425,7 @@ static compshare__trust *scan(const char *bundle, const bytes *der, source *s, b
     CHECK(file->ptr != NULL);
     *s = source_of(file->ptr, file->len);
     t = compshare__trust_init(memory, size, read_source, s, 1795442700);
-    CHECK(compshare__der_subject(der->ptr, der->len, &start, &end));
+    CHECK(compshare__pem_subject(der->ptr, der->len, &start, &end));
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, der->ptr + start, end - start);
     br_sha256_out(&sha256, t->looked_up);
@@ -475,7 +475,7 @@ static void scans(void **state)
         s.fail_at = k;
         s.failure = -1;
         t = compshare__trust_init(area.memory, sizeof area.memory, read_source, &s, 1795442700);
-        CHECK(compshare__der_subject(root.ptr, root.len, &start, &end));
+        CHECK(compshare__pem_subject(root.ptr, root.len, &start, &end));
         br_sha256_init(&sha256);
         br_sha256_update(&sha256, root.ptr + start, end - start);
         br_sha256_out(&sha256, t->looked_up);
@@ -539,7 +539,7 @@ static compshare__trust *look_up_in(source *s, size_t room)
     size_t start, end, len;
     CHECK(compshare__pem_find(&t->pem));
     len = compshare__pem_decode(&t->pem, t->der, sizeof t->der);
-    CHECK(compshare__der_subject(t->der, len, &start, &end));
+    CHECK(compshare__pem_subject(t->der, len, &start, &end));
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, t->der + start, end - start);
     br_sha256_out(&sha256, t->minimal.saved_dn_hash);
