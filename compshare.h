@@ -2741,27 +2741,43 @@ static bool compshare__split_byte(compshare__splitter *s, unsigned char c)
 }
 
 /* ==== pem ====================================================================================
-   Certificates in a PEM text, without decoding what is not looked for: where they begin
+   Certificates in a PEM text, without decoding more than is needed: where they begin
    (RFC 7468), their base64, and the DER (RFC 5280 4.1) of one as far as its subject. The
    text is read in pieces, through a function. Touches its struct, the memory that is lent
-   to it and, through `read`, the text. Must never take trouble with reading for the end of
-   the text, nor write past a capacity. */
+   to it and, through `read`, the text. Must never take a failed reading for the end of the
+   text, nor write past a capacity. */
 
-/* Bytes from a PEM text at an offset: their number, 0 at the end, negative on
-   failure. */
+/* Memory that a caller lends: at most `cap` bytes from `ptr` may be written. */
+typedef struct compshare__scratch {
+    unsigned char *ptr;
+    size_t cap;
+} compshare__scratch;
+
+/* Reads up to cap bytes of a PEM text at an offset: their number, 0 at the end of the text,
+   negative on failure. */
 typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
 
-/* Forward reader over a PEM text, with base64 state. */
+/* A reader that goes forward through a PEM text, a buffer at a time. */
 typedef struct compshare__pem {
     compshare__pem_read_fn read;
-    void *ctx;
-    unsigned char *buf;
-    size_t cap, len, at;
-    uint64_t base;              /* offset of buf[0] */
-    bool failed, too_long;
+    void *ctx;                  /* read's first argument */
+    compshare__scratch buf;
+    size_t len, at;             /* bytes in buf, and how many of them have been used */
+    uint64_t base;              /* offset in the text of buf's first byte */
+    bool failed;                /* a reading failed */
+    bool too_long;              /* the text has more than COMPSHARE__BUNDLE_MAX bytes */
     uint32_t bits;              /* base64 digits not yet made into a byte */
     unsigned bit_count;
 } compshare__pem;
+
+/* What is left of lent memory behind its first `used` bytes: nothing if it has no more. */
+static compshare__scratch compshare__pem_rest(compshare__scratch block, size_t used)
+{
+    if (used > block.cap) used = block.cap;
+    block.ptr += used;
+    block.cap -= used;
+    return block;
+}
 
 static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
 {
@@ -2773,57 +2789,66 @@ static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
     p->at = (size_t)(offset - p->base);
 }
 
+/* Reads the next piece of the text in place of the one in buf, which has been used up.
+   False: there is none, or the reader has failed, which is then noted for good. */
 static bool compshare__pem_fill(compshare__pem *p)
 {
     ptrdiff_t n;
     p->base += p->len;
     p->at = p->len = 0;
-    n = p->failed ? -1 : (p->read)(p->ctx, p->base, p->buf, p->cap);
-    if (n < 0 || (size_t)n > p->cap) { p->failed = true; return false; }
+    n = p->failed ? -1 : (p->read)(p->ctx, p->base, p->buf.ptr, p->buf.cap);
+    if (n < 0 || (size_t)n > p->buf.cap) { p->failed = true; return false; }
     if (p->base + (size_t)n > COMPSHARE__BUNDLE_MAX) { p->too_long = true; return false; }
     p->len = (size_t)n;
     return n > 0;
 }
 
-/* Moves behind the next BEGIN. It counts at the start of a line only: what is indented, or
-   behind a comment's mark, is meant to be no root. */
+/* Moves behind the next BEGIN line's marker. It counts at the start of a line only: one that
+   is indented, or stands behind a comment sign, is not meant to be a root. */
 static bool compshare__pem_find(compshare__pem *p)
 {
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
     const size_t none = sizeof marker;
     const unsigned char *at;
-    size_t hit = p->base + p->at == 0 ? 0 : none;   /* how much of it is there */
+    size_t hit = p->base + p->at == 0 ? 0 : none;   /* bytes of it seen; none: not in this line */
     while (p->at < p->len || compshare__pem_fill(p)) {
-        char c = (char)p->buf[p->at];
+        char c = (char)p->buf.ptr[p->at];
         if (c == '\n' || c == '\r') hit = 0;
         else if (hit < none && c == marker[hit]) hit++;
         else hit = none;
         p->at++;
         if (hit == sizeof marker - 1) return true;
         if (hit < none) continue;
-        for (at = p->buf + p->at; at < p->buf + p->len && *at != '\n' && *at != '\r'; at++) {}
-        p->at = (size_t)(at - p->buf);
+        at = p->buf.ptr + p->at;
+        while (at < p->buf.ptr + p->len && *at != '\n' && *at != '\r') at++;
+        p->at = (size_t)(at - p->buf.ptr);
     }
     return false;
 }
 
-/* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-'. */
+/* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-' and at the end
+   of the text. Returns their number. */
 static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_t cap)
 {
     enum { ws = 64, no = 128 };     /* white space; not base64 */
-#define COMPSHARE__NONE no, no, no, no, no, no, no, no, no, no, no, no, no, no, no, no
+#define COMPSHARE__PEM_NO_16 no, no, no, no, no, no, no, no, no, no, no, no, no, no, no, no
     static const unsigned char value[256] = {
-        no, no, no, no, no, no, no, no, no, ws, ws, no, no, ws, no, no, COMPSHARE__NONE,
-        ws, no, no, no, no, no, no, no, no, no, no, 62, no, no, no, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, no, no, no, no, no, no,
-        no, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, no, no, no, no, no,
-        no, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, no, no, no, no, no,
-        COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE
+        no, no, no, no, no, no, no, no, no, ws, ws, no, no, ws, no, no,     /* tab, LF, CR */
+        COMPSHARE__PEM_NO_16,
+        ws, no, no, no, no, no, no, no, no, no, no, 62, no, no, no, 63,     /* space, + and / */
+        52, 53, 54, 55, 56, 57, 58, 59, 60, 61, no, no, no, no, no, no,     /* 0 to 9 */
+        no,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,     /* A to Z */
+        15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, no, no, no, no, no,
+        no, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,     /* a to z */
+        41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, no, no, no, no, no,
+        COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16,
+        COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16
     };
-#undef COMPSHARE__NONE
+#undef COMPSHARE__PEM_NO_16
     size_t n = 0;
     unsigned digit = 0;
     while (n < cap && digit != no && (p->at < p->len || compshare__pem_fill(p))) {
-        const unsigned char *c = p->buf + p->at, *end = p->buf + p->len;
+        const unsigned char *c = p->buf.ptr + p->at, *end = p->buf.ptr + p->len;
         while (c < end && n < cap) {
             digit = value[*c];
             if (digit == no) break;
@@ -2835,13 +2860,15 @@ static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_
             p->bit_count -= 8;
             dst[n++] = (unsigned char)(p->bits >> p->bit_count);
         }
-        p->at = (size_t)(c - p->buf);
+        p->at = (size_t)(c - p->buf.ptr);
     }
     return n;
 }
 
-/* Steps over a DER tag and length. False if they are not there in full. */
-static bool compshare__pem_header(const unsigned char **at, const unsigned char *end, unsigned tag, size_t *content)
+/* Moves *at over a DER tag and its length, of up to three octets (ITU-T X.690 8.1.3). False:
+   another tag, or not all of it is there. */
+static bool compshare__pem_der_header(const unsigned char **at, const unsigned char *end,
+    unsigned tag, size_t *content)
 {
     const unsigned char *p = *at;
     size_t octets, size;
@@ -2858,28 +2885,51 @@ static bool compshare__pem_header(const unsigned char **at, const unsigned char 
     return true;
 }
 
-static bool compshare__pem_skip(const unsigned char **at, const unsigned char *end, unsigned tag)
+/* Moves *at over a whole DER element. */
+static bool compshare__pem_der_skip(const unsigned char **at, const unsigned char *end, unsigned tag)
 {
     size_t content;
-    if (!compshare__pem_header(at, end, tag, &content) || content > (size_t)(end - *at)) return false;
+    if (!compshare__pem_der_header(at, end, tag, &content)) return false;
+    if (content > (size_t)(end - *at)) return false;
     *at += content;
     return true;
 }
 
-/* The subject of a certificate, RFC 5280 4.1, as a whole DER element. */
-static bool compshare__pem_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
+/* Where the subject of a certificate stands, RFC 5280 4.1, as a whole DER element. False: it
+   has none, or does not reach so far. */
+static bool compshare__pem_der_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
 {
-    static const unsigned char tags[] = { 0x02, 0x30, 0x30, 0x30, 0x30 };   /* serialNumber, signature, issuer, validity, subject */
+    static const unsigned char tags[] = {
+        0x02, 0x30, 0x30, 0x30, 0x30    /* serialNumber, signature, issuer, validity, subject */
+    };
     const unsigned char *at = der, *last = der + len;
     size_t content, i;
-    if (!compshare__pem_header(&at, last, 0x30, &content)       /* Certificate */
-        || !compshare__pem_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
-    if (at < last && *at == 0xA0 && !compshare__pem_skip(&at, last, 0xA0)) return false;    /* version */
+    if (!compshare__pem_der_header(&at, last, 0x30, &content)               /* Certificate */
+        || !compshare__pem_der_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
+    if (at < last && *at == 0xA0 && !compshare__pem_der_skip(&at, last, 0xA0)) return false;    /* version */
     for (i = 0; i < sizeof tags; i++) {
         *start = (size_t)(at - der);
-        if (!compshare__pem_skip(&at, last, tags[i])) return false;
+        if (!compshare__pem_der_skip(&at, last, tags[i])) return false;
     }
     *end = (size_t)(at - der);
+    return true;
+}
+
+/* Decodes the certificate whose base64 begins at `offset` into `der`, just as far as its
+   subject, and shows that. False: it has none that can be read, or not within der. */
+static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare__scratch der,
+    compshare_view *subject)
+{
+    size_t start, end, len = 0, n;
+    compshare__pem_seek(p, offset);
+    do {
+        n = der.cap - len < COMPSHARE__DER_STEP ? der.cap - len : COMPSHARE__DER_STEP;
+        n = compshare__pem_decode(p, der.ptr + len, n);
+        if (n == 0) return false;
+        len += n;
+    } while (!compshare__pem_der_subject(der.ptr, len, &start, &end));
+    subject->ptr = (const char *)der.ptr + start;
+    subject->len = end - start;
     return true;
 }
 
@@ -2890,50 +2940,57 @@ static bool compshare__pem_subject(const unsigned char *der, size_t len, size_t 
    bundle. Must never treat trouble with the bundle as "not trusted" or as "trusted": it is an
    error of its own. */
 
+/* What is wrong with the bundle; compshare__trust_meaning has the sentences. */
 enum {
-    COMPSHARE__TRUST_FINE, COMPSHARE__TRUST_UNREADABLE, COMPSHARE__TRUST_TOO_LONG, COMPSHARE__TRUST_EMPTY,
-    COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA,
-    COMPSHARE__TRUST_NAMELESS, COMPSHARE__TRUST_UNUSABLE
+    COMPSHARE__TRUST_FINE,
+    COMPSHARE__TRUST_UNREADABLE,    /* of the whole bundle */
+    COMPSHARE__TRUST_TOO_LONG,
+    COMPSHARE__TRUST_EMPTY,
+    COMPSHARE__TRUST_ROOTLESS,
+    COMPSHARE__TRUST_THREE,         /* of its roots of the name that was looked up */
+    COMPSHARE__TRUST_NOT_CA,
+    COMPSHARE__TRUST_UNUSABLE,
+    COMPSHARE__TRUST_NAMELESS       /* of another certificate, which might be that root */
 };
 
-/* A root of the bundle: the beginning of its subject's SHA-256, and where its base64
-   begins. */
+/* A root of the bundle. */
 typedef struct compshare__trust_root {
-    uint32_t name, offset;
+    uint32_t name;              /* the first four bytes of its subject's SHA-256 */
+    uint32_t offset;            /* where its base64 begins in the bundle */
 } compshare__trust_root;
 
-/* What is known of the bundle: how many of its roots, in their order; where those that
-   are not known begin; whether there are none, and whether some have no name that can
-   be read. */
-enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
-#define COMPSHARE__COMPLETE 1u
-#define COMPSHARE__NAMELESS 2u
-
-/* The small fields first: an instruction reaches near offsets with fewer bytes. */
+/* The check of one chain. The small fields first: an instruction reaches near offsets with
+   fewer bytes. */
 typedef struct compshare__trust {
-    compshare__pem pem;
-    compshare__trust_root *root;
+    compshare__pem pem;                 /* reads the bundle */
+    compshare__trust_root *root;        /* index of the bundle's first roots, in its order */
+    size_t capacity;                    /* of root */
+    struct {                            /* what scans have learned of the bundle */
+        uint32_t count;                 /* roots in the index */
+        uint32_t scanned_to;            /* where the next scan begins: behind the last of them */
+        bool complete;                  /* there is no certificate behind it */
+        bool nameless;                  /* a certificate's subject could not be read */
+    } known;
     uint32_t left, length;              /* bytes of the current certificate: to come, and all */
     unsigned certificates;              /* of the chain, begun so far */
-    int trouble;
-    bool suspect;                       /* the current one may be the one before once more */
-    bool learned;
-    bool bindable;                      /* what a session is good for can be told: binding */
-    uint8_t filled;                     /* of the anchors */
-    uint16_t name_len;
-    size_t capacity;                    /* of root */
-    int64_t not_after;                  /* of the server's certificate */
-    uint32_t known[COMPSHARE__KNOWN];
-    br_x509_class methods;              /* BearSSL's, but for three */
-    unsigned char binding[br_sha256_SIZE];
-    unsigned char looked_up[32];        /* the issuer that the anchors are about */
-    unsigned char beginning[128];       /* of the current certificate, or the one before */
-    br_x509_trust_anchor anchor[2];
-    unsigned char name[COMPSHARE__DN_MAX];      /* of the anchors */
-    br_x509_minimal_context minimal;    /* what BearSSL sees; compshare__trust_of leads back */
-    br_x509_decoder_context decoder;
-    unsigned char key[2][BR_X509_BUFSIZE_KEY];
-    unsigned char der[COMPSHARE__DER_PREFIX];
+    int trouble;                        /* COMPSHARE__TRUST_*, of the names looked up so far */
+    bool repeated;                      /* as far as it has come, the current certificate is the
+                                           one before once more, and is kept from BearSSL */
+    bool prescanned;                    /* compshare__trust_prescan has nothing to do any more */
+    bool binding_known;                 /* binding is valid */
+    uint8_t filled;                     /* how many of the two anchors are */
+    uint16_t name_len;                  /* of name */
+    int64_t not_after;                  /* when the server's certificate expires; 0: not yet read */
+    br_x509_class methods;              /* br_x509_minimal's, with three replaced */
+    unsigned char binding[br_sha256_SIZE];      /* what a session is good for; see room session */
+    unsigned char looked_up[32];        /* SHA-256 of the name that the anchors were filled for */
+    unsigned char beginning[128];       /* of the current certificate, or of the one before */
+    br_x509_trust_anchor anchor[2];     /* of the name looked up; one whose name is empty is none */
+    unsigned char name[COMPSHARE__DN_MAX];      /* of both anchors, as DER */
+    br_x509_minimal_context minimal;    /* BearSSL's engine; compshare__trust_of leads back here */
+    br_x509_decoder_context decoder;    /* of roots, and of the server's certificate's dates */
+    unsigned char key[2][BR_X509_BUFSIZE_KEY];  /* of each anchor */
+    unsigned char der[COMPSHARE__DER_PREFIX];   /* decoded pieces of a root */
 } compshare__trust;
 
 /* BearSSL counts the bytes of a modulus, not its bits, and takes any exponent: one as
@@ -2944,7 +3001,7 @@ static bool compshare__trust_rsa_fits(const br_rsa_public_key *key)
     return key->nlen > COMPSHARE__RSA_MIN || key->n[0] >= 0x80;
 }
 
-/* The bytes of a key, which BearSSL's decoder has in one piece: modulus and exponent, or a
+/* The bytes of a key, which BearSSL's decoder keeps in one piece: modulus and exponent, or a
    point. */
 static size_t compshare__trust_key(const br_x509_pkey *key, const unsigned char **bytes)
 {
@@ -2953,9 +3010,10 @@ static size_t compshare__trust_key(const br_x509_pkey *key, const unsigned char 
     return rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
 }
 
-/* Takes the decoder's key, which dies with the next certificate, into a slot. One that is
-   in a slot already needs no other: bundles are put together of files with the same roots. */
-static int compshare__trust_slot(compshare__trust *t)
+/* Copies the decoder's key, which the next certificate overwrites, into a free anchor, and
+   returns what trouble there is then. A key that an anchor already has takes no second one:
+   bundles put together of several files hold the same root more than once. */
+static int compshare__trust_add_anchor(compshare__trust *t)
 {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&t->decoder);
     br_x509_trust_anchor *to;
@@ -2971,7 +3029,7 @@ static int compshare__trust_slot(compshare__trust *t)
     if (t->filled == 2) return COMPSHARE__TRUST_THREE;
     to = &t->anchor[t->filled];
     copy = t->key[t->filled++];
-    memcpy(copy, bytes, len);   /* it is as large as the decoder's */
+    memcpy(copy, bytes, len);   /* fits: br_x509_decoder_context.pkey_data has that size, too */
     to->dn.len = t->name_len;
     to->pkey = *key;
     if (key->key_type == BR_KEYTYPE_EC) {
@@ -2980,7 +3038,7 @@ static int compshare__trust_slot(compshare__trust *t)
         to->pkey.key.rsa.n = copy;
         to->pkey.key.rsa.e = copy + key->key.rsa.nlen;
     }
-    return t->trouble;          /* what came before it stays */
+    return t->trouble;
 }
 
 static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
@@ -2988,28 +3046,25 @@ static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
     br_sha256_update((br_sha256_context *)sha256, buf, len);
 }
 
-/* Finds the subject in the certificate whose base64 begins at `offset`, and hashes it.
-   False: it has none that can be read. */
-static bool compshare__trust_subject(compshare__trust *t, uint64_t offset, compshare_view *subject, unsigned char hash[br_sha256_SIZE])
+/* Finds the subject of the root whose base64 begins at `offset`, and hashes it. False: it
+   has none that can be read. */
+static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
+    compshare_view *subject, unsigned char hash[br_sha256_SIZE])
 {
     br_sha256_context sha256;
-    size_t start, end, len = 0, n;
-    compshare__pem_seek(&t->pem, offset);
-    do {
-        n = len < sizeof t->der ? compshare__pem_decode(&t->pem, t->der + len, COMPSHARE__DER_STEP) : 0;
-        if (n == 0) return false;
-        len += n;
-    } while (!compshare__pem_subject(t->der, len, &start, &end));
-    subject->ptr = (const char *)t->der + start;
-    subject->len = end - start;
+    compshare__scratch der;
+    der.ptr = t->der;
+    der.cap = sizeof t->der;
+    if (!compshare__pem_subject(&t->pem, offset, der, subject)) return false;
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, subject->ptr, subject->len);
     br_sha256_out(&sha256, hash);
     return true;
 }
 
-/* The certificate at `offset` bears the name looked for: decode it, and take its key.
-   Its name is hashed once more, in case the file changed in between. */
+/* The root at `offset` bears the name looked for: decodes it whole, and adds its key to the
+   anchors. Returns what trouble there is then. Its name is hashed once more, because the file
+   may have changed since it was first read. */
 static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare_view subject)
 {
     unsigned char hash[br_sha256_SIZE];
@@ -3026,111 +3081,116 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0) {
         br_x509_decoder_push(&t->decoder, t->der, n);
         error = br_x509_decoder_last_error(&t->decoder);
-        if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;       /* BearSSL's decoder must not be fed after an error */
+        if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;    /* it must not be fed after that */
     }
     br_sha256_out(&sha256, hash);
     if (br_x509_decoder_last_error(&t->decoder) != 0) return COMPSHARE__TRUST_UNUSABLE;
     if (memcmp(hash, t->looked_up, sizeof hash) != 0) return COMPSHARE__TRUST_UNUSABLE;
-    return compshare__trust_slot(t);
+    return compshare__trust_add_anchor(t);
 }
 
-/* An anchor without a name is none. */
-static void compshare__trust_empty_slots(compshare__trust *t)
+static void compshare__trust_empty_anchors(compshare__trust *t)
 {
     t->anchor[0].dn.len = t->anchor[1].dn.len = 0;
     t->filled = 0;
 }
 
-/* Fills the slots from the roots that are known. Where the bundle has others at their
-   places, it has changed: then none is known. */
+/* Takes the roots of the index whose hashes begin with `name` and are the one looked for.
+   Where something else stands at a root's offset, the bundle has changed: then nothing is
+   known of it any more. */
 static void compshare__trust_recall(compshare__trust *t, uint32_t name)
 {
     size_t i;
-    for (i = 0; i < t->known[COMPSHARE__COUNT]; i++) {
+    for (i = 0; i < t->known.count; i++) {
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
         if (t->root[i].name != name) continue;
-        if (!compshare__trust_subject(t, t->root[i].offset, &subject, hash) || memcmp(hash, &name, sizeof name) != 0) {
-            memset(t->known, 0, sizeof t->known);
+        if (!compshare__trust_subject(t, t->root[i].offset, &subject, hash)
+            || memcmp(hash, &name, sizeof name) != 0) {
+            memset(&t->known, 0, sizeof t->known);
             t->trouble = COMPSHARE__TRUST_FINE;
-            compshare__trust_empty_slots(t);
+            compshare__trust_empty_anchors(t);
         } else if (memcmp(hash, t->looked_up, sizeof hash) == 0) {
             t->trouble = compshare__trust_take(t, t->root[i].offset, subject);
         }
     }
 }
 
-/* Reads the rest of the bundle: keeps in mind which roots it has, as far as there is
-   memory for them, and takes those that are looked for. */
+/* Reads the bundle from where the index ends: adds its roots to the index, as far as that has
+   room, and takes those that are looked for. */
 static void compshare__trust_scan(compshare__trust *t)
 {
-    size_t others = 0;          /* roots that are not kept in mind */
-    uint32_t *known = t->known;
-    compshare__pem_seek(&t->pem, known[COMPSHARE__END]);
-    while (!(known[COMPSHARE__ALL] & COMPSHARE__COMPLETE) && compshare__pem_find(&t->pem)) {
+    bool all_kept = true;       /* every root so far is in the index */
+    compshare__pem_seek(&t->pem, t->known.scanned_to);
+    while (!t->known.complete && compshare__pem_find(&t->pem)) {
         uint64_t offset = t->pem.base + t->pem.at;
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
-        if (others > 0 || known[COMPSHARE__COUNT] >= t->capacity) others++;
-        else known[COMPSHARE__END] = (uint32_t)offset;
+        if (t->known.count >= t->capacity) all_kept = false;
+        if (all_kept) t->known.scanned_to = (uint32_t)offset;
         if (!compshare__trust_subject(t, offset, &subject, hash)) {
-            known[COMPSHARE__ALL] |= COMPSHARE__NAMELESS;
+            t->known.nameless = true;
             continue;
         }
-        if (others == 0) {
-            compshare__trust_root *root = &t->root[known[COMPSHARE__COUNT]++];
+        if (all_kept) {
+            compshare__trust_root *root = &t->root[t->known.count++];
             memcpy(&root->name, hash, sizeof root->name);
             root->offset = (uint32_t)offset;
         }
-        if (memcmp(hash, t->looked_up, sizeof hash) == 0) t->trouble = compshare__trust_take(t, offset, subject);
+        if (memcmp(hash, t->looked_up, sizeof hash) == 0)
+            t->trouble = compshare__trust_take(t, offset, subject);
     }
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
-    else if (others == 0 && known[COMPSHARE__END] > 0) known[COMPSHARE__ALL] |= COMPSHARE__COMPLETE;
-    else if (others == 0) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
+    else if (all_kept && t->known.scanned_to > 0) t->known.complete = true;
+    else if (all_kept) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
 }
 
-/* Fills the slots with the roots whose subject hashes to `looked_up`. Trouble with one name
-   of a chain is what there was if the others lead to no root either. */
+/* Fills the anchors with the roots whose subject hashes to `looked_up`. Trouble with an
+   earlier name of the chain is kept where this name brings none: it is the reason if the
+   whole chain leads to no root. */
 static void compshare__trust_fill(compshare__trust *t)
 {
     uint32_t name;
     int before = t->trouble;
-    compshare__trust_empty_slots(t);
+    compshare__trust_empty_anchors(t);
     t->trouble = COMPSHARE__TRUST_FINE;
     memcpy(&name, t->looked_up, sizeof name);
     compshare__trust_recall(t, name);
     compshare__trust_scan(t);
-    if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE) compshare__trust_empty_slots(t);
+    if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE)
+        compshare__trust_empty_anchors(t);
     if (t->trouble == COMPSHARE__TRUST_FINE) t->trouble = before;
 }
 
 /* What was wrong with the bundle, where a chain has led to no root of it. */
 static int compshare__trust_trouble(const compshare__trust *t)
 {
-    bool nameless = t->filled == 0 && (t->known[COMPSHARE__ALL] & COMPSHARE__NAMELESS);
+    bool nameless = t->filled == 0 && t->known.nameless;
     return t->trouble == COMPSHARE__TRUST_FINE && nameless ? COMPSHARE__TRUST_NAMELESS : t->trouble;
 }
 
-/* Reads the bundle, once, before a name is looked for. Until this returns `idle` bytes
-   more, behind it, belong to the read buffer. */
-static void compshare__trust_learn(compshare__trust *t, size_t idle)
+/* Makes the index before any name is looked up, once. `block` is the memory that was given to
+   compshare__trust_init with more behind it: until this returns, all of that is the read
+   buffer, so that fewer and larger readings are enough. */
+static void compshare__trust_prescan(compshare__trust *t, compshare__scratch block)
 {
-    if (t->learned) return;
-    t->learned = true;
-    t->pem.cap += idle;
+    compshare__scratch own = t->pem.buf;
+    if (t->prescanned) return;
+    t->prescanned = true;
+    t->pem.buf = compshare__pem_rest(block, (size_t)(own.ptr - block.ptr));
     compshare__trust_scan(t);
-    t->pem.cap -= idle;
+    t->pem.buf = own;
     t->pem.len = t->pem.at = 0;
 }
 
-/* BearSSL has hashed the current certificate's issuer and is about to look for
-   it among the anchors. Same name as last time: the slots hold the answer. */
+/* BearSSL has hashed the current certificate's issuer and is about to search the anchors for
+   it. Where it is the name of last time, they hold the answer. */
 static void compshare__trust_look_up(compshare__trust *t)
 {
     const unsigned char *name = t->minimal.saved_dn_hash;
     if (memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
-    t->learned = true;
+    t->prescanned = true;
     memcpy(t->looked_up, name, sizeof t->looked_up);
     compshare__trust_fill(t);
 }
@@ -3142,31 +3202,32 @@ static compshare__trust *compshare__trust_of(const br_x509_class **ctx)
     return (compshare__trust *)(void *)((unsigned char *)ctx - offsetof(compshare__trust, minimal));
 }
 
-/* Who sends a chain is not known yet, so its certificates are counted when they begin:
-   each may cost a signature. Those behind a trusted one cost nothing. */
+/* Certificates are counted when they begin: who sends them is not known yet, and each may
+   cost the check of a signature. Those behind a trusted one cost nothing. */
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
     compshare__trust *t = compshare__trust_of(ctx);
-    t->suspect = length == t->length;
+    t->repeated = length == t->length;
     t->left = t->length = length;
     if (++t->certificates > COMPSHARE__CHAIN_MAX && t->minimal.err == 0)
         t->minimal.err = BR_ERR_X509_NOT_TRUSTED;
-    if (!t->suspect) br_x509_minimal_vtable.start_cert(ctx, length);
+    if (!t->repeated) br_x509_minimal_vtable.start_cert(ctx, length);
 }
 
-/* The server's certificate, which comes first, goes through the decoder as well, as far
-   as its validity: what br_x509_minimal reads of that it keeps to itself. */
+/* The server's certificate, which comes first, goes through the decoder as well, as far as
+   its validity: br_x509_minimal reads that, but does not show it. */
 static void compshare__trust_date(compshare__trust *t, const unsigned char *buf, size_t len)
 {
     if (t->certificates > 1 || t->not_after != 0) return;
     if (br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
     br_x509_decoder_push(&t->decoder, buf, len);
     if (t->decoder.notafter_days == 0) return;
-    t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400 + t->decoder.notafter_seconds;
+    t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400
+        + t->decoder.notafter_seconds;
 }
 
-/* The anchors are searched when the last byte has been pushed: hold it back
-   until they are there. */
+/* Hands a piece of a certificate to BearSSL. It searches the anchors when the last byte has
+   been pushed, so that byte (of `last`, the last piece) is held back until they are filled. */
 static void compshare__trust_push(compshare__trust *t, const unsigned char *buf, size_t len,
     bool last)
 {
@@ -3182,19 +3243,19 @@ static void compshare__trust_push(compshare__trust *t, const unsigned char *buf,
 }
 
 /* Some servers send a certificate twice in a row, which BearSSL takes for a chain out of
-   order. The second is left out: the others must do without it. It is told by its length
-   and beginning, with its number and issuer; what is not sent on of one that is as long
-   but another is what the two have in common. */
+   order. So one that begins like the one before, and is as long, is kept from BearSSL: its
+   first 128 bytes hold its serial number and issuer. Where it differs after all, what the two
+   have in common is pushed first, from `beginning`. */
 static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
 {
     compshare__trust *t = compshare__trust_of(ctx);
     size_t at = t->length - t->left, n = 0;
-    if (t->minimal.err != 0) return;    /* judged: trusted, or refused */
+    if (t->minimal.err != 0) return;    /* the chain is judged: trusted, or refused */
     t->left -= (uint32_t)len;
-    if (t->suspect) {
+    if (t->repeated) {
         while (n < len && at + n < sizeof t->beginning && buf[n] == t->beginning[at + n]) n++;
         if (n == len || at + n >= sizeof t->beginning) return;
-        t->suspect = false;
+        t->repeated = false;
         br_x509_minimal_vtable.start_cert(ctx, t->length);
         compshare__trust_push(t, t->beginning, at + n, false);
     }
@@ -3205,18 +3266,26 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
     compshare__trust_push(t, buf, len, t->left == 0);
 }
 
-/* One that was left out does not make the path longer. */
+/* A certificate that was kept from BearSSL does not make the chain longer. */
 static void compshare__trust_end_cert(const br_x509_class **ctx)
 {
-    if (!compshare__trust_of(ctx)->suspect) br_x509_minimal_vtable.end_cert(ctx);
+    if (!compshare__trust_of(ctx)->repeated) br_x509_minimal_vtable.end_cert(ctx);
 }
 
-/* Sets up a chain check in `memory`. Of what is behind the struct a quarter is for the
-   roots that are met, and the rest becomes the bundle's read buffer. */
-static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__pem_read_fn read, void *ctx,
-    int64_t now)
+/* Sets up the check of a chain in `block`: the struct, behind it the index of roots, which
+   gets a quarter of the rest, and the read buffer. They stand in the client's block like this
+   (sizes of the smallest one, 64-bit):
+
+   during a handshake, until the first request has been sent
+     client | reply area 9,472                                         | TLS records 16,709
+            | compshare__trust 7,296 | index 288 | read buffer 864 | tx 1,024 |
+                                                 |<- the read buffer of a prescan ------->|
+   after it
+     client | body of the reply, then its JSON tokens                  | TLS records */
+static compshare__trust *compshare__trust_init(compshare__scratch block,
+    compshare__pem_read_fn read, void *ctx, int64_t now)
 {
-    compshare__trust *t = (compshare__trust *)memory;
+    compshare__trust *t = (compshare__trust *)(void *)block.ptr;
     memset(t, 0, sizeof *t);
     t->anchor[0].dn.data = t->anchor[1].dn.data = t->name;
     t->anchor[0].flags = t->anchor[1].flags = BR_X509_TA_CA;
@@ -3235,11 +3304,10 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + COMPSHARE__YEAR_0), (uint32_t)(now % 86400));
     t->pem.read = read;
     t->pem.ctx = ctx;
-    size -= sizeof *t;
-    t->root = (compshare__trust_root *)(void *)(t + 1);
-    t->capacity = size / 4 / sizeof t->root[0];
-    t->pem.buf = (unsigned char *)(t->root + t->capacity);
-    t->pem.cap = size - t->capacity * sizeof t->root[0];
+    block = compshare__pem_rest(block, sizeof *t);
+    t->root = (compshare__trust_root *)(void *)block.ptr;
+    t->capacity = block.cap / 4 / sizeof t->root[0];
+    t->pem.buf = compshare__pem_rest(block, t->capacity * sizeof t->root[0]);
     return t;
 }
 typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
@@ -4928,9 +4996,9 @@ static bool compshare__session_load(compshare *c, compshare__session *s)
 {
     compshare__trust *t = c->trust;
     if (c->config.session == NULL) return false;
-    t->bindable = compshare__session_binding(c, t->binding);
+    t->binding_known = compshare__session_binding(c, t->binding);
     memcpy(s, c->config.session, sizeof *s);
-    return t->bindable && s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
+    return t->binding_known && s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
         && memcmp(t->binding, s->bound, sizeof s->bound) == 0;
 }
 
@@ -4949,7 +5017,7 @@ static void compshare__session_store(compshare *c)
     if (c->config.session != NULL && !c->handshake.resumed) {
         s.since = c->tls.now;
         memcpy(s.bound, c->trust->binding, sizeof s.bound);
-        if (s.parameters.session_id_len > 0 && c->trust->bindable) memcpy(c->config.session, &s, sizeof s);
+        if (s.parameters.session_id_len > 0 && c->trust->binding_known) memcpy(c->config.session, &s, sizeof s);
         else compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
     }
     compshare__bytes_wipe(&s, sizeof s);
@@ -5100,6 +5168,16 @@ static int compshare__drive_proxy(compshare *c)
     return compshare__fail_host(c, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO, "the proxy broke the connection off");
 }
 
+/* The reply area in front of tx, for the check of a chain, and so many bytes of what is behind
+   it: tx and the record buffer. */
+static compshare__scratch compshare__drive_block(compshare *c, size_t behind)
+{
+    compshare__scratch block;
+    block.ptr = (unsigned char *)c->area;
+    block.cap = c->area_cap - COMPSHARE__TX + behind;
+    return block;
+}
+
 static int compshare__drive_handshake_begin(compshare *c)
 {
     compshare__session session;
@@ -5115,7 +5193,7 @@ static int compshare__drive_handshake_begin(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
 #endif
-    c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, c->tls.now);
+    c->trust = compshare__trust_init(compshare__drive_block(c, 0), read, ctx, c->tls.now);
     c->resuming = compshare__session_load(c, &session);
     started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
@@ -5127,7 +5205,7 @@ static int compshare__drive_handshake(compshare *c)
     int r = compshare__tls_handshake(&c->tls);
     /* while the server thinks about the first flight, its certificate can be prepared for */
     if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_idle(&c->tls))
-        compshare__trust_learn(c->trust, COMPSHARE__TX + c->tls.record_len);    /* tx and the record buffer, which follow it */
+        compshare__trust_prescan(c->trust, compshare__drive_block(c, COMPSHARE__TX + c->tls.record_len));
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
