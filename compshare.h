@@ -3312,10 +3312,60 @@ static compshare__trust *compshare__trust_init(compshare__scratch block,
 }
 typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
 
+/* ---- errors in words ---- */
+
+/* What is wrong with the bundle, behind its name. */
+static const char *compshare__trust_meaning(int trouble)
+{
+    static const compshare__meaning rows[] = {
+        { COMPSHARE__TRUST_UNREADABLE, "could not be read" },
+        { COMPSHARE__TRUST_TOO_LONG, "is longer than 8 MiB" },
+        { COMPSHARE__TRUST_EMPTY, "is empty" },
+        { COMPSHARE__TRUST_ROOTLESS, "holds no certificate" },
+        { COMPSHARE__TRUST_THREE, "holds more than two CAs of the same name" },
+        { COMPSHARE__TRUST_NOT_CA, "has a certificate of the right name that is not a CA" },
+        { COMPSHARE__TRUST_NAMELESS, "has a certificate whose name cannot be read, "
+            "and no root of the right name" },
+        { 0, "has a root of the right name that cannot be used" }
+    };
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], trouble);
+}
+
+/* Whether an error code of BearSSL's engine is one of bearssl_x509.h, about a certificate. */
+static bool compshare__trust_is_certificate(int code)
+{
+    return code >= BR_ERR_X509_OK && code < 64;
+}
+
+/* Why the server's certificate was refused, given BearSSL's code. */
+static const char *compshare__trust_refusal(int code)
+{
+    static const compshare__meaning rows[] = {
+        { BR_ERR_X509_UNSUPPORTED, "its certificate uses an algorithm that is not supported "
+            "(RSA-PSS, SHA-1, Ed25519, an odd curve)" },
+        { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong, "
+            "or of an RSA key under 2,048 bits or with a long exponent" },
+        { BR_ERR_X509_TIME_UNKNOWN, "its certificate cannot be checked without a clock" },
+        { BR_ERR_X509_EXPIRED, "its certificate is expired or not yet valid" },
+        { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
+        { BR_ERR_X509_BAD_SERVER_NAME, "its certificate is for another host" },
+        { BR_ERR_X509_CRITICAL_EXTENSION,
+            "its certificate has a critical extension that is not supported" },
+        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA, "
+            "or not for so long a chain" },
+        { BR_ERR_X509_FORBIDDEN_KEY_USAGE,
+            "a certificate in its chain may not be used for this" },
+        { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
+        { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" },
+        { 0, "its certificate is malformed or too large" }
+    };
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
+}
+
 /* ==== tls ====================================================================================
    BearSSL's engine over a compshare_transport: a pump that never blocks, sends a
    flight in one piece, and can be left and resumed at any point. Touches its
-   struct, the record buffer and the transport. Must never wait for a peer's
+   struct, the record buffer, tx and the transport. Must never wait for a peer's
    close_notify, nor take an end of stream without one for the end of a reply. */
 
 /* A private result, outside the range of public statuses. */
@@ -3323,35 +3373,36 @@ typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 
 
 typedef struct compshare__tls {
     const compshare_transport *io;
-    const char *alpn[1];
-    unsigned char *record;
-    size_t record_len;
-    unsigned char *tx;          /* COMPSHARE__TX bytes, lent until the first request has left */
+    const char *alpn[1];        /* the one protocol offered, RFC 7301; the engine points here */
+    compshare__scratch record;  /* the engine's buffer for records, sent and received */
+    compshare__scratch tx;      /* gathers a flight; lent until the first request has left */
     bool established;           /* the handshake is over */
     bool orderly;               /* the stream ended with close_notify */
-    bool sent;                  /* a transport took bytes after compshare__tls_commit */
-    bool request;               /* bytes sent from now on belong to a request */
-    bool mute;                  /* the request was given up: nothing more may be sent */
-    bool eager;                 /* the last reading filled rx: more is waiting */
-    bool asked;                 /* something was sent, and nothing has been read since */
-    bool socket;                /* of the kernel: what arrives makes it readable */
-    uint16_t ahead;             /* bytes of the handshake that wait in tx in front of the request */
-    int64_t now;                /* the time that certificates are checked at */
-    size_t tx_len, tx_at, rx_len, rx_at;
+    bool in_request;            /* bytes sent from now on belong to a request */
+    bool sent;                  /* the transport has taken bytes of the request */
+    bool sending_aborted;       /* the request was given up: nothing more may be sent */
+    bool rx_was_full;           /* the last reading filled rx: more is probably there */
+    bool awaiting_reply;        /* sent to a kernel socket, and not read from since: see await */
+    bool kernel_socket;         /* the transport is room posix's */
+    uint16_t handshake_in_tx;   /* bytes in tx, in front of the request, that are not its */
+    int64_t now;                /* the time that certificates are checked at, Unix seconds */
+    size_t tx_len, tx_at;       /* bytes in tx, and how many of them have been sent */
+    size_t rx_len, rx_at;       /* bytes in rx, and how many of them have been used */
 #ifdef COMPSHARE_PLAINTEXT
-    bool plain;
+    bool plain;                 /* http://: no TLS on this connection */
 #endif
-    unsigned char rx[COMPSHARE__RX];
+    unsigned char rx[COMPSHARE__RX];    /* received, and not yet given to the engine */
     br_ssl_client_context client;
 } compshare__tls;
 
 #ifdef COMPSHARE_PLAINTEXT
-#define COMPSHARE__PLAIN(t) ((t)->plain)
+#define COMPSHARE__TLS_PLAIN(t) ((t)->plain)
 #else
-#define COMPSHARE__PLAIN(t) ((void)(t), false)
+#define COMPSHARE__TLS_PLAIN(t) ((void)(t), false)
 #endif
 
-/* br_rsa_pkcs1_vrfy, of certificates and of the key exchange, with keys that fit. */
+/* In place of br_rsa_pkcs1_vrfy, for certificates and for the key exchange: refuses the keys
+   that compshare__trust_rsa_fits does. */
 static uint32_t compshare__tls_check_rsa(const unsigned char *signature, size_t len,
     const unsigned char *oid, size_t hash_len, const br_rsa_public_key *key, unsigned char *hash)
 {
@@ -3359,13 +3410,14 @@ static uint32_t compshare__tls_check_rsa(const unsigned char *signature, size_t 
     return br_rsa_pkcs1_vrfy_get_default()(signature, len, oid, hash_len, key, hash);
 }
 
-/* TLS 1.2, ECDHE, AEAD. AES first only where the CPU has it: ChaCha20 is four
-   times faster than constant-time AES in software. */
+/* TLS 1.2, ECDHE, AEAD. AES first only where the CPU has instructions for it: ChaCha20 is
+   four times faster than constant-time AES in software. */
 static void compshare__tls_suites(br_ssl_engine_context *engine)
 {
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
     };
@@ -3379,9 +3431,10 @@ static void compshare__tls_suites(br_ssl_engine_context *engine)
 }
 
 /* Prepares a handshake, which offers `session` unless that is NULL; nothing is sent
-   yet. False: see br_ssl_engine_last_error. */
-static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host, unsigned char entropy[32],
-    const br_ssl_session_parameters *session)
+   yet. False: see compshare__tls_error. Not br_ssl_client_init_full: that allows TLS 1.0 and
+   SHA-1. */
+static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host,
+    unsigned char entropy[32], const br_ssl_session_parameters *session)
 {
     br_ssl_engine_context *engine = &t->client.eng;
     br_ssl_client_zero(&t->client);
@@ -3400,19 +3453,48 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
     br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine), br_ssl_engine_get_ecdsa(engine));
     br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
-    br_ssl_engine_set_buffer(engine, t->record, t->record_len, 0);
+    br_ssl_engine_set_buffer(engine, t->record.ptr, t->record.cap, 0);
     br_ssl_engine_inject_entropy(engine, entropy, 32);
     compshare__bytes_wipe(entropy, 32);
     if (session != NULL) br_ssl_engine_set_session_parameters(engine, session);
     return br_ssl_client_reset(&t->client, host, session != NULL) != 0;
 }
 
-/* A new connection: nothing buffered, nothing sent. */
-static void compshare__tls_clear(compshare__tls *t)
+/* Once for each client; the rest of the struct is zero. `plain`, http://, is false but with
+   COMPSHARE_PLAINTEXT. */
+static void compshare__tls_init(compshare__tls *t, const compshare_transport *io,
+    bool kernel_socket, compshare__scratch record, bool plain)
 {
-    t->established = t->orderly = t->sent = t->request = t->mute = t->eager = t->asked = false;
+    t->io = io;
+    t->kernel_socket = kernel_socket;
+    t->record = record;
+#ifdef COMPSHARE_PLAINTEXT
+    t->plain = plain;
+#else
+    (void)plain;
+#endif
+}
+
+/* The connection is over: nothing is buffered, nothing was sent, no key is left. */
+static void compshare__tls_reset(compshare__tls *t)
+{
+    t->established = t->orderly = t->sent = t->in_request = t->sending_aborted = false;
+    t->rx_was_full = t->awaiting_reply = false;
     t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
-    t->ahead = 0;
+    t->handshake_in_tx = 0;
+    compshare__bytes_wipe(&t->client, sizeof t->client);
+}
+
+/* tx has held a password. */
+static void compshare__tls_wipe_tx(compshare__tls *t)
+{
+    compshare__bytes_wipe(t->tx.ptr, t->tx.cap);
+}
+
+/* A request begins, of which nothing has been sent. */
+static void compshare__tls_begin_request(compshare__tls *t)
+{
+    t->sent = t->in_request = false;
 }
 
 /* ---- bytes to and from the transport ---- */
@@ -3424,13 +3506,15 @@ static ptrdiff_t compshare__tls_want(ptrdiff_t n)
     return COMPSHARE_E_IO;
 }
 
+/* Sends what the transport takes at once, and notes whether any of it was the request's: the
+   bytes behind those of the handshake that tx still held when the request was committed. */
 static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src, size_t len)
 {
     ptrdiff_t n = (t->io->send)(t->io->user, src, len);
     if (n > 0 && (size_t)n <= len) {
-        t->asked = t->socket;
-        if (t->request && (size_t)n > t->ahead) t->sent = true;
-        t->ahead = (size_t)n < t->ahead ? (uint16_t)(t->ahead - n) : 0;
+        t->awaiting_reply = t->kernel_socket;
+        if (t->in_request && (size_t)n > t->handshake_in_tx) t->sent = true;
+        t->handshake_in_tx = (size_t)n < t->handshake_in_tx ? (uint16_t)(t->handshake_in_tx - n) : 0;
         return n;
     }
     return compshare__tls_want(n);
@@ -3439,16 +3523,16 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
 static ptrdiff_t compshare__tls_recv(compshare__tls *t, unsigned char *dst, size_t cap)
 {
     ptrdiff_t n = (t->io->recv)(t->io->user, dst, cap);
-    t->asked = false;
+    t->awaiting_reply = false;
     if (n >= 0 && (size_t)n <= cap) return n;
     return compshare__tls_want(n);
 }
 
-/* Sends what waits in tx. */
+/* Sends what waits in tx. COMPSHARE_OK: it is empty. */
 static int compshare__tls_drain(compshare__tls *t)
 {
     while (t->tx_at < t->tx_len) {
-        ptrdiff_t n = compshare__tls_send(t, t->tx + t->tx_at, t->tx_len - t->tx_at);
+        ptrdiff_t n = compshare__tls_send(t, t->tx.ptr + t->tx_at, t->tx_len - t->tx_at);
         if (n < 0) return (int)n;
         t->tx_at += (size_t)n;
     }
@@ -3456,35 +3540,41 @@ static int compshare__tls_drain(compshare__tls *t)
     return COMPSHARE_OK;
 }
 
-/* One record out of the engine: into tx while a handshake flight is gathered (as
-   three sends it would meet Nagle's algorithm and a delayed ACK, 40 ms), else
-   straight to the transport. */
+/* Takes a record, or a part of one, out of the engine. */
 static int compshare__tls_push(compshare__tls *t)
 {
     size_t len;
     const unsigned char *record = br_ssl_engine_sendrec_buf(&t->client.eng, &len);
-    if (!t->mute && (!t->established || t->tx_len > 0) && len <= COMPSHARE__TX - t->tx_len) {
-        memcpy(t->tx + t->tx_len, record, len);
+    if (!t->sending_aborted && (!t->established || t->tx_len > 0) && len <= t->tx.cap - t->tx_len) {
+        /* A handshake, or the first request while the end of the handshake has not left yet:
+           gathered in tx. A flight sent as three records would meet Nagle's algorithm and a
+           delayed ACK, which cost 40 ms. */
+        memcpy(t->tx.ptr + t->tx_len, record, len);
         t->tx_len += len;
-    } else if (!t->mute) {
+    } else if (!t->sending_aborted) {
+        /* Anything else, and what does not fit behind a flight: sent directly, in order. */
         ptrdiff_t n = compshare__tls_drain(t);
         if (n == COMPSHARE_OK) n = compshare__tls_send(t, record, len);
         if (n < 0) return (int)n;
         len = (size_t)n;
     }
+    /* Where sending was aborted, the engine is told that the record has gone: it reads only
+       when it has nothing left to send. */
     br_ssl_engine_sendrec_ack(&t->client.eng, len);
     return COMPSHARE_OK;
 }
 
-/* The same where an answer is awaited, which is hardly ever there at once. */
+/* Like compshare__tls_recv, but the first time behind something sent to a kernel socket it
+   answers COMPSHARE_WANT_READ without a system call, which would hardly ever find a reply
+   there already. */
 static ptrdiff_t compshare__tls_await(compshare__tls *t, unsigned char *dst, size_t cap)
 {
-    if (!t->asked) return compshare__tls_recv(t, dst, cap);
-    t->asked = false;
+    if (!t->awaiting_reply) return compshare__tls_recv(t, dst, cap);
+    t->awaiting_reply = false;
     return COMPSHARE_WANT_READ;
 }
 
-/* Reads ahead into rx until it holds `need` bytes. */
+/* Moves what is left in rx to its front, and reads behind it until there are `need` bytes. */
 static int compshare__tls_fill(compshare__tls *t, size_t need)
 {
     if (t->rx_at > 0) memmove(t->rx, t->rx + t->rx_at, t->rx_len - t->rx_at);
@@ -3495,28 +3585,32 @@ static int compshare__tls_fill(compshare__tls *t, size_t need)
         if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
         t->rx_len += (size_t)n;
     }
-    t->eager = t->rx_len == sizeof t->rx;
+    t->rx_was_full = t->rx_len == sizeof t->rx;
     return COMPSHARE_OK;
 }
 
-/* Gives the engine all that it asks for at once, or a whole rx: single bytes would
-   cost it a fifth more instructions. Straight into its buffer only what a fast
-   transport has ready, and no handshake, whose pieces are worked on as they come.
-   *piece: it was more than a record's header, which has 5 bytes. */
+/* Gives the engine what it asks for: a record's header, which has 5 bytes, or a piece of what
+   is behind it. *piece tells which. */
 static int compshare__tls_pull(compshare__tls *t, bool *piece)
 {
     size_t want, have = t->rx_len - t->rx_at, need;
     unsigned char *dst = br_ssl_engine_recvrec_buf(&t->client.eng, &want);
     int r;
     *piece = want > 5;
-    if (dst == NULL) return COMPSHARE_E_TLS;    /* it waits for room that a shared buffer never gets */
-    if (have == 0 && t->eager && t->established && want >= sizeof t->rx) {
+    /* The engine has no room to receive: it waits for something that cannot come. */
+    if (dst == NULL) return COMPSHARE_E_TLS;
+    /* A long record, of which the transport probably has more: straight into the engine's
+       buffer, without a copy through rx. Not so in a handshake, whose messages are worked on
+       one by one: pieces of rx's size bound what one step does. */
+    if (have == 0 && t->rx_was_full && t->established && want >= sizeof t->rx) {
         ptrdiff_t n = compshare__tls_recv(t, dst, want);
         if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
-        t->eager = (size_t)n == want;
+        t->rx_was_full = (size_t)n == want;
         br_ssl_engine_recvrec_ack(&t->client.eng, (size_t)n);
         return COMPSHARE_OK;
     }
+    /* All that it wants at once, or a whole rx: byte by byte it would take a fifth more
+       instructions. What has arrived of it already waits in rx until the rest is there. */
     need = want < sizeof t->rx ? want : sizeof t->rx;
     if (have < need && (r = compshare__tls_fill(t, need)) != COMPSHARE_OK) return r;
     memcpy(dst, t->rx + t->rx_at, need);
@@ -3525,10 +3619,11 @@ static int compshare__tls_pull(compshare__tls *t, bool *piece)
     return COMPSHARE_OK;
 }
 
-/* Runs the engine until application data can be sent or read, as `target`
-   (BR_SSL_SENDAPP or BR_SSL_RECVAPP) says; COMPSHARE_PENDING when a peer keeps it
-   busy without that, so that the deadline is looked at, and after every piece of a
-   handshake, so that no step does more than one of them: each may cost a signature. */
+/* Runs the engine until application data can be sent or read, as `target` (BR_SSL_SENDAPP or
+   BR_SSL_RECVAPP) says. Other results leave it so that the next call goes on where this one
+   ended: a WANT; COMPSHARE_PENDING, where it could go on at once but the deadline is to be
+   looked at first. Final are COMPSHARE__EOF, COMPSHARE_E_IO and COMPSHARE_E_TLS. The states
+   are explained in bearssl_ssl.h; br_sslio's loop in BearSSL's ssl_io.c has the same order. */
 static int compshare__tls_pump(compshare__tls *t, unsigned target)
 {
     int turns;
@@ -3536,16 +3631,24 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         unsigned state = br_ssl_engine_current_state(&t->client.eng);
         bool piece = false;
         int r;
+        /* The engine has ended: without an error it was the peer's close_notify. */
         if (state & BR_SSL_CLOSED) {
             t->orderly = br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
             return t->orderly ? COMPSHARE__EOF : COMPSHARE_E_TLS;
         }
+        /* A record is ready to be sent. This comes before everything else: the peer may wait
+           for it, and nothing can be received into a buffer that is in use. */
         if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
+        /* What was asked for is possible. */
         else if (state & target) return COMPSHARE_OK;
+        /* The engine needs a record from the peer. What was gathered in tx must have left
+           first: it is what the peer answers. */
         else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t, &piece);
         if (r != COMPSHARE_OK) return r;
+        /* No step does more than one piece of a handshake: each may cost a signature. */
         if (piece && !t->established) return COMPSHARE_PENDING;
     }
+    /* The peer keeps the engine busy, with empty records for example. */
     return COMPSHARE_PENDING;
 }
 
@@ -3553,26 +3656,28 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
 
 static int compshare__tls_handshake(compshare__tls *t)
 {
-    int r = COMPSHARE__PLAIN(t) ? COMPSHARE_OK : compshare__tls_pump(t, BR_SSL_SENDAPP);
+    int r = COMPSHARE__TLS_PLAIN(t) ? COMPSHARE_OK : compshare__tls_pump(t, BR_SSL_SENDAPP);
     if (r == COMPSHARE_OK) t->established = true;
     return r;
 }
 
 /* Room for plaintext of the next record, once the last has been flushed. NULL: the
-   engine is not ready, which no peer can bring about while nothing is read. In plain
-   mode the record buffer takes the place of tx. */
+   engine is not ready, which no peer can bring about while nothing is read. Without TLS
+   the record buffer takes the place of tx. */
 static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
 {
-    if (!COMPSHARE__PLAIN(t)) return br_ssl_engine_sendapp_buf(&t->client.eng, cap);
-    *cap = t->record_len;
-    return t->tx = t->record;
+    if (!COMPSHARE__TLS_PLAIN(t)) return br_ssl_engine_sendapp_buf(&t->client.eng, cap);
+    t->tx = t->record;
+    *cap = t->tx.cap;
+    return t->tx.ptr;
 }
 
+/* So many bytes of the request have been written into the room. */
 static void compshare__tls_commit(compshare__tls *t, size_t len)
 {
-    if (!t->request) t->ahead = (uint16_t)(t->tx_len - t->tx_at);
-    t->request = true;
-    if (COMPSHARE__PLAIN(t)) t->tx_len += len;
+    if (!t->in_request) t->handshake_in_tx = (uint16_t)(t->tx_len - t->tx_at);
+    t->in_request = true;
+    if (COMPSHARE__TLS_PLAIN(t)) t->tx_len += len;
     else br_ssl_engine_sendapp_ack(&t->client.eng, len);
 }
 
@@ -3580,15 +3685,16 @@ static void compshare__tls_commit(compshare__tls *t, size_t len)
 static int compshare__tls_flush(compshare__tls *t)
 {
     int r = COMPSHARE_OK;
-    if (COMPSHARE__PLAIN(t)) return compshare__tls_drain(t);
+    if (COMPSHARE__TLS_PLAIN(t)) return compshare__tls_drain(t);
     br_ssl_engine_flush(&t->client.eng, 0);
-    while (r == COMPSHARE_OK && (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC)) r = compshare__tls_push(t);
+    while (r == COMPSHARE_OK && (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC))
+        r = compshare__tls_push(t);
     return r == COMPSHARE_OK ? compshare__tls_drain(t) : r;
 }
 
-/* Whether the peer has begun to send, or ended: looked for only while sending is
-   stuck or a request needs more than one record. Whatever it says ends the
-   request: a 100 Continue was not asked for. */
+/* Whether the peer has begun to send, or ended. Asked only while rx is empty and either no
+   request is under way, sending is stuck, or a request needs more than one record. Whatever
+   the peer says then ends the request: a 100 Continue was not asked for. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
     ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
@@ -3601,15 +3707,15 @@ static bool compshare__tls_peer_speaks(compshare__tls *t)
 static void compshare__tls_stop_sending(compshare__tls *t)
 {
     t->tx_at = t->tx_len = 0;
-    t->asked = false;
-    t->mute = true;
+    t->awaiting_reply = false;
+    t->sending_aborted = true;
 }
 
 /* A piece of received plaintext, until compshare__tls_consumed. */
 static int compshare__tls_receive(compshare__tls *t, const unsigned char **src, size_t *len)
 {
     int r;
-    if (COMPSHARE__PLAIN(t)) {
+    if (COMPSHARE__TLS_PLAIN(t)) {
         if (t->rx_at == t->rx_len) {
             ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
             if (n <= 0) {
@@ -3630,100 +3736,79 @@ static int compshare__tls_receive(compshare__tls *t, const unsigned char **src, 
 
 static void compshare__tls_consumed(compshare__tls *t, size_t len)
 {
-    if (COMPSHARE__PLAIN(t)) t->rx_at += len;
+    if (COMPSHARE__TLS_PLAIN(t)) t->rx_at += len;
     else br_ssl_engine_recvapp_ack(&t->client.eng, len);
 }
 
-/* Whether nothing is left over between two replies: no plaintext, no bytes read
-   ahead, no record begun. */
-static bool compshare__tls_quiet(compshare__tls *t)
+/* Whether the connection is as it should be between two replies: all of the request was sent,
+   and there is no plaintext, no bytes read ahead and no record begun. The last is told by where
+   the engine wants the next bytes: a record's header goes to the start of its buffer. */
+static bool compshare__tls_is_clean(compshare__tls *t)
 {
     size_t len;
-    if (t->rx_at < t->rx_len) return false;
-    return COMPSHARE__PLAIN(t) || br_ssl_engine_recvrec_buf(&t->client.eng, &len) == t->record;
+    if (t->sending_aborted || t->rx_at < t->rx_len) return false;
+    return COMPSHARE__TLS_PLAIN(t)
+        || br_ssl_engine_recvrec_buf(&t->client.eng, &len) == t->record.ptr;
 }
 
 /* Whether nothing waits in tx either, so that it and the record buffer are free. */
-static bool compshare__tls_idle(compshare__tls *t)
+static bool compshare__tls_is_idle(compshare__tls *t)
 {
-    return t->tx_at == t->tx_len && compshare__tls_quiet(t);
+    return t->tx_at == t->tx_len && compshare__tls_is_clean(t);
 }
 
 /* Whether an idle kept connection still stands: an orderly server says nothing. */
-static bool compshare__tls_alive(compshare__tls *t)
+static bool compshare__tls_is_alive(compshare__tls *t)
 {
-    return compshare__tls_quiet(t) && !compshare__tls_peer_speaks(t);
+    return compshare__tls_is_clean(t) && !compshare__tls_peer_speaks(t);
 }
 
-/* Says goodbye if that needs no waiting. */
+/* Sends close_notify if that needs no waiting. */
 static void compshare__tls_close(compshare__tls *t)
 {
-    if (COMPSHARE__PLAIN(t) || !t->established || t->mute || t->tx_len > 0) return;
+    if (COMPSHARE__TLS_PLAIN(t) || !t->established || t->sending_aborted || t->tx_len > 0) return;
     if (br_ssl_engine_current_state(&t->client.eng) & (BR_SSL_CLOSED | BR_SSL_SENDREC)) return;
-    t->request = false;
+    t->in_request = false;
     br_ssl_engine_close(&t->client.eng);
     if (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC) (void)compshare__tls_push(t);
 }
 
 /* ---- errors in words ---- */
 
-static bool compshare__tls_is_certificate(int code)
+/* BearSSL's code for why TLS failed. */
+static int compshare__tls_error(const compshare__tls *t)
 {
-    return code >= BR_ERR_X509_OK && code < 64;
+    return br_ssl_engine_last_error(&t->client.eng);
 }
 
-/* What a BearSSL error code means to the person who has to mend it. */
+/* What a BearSSL error code means to the person who has to fix it. */
 static const char *compshare__tls_meaning(int code)
 {
     static const compshare__meaning rows[] = {
-        { BR_ERR_UNSUPPORTED_VERSION, "the peer does not speak TLS on this port, or only a version older than 1.2" },
-        { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: do not set COMPSHARE_SMALL_RECORDS for it" },
+        { BR_ERR_UNSUPPORTED_VERSION,
+            "the peer does not speak TLS on this port, or only a version older than 1.2" },
+        { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: "
+            "do not set COMPSHARE_SMALL_RECORDS for it" },
         { BR_ERR_BAD_MAC, "a TLS record was corrupted on the way" },
         { BR_ERR_NO_RANDOM, "no entropy for TLS" },
-        { BR_ERR_INVALID_ALGORITHM, "the server uses a curve, hash or signature that is not supported" },
+        { BR_ERR_INVALID_ALGORITHM,
+            "the server uses a curve, hash or signature that is not supported" },
         { BR_ERR_BAD_SIGNATURE, "the server's key exchange signature is wrong, "
             "or of an RSA key under 2,048 bits or with a long exponent" },
         { BR_ERR_WRONG_KEY_USAGE, "the server's key may not be used for this" },
-        { BR_ERR_RECV_FATAL_ALERT + 40, "the server found no common cipher, curve or signature, or demands a client certificate" },
+        { BR_ERR_RECV_FATAL_ALERT + 40, "the server found no common cipher, curve or signature, "
+            "or demands a client certificate" },
         { BR_ERR_RECV_FATAL_ALERT + 70, "the server refuses TLS 1.2" },
         { BR_ERR_RECV_FATAL_ALERT + 112, "the server does not know this host name" },
         { BR_ERR_RECV_FATAL_ALERT + 120, "the server does not offer http/1.1" },
-        { BR_ERR_X509_UNSUPPORTED, "its certificate uses an algorithm that is not supported (RSA-PSS, SHA-1, Ed25519, an odd curve)" },
-        { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong, "
-            "or of an RSA key under 2,048 bits or with a long exponent" },
-        { BR_ERR_X509_TIME_UNKNOWN, "its certificate cannot be checked without a clock" },
-        { BR_ERR_X509_EXPIRED, "its certificate is expired or not yet valid" },
-        { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
-        { BR_ERR_X509_BAD_SERVER_NAME, "its certificate is for another host" },
-        { BR_ERR_X509_CRITICAL_EXTENSION, "its certificate has a critical extension that is not supported" },
-        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA, or not for so long a chain" },
-        { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "a certificate in its chain may not be used for this" },
-        { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
-        { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" },
         { 0, NULL }
     };
     const char *text = compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
     if (text != NULL) return text;
-    if (compshare__tls_is_certificate(code)) return "its certificate is malformed or too large";
+    if (compshare__trust_is_certificate(code)) return compshare__trust_refusal(code);
     if (code >= BR_ERR_SEND_FATAL_ALERT) return "TLS was ended by this client";
     if (code >= BR_ERR_RECV_FATAL_ALERT) return "the server ended TLS with an alert";
     return "the server broke the TLS protocol";
-}
-
-static const char *compshare__trust_meaning(int trouble)
-{
-    static const compshare__meaning rows[] = {
-        { COMPSHARE__TRUST_UNREADABLE, "could not be read" },
-        { COMPSHARE__TRUST_TOO_LONG, "is longer than 8 MiB" },
-        { COMPSHARE__TRUST_EMPTY, "is empty" },
-        { COMPSHARE__TRUST_ROOTLESS, "holds no certificate" },
-        { COMPSHARE__TRUST_THREE, "holds more than two CAs of the same name" },
-        { COMPSHARE__TRUST_NOT_CA, "has a certificate of the right name that is not a CA" },
-        { COMPSHARE__TRUST_NAMELESS, "has a certificate whose name cannot be read, "
-            "and no root of the right name" },
-        { 0, "has a root of the right name that cannot be used" }
-    };
-    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], trouble);
 }
 
 /* ==== posix ==================================================================================
@@ -4498,13 +4583,13 @@ static int compshare__fail_bundle(compshare *c, const char *what)
 /* TLS failed: BearSSL's code, or the bundle, in a sentence. */
 static int compshare__fail_tls(compshare *c)
 {
-    int code = br_ssl_engine_last_error(&c->tls.client.eng);
+    int code = compshare__tls_error(&c->tls);
     int trouble = c->trust != NULL ? compshare__trust_trouble(c->trust) : COMPSHARE__TRUST_FINE;
     if (c->draining) return c->error.status;
     c->error.tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
-    (void)compshare__fail(c, compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
+    (void)compshare__fail(c, compshare__trust_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
         c->url.host, c->url.port, compshare__tls_meaning(code));
     if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->tls.now);
     if (code == BR_ERR_X509_NOT_TRUSTED)
@@ -4942,7 +5027,7 @@ static int compshare__judge(compshare *c)
         if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
         if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, "%s", reason);
     }
-    if (code == 0 && c->tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
+    if (code == 0 && c->tls.sending_aborted) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
     c->definite = !compshare__judge_timeout_code(code);
     if (code != 0) {
         c->error.ret_code = code;
@@ -4976,7 +5061,7 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, c->url.host, strlen(c->url.host) + 1);
     br_sha256_update(&sha256, &c->url.port, sizeof c->url.port);
-    br_sha256_update(&sha256, &c->tls.record_len, sizeof c->tls.record_len);    /* RFC 6066 4: a session keeps it */
+    br_sha256_update(&sha256, &c->tls.record.cap, sizeof c->tls.record.cap);    /* RFC 6066 4: a session keeps it */
     if (c->config.ca_pem != NULL) {
         br_sha256_update(&sha256, c->config.ca_pem, c->config.ca_pem_len);
     } else {
@@ -5044,8 +5129,7 @@ static void compshare__drive_disconnect(compshare *c)
     if (c->connected) compshare__tls_close(&c->tls);
     (c->io.close)(c->io.user);
     compshare__drive_close_bundle(c);
-    compshare__tls_clear(&c->tls);
-    compshare__bytes_wipe(&c->tls.client, sizeof c->tls.client);
+    compshare__tls_reset(&c->tls);
     c->connected = false;
 }
 
@@ -5079,13 +5163,22 @@ static int compshare__drive_prepare_trust(compshare *c)
     return compshare__fail_bundle(c, "cannot be opened");
 }
 
+/* Lends a part of the memory that begins with the reply area. tx is the last of that; behind
+   it is the record buffer. See compshare__trust_init. */
+static compshare__scratch compshare__drive_memory(compshare *c, size_t from, size_t to)
+{
+    compshare__scratch part;
+    part.ptr = (unsigned char *)c->area + from;
+    part.cap = to - from;
+    return part;
+}
+
 static int compshare__drive_connect_begin(compshare *c)
 {
     uint64_t now = compshare__client_now(c);
     int r;
     c->phase = COMPSHARE__PHASE_CONNECT;
-    compshare__tls_clear(&c->tls);
-    c->tls.tx = (unsigned char *)c->area + c->area_cap - COMPSHARE__TX;
+    c->tls.tx = compshare__drive_memory(c, c->area_cap - COMPSHARE__TX, c->area_cap);
     if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
     c->connect_deadline = now + c->config.connect_timeout_ms;
     if (c->connect_deadline > c->request_deadline) c->connect_deadline = c->request_deadline;
@@ -5135,7 +5228,7 @@ static void compshare__drive_proxy_begin(compshare *c)
 {
     c->phase = COMPSHARE__PHASE_PROXY;
     compshare__http_init(&c->http, true);
-    c->tls.tx_len = compshare__encode_connect(c->url.host, c->url.port, c->proxy.path, (char *)c->tls.tx, COMPSHARE__TX);
+    c->tls.tx_len = compshare__encode_connect(c->url.host, c->url.port, c->proxy.path, (char *)c->tls.tx.ptr, c->tls.tx.cap);
     compshare__trace(c, "CONNECT %s %l", c->url.host, c->url.port);
 }
 
@@ -5168,16 +5261,6 @@ static int compshare__drive_proxy(compshare *c)
     return compshare__fail_host(c, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO, "the proxy broke the connection off");
 }
 
-/* The reply area in front of tx, for the check of a chain, and so many bytes of what is behind
-   it: tx and the record buffer. */
-static compshare__scratch compshare__drive_block(compshare *c, size_t behind)
-{
-    compshare__scratch block;
-    block.ptr = (unsigned char *)c->area;
-    block.cap = c->area_cap - COMPSHARE__TX + behind;
-    return block;
-}
-
 static int compshare__drive_handshake_begin(compshare *c)
 {
     compshare__session session;
@@ -5193,7 +5276,7 @@ static int compshare__drive_handshake_begin(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
 #endif
-    c->trust = compshare__trust_init(compshare__drive_block(c, 0), read, ctx, c->tls.now);
+    c->trust = compshare__trust_init(compshare__drive_memory(c, 0, c->area_cap - COMPSHARE__TX), read, ctx, c->tls.now);
     c->resuming = compshare__session_load(c, &session);
     started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
@@ -5204,8 +5287,8 @@ static int compshare__drive_handshake(compshare *c)
 {
     int r = compshare__tls_handshake(&c->tls);
     /* while the server thinks about the first flight, its certificate can be prepared for */
-    if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_idle(&c->tls))
-        compshare__trust_prescan(c->trust, compshare__drive_block(c, COMPSHARE__TX + c->tls.record_len));
+    if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_is_idle(&c->tls))
+        compshare__trust_prescan(c->trust, compshare__drive_memory(c, 0, c->area_cap + c->tls.record.cap));
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
@@ -5277,11 +5360,11 @@ static int compshare__drive_begin(compshare *c)
     c->body_at = c->body_len = 0;
     if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
     c->reused = c->connected && now - c->used_at < COMPSHARE__IDLE_MS
-        && compshare__tls_alive(&c->tls);
+        && compshare__tls_is_alive(&c->tls);
     c->reuse_deadline = now + COMPSHARE__REUSE_MS;
     if (c->reuse_deadline < now + c->request_ms / 2) c->reuse_deadline = now + c->request_ms / 2;
     if (c->reuse_deadline > c->request_deadline) c->reuse_deadline = c->request_deadline;
-    c->tls.sent = c->tls.request = false;
+    compshare__tls_begin_request(&c->tls);
     if (c->reused) {
         c->phase = COMPSHARE__PHASE_SEND;
         return COMPSHARE_OK;
@@ -5461,8 +5544,8 @@ static int compshare__drive_receive(compshare *c)
 static void compshare__drive_settle(compshare *c)
 {
     bool clean = c->phase == COMPSHARE__PHASE_RECEIVE && c->http.state == COMPSHARE__HTTP_DONE && c->http.keep_alive
-        && !c->tls.mute && compshare__tls_quiet(&c->tls);
-    if (c->phase == COMPSHARE__PHASE_PROXY) compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);   /* a password is in it */
+        && compshare__tls_is_clean(&c->tls);
+    if (c->phase == COMPSHARE__PHASE_PROXY) compshare__tls_wipe_tx(&c->tls);   /* a password is in it */
     if (c->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
     c->used_at = c->looked_at;
 }
@@ -5547,12 +5630,12 @@ static int compshare__drive_next(compshare *c)
         compshare__drive_proxy_begin(c);
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_PROXY:
-        compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);    /* a password is in it */
+        compshare__tls_wipe_tx(&c->tls);    /* a password is in it */
         compshare__http_init(&c->http, false);
         return compshare__drive_handshake_begin(c);
     case COMPSHARE__PHASE_HANDSHAKE:
         c->phase = COMPSHARE__PHASE_SEND;
-        if (!compshare__client_encrypted(c) || compshare__tls_alive(&c->tls)) return COMPSHARE_OK;
+        if (!compshare__client_encrypted(c) || compshare__tls_is_alive(&c->tls)) return COMPSHARE_OK;
         /* what comes before the request cannot be its reply */
         return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection, or spoke, before it was asked");
     case COMPSHARE__PHASE_SEND:
@@ -7390,6 +7473,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     char unused[1];
     compshare__text why = compshare__text_into(unused, sizeof unused);
     compshare__url url, proxy;
+    compshare__scratch record;
     compshare *c;
     char *base;
     size_t skew;
@@ -7413,15 +7497,11 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
 #endif
     if (config->transport != NULL) c->io = *config->transport;
     /* the reply area first: it must be aligned for BearSSL's contexts */
-    c->tls.record_len = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
+    record.cap = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
     c->area = base + sizeof *c;
-    c->area_cap = config->memory_size - skew - sizeof *c - c->tls.record_len;
-    c->tls.record = (unsigned char *)c->area + c->area_cap;
-    c->tls.io = &c->io;
-    c->tls.socket = config->transport == NULL;
-#ifdef COMPSHARE_PLAINTEXT
-    c->tls.plain = url.plain;
-#endif
+    c->area_cap = config->memory_size - skew - sizeof *c - record.cap;
+    record.ptr = (unsigned char *)c->area + c->area_cap;
+    compshare__tls_init(&c->tls, &c->io, config->transport == NULL, record, url.plain);
     *client = c;
     return COMPSHARE_OK;
 }
