@@ -2886,7 +2886,8 @@ static bool compshare__pem_der_header(const unsigned char **at, const unsigned c
 }
 
 /* Moves *at over a whole DER element. */
-static bool compshare__pem_der_skip(const unsigned char **at, const unsigned char *end, unsigned tag)
+static bool compshare__pem_der_skip(const unsigned char **at, const unsigned char *end,
+    unsigned tag)
 {
     size_t content;
     if (!compshare__pem_der_header(at, end, tag, &content)) return false;
@@ -2897,7 +2898,8 @@ static bool compshare__pem_der_skip(const unsigned char **at, const unsigned cha
 
 /* Where the subject of a certificate stands, RFC 5280 4.1, as a whole DER element. False: it
    has none, or does not reach so far. */
-static bool compshare__pem_der_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
+static bool compshare__pem_der_subject(const unsigned char *der, size_t len, size_t *start,
+    size_t *end)
 {
     static const unsigned char tags[] = {
         0x02, 0x30, 0x30, 0x30, 0x30    /* serialNumber, signature, issuer, validity, subject */
@@ -2906,7 +2908,8 @@ static bool compshare__pem_der_subject(const unsigned char *der, size_t len, siz
     size_t content, i;
     if (!compshare__pem_der_header(&at, last, 0x30, &content)               /* Certificate */
         || !compshare__pem_der_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
-    if (at < last && *at == 0xA0 && !compshare__pem_der_skip(&at, last, 0xA0)) return false;    /* version */
+    if (at < last && *at == 0xA0            /* version */
+        && !compshare__pem_der_skip(&at, last, 0xA0)) return false;
     for (i = 0; i < sizeof tags; i++) {
         *start = (size_t)(at - der);
         if (!compshare__pem_der_skip(&at, last, tags[i])) return false;
@@ -3081,7 +3084,7 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0) {
         br_x509_decoder_push(&t->decoder, t->der, n);
         error = br_x509_decoder_last_error(&t->decoder);
-        if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;    /* it must not be fed after that */
+        if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;    /* it takes no more then */
     }
     br_sha256_out(&sha256, hash);
     if (br_x509_decoder_last_error(&t->decoder) != 0) return COMPSHARE__TRUST_UNUSABLE;
@@ -3143,7 +3146,8 @@ static void compshare__trust_scan(compshare__trust *t)
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
     else if (all_kept && t->known.scanned_to > 0) t->known.complete = true;
-    else if (all_kept) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
+    else if (all_kept && t->pem.base == 0) t->trouble = COMPSHARE__TRUST_EMPTY;
+    else if (all_kept) t->trouble = COMPSHARE__TRUST_ROOTLESS;
 }
 
 /* Fills the anchors with the roots whose subject hashes to `looked_up`. Trouble with an
@@ -3301,7 +3305,8 @@ static compshare__trust *compshare__trust_init(compshare__scratch block,
     br_x509_minimal_set_hash(&t->minimal, br_sha512_ID, &br_sha512_vtable);
     br_x509_minimal_set_minrsa(&t->minimal, COMPSHARE__RSA_MIN);
     /* BearSSL's own clock would be 32 bits wide on some systems */
-    br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + COMPSHARE__YEAR_0), (uint32_t)(now % 86400));
+    br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + COMPSHARE__YEAR_0),
+        (uint32_t)(now % 86400));
     t->pem.read = read;
     t->pem.ctx = ctx;
     block = compshare__pem_rest(block, sizeof *t);
@@ -3310,7 +3315,8 @@ static compshare__trust *compshare__trust_init(compshare__scratch block,
     t->pem.buf = compshare__pem_rest(block, t->capacity * sizeof t->root[0]);
     return t;
 }
-typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
+typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512
+    <= COMPSHARE__REPLY_MIN ? 1 : -1];
 
 /* ---- errors in words ---- */
 
@@ -3451,7 +3457,8 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     br_ssl_engine_set_protocol_names(engine, t->alpn, 1);
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
     br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
-    br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine), br_ssl_engine_get_ecdsa(engine));
+    br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine),
+        br_ssl_engine_get_ecdsa(engine));
     br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
     br_ssl_engine_set_buffer(engine, t->record.ptr, t->record.cap, 0);
     br_ssl_engine_inject_entropy(engine, entropy, 32);
@@ -3514,7 +3521,8 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
     if (n > 0 && (size_t)n <= len) {
         t->awaiting_reply = t->kernel_socket;
         if (t->in_request && (size_t)n > t->handshake_in_tx) t->sent = true;
-        t->handshake_in_tx = (size_t)n < t->handshake_in_tx ? (uint16_t)(t->handshake_in_tx - n) : 0;
+        t->handshake_in_tx = (size_t)n < t->handshake_in_tx
+            ? (uint16_t)(t->handshake_in_tx - n) : 0;
         return n;
     }
     return compshare__tls_want(n);
@@ -3814,9 +3822,109 @@ static const char *compshare__tls_meaning(int code)
 /* ==== posix ==================================================================================
    The default transport, clocks, entropy and bundle file. Touches sockets, one
    file opened for reading, and its own struct. Must never block but in
-   getaddrinfo and in wait, raise a signal, or leave a descriptor open. */
+   getaddrinfo and in wait, raise a signal, or leave a descriptor open. With
+   COMPSHARE_NO_SOCKETS the functions that other rooms call do nothing: no other room
+   asks for that switch. */
 
-#ifndef COMPSHARE_NO_SOCKETS
+#ifdef COMPSHARE_NO_SOCKETS
+
+typedef struct compshare__posix { char unused; } compshare__posix;
+
+static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
+{
+    (void)p;
+    (void)io;
+}
+
+static void compshare__posix_configure(compshare__posix *p, const compshare_config *f)
+{
+    (void)p;
+    (void)f;
+}
+
+static bool compshare__posix_serves(const compshare__posix *p, const compshare_transport *io)
+{
+    (void)p;
+    (void)io;
+    return false;
+}
+
+static void compshare__posix_defaults(compshare_config *f) { (void)f; }
+
+static const char *compshare__posix_refusal(const compshare_config *f)
+{
+    if (f->transport == NULL) return "transport: it is needed: this build has no sockets";
+    if (f->unix_time == NULL) return "unix_time: it is needed: this build has no clock";
+    if (f->monotonic_ms == NULL) return "monotonic_ms: it is needed: this build has no clock";
+    if (f->entropy == NULL) return "entropy: it is needed: this build has no entropy";
+    if (f->ca_file != NULL) return "ca_file: this build reads no files: use ca_pem";
+    return f->ca_pem == NULL ? "ca_pem: it is needed: this build reads no files" : NULL;
+}
+
+static void compshare__posix_allow(compshare__posix *p, uint64_t deadline, uint32_t extension_ms)
+{
+    (void)p;
+    (void)deadline;
+    (void)extension_ms;
+}
+
+static uint64_t compshare__posix_extended(const compshare__posix *p, uint64_t deadline)
+{
+    (void)p;
+    (void)deadline;
+    return 0;
+}
+
+static uint64_t compshare__posix_attempt_deadline(const compshare__posix *p)
+{
+    (void)p;
+    return UINT64_MAX;
+}
+
+static void compshare__posix_verified(compshare__posix *p) { (void)p; }
+
+static const char *compshare__posix_find_bundle(compshare__posix *p, const char *ca_file,
+    const char **name)
+{
+    (void)p;
+    (void)ca_file;
+    (void)name;
+    return "cannot be opened";
+}
+
+static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identity[5])
+{
+    (void)p;
+    (void)identity;
+    return false;
+}
+
+static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    (void)ctx;
+    (void)offset;
+    (void)dst;
+    (void)cap;
+    return -1;
+}
+
+static void compshare__posix_close_bundle(compshare__posix *p) { (void)p; }
+
+static void compshare__posix_blame_bundle(compshare__posix *p) { (void)p; }
+
+static int compshare__posix_error(const compshare__posix *p) { (void)p; return 0; }
+
+static const char *compshare__posix_meaning(int error) { (void)error; return ""; }
+
+static bool compshare__posix_name_failed(const compshare__posix *p) { (void)p; return false; }
+
+static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
+{
+    (void)p;
+    return "";
+}
+
+#else
 
 /* One resolved address: sockaddr_storage would take 128 bytes for each. */
 typedef union compshare__posix_address {
@@ -3826,25 +3934,30 @@ typedef union compshare__posix_address {
 } compshare__posix_address;
 
 typedef struct compshare__posix {
-    int fd, bundle;             /* -1: not open */
-    int last_errno, last_eai, bundle_errno;
-    bool fast_open;
-    bool named;                 /* the name of this connection has been seen to */
-    bool proved;                /* one of the addresses has turned out to be the host's */
+    int fd;                     /* the socket; -1: none */
+    int bundle;                 /* the file of root certificates; -1: not open */
+    int last_errno;             /* of what failed last; 0: nothing has */
+    int last_eai;               /* what getaddrinfo returned last */
+    int bundle_errno;           /* of opening or reading the bundle; 0: neither failed */
+    bool fast_open;             /* COMPSHARE_FAST_OPEN */
+    bool resolved;              /* this connection needs no look-up of the name any more */
+    bool address_verified;      /* TLS has proved that the addresses known are the host's */
     uint8_t count, at;          /* addresses known, and the one being tried */
-    uint32_t slack;             /* by so much, which a name may take, the deadline may move */
-    uint64_t deadline;          /* for open; set by `drive` */
-    uint64_t share;             /* when to give the current address up */
-    uint64_t quiet_until;       /* until then no name is asked for */
+    uint32_t extension_ms;      /* a look-up may move the deadline by this much */
+    uint64_t deadline;          /* of compshare__posix_open */
+    uint64_t attempt_deadline;  /* when the address being tried is given up */
+    uint64_t no_look_up_until;  /* until then the addresses known are used */
     uint64_t (*monotonic_ms)(void *user);
-    void *user;
+    void *user;                 /* of monotonic_ms */
     compshare__posix_address address[COMPSHARE__ADDRESSES];
 } compshare__posix;
 
+/* Where a clock that counts while the machine is suspended is not to be had: one that does
+   not. */
 static uint64_t compshare__posix_monotonic_ms(void *user)
 {
     struct timespec ts = { 0, 0 };
-#ifdef CLOCK_BOOTTIME           /* counts while the machine is suspended */
+#ifdef CLOCK_BOOTTIME
     clockid_t clock = CLOCK_BOOTTIME;
 #else
     clockid_t clock = CLOCK_MONOTONIC;
@@ -3858,6 +3971,17 @@ static int64_t compshare__posix_unix_time(void *user)
 {
     (void)user;
     return (int64_t)time(NULL);
+}
+
+/* What of a configuration this build cannot serve. NULL: nothing. */
+static const char *compshare__posix_refusal(const compshare_config *f)
+{
+#ifndef TCP_FASTOPEN_CONNECT
+    if (f->flags & COMPSHARE_FAST_OPEN)
+        return "flags: COMPSHARE_FAST_OPEN is for Linux: this build has no TCP_FASTOPEN_CONNECT";
+#endif
+    (void)f;
+    return NULL;
 }
 
 static void compshare__posix_close_fd(int *fd)
@@ -3874,7 +3998,7 @@ static int compshare__posix_entropy(void *user, void *dst, size_t len)
 }
 #else
 
-/* For kernels without getrandom: the device itself, and no file in its place. */
+/* For kernels without getrandom: the device itself, and not a file that stands in its place. */
 static int compshare__posix_urandom(unsigned char *dst, size_t len)
 {
     struct stat s;
@@ -3885,7 +4009,7 @@ static int compshare__posix_urandom(unsigned char *dst, size_t len)
     return n == (ssize_t)len ? 0 : -1;
 }
 
-/* An unseeded machine is an error, not a wait. */
+/* A kernel whose generator is not seeded yet is an error: this does not wait for it. */
 static int compshare__posix_entropy(void *user, void *dst, size_t len)
 {
     (void)user;
@@ -3893,13 +4017,21 @@ static int compshare__posix_entropy(void *user, void *dst, size_t len)
     for (;;) {
         ssize_t n = (getrandom)(dst, len, GRND_NONBLOCK);
         if (n == (ssize_t)len) return 0;
-        if (n < 0 && (errno == ENOSYS || errno == EPERM)) break;    /* the second: a filter's */
+        if (n < 0 && (errno == ENOSYS || errno == EPERM)) break;    /* EPERM: seccomp's */
         if (n >= 0 || errno != EINTR) return -1;
     }
 #endif
     return compshare__posix_urandom((unsigned char *)dst, len);
 }
 #endif
+
+/* What a program has not given. */
+static void compshare__posix_defaults(compshare_config *f)
+{
+    if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
+    if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
+    if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
+}
 
 /* ---- the transport ---- */
 
@@ -3908,11 +4040,11 @@ static void compshare__posix_close(void *user)
     compshare__posix *p = (compshare__posix *)user;
     compshare__posix_close_fd(&p->fd);
     p->at = 0;
-    p->named = false;
+    p->resolved = false;
 }
 
-/* Asks for the addresses of a name. Those known so far stay where it gives none. */
-static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t port)
+/* Looks the addresses of a name up. Those known so far stay where it has none. */
+static int compshare__posix_look_up(compshare__posix *p, const char *host, uint16_t port)
 {
     struct addrinfo hints, *list = NULL, *a;
     char service[8];
@@ -3929,30 +4061,33 @@ static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t 
         return COMPSHARE_E_RESOLVE;
     }
     for (a = list; a != NULL && n < COMPSHARE__ADDRESSES; a = a->ai_next)
-        if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && a->ai_addrlen <= sizeof p->address[0])
+        if ((a->ai_family == AF_INET || a->ai_family == AF_INET6)
+            && a->ai_addrlen <= sizeof p->address[0])
             memcpy(&p->address[n++], a->ai_addr, a->ai_addrlen);
     (freeaddrinfo)(list);
     if (n == 0) return COMPSHARE_E_RESOLVE;
     p->count = n;
-    p->proved = false;
+    p->address_verified = false;
     return COMPSHARE_OK;
 }
 
-/* Makes the addresses of a host known. Whatever the reason that its name gives none, even
-   a definite one, those go on that TLS has found to be the host's: a lease must outlive a
-   broken resolver, and TLS looks at them again. What the name takes is no part of the time
-   for connecting; one that takes too long is spared the next connection. */
+/* Makes the addresses of a host known. Where its name cannot be looked up, for whatever reason
+   and even if it does not exist, those that TLS has proved to be the host's are used again: a
+   lease must outlive a broken resolver, and TLS proves it anew. The time of a look-up is not
+   part of the time for connecting: it moves the deadline. After one that failed or took too
+   long, the next connections do without for COMPSHARE__NAMES_MS. */
 static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
 {
     uint64_t start = p->monotonic_ms(p->user), now, spent;
     int r;
-    if (start < p->quiet_until) return COMPSHARE_OK;
-    r = compshare__posix_ask(p, host, port);
+    if (start < p->no_look_up_until) return COMPSHARE_OK;
+    r = compshare__posix_look_up(p, host, port);
     now = p->monotonic_ms(p->user);
     spent = now - start;
-    p->deadline += spent < p->slack ? spent : p->slack;
-    if (r != COMPSHARE_OK && !p->proved) return r;
-    if (r != COMPSHARE_OK || spent > p->slack) p->quiet_until = now + COMPSHARE__NAMES_MS;
+    p->deadline += spent < p->extension_ms ? spent : p->extension_ms;
+    if (r != COMPSHARE_OK && !p->address_verified) return r;
+    if (r != COMPSHARE_OK || spent > p->extension_ms)
+        p->no_look_up_until = now + COMPSHARE__NAMES_MS;
     return COMPSHARE_OK;
 }
 
@@ -3998,7 +4133,8 @@ static int compshare__posix_begin(compshare__posix *p)
 #ifdef TCP_FASTOPEN_CONNECT
     int one = 1;
 #endif
-    p->share = now + (p->deadline > now ? (p->deadline - now) / (unsigned)(p->count - p->at) : 0);
+    p->attempt_deadline = now;
+    if (p->deadline > now) p->attempt_deadline += (p->deadline - now) / (unsigned)(p->count - p->at);
     p->fd = compshare__posix_socket(a->any.sa_family);
 #ifdef TCP_FASTOPEN_CONNECT
     if (p->fd >= 0 && p->fast_open)
@@ -4010,7 +4146,7 @@ static int compshare__posix_begin(compshare__posix *p)
     return -1;
 }
 
-/* Goes on with it: the same results. */
+/* Goes on with connecting, and returns the same. */
 static int compshare__posix_progress(compshare__posix *p)
 {
     int error = 0;
@@ -4019,22 +4155,23 @@ static int compshare__posix_progress(compshare__posix *p)
         if ((getsockopt)(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
         if (error == 0) return 1;
     } else {
-        if (p->monotonic_ms(p->user) < p->share) return 0;
+        if (p->monotonic_ms(p->user) < p->attempt_deadline) return 0;
         error = ETIMEDOUT;
     }
     p->last_errno = error;
     return -1;
 }
 
+/* Connects to one address after the other, each with its part of the time that is left. */
 static int compshare__posix_open(void *user, const char *host, uint16_t port)
 {
     compshare__posix *p = (compshare__posix *)user;
     int r;
-    if (!p->named) {
+    if (!p->resolved) {
         p->last_errno = 0;
         r = compshare__posix_resolve(p, host, port);
         if (r != COMPSHARE_OK) return r;
-        p->named = true;
+        p->resolved = true;
     }
     for (; p->at < p->count; p->at++) {
         int progress = p->fd >= 0 ? compshare__posix_progress(p) : compshare__posix_begin(p);
@@ -4045,7 +4182,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
         if (progress == 0) return COMPSHARE_WANT_WRITE;
         compshare__posix_close_fd(&p->fd);
     }
-    p->quiet_until = 0;
+    p->no_look_up_until = 0;
     return COMPSHARE_E_CONNECT;
 }
 
@@ -4055,10 +4192,11 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
 #define COMPSHARE__POSIX_SEND_FLAGS 0
 #endif
 
+/* The result of a send or recv as a transport has it. */
 static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want)
 {
     if (n >= 0) return n;
-    if (errno == EAGAIN || errno == EINPROGRESS) return want;   /* the second: a fast open's */
+    if (errno == EAGAIN || errno == EINPROGRESS) return want;   /* EINPROGRESS: a fast open's */
 #if EWOULDBLOCK != EAGAIN
     if (errno == EWOULDBLOCK) return want;
 #endif
@@ -4082,13 +4220,14 @@ static ptrdiff_t compshare__posix_recv(void *user, void *dst, size_t cap)
     return compshare__posix_moved(p, n, COMPSHARE_WANT_READ);
 }
 
-/* A signal ends it early; the caller looks at its deadline and comes again. */
+/* A signal ends it early: whoever calls looks at the deadline and waits again. */
 static int compshare__posix_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
     compshare__posix *p = (compshare__posix *)user;
     int events = (want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0);
     int timeout = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
-    if (compshare__posix_poll(want != 0 ? p->fd : -1, events, timeout) >= 0 || errno == EINTR) return COMPSHARE_OK;
+    if (compshare__posix_poll(want != 0 ? p->fd : -1, events, timeout) >= 0 || errno == EINTR)
+        return COMPSHARE_OK;
     p->last_errno = errno;
     return COMPSHARE_E_IO;
 }
@@ -4098,6 +4237,7 @@ static int compshare__posix_fd(void *user)
     return ((compshare__posix *)user)->fd;
 }
 
+/* No address is known, nothing is open, and *io leads here. */
 static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
 {
     static const compshare_transport methods = {
@@ -4108,6 +4248,44 @@ static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
     p->fd = p->bundle = -1;
     *io = methods;
     io->user = p;
+}
+
+/* f has its defaults filled in. */
+static void compshare__posix_configure(compshare__posix *p, const compshare_config *f)
+{
+    p->fast_open = (f->flags & COMPSHARE_FAST_OPEN) != 0;
+    p->monotonic_ms = f->monotonic_ms;
+    p->user = f->user;
+}
+
+/* Whether a client's transport is this one, and not the program's. */
+static bool compshare__posix_serves(const compshare__posix *p, const compshare_transport *io)
+{
+    return io->user == (const void *)p;
+}
+
+/* A connection must stand at `deadline`, which a look-up may move. */
+static void compshare__posix_allow(compshare__posix *p, uint64_t deadline, uint32_t extension_ms)
+{
+    p->deadline = deadline;
+    p->extension_ms = extension_ms;
+}
+
+/* By how much a look-up has moved it. */
+static uint64_t compshare__posix_extended(const compshare__posix *p, uint64_t deadline)
+{
+    return p->deadline - deadline;
+}
+
+static uint64_t compshare__posix_attempt_deadline(const compshare__posix *p)
+{
+    return p->attempt_deadline;
+}
+
+/* TLS, or a plaintext test, has shown that the address is the host's. */
+static void compshare__posix_verified(compshare__posix *p)
+{
+    p->address_verified = true;
 }
 
 /* ---- the bundle ---- */
@@ -4122,7 +4300,8 @@ static const char *const compshare__posix_bundles[] = {     /* as the manual lis
     "/opt/homebrew/etc/ca-certificates/cert.pem",
     "/usr/local/etc/ca-certificates/cert.pem"
 };
-#define COMPSHARE__POSIX_BUNDLES (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
+#define COMPSHARE__POSIX_BUNDLES \
+    (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
 
 /* Opens a file; of several, the first with something in it. Returns its path. Where there is
    none: the path of the first that is there, and in bundle_errno what is wrong with it (0:
@@ -4152,6 +4331,19 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
     return faulty;
 }
 
+/* Opens the bundle: ca_file, or where that is NULL the usual place of it. *name is its path,
+   for error texts. NULL, or what is wrong. */
+static const char *compshare__posix_find_bundle(compshare__posix *p, const char *ca_file,
+    const char **name)
+{
+    bool given = ca_file != NULL;
+    *name = compshare__posix_open_bundle(p, given ? &ca_file : compshare__posix_bundles,
+        given ? 1 : COMPSHARE__POSIX_BUNDLES);
+    if (p->bundle >= 0) return NULL;
+    if (*name == NULL) *name = given ? ca_file : "every usual place of a bundle";
+    return p->bundle_errno == 0 ? "is empty" : "cannot be opened";
+}
+
 /* What tells the open bundle from any other, and from itself before a change. */
 static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identity[5])
 {
@@ -4174,7 +4366,23 @@ static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *
     return n;
 }
 
+static void compshare__posix_close_bundle(compshare__posix *p)
+{
+    compshare__posix_close_fd(&p->bundle);
+}
+
 /* ---- errors in words ---- */
+
+/* The bundle's error is the one to report. */
+static void compshare__posix_blame_bundle(compshare__posix *p)
+{
+    p->last_errno = p->bundle_errno;
+}
+
+static int compshare__posix_error(const compshare__posix *p)
+{
+    return p->last_errno;
+}
 
 /* strerror may allocate and is not safe in threads. */
 static const char *compshare__posix_meaning(int error)
@@ -4200,7 +4408,13 @@ static const char *compshare__posix_meaning(int error)
     return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], error);
 }
 
-static const char *compshare__posix_resolve_meaning(int code)
+static bool compshare__posix_name_failed(const compshare__posix *p)
+{
+    return p->last_eai != 0;
+}
+
+/* Why a name could not be looked up. */
+static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 {
     static const compshare__meaning rows[] = {
         { 0, "the name has no usable address" },
@@ -4210,7 +4424,7 @@ static const char *compshare__posix_resolve_meaning(int code)
         { EAI_MEMORY, "out of memory" },
         { 0, "name resolution failed" }
     };
-    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], p->last_eai);
 }
 
 #endif /* COMPSHARE_NO_SOCKETS */
@@ -4410,9 +4624,7 @@ struct compshare {
     compshare__url url, proxy;
     char project[64];           /* that an instance was found in; "": not yet */
     compshare__recent recent[COMPSHARE__RECENT];
-#ifndef COMPSHARE_NO_SOCKETS
     compshare__posix posix;
-#endif
     compshare_error error;
     compshare__task task;
     compshare__params params;
@@ -4531,13 +4743,11 @@ static int compshare__fail(compshare *c, int status, const char *form, ...)
 /* ": why", from the POSIX transport. */
 static int compshare__fail_errno(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    int error = c->posix.last_errno;
-    if (c->io.user == (void *)&c->posix && error != 0 && !c->draining) {
+    int error = compshare__posix_error(&c->posix);
+    if (compshare__posix_serves(&c->posix, &c->io) && error != 0 && !c->draining) {
         (void)compshare__fail(c, COMPSHARE__MORE, ": %s (errno %d)", compshare__posix_meaning(error), error);
         c->error.sys_errno = error;
     }
-#endif
     return c->error.status;
 }
 
@@ -4574,9 +4784,7 @@ static int compshare__fail_clock(compshare *c, const char *consequence)
 static int compshare__fail_bundle(compshare *c, const char *what)
 {
     (void)compshare__fail(c, COMPSHARE_E_TRUST, "root certificates: %s %s", c->bundle, what);
-#ifndef COMPSHARE_NO_SOCKETS
-    c->posix.last_errno = c->posix.bundle_errno;
-#endif
+    compshare__posix_blame_bundle(&c->posix);
     return compshare__fail_errno(c);    /* none unless opening or reading failed */
 }
 
@@ -4781,22 +4989,10 @@ static const char *compshare__config_parts(const compshare_config *f)
     const compshare_transport *io = f->transport;
     if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN)) return "flags: it has an unknown bit";
     if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL) return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
-#if !defined(COMPSHARE_NO_SOCKETS) && !defined(TCP_FASTOPEN_CONNECT)
-    if (f->flags & COMPSHARE_FAST_OPEN)
-        return "flags: COMPSHARE_FAST_OPEN is for Linux: this build has no TCP_FASTOPEN_CONNECT";
-#endif
     if (f->ca_file != NULL && f->ca_pem != NULL) return "ca_pem: ca_file is given as well: give one of them";
     if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
         return "transport: open, send, recv and close are all needed";
-#ifdef COMPSHARE_NO_SOCKETS
-    if (io == NULL) return "transport: it is needed: this build has no sockets";
-    if (f->unix_time == NULL) return "unix_time: it is needed: this build has no clock";
-    if (f->monotonic_ms == NULL) return "monotonic_ms: it is needed: this build has no clock";
-    if (f->entropy == NULL) return "entropy: it is needed: this build has no entropy";
-    if (f->ca_file != NULL) return "ca_file: this build reads no files: use ca_pem";
-    if (f->ca_pem == NULL) return "ca_pem: it is needed: this build reads no files";
-#endif
-    return NULL;
+    return compshare__posix_refusal(f);
 }
 
 static const char *compshare__config_user_agent(const char *s)
@@ -4864,11 +5060,7 @@ static void compshare__config_defaults(compshare_config *f)
     if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
     if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
     if (f->ca_pem != NULL && f->ca_pem_len == 0) f->ca_pem_len = strlen(f->ca_pem);
-#ifndef COMPSHARE_NO_SOCKETS
-    if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
-    if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
-    if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
-#endif
+    compshare__posix_defaults(f);
 }
 
 /* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
@@ -5065,11 +5257,9 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
     if (c->config.ca_pem != NULL) {
         br_sha256_update(&sha256, c->config.ca_pem, c->config.ca_pem_len);
     } else {
-#ifndef COMPSHARE_NO_SOCKETS
         int64_t identity[5];
         known = compshare__posix_bundle_identity(&c->posix, identity);
         if (known) br_sha256_update(&sha256, identity, sizeof identity);
-#endif
     }
     br_sha256_out(&sha256, hash);
     return known;
@@ -5118,9 +5308,7 @@ static void compshare__session_store(compshare *c)
 
 static void compshare__drive_close_bundle(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    compshare__posix_close_fd(&c->posix.bundle);
-#endif
+    compshare__posix_close_bundle(&c->posix);
     c->trust = NULL;
 }
 
@@ -5145,22 +5333,13 @@ static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst
 /* What TLS will need must be there before a byte is sent: time and roots. */
 static int compshare__drive_prepare_trust(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    bool given;
-#endif
+    const char *wrong;
     c->tls.now = compshare__client_unix_time(c);
     if (c->tls.now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no certificate can be checked by it");
     c->bundle = "ca_pem";
     if (c->config.ca_pem != NULL) return COMPSHARE_OK;
-#ifndef COMPSHARE_NO_SOCKETS
-    given = c->config.ca_file != NULL;
-    c->bundle = compshare__posix_open_bundle(&c->posix,
-        given ? &c->config.ca_file : compshare__posix_bundles, given ? 1 : COMPSHARE__POSIX_BUNDLES);
-    if (c->posix.bundle >= 0) return COMPSHARE_OK;
-    if (c->bundle == NULL) c->bundle = given ? c->config.ca_file : "every usual place of a bundle";
-    if (c->posix.bundle_errno == 0) return compshare__fail_bundle(c, "is empty");
-#endif
-    return compshare__fail_bundle(c, "cannot be opened");
+    wrong = compshare__posix_find_bundle(&c->posix, c->config.ca_file, &c->bundle);
+    return wrong == NULL ? COMPSHARE_OK : compshare__fail_bundle(c, wrong);
 }
 
 /* Lends a part of the memory that begins with the reply area. tx is the last of that; behind
@@ -5182,10 +5361,7 @@ static int compshare__drive_connect_begin(compshare *c)
     if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
     c->connect_deadline = now + c->config.connect_timeout_ms;
     if (c->connect_deadline > c->request_deadline) c->connect_deadline = c->request_deadline;
-#ifndef COMPSHARE_NO_SOCKETS
-    c->posix.deadline = c->connect_deadline;
-    c->posix.slack = (uint32_t)(c->deadline - c->connect_deadline);
-#endif
+    compshare__posix_allow(&c->posix, c->connect_deadline, (uint32_t)(c->deadline - c->connect_deadline));
     compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
 }
@@ -5194,14 +5370,10 @@ static int compshare__drive_connect_begin(compshare *c)
    as the call's goes: nobody can end a look-up. */
 static void compshare__drive_give_back(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    uint64_t taken = c->posix.deadline - c->connect_deadline;
+    uint64_t taken = compshare__posix_extended(&c->posix, c->connect_deadline);
     uint64_t left = c->deadline - c->request_deadline;
     c->connect_deadline += taken;
     c->request_deadline += taken < left ? taken : left;
-#else
-    (void)c;
-#endif
 }
 
 static int compshare__drive_connect(compshare *c)
@@ -5211,16 +5383,12 @@ static int compshare__drive_connect(compshare *c)
     compshare__drive_give_back(c);
     if (r == COMPSHARE_OK) c->connected = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix)
-        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(c->posix.last_eai));
-#endif
+    if (r == COMPSHARE_E_RESOLVE && compshare__posix_serves(&c->posix, &c->io))
+        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(&c->posix));
     (void)compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->posix.last_eai != 0)
+    if (compshare__posix_name_failed(&c->posix))
         (void)compshare__fail(c, COMPSHARE__MORE, ", at an address from before: %s",
-            compshare__posix_resolve_meaning(c->posix.last_eai));
-#endif
+            compshare__posix_resolve_meaning(&c->posix));
     return c->error.status;
 }
 
@@ -5266,17 +5434,15 @@ static int compshare__drive_handshake_begin(compshare *c)
     compshare__session session;
     bool started;
     unsigned char entropy[32];
-    compshare__pem_read_fn read = compshare__drive_read_pem;
-    void *ctx = c;
+    bool text = c->config.ca_pem != NULL;
     c->phase = COMPSHARE__PHASE_HANDSHAKE;
     c->resuming = false;
     if (!compshare__client_encrypted(c)) return COMPSHARE_OK;
     if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
         return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
-#endif
-    c->trust = compshare__trust_init(compshare__drive_memory(c, 0, c->area_cap - COMPSHARE__TX), read, ctx, c->tls.now);
+    c->trust = compshare__trust_init(compshare__drive_memory(c, 0, c->area_cap - COMPSHARE__TX),
+        text ? compshare__drive_read_pem : compshare__posix_read_bundle,
+        text ? (void *)c : (void *)&c->posix, c->tls.now);
     c->resuming = compshare__session_load(c, &session);
     started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
@@ -5297,9 +5463,7 @@ static int compshare__drive_handshake(compshare *c)
         compshare__session_store(c);
         compshare__trace(c, "TLS 1.2%s", c->handshake.resumed ? ", resumed" : "", 0);
     }
-#ifndef COMPSHARE_NO_SOCKETS
-    c->posix.proved = true;
-#endif
+    compshare__posix_verified(&c->posix);
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
 }
@@ -5916,10 +6080,9 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
     bool pausing = c->phase == COMPSHARE__PHASE_PAUSE;
     if (c->more || (c->wants == 0 && !pausing) || now < c->looked_at) return 0;
     if (pausing) due = c->pause_until;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
-        due = c->posix.share;
-#endif
+    if (c->phase == COMPSHARE__PHASE_CONNECT && compshare__posix_serves(&c->posix, &c->io)
+        && compshare__posix_attempt_deadline(&c->posix) < due)
+        due = compshare__posix_attempt_deadline(&c->posix);
     return due > now ? (uint32_t)(due - now) : 0;
 }
 
@@ -7489,12 +7652,8 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     compshare__config_defaults(&c->config);
     c->url = url;
     c->proxy = proxy;
-#ifndef COMPSHARE_NO_SOCKETS
     compshare__posix_init(&c->posix, &c->io);
-    c->posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) != 0;
-    c->posix.monotonic_ms = c->config.monotonic_ms;
-    c->posix.user = c->config.user;
-#endif
+    compshare__posix_configure(&c->posix, &c->config);
     if (config->transport != NULL) c->io = *config->transport;
     /* the reply area first: it must be aligned for BearSSL's contexts */
     record.cap = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;

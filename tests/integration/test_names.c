@@ -132,7 +132,7 @@ static void share_of_a_reading(void **state)
         assert_int_equal(compshare_step(h.client), COMPSHARE_PENDING);
         assert_int_equal(h.client->request_deadline - start, rows[i].request);
         assert_int_equal(h.client->connect_deadline - start, rows[i].connect);
-        assert_true(h.client->posix.share <= h.client->connect_deadline);
+        assert_true(h.client->posix.attempt_deadline <= h.client->connect_deadline);
         (void)compshare_abort(h.client);
     }
 }
