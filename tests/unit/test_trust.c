@@ -503,6 +503,24 @@ static void scans(void **state)
     free(self.ptr);
 }
 
+/* Lent memory never becomes more by taking from it. */
+static void lent_memory(void **state)
+{
+    static const size_t used[] = { 0, 1, 63, 64, 65, SIZE_MAX };
+    unsigned char memory[64];
+    compshare__scratch block, rest;
+    size_t i;
+    (void)state;
+    block.ptr = memory;
+    block.cap = sizeof memory;
+    for (i = 0; i < COUNT_OF(used); i++) {
+        size_t taken = used[i] < sizeof memory ? used[i] : sizeof memory;
+        rest = compshare__pem_rest(block, used[i]);
+        CHECK(rest.ptr == memory + taken);
+        CHECK_NUMBER(rest.cap, sizeof memory - taken);
+    }
+}
+
 /* ---- roots that cannot be used, made for the purpose ---- */
 
 /* A self-signed CA with `units` organisational units in its name, as PEM. */
@@ -995,6 +1013,7 @@ int main(void)
         cmocka_unit_test(failing_reader),
         cmocka_unit_test(endless_reader),
         cmocka_unit_test(scans),
+        cmocka_unit_test(lent_memory),
         cmocka_unit_test(unusable_roots),
         cmocka_unit_test(two_of_one_name),
         cmocka_unit_test(other_blocks),
