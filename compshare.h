@@ -3926,7 +3926,7 @@ static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 
 #else
 
-/* One resolved address: sockaddr_storage would take 128 bytes for each. */
+/* One resolved address. Not sockaddr_storage, which has 128 bytes. */
 typedef union compshare__posix_address {
     struct sockaddr any;
     struct sockaddr_in v4;
@@ -3941,7 +3941,7 @@ typedef struct compshare__posix {
     int bundle_errno;           /* of opening or reading the bundle; 0: neither failed */
     bool fast_open;             /* COMPSHARE_FAST_OPEN */
     bool resolved;              /* this connection needs no look-up of the name any more */
-    bool address_verified;      /* TLS has proved that the addresses known are the host's */
+    bool address_verified;      /* TLS has proved one of the addresses to be the host's */
     uint8_t count, at;          /* addresses known, and the one being tried */
     uint32_t extension_ms;      /* a look-up may move the deadline by this much */
     uint64_t deadline;          /* of compshare__posix_open */
@@ -3952,8 +3952,7 @@ typedef struct compshare__posix {
     compshare__posix_address address[COMPSHARE__ADDRESSES];
 } compshare__posix;
 
-/* Where a clock that counts while the machine is suspended is not to be had: one that does
-   not. */
+/* Counts while the machine is suspended, too, where the system has such a clock. */
 static uint64_t compshare__posix_monotonic_ms(void *user)
 {
     struct timespec ts = { 0, 0 };
@@ -4264,7 +4263,7 @@ static bool compshare__posix_serves(const compshare__posix *p, const compshare_t
     return io->user == (const void *)p;
 }
 
-/* A connection must stand at `deadline`, which a look-up may move. */
+/* The next connection must be made before `deadline`, which a look-up may move. */
 static void compshare__posix_allow(compshare__posix *p, uint64_t deadline, uint32_t extension_ms)
 {
     p->deadline = deadline;
@@ -4282,7 +4281,7 @@ static uint64_t compshare__posix_attempt_deadline(const compshare__posix *p)
     return p->attempt_deadline;
 }
 
-/* TLS, or a plaintext test, has shown that the address is the host's. */
+/* The handshake is over: the current address is the host's. */
 static void compshare__posix_verified(compshare__posix *p)
 {
     p->address_verified = true;
