@@ -4133,7 +4133,8 @@ static int compshare__posix_begin(compshare__posix *p)
     int one = 1;
 #endif
     p->attempt_deadline = now;
-    if (p->deadline > now) p->attempt_deadline += (p->deadline - now) / (unsigned)(p->count - p->at);
+    if (p->deadline > now)
+        p->attempt_deadline += (p->deadline - now) / (unsigned)(p->count - p->at);
     p->fd = compshare__posix_socket(a->any.sa_family);
 #ifdef TCP_FASTOPEN_CONNECT
     if (p->fd >= 0 && p->fast_open)
@@ -5360,7 +5361,8 @@ static int compshare__drive_connect_begin(compshare *c)
     if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
     c->connect_deadline = now + c->config.connect_timeout_ms;
     if (c->connect_deadline > c->request_deadline) c->connect_deadline = c->request_deadline;
-    compshare__posix_allow(&c->posix, c->connect_deadline, (uint32_t)(c->deadline - c->connect_deadline));
+    compshare__posix_allow(&c->posix, c->connect_deadline,
+        (uint32_t)(c->deadline - c->connect_deadline));
     compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
 }
