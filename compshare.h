@@ -211,9 +211,9 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,756 with full TLS records: enough for a page
+       compshare_memory_needed()  36,732 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,468 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,444 with records of 4 KB
        stack                      under 8 KiB (on s390x under 9)
 
    The block, config.memory:
@@ -259,7 +259,7 @@
    READING ON
 
    The implementation follows the public half in the order in which data flows;
-   search for "* ====":  api, limits, bytes, params, sign, encode, http, json,
+   search for "* ====":  api, limits, bytes, params, sign, encode, http, json, pem,
    trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
    power, schedule, public, licence. A room calls only rooms above it. */
 
@@ -439,7 +439,6 @@ typedef struct compshare_transport {
                        RETRIES
    flags               COMPSHARE_SMALL_RECORDS, COMPSHARE_FAST_OPEN
    session             NULL, or a session to resume; see compshare_session
-   roots               NULL, or an index of the root certificates; see compshare_roots
    transport           NULL: POSIX sockets; the struct itself is copied
    unix_time           seconds since 1970 UTC, for certificates
    monotonic_ms        milliseconds of a clock that only moves forward, all 64 bits of
@@ -459,7 +458,6 @@ typedef struct compshare_config {
     uint32_t connect_timeout_ms, timeout_ms;
     unsigned max_retries, flags;
     struct compshare_session *session;
-    struct compshare_roots *roots;
     const compshare_transport *transport;
     int64_t  (*unix_time)(void *user);
     uint64_t (*monotonic_ms)(void *user);
@@ -480,18 +478,6 @@ typedef struct compshare_config {
 typedef struct compshare_session {
     uint64_t opaque[20];
 } compshare_session;
-
-/* Where the root certificates stand in ca_pem or in the bundle, up to 256 of them, for
-   compshare_config.roots: with it, only the first handshake reads all of the bundle (0.2
-   MB), and later ones decode one certificate of it. Set it to all zero before its first
-   use, and again when the text that ca_pem points to changes. It may serve any number of
-   clients, one after the other or side by side in one thread. It holds no secret. Where
-   the bundle has changed it is made anew, but what is in it must come from a client. */
-typedef struct compshare_roots {        /* its members are the client's */
-    int64_t bundle[5];
-    uint32_t known[3];
-    uint32_t root[256][2];
-} compshare_roots;
 
 /* How the last call ended. Remote text in it is free of control and
    bidirectional-override characters, so that it may go to a terminal. */
@@ -2844,77 +2830,44 @@ static bool compshare__split_byte(compshare__splitter *s, unsigned char c)
     return complete && !s->full;
 }
 
-/* ==== trust ==================================================================================
-   Root certificates without decoding a bundle: BearSSL's X.509 engine runs over
-   two anchor slots that are empty until it has hashed an issuer's name; then the
-   PEM text is scanned for that one name. Touches its arguments and, through
-   `read`, the bundle. Must never treat trouble with the bundle as "not trusted"
-   or as "trusted": it is an error of its own. */
+/* ==== pem ====================================================================================
+   Certificates in a PEM text, without decoding more than is needed: where they begin
+   (RFC 7468), their base64, and the DER (RFC 5280 4.1) of one as far as its subject. The
+   text is read in pieces, through a function. Touches its struct, the memory that is lent
+   to it and, through `read`, the text. Must never take a failed reading for the end of the
+   text, nor write past a capacity. */
 
-/* Bytes from a PEM text at an offset: their number, 0 at the end, negative on
-   failure. */
-typedef ptrdiff_t (*compshare__read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
+/* Memory that a caller lends: at most `cap` bytes from `ptr` may be written. */
+typedef struct compshare__scratch {
+    unsigned char *ptr;
+    size_t cap;
+} compshare__scratch;
 
-/* Forward reader over a PEM text, with base64 state. */
+/* Reads up to cap bytes of a PEM text at an offset: their number, 0 at the end of the text,
+   negative on failure. */
+typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
+
+/* A reader that goes forward through a PEM text, a buffer at a time. */
 typedef struct compshare__pem {
-    compshare__read_fn read;
-    void *ctx;
-    unsigned char *buf;
-    size_t cap, len, at;
-    uint64_t base;              /* offset of buf[0] */
-    bool failed, too_long;
+    compshare__pem_read_fn read;
+    void *ctx;                  /* read's first argument */
+    compshare__scratch buf;
+    size_t len, at;             /* bytes in buf, and how many of them have been used */
+    uint64_t base;              /* offset in the text of buf's first byte */
+    bool failed;                /* a reading failed */
+    bool too_long;              /* the text has more than COMPSHARE__BUNDLE_MAX bytes */
     uint32_t bits;              /* base64 digits not yet made into a byte */
     unsigned bit_count;
 } compshare__pem;
 
-enum {
-    COMPSHARE__TRUST_FINE, COMPSHARE__TRUST_UNREADABLE, COMPSHARE__TRUST_TOO_LONG, COMPSHARE__TRUST_EMPTY,
-    COMPSHARE__TRUST_ROOTLESS, COMPSHARE__TRUST_THREE, COMPSHARE__TRUST_NOT_CA,
-    COMPSHARE__TRUST_NAMELESS, COMPSHARE__TRUST_UNUSABLE
-};
-
-/* A root of the bundle: the beginning of its subject's SHA-256, and where its base64
-   begins. */
-typedef struct compshare__root {
-    uint32_t name, offset;
-} compshare__root;
-
-/* What is known of the bundle: how many of its roots, in their order; where those that
-   are not known begin; whether there are none, and whether some have no name that can
-   be read. */
-enum { COMPSHARE__COUNT, COMPSHARE__END, COMPSHARE__ALL, COMPSHARE__KNOWN };
-#define COMPSHARE__COMPLETE 1u
-#define COMPSHARE__NAMELESS 2u
-
-/* The small fields first: an instruction reaches near offsets with fewer bytes. */
-typedef struct compshare__trust {
-    compshare__pem pem;
-    uint32_t *known;
-    compshare__root *root;
-    uint32_t left, length;              /* bytes of the current certificate: to come, and all */
-    unsigned certificates;              /* of the chain, begun so far */
-    int trouble;
-    bool suspect;                       /* the current one may be the one before once more */
-    bool learned;
-    bool bindable;                      /* what a session is good for can be told: binding */
-    uint8_t filled;                     /* of the anchors */
-    uint16_t name_len;
-    size_t capacity;                    /* of root */
-    int64_t not_after;                  /* of the server's certificate */
-    compshare_roots *kept;              /* the caller's, whose these are; or NULL */
-    uint32_t own[COMPSHARE__KNOWN];
-    int64_t bundle[5];                  /* what `kept` must be about */
-    br_x509_class methods;              /* BearSSL's, but for three */
-    unsigned char binding[br_sha256_SIZE];
-    unsigned char looked_up[32];        /* the issuer that the anchors are about */
-    unsigned char beginning[128];       /* of the current certificate, or the one before */
-    br_x509_trust_anchor anchor[2];
-    unsigned char name[COMPSHARE__DN_MAX];      /* of the anchors */
-    br_x509_minimal_context minimal;    /* what BearSSL sees; compshare__trust_of leads back */
-    br_x509_decoder_context decoder;
-    unsigned char key[2][BR_X509_BUFSIZE_KEY];
-    unsigned char der[COMPSHARE__DER_PREFIX];
-} compshare__trust;
+/* What is left of lent memory behind its first `used` bytes: nothing if it has no more. */
+static compshare__scratch compshare__pem_rest(compshare__scratch block, size_t used)
+{
+    if (used > block.cap) used = block.cap;
+    block.ptr += used;
+    block.cap -= used;
+    return block;
+}
 
 static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
 {
@@ -2926,57 +2879,66 @@ static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
     p->at = (size_t)(offset - p->base);
 }
 
+/* Reads the next piece of the text in place of the one in buf, which has been used up.
+   False: there is none, or the reader has failed, which is then noted for good. */
 static bool compshare__pem_fill(compshare__pem *p)
 {
     ptrdiff_t n;
     p->base += p->len;
     p->at = p->len = 0;
-    n = p->failed ? -1 : (p->read)(p->ctx, p->base, p->buf, p->cap);
-    if (n < 0 || (size_t)n > p->cap) { p->failed = true; return false; }
+    n = p->failed ? -1 : (p->read)(p->ctx, p->base, p->buf.ptr, p->buf.cap);
+    if (n < 0 || (size_t)n > p->buf.cap) { p->failed = true; return false; }
     if (p->base + (size_t)n > COMPSHARE__BUNDLE_MAX) { p->too_long = true; return false; }
     p->len = (size_t)n;
     return n > 0;
 }
 
-/* Moves behind the next BEGIN. It counts at the start of a line only: what is indented, or
-   behind a comment's mark, is meant to be no root. */
+/* Moves behind the next BEGIN line's marker. It counts at the start of a line only: one that
+   is indented, or stands behind a comment sign, is not meant to be a root. */
 static bool compshare__pem_find(compshare__pem *p)
 {
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
     const size_t none = sizeof marker;
     const unsigned char *at;
-    size_t hit = p->base + p->at == 0 ? 0 : none;   /* how much of it is there */
+    size_t hit = p->base + p->at == 0 ? 0 : none;   /* bytes of it seen; none: not in this line */
     while (p->at < p->len || compshare__pem_fill(p)) {
-        char c = (char)p->buf[p->at];
+        char c = (char)p->buf.ptr[p->at];
         if (c == '\n' || c == '\r') hit = 0;
         else if (hit < none && c == marker[hit]) hit++;
         else hit = none;
         p->at++;
         if (hit == sizeof marker - 1) return true;
         if (hit < none) continue;
-        for (at = p->buf + p->at; at < p->buf + p->len && *at != '\n' && *at != '\r'; at++) {}
-        p->at = (size_t)(at - p->buf);
+        at = p->buf.ptr + p->at;
+        while (at < p->buf.ptr + p->len && *at != '\n' && *at != '\r') at++;
+        p->at = (size_t)(at - p->buf.ptr);
     }
     return false;
 }
 
-/* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-'. */
+/* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-' and at the end
+   of the text. Returns their number. */
 static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_t cap)
 {
     enum { ws = 64, no = 128 };     /* white space; not base64 */
-#define COMPSHARE__NONE no, no, no, no, no, no, no, no, no, no, no, no, no, no, no, no
+#define COMPSHARE__PEM_NO_16 no, no, no, no, no, no, no, no, no, no, no, no, no, no, no, no
     static const unsigned char value[256] = {
-        no, no, no, no, no, no, no, no, no, ws, ws, no, no, ws, no, no, COMPSHARE__NONE,
-        ws, no, no, no, no, no, no, no, no, no, no, 62, no, no, no, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, no, no, no, no, no, no,
-        no, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, no, no, no, no, no,
-        no, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, no, no, no, no, no,
-        COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE, COMPSHARE__NONE
+        no, no, no, no, no, no, no, no, no, ws, ws, no, no, ws, no, no,     /* tab, LF, CR */
+        COMPSHARE__PEM_NO_16,
+        ws, no, no, no, no, no, no, no, no, no, no, 62, no, no, no, 63,     /* space, + and / */
+        52, 53, 54, 55, 56, 57, 58, 59, 60, 61, no, no, no, no, no, no,     /* 0 to 9 */
+        no,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,     /* A to Z */
+        15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, no, no, no, no, no,
+        no, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,     /* a to z */
+        41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, no, no, no, no, no,
+        COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16,
+        COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16, COMPSHARE__PEM_NO_16
     };
-#undef COMPSHARE__NONE
+#undef COMPSHARE__PEM_NO_16
     size_t n = 0;
     unsigned digit = 0;
     while (n < cap && digit != no && (p->at < p->len || compshare__pem_fill(p))) {
-        const unsigned char *c = p->buf + p->at, *end = p->buf + p->len;
+        const unsigned char *c = p->buf.ptr + p->at, *end = p->buf.ptr + p->len;
         while (c < end && n < cap) {
             digit = value[*c];
             if (digit == no) break;
@@ -2988,13 +2950,15 @@ static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_
             p->bit_count -= 8;
             dst[n++] = (unsigned char)(p->bits >> p->bit_count);
         }
-        p->at = (size_t)(c - p->buf);
+        p->at = (size_t)(c - p->buf.ptr);
     }
     return n;
 }
 
-/* Steps over a DER tag and length. False if they are not there in full. */
-static bool compshare__der_header(const unsigned char **at, const unsigned char *end, unsigned tag, size_t *content)
+/* Moves *at over a DER tag and its length, of up to three octets (ITU-T X.690 8.1.3). False:
+   another tag, or not all of it is there. */
+static bool compshare__pem_der_header(const unsigned char **at, const unsigned char *end,
+    unsigned tag, size_t *content)
 {
     const unsigned char *p = *at;
     size_t octets, size;
@@ -3011,30 +2975,116 @@ static bool compshare__der_header(const unsigned char **at, const unsigned char 
     return true;
 }
 
-static bool compshare__der_skip(const unsigned char **at, const unsigned char *end, unsigned tag)
+/* Moves *at over a whole DER element. */
+static bool compshare__pem_der_skip(const unsigned char **at, const unsigned char *end,
+    unsigned tag)
 {
     size_t content;
-    if (!compshare__der_header(at, end, tag, &content) || content > (size_t)(end - *at)) return false;
+    if (!compshare__pem_der_header(at, end, tag, &content)) return false;
+    if (content > (size_t)(end - *at)) return false;
     *at += content;
     return true;
 }
 
-/* The subject of a certificate, RFC 5280 4.1, as a whole DER element. */
-static bool compshare__der_subject(const unsigned char *der, size_t len, size_t *start, size_t *end)
+/* Where the subject of a certificate stands, RFC 5280 4.1, as a whole DER element. False: it
+   has none, or does not reach so far. */
+static bool compshare__pem_der_subject(const unsigned char *der, size_t len, size_t *start,
+    size_t *end)
 {
-    static const unsigned char tags[] = { 0x02, 0x30, 0x30, 0x30, 0x30 };   /* serialNumber, signature, issuer, validity, subject */
+    static const unsigned char tags[] = {
+        0x02, 0x30, 0x30, 0x30, 0x30    /* serialNumber, signature, issuer, validity, subject */
+    };
     const unsigned char *at = der, *last = der + len;
     size_t content, i;
-    if (!compshare__der_header(&at, last, 0x30, &content)       /* Certificate */
-        || !compshare__der_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
-    if (at < last && *at == 0xA0 && !compshare__der_skip(&at, last, 0xA0)) return false;    /* version */
+    if (!compshare__pem_der_header(&at, last, 0x30, &content)               /* Certificate */
+        || !compshare__pem_der_header(&at, last, 0x30, &content)) return false; /* tbsCertificate */
+    if (at < last && *at == 0xA0            /* version */
+        && !compshare__pem_der_skip(&at, last, 0xA0)) return false;
     for (i = 0; i < sizeof tags; i++) {
         *start = (size_t)(at - der);
-        if (!compshare__der_skip(&at, last, tags[i])) return false;
+        if (!compshare__pem_der_skip(&at, last, tags[i])) return false;
     }
     *end = (size_t)(at - der);
     return true;
 }
+
+/* Decodes the certificate whose base64 begins at `offset` into `der`, just as far as its
+   subject, and shows that. False: it has none that can be read, or not within der. */
+static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare__scratch der,
+    compshare_view *subject)
+{
+    size_t start, end, len = 0, n;
+    compshare__pem_seek(p, offset);
+    do {
+        n = der.cap - len < COMPSHARE__DER_STEP ? der.cap - len : COMPSHARE__DER_STEP;
+        n = compshare__pem_decode(p, der.ptr + len, n);
+        if (n == 0) return false;
+        len += n;
+    } while (!compshare__pem_der_subject(der.ptr, len, &start, &end));
+    subject->ptr = (const char *)der.ptr + start;
+    subject->len = end - start;
+    return true;
+}
+
+/* ==== trust ==================================================================================
+   Root certificates without decoding a bundle: BearSSL's X.509 engine, br_x509_minimal, runs
+   over two trust anchors that are empty until it has hashed an issuer's name; then the bundle
+   is scanned for certificates of that one name. Touches its struct and, through room pem, the
+   bundle. Must never treat trouble with the bundle as "not trusted" or as "trusted": it is an
+   error of its own. */
+
+/* What is wrong with the bundle; compshare__trust_meaning has the sentences. */
+enum {
+    COMPSHARE__TRUST_FINE,
+    COMPSHARE__TRUST_UNREADABLE,    /* of the whole bundle */
+    COMPSHARE__TRUST_TOO_LONG,
+    COMPSHARE__TRUST_EMPTY,
+    COMPSHARE__TRUST_ROOTLESS,
+    COMPSHARE__TRUST_THREE,         /* of its roots of the name that was looked up */
+    COMPSHARE__TRUST_NOT_CA,
+    COMPSHARE__TRUST_UNUSABLE,
+    COMPSHARE__TRUST_NAMELESS       /* of another certificate, which might be that root */
+};
+
+/* A root of the bundle. */
+typedef struct compshare__trust_root {
+    uint32_t name;              /* the first four bytes of its subject's SHA-256 */
+    uint32_t offset;            /* where its base64 begins in the bundle */
+} compshare__trust_root;
+
+/* The check of one chain. The small fields first: an instruction reaches near offsets with
+   fewer bytes. */
+typedef struct compshare__trust {
+    compshare__pem pem;                 /* reads the bundle */
+    compshare__trust_root *root;        /* index of the bundle's first roots, in its order */
+    size_t capacity;                    /* of root */
+    struct {                            /* what scans have learned of the bundle */
+        uint32_t count;                 /* roots in the index */
+        uint32_t scanned_to;            /* where the next scan begins: behind the last of them */
+        bool complete;                  /* there is no certificate behind it */
+        bool nameless;                  /* a certificate's subject could not be read */
+    } known;
+    uint32_t left, length;              /* bytes of the current certificate: to come, and all */
+    unsigned certificates;              /* of the chain, begun so far */
+    int trouble;                        /* COMPSHARE__TRUST_*, of the names looked up so far */
+    bool repeated;                      /* as far as it has come, the current certificate is the
+                                           one before once more, and is kept from BearSSL */
+    bool prescanned;                    /* compshare__trust_prescan has nothing to do any more */
+    bool binding_known;                 /* binding is valid */
+    uint8_t filled;                     /* how many of the two anchors are */
+    uint16_t name_len;                  /* of name */
+    int64_t not_after;                  /* when the server's certificate expires; 0: not yet read */
+    br_x509_class methods;              /* br_x509_minimal's, with three replaced */
+    unsigned char binding[br_sha256_SIZE];      /* what a session is good for; see room session */
+    unsigned char looked_up[32];        /* SHA-256 of the name that the anchors were filled for */
+    unsigned char beginning[128];       /* of the current certificate, or of the one before */
+    br_x509_trust_anchor anchor[2];     /* of the name looked up; one whose name is empty is none */
+    unsigned char name[COMPSHARE__DN_MAX];      /* of both anchors, as DER */
+    br_x509_minimal_context minimal;    /* BearSSL's engine; compshare__trust_of leads back here */
+    br_x509_decoder_context decoder;    /* of roots, and of the server's certificate's dates */
+    unsigned char key[2][BR_X509_BUFSIZE_KEY];  /* of each anchor */
+    unsigned char der[COMPSHARE__DER_PREFIX];   /* decoded pieces of a root */
+} compshare__trust;
 
 /* BearSSL counts the bytes of a modulus, not its bits, and takes any exponent: one as
    long as the modulus makes a signature take a hundred times as long to check. */
@@ -3044,7 +3094,7 @@ static bool compshare__trust_rsa_fits(const br_rsa_public_key *key)
     return key->nlen > COMPSHARE__RSA_MIN || key->n[0] >= 0x80;
 }
 
-/* The bytes of a key, which BearSSL's decoder has in one piece: modulus and exponent, or a
+/* The bytes of a key, which BearSSL's decoder keeps in one piece: modulus and exponent, or a
    point. */
 static size_t compshare__trust_key(const br_x509_pkey *key, const unsigned char **bytes)
 {
@@ -3053,9 +3103,10 @@ static size_t compshare__trust_key(const br_x509_pkey *key, const unsigned char 
     return rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
 }
 
-/* Takes the decoder's key, which dies with the next certificate, into a slot. One that is
-   in a slot already needs no other: bundles are put together of files with the same roots. */
-static int compshare__trust_slot(compshare__trust *t)
+/* Copies the decoder's key, which the next certificate overwrites, into a free anchor, and
+   returns what trouble there is then. A key that an anchor already has takes no second one:
+   bundles put together of several files hold the same root more than once. */
+static int compshare__trust_add_anchor(compshare__trust *t)
 {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&t->decoder);
     br_x509_trust_anchor *to;
@@ -3071,7 +3122,7 @@ static int compshare__trust_slot(compshare__trust *t)
     if (t->filled == 2) return COMPSHARE__TRUST_THREE;
     to = &t->anchor[t->filled];
     copy = t->key[t->filled++];
-    memcpy(copy, bytes, len);   /* it is as large as the decoder's */
+    memcpy(copy, bytes, len);   /* fits: br_x509_decoder_context.pkey_data has that size, too */
     to->dn.len = t->name_len;
     to->pkey = *key;
     if (key->key_type == BR_KEYTYPE_EC) {
@@ -3080,7 +3131,7 @@ static int compshare__trust_slot(compshare__trust *t)
         to->pkey.key.rsa.n = copy;
         to->pkey.key.rsa.e = copy + key->key.rsa.nlen;
     }
-    return t->trouble;          /* what came before it stays */
+    return t->trouble;
 }
 
 static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
@@ -3088,28 +3139,25 @@ static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
     br_sha256_update((br_sha256_context *)sha256, buf, len);
 }
 
-/* Finds the subject in the certificate whose base64 begins at `offset`, and hashes it.
-   False: it has none that can be read. */
-static bool compshare__trust_subject(compshare__trust *t, uint64_t offset, compshare_view *subject, unsigned char hash[br_sha256_SIZE])
+/* Finds the subject of the root whose base64 begins at `offset`, and hashes it. False: it
+   has none that can be read. */
+static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
+    compshare_view *subject, unsigned char hash[br_sha256_SIZE])
 {
     br_sha256_context sha256;
-    size_t start, end, len = 0, n;
-    compshare__pem_seek(&t->pem, offset);
-    do {
-        n = len < sizeof t->der ? compshare__pem_decode(&t->pem, t->der + len, COMPSHARE__DER_STEP) : 0;
-        if (n == 0) return false;
-        len += n;
-    } while (!compshare__der_subject(t->der, len, &start, &end));
-    subject->ptr = (const char *)t->der + start;
-    subject->len = end - start;
+    compshare__scratch der;
+    der.ptr = t->der;
+    der.cap = sizeof t->der;
+    if (!compshare__pem_subject(&t->pem, offset, der, subject)) return false;
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, subject->ptr, subject->len);
     br_sha256_out(&sha256, hash);
     return true;
 }
 
-/* The certificate at `offset` bears the name looked for: decode it, and take its key.
-   Its name is hashed once more, in case the file changed in between. */
+/* The root at `offset` bears the name looked for: decodes it whole, and adds its key to the
+   anchors. Returns what trouble there is then. Its name is hashed once more, because the file
+   may have changed since it was first read. */
 static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare_view subject)
 {
     unsigned char hash[br_sha256_SIZE];
@@ -3126,123 +3174,117 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     while ((n = compshare__pem_decode(&t->pem, t->der, sizeof t->der)) > 0) {
         br_x509_decoder_push(&t->decoder, t->der, n);
         error = br_x509_decoder_last_error(&t->decoder);
-        if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;       /* BearSSL's decoder must not be fed after an error */
+        if (error != 0 && error != BR_ERR_X509_TRUNCATED) break;    /* it takes no more then */
     }
     br_sha256_out(&sha256, hash);
     if (br_x509_decoder_last_error(&t->decoder) != 0) return COMPSHARE__TRUST_UNUSABLE;
     if (memcmp(hash, t->looked_up, sizeof hash) != 0) return COMPSHARE__TRUST_UNUSABLE;
-    return compshare__trust_slot(t);
+    return compshare__trust_add_anchor(t);
 }
 
-/* An anchor without a name is none. */
-static void compshare__trust_empty_slots(compshare__trust *t)
+static void compshare__trust_empty_anchors(compshare__trust *t)
 {
     t->anchor[0].dn.len = t->anchor[1].dn.len = 0;
     t->filled = 0;
 }
 
-/* Fills the slots from the roots that are known. Where the bundle has others at their
-   places, it has changed: then none is known. */
+/* Takes the roots of the index whose hashes begin with `name` and are the one looked for.
+   Where something else stands at a root's offset, the bundle has changed: then nothing is
+   known of it any more. */
 static void compshare__trust_recall(compshare__trust *t, uint32_t name)
 {
     size_t i;
-    for (i = 0; i < t->known[COMPSHARE__COUNT]; i++) {
+    for (i = 0; i < t->known.count; i++) {
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
         if (t->root[i].name != name) continue;
-        if (!compshare__trust_subject(t, t->root[i].offset, &subject, hash) || memcmp(hash, &name, sizeof name) != 0) {
-            memset(t->known, 0, sizeof t->own);
+        if (!compshare__trust_subject(t, t->root[i].offset, &subject, hash)
+            || memcmp(hash, &name, sizeof name) != 0) {
+            memset(&t->known, 0, sizeof t->known);
             t->trouble = COMPSHARE__TRUST_FINE;
-            compshare__trust_empty_slots(t);
+            compshare__trust_empty_anchors(t);
         } else if (memcmp(hash, t->looked_up, sizeof hash) == 0) {
             t->trouble = compshare__trust_take(t, t->root[i].offset, subject);
         }
     }
 }
 
-/* Reads the rest of the bundle: keeps in mind which roots it has, as far as there is
-   memory for them, and takes those that are looked for. */
+/* Reads the bundle from where the index ends: adds its roots to the index, as far as that has
+   room, and takes those that are looked for. */
 static void compshare__trust_scan(compshare__trust *t)
 {
-    size_t others = 0;          /* roots that are not kept in mind */
-    uint32_t *known = t->known;
-    compshare__pem_seek(&t->pem, known[COMPSHARE__END]);
-    while (!(known[COMPSHARE__ALL] & COMPSHARE__COMPLETE) && compshare__pem_find(&t->pem)) {
+    bool all_kept = true;       /* every root so far is in the index */
+    compshare__pem_seek(&t->pem, t->known.scanned_to);
+    while (!t->known.complete && compshare__pem_find(&t->pem)) {
         uint64_t offset = t->pem.base + t->pem.at;
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
-        if (others > 0 || known[COMPSHARE__COUNT] >= t->capacity) others++;
-        else known[COMPSHARE__END] = (uint32_t)offset;
+        if (t->known.count >= t->capacity) all_kept = false;
+        if (all_kept) t->known.scanned_to = (uint32_t)offset;
         if (!compshare__trust_subject(t, offset, &subject, hash)) {
-            known[COMPSHARE__ALL] |= COMPSHARE__NAMELESS;
+            t->known.nameless = true;
             continue;
         }
-        if (others == 0) {
-            compshare__root *root = &t->root[known[COMPSHARE__COUNT]++];
+        if (all_kept) {
+            compshare__trust_root *root = &t->root[t->known.count++];
             memcpy(&root->name, hash, sizeof root->name);
             root->offset = (uint32_t)offset;
         }
-        if (memcmp(hash, t->looked_up, sizeof hash) == 0) t->trouble = compshare__trust_take(t, offset, subject);
+        if (memcmp(hash, t->looked_up, sizeof hash) == 0)
+            t->trouble = compshare__trust_take(t, offset, subject);
     }
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
-    else if (others == 0 && known[COMPSHARE__END] > 0) known[COMPSHARE__ALL] |= COMPSHARE__COMPLETE;
-    else if (others == 0) t->trouble = t->pem.base == 0 ? COMPSHARE__TRUST_EMPTY : COMPSHARE__TRUST_ROOTLESS;
+    else if (all_kept && t->known.scanned_to > 0) t->known.complete = true;
+    else if (all_kept && t->pem.base == 0) t->trouble = COMPSHARE__TRUST_EMPTY;
+    else if (all_kept) t->trouble = COMPSHARE__TRUST_ROOTLESS;
 }
 
-/* Another client may have emptied the caller's index in between, or begun one about
-   another bundle: then this handshake goes on without any. */
-static void compshare__trust_keep(compshare__trust *t)
-{
-    if (t->kept == NULL || (memcmp(t->kept->bundle, t->bundle, sizeof t->bundle) == 0 && t->known[COMPSHARE__COUNT] <= t->capacity)) return;
-    t->kept = NULL;
-    t->known = t->own;
-    t->capacity = 0;
-}
-
-/* Fills the slots with the roots whose subject hashes to `looked_up`. Trouble with one name
-   of a chain is what there was if the others lead to no root either. */
+/* Fills the anchors with the roots whose subject hashes to `looked_up`. Trouble with an
+   earlier name of the chain is kept where this name brings none: it is the reason if the
+   whole chain leads to no root. */
 static void compshare__trust_fill(compshare__trust *t)
 {
     uint32_t name;
     int before = t->trouble;
-    compshare__trust_keep(t);
-    compshare__trust_empty_slots(t);
+    compshare__trust_empty_anchors(t);
     t->trouble = COMPSHARE__TRUST_FINE;
     memcpy(&name, t->looked_up, sizeof name);
     compshare__trust_recall(t, name);
     compshare__trust_scan(t);
-    if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE) compshare__trust_empty_slots(t);
+    if (t->pem.failed || t->pem.too_long || t->trouble == COMPSHARE__TRUST_THREE)
+        compshare__trust_empty_anchors(t);
     if (t->trouble == COMPSHARE__TRUST_FINE) t->trouble = before;
 }
 
 /* What was wrong with the bundle, where a chain has led to no root of it. */
 static int compshare__trust_trouble(const compshare__trust *t)
 {
-    bool nameless = t->filled == 0 && (t->known[COMPSHARE__ALL] & COMPSHARE__NAMELESS);
+    bool nameless = t->filled == 0 && t->known.nameless;
     return t->trouble == COMPSHARE__TRUST_FINE && nameless ? COMPSHARE__TRUST_NAMELESS : t->trouble;
 }
 
-/* Reads the bundle, once, before a name is looked for. Until this returns `idle` bytes
-   more, behind it, belong to the read buffer. */
-static void compshare__trust_learn(compshare__trust *t, size_t idle)
+/* Makes the index before any name is looked up, once. `block` is the memory that was given to
+   compshare__trust_init with more behind it: until this returns, all of that is the read
+   buffer, so that fewer and larger readings are enough. */
+static void compshare__trust_prescan(compshare__trust *t, compshare__scratch block)
 {
-    if (t->learned) return;
-    t->learned = true;
-    compshare__trust_keep(t);
-    t->pem.cap += idle;
+    compshare__scratch own = t->pem.buf;
+    if (t->prescanned) return;
+    t->prescanned = true;
+    t->pem.buf = compshare__pem_rest(block, (size_t)(own.ptr - block.ptr));
     compshare__trust_scan(t);
-    t->pem.cap -= idle;
+    t->pem.buf = own;
     t->pem.len = t->pem.at = 0;
 }
 
-/* BearSSL has hashed the current certificate's issuer and is about to look for
-   it among the anchors. Same name as last time: the slots hold the answer. */
+/* BearSSL has hashed the current certificate's issuer and is about to search the anchors for
+   it. Where it is the name of last time, they hold the answer. */
 static void compshare__trust_look_up(compshare__trust *t)
 {
     const unsigned char *name = t->minimal.saved_dn_hash;
     if (memcmp(name, t->looked_up, sizeof t->looked_up) == 0) return;
-    t->learned = true;
+    t->prescanned = true;
     memcpy(t->looked_up, name, sizeof t->looked_up);
     compshare__trust_fill(t);
 }
@@ -3254,31 +3296,32 @@ static compshare__trust *compshare__trust_of(const br_x509_class **ctx)
     return (compshare__trust *)(void *)((unsigned char *)ctx - offsetof(compshare__trust, minimal));
 }
 
-/* Who sends a chain is not known yet, so its certificates are counted when they begin:
-   each may cost a signature. Those behind a trusted one cost nothing. */
+/* Certificates are counted when they begin: who sends them is not known yet, and each may
+   cost the check of a signature. Those behind a trusted one cost nothing. */
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
     compshare__trust *t = compshare__trust_of(ctx);
-    t->suspect = length == t->length;
+    t->repeated = length == t->length;
     t->left = t->length = length;
     if (++t->certificates > COMPSHARE__CHAIN_MAX && t->minimal.err == 0)
         t->minimal.err = BR_ERR_X509_NOT_TRUSTED;
-    if (!t->suspect) br_x509_minimal_vtable.start_cert(ctx, length);
+    if (!t->repeated) br_x509_minimal_vtable.start_cert(ctx, length);
 }
 
-/* The server's certificate, which comes first, goes through the decoder as well, as far
-   as its validity: what br_x509_minimal reads of that it keeps to itself. */
+/* The server's certificate, which comes first, goes through the decoder as well, as far as
+   its validity: br_x509_minimal reads that, but does not show it. */
 static void compshare__trust_date(compshare__trust *t, const unsigned char *buf, size_t len)
 {
     if (t->certificates > 1 || t->not_after != 0) return;
     if (br_x509_decoder_last_error(&t->decoder) != BR_ERR_X509_TRUNCATED) return;
     br_x509_decoder_push(&t->decoder, buf, len);
     if (t->decoder.notafter_days == 0) return;
-    t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400 + t->decoder.notafter_seconds;
+    t->not_after = ((int64_t)t->decoder.notafter_days - COMPSHARE__YEAR_0) * 86400
+        + t->decoder.notafter_seconds;
 }
 
-/* The anchors are searched when the last byte has been pushed: hold it back
-   until they are there. */
+/* Hands a piece of a certificate to BearSSL. It searches the anchors when the last byte has
+   been pushed, so that byte (of `last`, the last piece) is held back until they are filled. */
 static void compshare__trust_push(compshare__trust *t, const unsigned char *buf, size_t len,
     bool last)
 {
@@ -3294,19 +3337,19 @@ static void compshare__trust_push(compshare__trust *t, const unsigned char *buf,
 }
 
 /* Some servers send a certificate twice in a row, which BearSSL takes for a chain out of
-   order. The second is left out: the others must do without it. It is told by its length
-   and beginning, with its number and issuer; what is not sent on of one that is as long
-   but another is what the two have in common. */
+   order. So one that begins like the one before, and is as long, is kept from BearSSL: its
+   first 128 bytes hold its serial number and issuer. Where it differs after all, what the two
+   have in common is pushed first, from `beginning`. */
 static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
 {
     compshare__trust *t = compshare__trust_of(ctx);
     size_t at = t->length - t->left, n = 0;
-    if (t->minimal.err != 0) return;    /* judged: trusted, or refused */
+    if (t->minimal.err != 0) return;    /* the chain is judged: trusted, or refused */
     t->left -= (uint32_t)len;
-    if (t->suspect) {
+    if (t->repeated) {
         while (n < len && at + n < sizeof t->beginning && buf[n] == t->beginning[at + n]) n++;
         if (n == len || at + n >= sizeof t->beginning) return;
-        t->suspect = false;
+        t->repeated = false;
         br_x509_minimal_vtable.start_cert(ctx, t->length);
         compshare__trust_push(t, t->beginning, at + n, false);
     }
@@ -3317,19 +3360,26 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
     compshare__trust_push(t, buf, len, t->left == 0);
 }
 
-/* One that was left out does not make the path longer. */
+/* A certificate that was kept from BearSSL does not make the chain longer. */
 static void compshare__trust_end_cert(const br_x509_class **ctx)
 {
-    if (!compshare__trust_of(ctx)->suspect) br_x509_minimal_vtable.end_cert(ctx);
+    if (!compshare__trust_of(ctx)->repeated) br_x509_minimal_vtable.end_cert(ctx);
 }
 
-/* Sets up a chain check in `memory`. Of what is behind the struct a quarter is for the
-   roots that are met, unless the caller keeps them, and the rest becomes the
-   bundle's read buffer. */
-static compshare__trust *compshare__trust_init(void *memory, size_t size, compshare__read_fn read, void *ctx,
-    compshare_roots *kept, int64_t now)
+/* Sets up the check of a chain in `block`: the struct, behind it the index of roots, which
+   gets a quarter of the rest, and the read buffer. They stand in the client's block like this
+   (sizes of the smallest one, 64-bit):
+
+   during a handshake, until the first request has been sent
+     client | reply area 9,472                                         | TLS records 16,709
+            | compshare__trust 7,296 | index 288 | read buffer 864 | tx 1,024 |
+                                                 |<- the read buffer of a prescan ------->|
+   after it
+     client | body of the reply, then its JSON tokens                  | TLS records */
+static compshare__trust *compshare__trust_init(compshare__scratch block,
+    compshare__pem_read_fn read, void *ctx, int64_t now)
 {
-    compshare__trust *t = (compshare__trust *)memory;
+    compshare__trust *t = (compshare__trust *)(void *)block.ptr;
     memset(t, 0, sizeof *t);
     t->anchor[0].dn.data = t->anchor[1].dn.data = t->name;
     t->anchor[0].flags = t->anchor[1].flags = BR_X509_TA_CA;
@@ -3345,29 +3395,73 @@ static compshare__trust *compshare__trust_init(void *memory, size_t size, compsh
     br_x509_minimal_set_hash(&t->minimal, br_sha512_ID, &br_sha512_vtable);
     br_x509_minimal_set_minrsa(&t->minimal, COMPSHARE__RSA_MIN);
     /* BearSSL's own clock would be 32 bits wide on some systems */
-    br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + COMPSHARE__YEAR_0), (uint32_t)(now % 86400));
+    br_x509_minimal_set_time(&t->minimal, (uint32_t)(now / 86400 + COMPSHARE__YEAR_0),
+        (uint32_t)(now % 86400));
     t->pem.read = read;
     t->pem.ctx = ctx;
-    size -= sizeof *t;
-    t->kept = kept;
-    t->root = (compshare__root *)(void *)(t + 1);
-    t->capacity = kept == NULL ? size / 4 / sizeof t->root[0] : 0;
-    t->pem.buf = (unsigned char *)(t->root + t->capacity);
-    t->pem.cap = size - t->capacity * sizeof t->root[0];
-    t->known = t->own;
-    if (kept == NULL) return t;
-    t->known = kept->known;
-    memcpy(t->bundle, kept->bundle, sizeof t->bundle);
-    t->root = (compshare__root *)(void *)kept->root;
-    t->capacity = sizeof kept->root / sizeof t->root[0];
+    block = compshare__pem_rest(block, sizeof *t);
+    t->root = (compshare__trust_root *)(void *)block.ptr;
+    t->capacity = block.cap / 4 / sizeof t->root[0];
+    t->pem.buf = compshare__pem_rest(block, t->capacity * sizeof t->root[0]);
     return t;
 }
-typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512 <= COMPSHARE__REPLY_MIN ? 1 : -1];
+typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512
+    <= COMPSHARE__REPLY_MIN ? 1 : -1];
+
+/* ---- errors in words ---- */
+
+/* What is wrong with the bundle, behind its name. */
+static const char *compshare__trust_meaning(int trouble)
+{
+    static const compshare__meaning rows[] = {
+        { COMPSHARE__TRUST_UNREADABLE, "could not be read" },
+        { COMPSHARE__TRUST_TOO_LONG, "is longer than 8 MiB" },
+        { COMPSHARE__TRUST_EMPTY, "is empty" },
+        { COMPSHARE__TRUST_ROOTLESS, "holds no certificate" },
+        { COMPSHARE__TRUST_THREE, "holds more than two CAs of the same name" },
+        { COMPSHARE__TRUST_NOT_CA, "has a certificate of the right name that is not a CA" },
+        { COMPSHARE__TRUST_NAMELESS, "has a certificate whose name cannot be read, "
+            "and no root of the right name" },
+        { 0, "has a root of the right name that cannot be used" }
+    };
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], trouble);
+}
+
+/* Whether an error code of BearSSL's engine is one of bearssl_x509.h, about a certificate. */
+static bool compshare__trust_is_certificate(int code)
+{
+    return code >= BR_ERR_X509_OK && code < 64;
+}
+
+/* Why the server's certificate was refused, given BearSSL's code. */
+static const char *compshare__trust_refusal(int code)
+{
+    static const compshare__meaning rows[] = {
+        { BR_ERR_X509_UNSUPPORTED, "its certificate uses an algorithm that is not supported "
+            "(RSA-PSS, SHA-1, Ed25519, an odd curve)" },
+        { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong, "
+            "or of an RSA key under 2,048 bits or with a long exponent" },
+        { BR_ERR_X509_TIME_UNKNOWN, "its certificate cannot be checked without a clock" },
+        { BR_ERR_X509_EXPIRED, "its certificate is expired or not yet valid" },
+        { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
+        { BR_ERR_X509_BAD_SERVER_NAME, "its certificate is for another host" },
+        { BR_ERR_X509_CRITICAL_EXTENSION,
+            "its certificate has a critical extension that is not supported" },
+        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA, "
+            "or not for so long a chain" },
+        { BR_ERR_X509_FORBIDDEN_KEY_USAGE,
+            "a certificate in its chain may not be used for this" },
+        { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
+        { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" },
+        { 0, "its certificate is malformed or too large" }
+    };
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
+}
 
 /* ==== tls ====================================================================================
    BearSSL's engine over a compshare_transport: a pump that never blocks, sends a
    flight in one piece, and can be left and resumed at any point. Touches its
-   struct, the record buffer and the transport. Must never wait for a peer's
+   struct, the record buffer, tx and the transport. Must never wait for a peer's
    close_notify, nor take an end of stream without one for the end of a reply. */
 
 /* A private result, outside the range of public statuses. */
@@ -3375,35 +3469,36 @@ typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 
 
 typedef struct compshare__tls {
     const compshare_transport *io;
-    const char *alpn[1];
-    unsigned char *record;
-    size_t record_len;
-    unsigned char *tx;          /* COMPSHARE__TX bytes, lent until the first request has left */
+    const char *alpn[1];        /* the one protocol offered, RFC 7301; the engine points here */
+    compshare__scratch record;  /* the engine's buffer for records, sent and received */
+    compshare__scratch tx;      /* gathers a flight; lent until the first request has left */
     bool established;           /* the handshake is over */
     bool orderly;               /* the stream ended with close_notify */
-    bool sent;                  /* a transport took bytes after compshare__tls_commit */
-    bool request;               /* bytes sent from now on belong to a request */
-    bool mute;                  /* the request was given up: nothing more may be sent */
-    bool eager;                 /* the last reading filled rx: more is waiting */
-    bool asked;                 /* something was sent, and nothing has been read since */
-    bool socket;                /* of the kernel: what arrives makes it readable */
-    uint16_t ahead;             /* bytes of the handshake that wait in tx in front of the request */
-    int64_t now;                /* the time that certificates are checked at */
-    size_t tx_len, tx_at, rx_len, rx_at;
+    bool in_request;            /* bytes sent from now on belong to a request */
+    bool sent;                  /* the transport has taken bytes of the request */
+    bool sending_aborted;       /* the request was given up: nothing more may be sent */
+    bool rx_was_full;           /* the last reading filled rx: more is probably there */
+    bool awaiting_reply;        /* sent to a kernel socket, and not read from since: see await */
+    bool kernel_socket;         /* the transport is room posix's */
+    uint16_t handshake_in_tx;   /* bytes in tx, in front of the request, that are not its */
+    int64_t now;                /* the time that certificates are checked at, Unix seconds */
+    size_t tx_len, tx_at;       /* bytes in tx, and how many of them have been sent */
+    size_t rx_len, rx_at;       /* bytes in rx, and how many of them have been used */
 #ifdef COMPSHARE_PLAINTEXT
-    bool plain;
+    bool plain;                 /* http://: no TLS on this connection */
 #endif
-    unsigned char rx[COMPSHARE__RX];
+    unsigned char rx[COMPSHARE__RX];    /* received, and not yet given to the engine */
     br_ssl_client_context client;
 } compshare__tls;
 
 #ifdef COMPSHARE_PLAINTEXT
-#define COMPSHARE__PLAIN(t) ((t)->plain)
+#define COMPSHARE__TLS_PLAIN(t) ((t)->plain)
 #else
-#define COMPSHARE__PLAIN(t) ((void)(t), false)
+#define COMPSHARE__TLS_PLAIN(t) ((void)(t), false)
 #endif
 
-/* br_rsa_pkcs1_vrfy, of certificates and of the key exchange, with keys that fit. */
+/* In place of br_rsa_pkcs1_vrfy, for certificates and for the key exchange: refuses the keys
+   that compshare__trust_rsa_fits does. */
 static uint32_t compshare__tls_check_rsa(const unsigned char *signature, size_t len,
     const unsigned char *oid, size_t hash_len, const br_rsa_public_key *key, unsigned char *hash)
 {
@@ -3411,13 +3506,14 @@ static uint32_t compshare__tls_check_rsa(const unsigned char *signature, size_t 
     return br_rsa_pkcs1_vrfy_get_default()(signature, len, oid, hash_len, key, hash);
 }
 
-/* TLS 1.2, ECDHE, AEAD. AES first only where the CPU has it: ChaCha20 is four
-   times faster than constant-time AES in software. */
+/* TLS 1.2, ECDHE, AEAD. AES first only where the CPU has instructions for it: ChaCha20 is
+   four times faster than constant-time AES in software. */
 static void compshare__tls_suites(br_ssl_engine_context *engine)
 {
     static const uint16_t suites[] = {
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
     };
@@ -3431,9 +3527,10 @@ static void compshare__tls_suites(br_ssl_engine_context *engine)
 }
 
 /* Prepares a handshake, which offers `session` unless that is NULL; nothing is sent
-   yet. False: see br_ssl_engine_last_error. */
-static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host, unsigned char entropy[32],
-    const br_ssl_session_parameters *session)
+   yet. False: see compshare__tls_error. Not br_ssl_client_init_full: that allows TLS 1.0 and
+   SHA-1. */
+static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host,
+    unsigned char entropy[32], const br_ssl_session_parameters *session)
 {
     br_ssl_engine_context *engine = &t->client.eng;
     br_ssl_client_zero(&t->client);
@@ -3450,21 +3547,51 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     br_ssl_engine_set_protocol_names(engine, t->alpn, 1);
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
     br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
-    br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine), br_ssl_engine_get_ecdsa(engine));
+    br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine),
+        br_ssl_engine_get_ecdsa(engine));
     br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
-    br_ssl_engine_set_buffer(engine, t->record, t->record_len, 0);
+    br_ssl_engine_set_buffer(engine, t->record.ptr, t->record.cap, 0);
     br_ssl_engine_inject_entropy(engine, entropy, 32);
     compshare__bytes_wipe(entropy, 32);
     if (session != NULL) br_ssl_engine_set_session_parameters(engine, session);
     return br_ssl_client_reset(&t->client, host, session != NULL) != 0;
 }
 
-/* A new connection: nothing buffered, nothing sent. */
-static void compshare__tls_clear(compshare__tls *t)
+/* Once for each client; the rest of the struct is zero. `plain`, http://, is false but with
+   COMPSHARE_PLAINTEXT. */
+static void compshare__tls_init(compshare__tls *t, const compshare_transport *io,
+    bool kernel_socket, compshare__scratch record, bool plain)
 {
-    t->established = t->orderly = t->sent = t->request = t->mute = t->eager = t->asked = false;
+    t->io = io;
+    t->kernel_socket = kernel_socket;
+    t->record = record;
+#ifdef COMPSHARE_PLAINTEXT
+    t->plain = plain;
+#else
+    (void)plain;
+#endif
+}
+
+/* The connection is over: nothing is buffered, nothing was sent, no key is left. */
+static void compshare__tls_reset(compshare__tls *t)
+{
+    t->established = t->orderly = t->sent = t->in_request = t->sending_aborted = false;
+    t->rx_was_full = t->awaiting_reply = false;
     t->tx_len = t->tx_at = t->rx_len = t->rx_at = 0;
-    t->ahead = 0;
+    t->handshake_in_tx = 0;
+    compshare__bytes_wipe(&t->client, sizeof t->client);
+}
+
+/* tx has held a password. */
+static void compshare__tls_wipe_tx(compshare__tls *t)
+{
+    compshare__bytes_wipe(t->tx.ptr, t->tx.cap);
+}
+
+/* A request begins, of which nothing has been sent. */
+static void compshare__tls_begin_request(compshare__tls *t)
+{
+    t->sent = t->in_request = false;
 }
 
 /* ---- bytes to and from the transport ---- */
@@ -3476,13 +3603,16 @@ static ptrdiff_t compshare__tls_want(ptrdiff_t n)
     return COMPSHARE_E_IO;
 }
 
+/* Sends what the transport takes at once, and notes whether any of it was the request's: the
+   bytes behind those of the handshake that tx still held when the request was committed. */
 static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src, size_t len)
 {
     ptrdiff_t n = (t->io->send)(t->io->user, src, len);
     if (n > 0 && (size_t)n <= len) {
-        t->asked = t->socket;
-        if (t->request && (size_t)n > t->ahead) t->sent = true;
-        t->ahead = (size_t)n < t->ahead ? (uint16_t)(t->ahead - n) : 0;
+        t->awaiting_reply = t->kernel_socket;
+        if (t->in_request && (size_t)n > t->handshake_in_tx) t->sent = true;
+        t->handshake_in_tx = (size_t)n < t->handshake_in_tx
+            ? (uint16_t)(t->handshake_in_tx - n) : 0;
         return n;
     }
     return compshare__tls_want(n);
@@ -3491,16 +3621,16 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
 static ptrdiff_t compshare__tls_recv(compshare__tls *t, unsigned char *dst, size_t cap)
 {
     ptrdiff_t n = (t->io->recv)(t->io->user, dst, cap);
-    t->asked = false;
+    t->awaiting_reply = false;
     if (n >= 0 && (size_t)n <= cap) return n;
     return compshare__tls_want(n);
 }
 
-/* Sends what waits in tx. */
+/* Sends what waits in tx. COMPSHARE_OK: it is empty. */
 static int compshare__tls_drain(compshare__tls *t)
 {
     while (t->tx_at < t->tx_len) {
-        ptrdiff_t n = compshare__tls_send(t, t->tx + t->tx_at, t->tx_len - t->tx_at);
+        ptrdiff_t n = compshare__tls_send(t, t->tx.ptr + t->tx_at, t->tx_len - t->tx_at);
         if (n < 0) return (int)n;
         t->tx_at += (size_t)n;
     }
@@ -3508,35 +3638,41 @@ static int compshare__tls_drain(compshare__tls *t)
     return COMPSHARE_OK;
 }
 
-/* One record out of the engine: into tx while a handshake flight is gathered (as
-   three sends it would meet Nagle's algorithm and a delayed ACK, 40 ms), else
-   straight to the transport. */
+/* Takes a record, or a part of one, out of the engine. */
 static int compshare__tls_push(compshare__tls *t)
 {
     size_t len;
     const unsigned char *record = br_ssl_engine_sendrec_buf(&t->client.eng, &len);
-    if (!t->mute && (!t->established || t->tx_len > 0) && len <= COMPSHARE__TX - t->tx_len) {
-        memcpy(t->tx + t->tx_len, record, len);
+    if (!t->sending_aborted && (!t->established || t->tx_len > 0) && len <= t->tx.cap - t->tx_len) {
+        /* A handshake, or the first request while the end of the handshake has not left yet:
+           gathered in tx. A flight sent as three records would meet Nagle's algorithm and a
+           delayed ACK, which cost 40 ms. */
+        memcpy(t->tx.ptr + t->tx_len, record, len);
         t->tx_len += len;
-    } else if (!t->mute) {
+    } else if (!t->sending_aborted) {
+        /* Anything else, and what does not fit behind a flight: sent directly, in order. */
         ptrdiff_t n = compshare__tls_drain(t);
         if (n == COMPSHARE_OK) n = compshare__tls_send(t, record, len);
         if (n < 0) return (int)n;
         len = (size_t)n;
     }
+    /* Where sending was aborted, the engine is told that the record has gone: it reads only
+       when it has nothing left to send. */
     br_ssl_engine_sendrec_ack(&t->client.eng, len);
     return COMPSHARE_OK;
 }
 
-/* The same where an answer is awaited, which is hardly ever there at once. */
+/* Like compshare__tls_recv, but the first time behind something sent to a kernel socket it
+   answers COMPSHARE_WANT_READ without a system call, which would hardly ever find a reply
+   there already. */
 static ptrdiff_t compshare__tls_await(compshare__tls *t, unsigned char *dst, size_t cap)
 {
-    if (!t->asked) return compshare__tls_recv(t, dst, cap);
-    t->asked = false;
+    if (!t->awaiting_reply) return compshare__tls_recv(t, dst, cap);
+    t->awaiting_reply = false;
     return COMPSHARE_WANT_READ;
 }
 
-/* Reads ahead into rx until it holds `need` bytes. */
+/* Moves what is left in rx to its front, and reads behind it until there are `need` bytes. */
 static int compshare__tls_fill(compshare__tls *t, size_t need)
 {
     if (t->rx_at > 0) memmove(t->rx, t->rx + t->rx_at, t->rx_len - t->rx_at);
@@ -3547,28 +3683,32 @@ static int compshare__tls_fill(compshare__tls *t, size_t need)
         if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
         t->rx_len += (size_t)n;
     }
-    t->eager = t->rx_len == sizeof t->rx;
+    t->rx_was_full = t->rx_len == sizeof t->rx;
     return COMPSHARE_OK;
 }
 
-/* Gives the engine all that it asks for at once, or a whole rx: single bytes would
-   cost it a fifth more instructions. Straight into its buffer only what a fast
-   transport has ready, and no handshake, whose pieces are worked on as they come.
-   *piece: it was more than a record's header, which has 5 bytes. */
+/* Gives the engine what it asks for: a record's header, which has 5 bytes, or a piece of what
+   is behind it. *piece tells which. */
 static int compshare__tls_pull(compshare__tls *t, bool *piece)
 {
     size_t want, have = t->rx_len - t->rx_at, need;
     unsigned char *dst = br_ssl_engine_recvrec_buf(&t->client.eng, &want);
     int r;
     *piece = want > 5;
-    if (dst == NULL) return COMPSHARE_E_TLS;    /* it waits for room that a shared buffer never gets */
-    if (have == 0 && t->eager && t->established && want >= sizeof t->rx) {
+    /* The engine has no room to receive: it waits for something that cannot come. */
+    if (dst == NULL) return COMPSHARE_E_TLS;
+    /* A long record, of which the transport probably has more: straight into the engine's
+       buffer, without a copy through rx. Not so in a handshake, whose messages are worked on
+       one by one: pieces of rx's size bound what one step does. */
+    if (have == 0 && t->rx_was_full && t->established && want >= sizeof t->rx) {
         ptrdiff_t n = compshare__tls_recv(t, dst, want);
         if (n <= 0) return n == 0 ? COMPSHARE__EOF : (int)n;
-        t->eager = (size_t)n == want;
+        t->rx_was_full = (size_t)n == want;
         br_ssl_engine_recvrec_ack(&t->client.eng, (size_t)n);
         return COMPSHARE_OK;
     }
+    /* All that it wants at once, or a whole rx: byte by byte it would take a fifth more
+       instructions. What has arrived of it already waits in rx until the rest is there. */
     need = want < sizeof t->rx ? want : sizeof t->rx;
     if (have < need && (r = compshare__tls_fill(t, need)) != COMPSHARE_OK) return r;
     memcpy(dst, t->rx + t->rx_at, need);
@@ -3577,10 +3717,11 @@ static int compshare__tls_pull(compshare__tls *t, bool *piece)
     return COMPSHARE_OK;
 }
 
-/* Runs the engine until application data can be sent or read, as `target`
-   (BR_SSL_SENDAPP or BR_SSL_RECVAPP) says; COMPSHARE_PENDING when a peer keeps it
-   busy without that, so that the deadline is looked at, and after every piece of a
-   handshake, so that no step does more than one of them: each may cost a signature. */
+/* Runs the engine until application data can be sent or read, as `target` (BR_SSL_SENDAPP or
+   BR_SSL_RECVAPP) says. Other results leave it so that the next call goes on where this one
+   ended: a WANT; COMPSHARE_PENDING, where it could go on at once but the deadline is to be
+   looked at first. Final are COMPSHARE__EOF, COMPSHARE_E_IO and COMPSHARE_E_TLS. The states
+   are explained in bearssl_ssl.h; br_sslio's loop in BearSSL's ssl_io.c has the same order. */
 static int compshare__tls_pump(compshare__tls *t, unsigned target)
 {
     int turns;
@@ -3588,16 +3729,24 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         unsigned state = br_ssl_engine_current_state(&t->client.eng);
         bool piece = false;
         int r;
+        /* The engine has ended: without an error it was the peer's close_notify. */
         if (state & BR_SSL_CLOSED) {
             t->orderly = br_ssl_engine_last_error(&t->client.eng) == BR_ERR_OK;
             return t->orderly ? COMPSHARE__EOF : COMPSHARE_E_TLS;
         }
+        /* A record is ready to be sent. This comes before everything else: the peer may wait
+           for it, and nothing can be received into a buffer that is in use. */
         if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
+        /* What was asked for is possible. */
         else if (state & target) return COMPSHARE_OK;
+        /* The engine needs a record from the peer. What was gathered in tx must have left
+           first: it is what the peer answers. */
         else if ((r = compshare__tls_drain(t)) == COMPSHARE_OK) r = compshare__tls_pull(t, &piece);
         if (r != COMPSHARE_OK) return r;
+        /* No step does more than one piece of a handshake: each may cost a signature. */
         if (piece && !t->established) return COMPSHARE_PENDING;
     }
+    /* The peer keeps the engine busy, with empty records for example. */
     return COMPSHARE_PENDING;
 }
 
@@ -3605,26 +3754,28 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
 
 static int compshare__tls_handshake(compshare__tls *t)
 {
-    int r = COMPSHARE__PLAIN(t) ? COMPSHARE_OK : compshare__tls_pump(t, BR_SSL_SENDAPP);
+    int r = COMPSHARE__TLS_PLAIN(t) ? COMPSHARE_OK : compshare__tls_pump(t, BR_SSL_SENDAPP);
     if (r == COMPSHARE_OK) t->established = true;
     return r;
 }
 
 /* Room for plaintext of the next record, once the last has been flushed. NULL: the
-   engine is not ready, which no peer can bring about while nothing is read. In plain
-   mode the record buffer takes the place of tx. */
+   engine is not ready, which no peer can bring about while nothing is read. Without TLS
+   the record buffer takes the place of tx. */
 static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
 {
-    if (!COMPSHARE__PLAIN(t)) return br_ssl_engine_sendapp_buf(&t->client.eng, cap);
-    *cap = t->record_len;
-    return t->tx = t->record;
+    if (!COMPSHARE__TLS_PLAIN(t)) return br_ssl_engine_sendapp_buf(&t->client.eng, cap);
+    t->tx = t->record;
+    *cap = t->tx.cap;
+    return t->tx.ptr;
 }
 
+/* So many bytes of the request have been written into the room. */
 static void compshare__tls_commit(compshare__tls *t, size_t len)
 {
-    if (!t->request) t->ahead = (uint16_t)(t->tx_len - t->tx_at);
-    t->request = true;
-    if (COMPSHARE__PLAIN(t)) t->tx_len += len;
+    if (!t->in_request) t->handshake_in_tx = (uint16_t)(t->tx_len - t->tx_at);
+    t->in_request = true;
+    if (COMPSHARE__TLS_PLAIN(t)) t->tx_len += len;
     else br_ssl_engine_sendapp_ack(&t->client.eng, len);
 }
 
@@ -3632,15 +3783,16 @@ static void compshare__tls_commit(compshare__tls *t, size_t len)
 static int compshare__tls_flush(compshare__tls *t)
 {
     int r = COMPSHARE_OK;
-    if (COMPSHARE__PLAIN(t)) return compshare__tls_drain(t);
+    if (COMPSHARE__TLS_PLAIN(t)) return compshare__tls_drain(t);
     br_ssl_engine_flush(&t->client.eng, 0);
-    while (r == COMPSHARE_OK && (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC)) r = compshare__tls_push(t);
+    while (r == COMPSHARE_OK && (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC))
+        r = compshare__tls_push(t);
     return r == COMPSHARE_OK ? compshare__tls_drain(t) : r;
 }
 
-/* Whether the peer has begun to send, or ended: looked for only while sending is
-   stuck or a request needs more than one record. Whatever it says ends the
-   request: a 100 Continue was not asked for. */
+/* Whether the peer has begun to send, or ended. Asked only while rx is empty and either no
+   request is under way, sending is stuck, or a request needs more than one record. Whatever
+   the peer says then ends the request: a 100 Continue was not asked for. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
     ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
@@ -3653,15 +3805,15 @@ static bool compshare__tls_peer_speaks(compshare__tls *t)
 static void compshare__tls_stop_sending(compshare__tls *t)
 {
     t->tx_at = t->tx_len = 0;
-    t->asked = false;
-    t->mute = true;
+    t->awaiting_reply = false;
+    t->sending_aborted = true;
 }
 
 /* A piece of received plaintext, until compshare__tls_consumed. */
 static int compshare__tls_receive(compshare__tls *t, const unsigned char **src, size_t *len)
 {
     int r;
-    if (COMPSHARE__PLAIN(t)) {
+    if (COMPSHARE__TLS_PLAIN(t)) {
         if (t->rx_at == t->rx_len) {
             ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
             if (n <= 0) {
@@ -3682,136 +3834,219 @@ static int compshare__tls_receive(compshare__tls *t, const unsigned char **src, 
 
 static void compshare__tls_consumed(compshare__tls *t, size_t len)
 {
-    if (COMPSHARE__PLAIN(t)) t->rx_at += len;
+    if (COMPSHARE__TLS_PLAIN(t)) t->rx_at += len;
     else br_ssl_engine_recvapp_ack(&t->client.eng, len);
 }
 
-/* Whether nothing is left over between two replies: no plaintext, no bytes read
-   ahead, no record begun. */
-static bool compshare__tls_quiet(compshare__tls *t)
+/* Whether the connection is as it should be between two replies: all of the request was sent,
+   and there is no plaintext, no bytes read ahead and no record begun. The last is told by where
+   the engine wants the next bytes: a record's header goes to the start of its buffer. */
+static bool compshare__tls_is_clean(compshare__tls *t)
 {
     size_t len;
-    if (t->rx_at < t->rx_len) return false;
-    return COMPSHARE__PLAIN(t) || br_ssl_engine_recvrec_buf(&t->client.eng, &len) == t->record;
+    if (t->sending_aborted || t->rx_at < t->rx_len) return false;
+    return COMPSHARE__TLS_PLAIN(t)
+        || br_ssl_engine_recvrec_buf(&t->client.eng, &len) == t->record.ptr;
 }
 
 /* Whether nothing waits in tx either, so that it and the record buffer are free. */
-static bool compshare__tls_idle(compshare__tls *t)
+static bool compshare__tls_is_idle(compshare__tls *t)
 {
-    return t->tx_at == t->tx_len && compshare__tls_quiet(t);
+    return t->tx_at == t->tx_len && compshare__tls_is_clean(t);
 }
 
 /* Whether an idle kept connection still stands: an orderly server says nothing. */
-static bool compshare__tls_alive(compshare__tls *t)
+static bool compshare__tls_is_alive(compshare__tls *t)
 {
-    return compshare__tls_quiet(t) && !compshare__tls_peer_speaks(t);
+    return compshare__tls_is_clean(t) && !compshare__tls_peer_speaks(t);
 }
 
-/* Says goodbye if that needs no waiting. */
+/* Sends close_notify if that needs no waiting. */
 static void compshare__tls_close(compshare__tls *t)
 {
-    if (COMPSHARE__PLAIN(t) || !t->established || t->mute || t->tx_len > 0) return;
+    if (COMPSHARE__TLS_PLAIN(t) || !t->established || t->sending_aborted || t->tx_len > 0) return;
     if (br_ssl_engine_current_state(&t->client.eng) & (BR_SSL_CLOSED | BR_SSL_SENDREC)) return;
-    t->request = false;
+    t->in_request = false;
     br_ssl_engine_close(&t->client.eng);
     if (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC) (void)compshare__tls_push(t);
 }
 
 /* ---- errors in words ---- */
 
-static bool compshare__tls_is_certificate(int code)
+/* BearSSL's code for why TLS failed. */
+static int compshare__tls_error(const compshare__tls *t)
 {
-    return code >= BR_ERR_X509_OK && code < 64;
+    return br_ssl_engine_last_error(&t->client.eng);
 }
 
-/* What a BearSSL error code means to the person who has to mend it. */
+/* What a BearSSL error code means to the person who has to fix it. */
 static const char *compshare__tls_meaning(int code)
 {
     static const compshare__meaning rows[] = {
-        { BR_ERR_UNSUPPORTED_VERSION, "the peer does not speak TLS on this port, or only a version older than 1.2" },
-        { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: do not set COMPSHARE_SMALL_RECORDS for it" },
+        { BR_ERR_UNSUPPORTED_VERSION,
+            "the peer does not speak TLS on this port, or only a version older than 1.2" },
+        { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: "
+            "do not set COMPSHARE_SMALL_RECORDS for it" },
         { BR_ERR_BAD_MAC, "a TLS record was corrupted on the way" },
         { BR_ERR_NO_RANDOM, "no entropy for TLS" },
-        { BR_ERR_INVALID_ALGORITHM, "the server uses a curve, hash or signature that is not supported" },
+        { BR_ERR_INVALID_ALGORITHM,
+            "the server uses a curve, hash or signature that is not supported" },
         { BR_ERR_BAD_SIGNATURE, "the server's key exchange signature is wrong, "
             "or of an RSA key under 2,048 bits or with a long exponent" },
         { BR_ERR_WRONG_KEY_USAGE, "the server's key may not be used for this" },
-        { BR_ERR_RECV_FATAL_ALERT + 40, "the server found no common cipher, curve or signature, or demands a client certificate" },
+        { BR_ERR_RECV_FATAL_ALERT + 40, "the server found no common cipher, curve or signature, "
+            "or demands a client certificate" },
         { BR_ERR_RECV_FATAL_ALERT + 70, "the server refuses TLS 1.2" },
         { BR_ERR_RECV_FATAL_ALERT + 112, "the server does not know this host name" },
         { BR_ERR_RECV_FATAL_ALERT + 120, "the server does not offer http/1.1" },
-        { BR_ERR_X509_UNSUPPORTED, "its certificate uses an algorithm that is not supported (RSA-PSS, SHA-1, Ed25519, an odd curve)" },
-        { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong, "
-            "or of an RSA key under 2,048 bits or with a long exponent" },
-        { BR_ERR_X509_TIME_UNKNOWN, "its certificate cannot be checked without a clock" },
-        { BR_ERR_X509_EXPIRED, "its certificate is expired or not yet valid" },
-        { BR_ERR_X509_DN_MISMATCH, "its certificate chain is out of order" },
-        { BR_ERR_X509_BAD_SERVER_NAME, "its certificate is for another host" },
-        { BR_ERR_X509_CRITICAL_EXTENSION, "its certificate has a critical extension that is not supported" },
-        { BR_ERR_X509_NOT_CA, "a certificate in its chain was signed by one that is not a CA, or not for so long a chain" },
-        { BR_ERR_X509_FORBIDDEN_KEY_USAGE, "a certificate in its chain may not be used for this" },
-        { BR_ERR_X509_WEAK_PUBLIC_KEY, "a key in its certificate chain is shorter than RSA 2048" },
-        { BR_ERR_X509_NOT_TRUSTED, "its certificate leads to no trusted root" },
         { 0, NULL }
     };
     const char *text = compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
     if (text != NULL) return text;
-    if (compshare__tls_is_certificate(code)) return "its certificate is malformed or too large";
+    if (compshare__trust_is_certificate(code)) return compshare__trust_refusal(code);
     if (code >= BR_ERR_SEND_FATAL_ALERT) return "TLS was ended by this client";
     if (code >= BR_ERR_RECV_FATAL_ALERT) return "the server ended TLS with an alert";
     return "the server broke the TLS protocol";
 }
 
-static const char *compshare__trust_meaning(int trouble)
-{
-    static const compshare__meaning rows[] = {
-        { COMPSHARE__TRUST_UNREADABLE, "could not be read" },
-        { COMPSHARE__TRUST_TOO_LONG, "is longer than 8 MiB" },
-        { COMPSHARE__TRUST_EMPTY, "is empty" },
-        { COMPSHARE__TRUST_ROOTLESS, "holds no certificate" },
-        { COMPSHARE__TRUST_THREE, "holds more than two CAs of the same name" },
-        { COMPSHARE__TRUST_NOT_CA, "has a certificate of the right name that is not a CA" },
-        { COMPSHARE__TRUST_NAMELESS, "has a certificate whose name cannot be read, "
-            "and no root of the right name" },
-        { 0, "has a root of the right name that cannot be used" }
-    };
-    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], trouble);
-}
-
 /* ==== posix ==================================================================================
    The default transport, clocks, entropy and bundle file. Touches sockets, one
    file opened for reading, and its own struct. Must never block but in
-   getaddrinfo and in wait, raise a signal, or leave a descriptor open. */
+   getaddrinfo and in wait, raise a signal, or leave a descriptor open. With
+   COMPSHARE_NO_SOCKETS the functions that other rooms call do nothing: no other room
+   asks for that switch. */
 
-#ifndef COMPSHARE_NO_SOCKETS
+#ifdef COMPSHARE_NO_SOCKETS
 
-/* One resolved address: sockaddr_storage would take 128 bytes for each. */
-typedef union compshare__address {
+typedef struct compshare__posix { char unused; } compshare__posix;
+
+static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
+{
+    (void)p;
+    (void)io;
+}
+
+static void compshare__posix_configure(compshare__posix *p, const compshare_config *f)
+{
+    (void)p;
+    (void)f;
+}
+
+static bool compshare__posix_serves(const compshare__posix *p, const compshare_transport *io)
+{
+    (void)p;
+    (void)io;
+    return false;
+}
+
+static void compshare__posix_defaults(compshare_config *f) { (void)f; }
+
+static const char *compshare__posix_refusal(const compshare_config *f)
+{
+    if (f->transport == NULL) return "transport: it is needed: this build has no sockets";
+    if (f->unix_time == NULL) return "unix_time: it is needed: this build has no clock";
+    if (f->monotonic_ms == NULL) return "monotonic_ms: it is needed: this build has no clock";
+    if (f->entropy == NULL) return "entropy: it is needed: this build has no entropy";
+    if (f->ca_file != NULL) return "ca_file: this build reads no files: use ca_pem";
+    return f->ca_pem == NULL ? "ca_pem: it is needed: this build reads no files" : NULL;
+}
+
+static void compshare__posix_allow(compshare__posix *p, uint64_t deadline, uint32_t extension_ms)
+{
+    (void)p;
+    (void)deadline;
+    (void)extension_ms;
+}
+
+static uint64_t compshare__posix_extended(const compshare__posix *p, uint64_t deadline)
+{
+    (void)p;
+    (void)deadline;
+    return 0;
+}
+
+static uint64_t compshare__posix_attempt_deadline(const compshare__posix *p)
+{
+    (void)p;
+    return UINT64_MAX;
+}
+
+static void compshare__posix_verified(compshare__posix *p) { (void)p; }
+
+static const char *compshare__posix_find_bundle(compshare__posix *p, const char *ca_file,
+    const char **name)
+{
+    (void)p;
+    (void)ca_file;
+    (void)name;
+    return "cannot be opened";
+}
+
+static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identity[5])
+{
+    (void)p;
+    (void)identity;
+    return false;
+}
+
+static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+{
+    (void)ctx;
+    (void)offset;
+    (void)dst;
+    (void)cap;
+    return -1;
+}
+
+static void compshare__posix_close_bundle(compshare__posix *p) { (void)p; }
+
+static void compshare__posix_blame_bundle(compshare__posix *p) { (void)p; }
+
+static int compshare__posix_error(const compshare__posix *p) { (void)p; return 0; }
+
+static const char *compshare__posix_meaning(int error) { (void)error; return ""; }
+
+static bool compshare__posix_name_failed(const compshare__posix *p) { (void)p; return false; }
+
+static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
+{
+    (void)p;
+    return "";
+}
+
+#else
+
+/* One resolved address. Not sockaddr_storage, which has 128 bytes. */
+typedef union compshare__posix_address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-} compshare__address;
+} compshare__posix_address;
 
 typedef struct compshare__posix {
-    int fd, bundle;             /* -1: not open */
-    int last_errno, last_eai, bundle_errno;
-    bool fast_open;
-    bool named;                 /* the name of this connection has been seen to */
-    bool proved;                /* one of the addresses has turned out to be the host's */
+    int fd;                     /* the socket; -1: none */
+    int bundle;                 /* the file of root certificates; -1: not open */
+    int last_errno;             /* of what failed last; 0: nothing has */
+    int last_eai;               /* what getaddrinfo returned last */
+    int bundle_errno;           /* of opening or reading the bundle; 0: neither failed */
+    bool fast_open;             /* COMPSHARE_FAST_OPEN */
+    bool resolved;              /* this connection needs no look-up of the name any more */
+    bool address_verified;      /* TLS has proved one of the addresses to be the host's */
     uint8_t count, at;          /* addresses known, and the one being tried */
-    uint32_t slack;             /* by so much, which a name may take, the deadline may move */
-    uint64_t deadline;          /* for open; set by `drive` */
-    uint64_t share;             /* when to give the current address up */
-    uint64_t quiet_until;       /* until then no name is asked for */
+    uint32_t extension_ms;      /* a look-up may move the deadline by this much */
+    uint64_t deadline;          /* of compshare__posix_open */
+    uint64_t attempt_deadline;  /* when the address being tried is given up */
+    uint64_t no_look_up_until;  /* until then the addresses known are used */
     uint64_t (*monotonic_ms)(void *user);
-    void *user;
-    compshare__address address[COMPSHARE__ADDRESSES];
+    void *user;                 /* of monotonic_ms */
+    compshare__posix_address address[COMPSHARE__ADDRESSES];
 } compshare__posix;
 
+/* Counts while the machine is suspended, too, where the system has such a clock. */
 static uint64_t compshare__posix_monotonic_ms(void *user)
 {
     struct timespec ts = { 0, 0 };
-#ifdef CLOCK_BOOTTIME           /* counts while the machine is suspended */
+#ifdef CLOCK_BOOTTIME
     clockid_t clock = CLOCK_BOOTTIME;
 #else
     clockid_t clock = CLOCK_MONOTONIC;
@@ -3825,6 +4060,17 @@ static int64_t compshare__posix_unix_time(void *user)
 {
     (void)user;
     return (int64_t)time(NULL);
+}
+
+/* What of a configuration this build cannot serve. NULL: nothing. */
+static const char *compshare__posix_refusal(const compshare_config *f)
+{
+#ifndef TCP_FASTOPEN_CONNECT
+    if (f->flags & COMPSHARE_FAST_OPEN)
+        return "flags: COMPSHARE_FAST_OPEN is for Linux: this build has no TCP_FASTOPEN_CONNECT";
+#endif
+    (void)f;
+    return NULL;
 }
 
 static void compshare__posix_close_fd(int *fd)
@@ -3841,7 +4087,7 @@ static int compshare__posix_entropy(void *user, void *dst, size_t len)
 }
 #else
 
-/* For kernels without getrandom: the device itself, and no file in its place. */
+/* For kernels without getrandom: the device itself, and not a file that stands in its place. */
 static int compshare__posix_urandom(unsigned char *dst, size_t len)
 {
     struct stat s;
@@ -3852,7 +4098,7 @@ static int compshare__posix_urandom(unsigned char *dst, size_t len)
     return n == (ssize_t)len ? 0 : -1;
 }
 
-/* An unseeded machine is an error, not a wait. */
+/* A kernel whose generator is not seeded yet is an error: this does not wait for it. */
 static int compshare__posix_entropy(void *user, void *dst, size_t len)
 {
     (void)user;
@@ -3860,13 +4106,21 @@ static int compshare__posix_entropy(void *user, void *dst, size_t len)
     for (;;) {
         ssize_t n = (getrandom)(dst, len, GRND_NONBLOCK);
         if (n == (ssize_t)len) return 0;
-        if (n < 0 && (errno == ENOSYS || errno == EPERM)) break;    /* the second: a filter's */
+        if (n < 0 && (errno == ENOSYS || errno == EPERM)) break;    /* EPERM: seccomp's */
         if (n >= 0 || errno != EINTR) return -1;
     }
 #endif
     return compshare__posix_urandom((unsigned char *)dst, len);
 }
 #endif
+
+/* What a program has not given. */
+static void compshare__posix_defaults(compshare_config *f)
+{
+    if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
+    if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
+    if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
+}
 
 /* ---- the transport ---- */
 
@@ -3875,11 +4129,11 @@ static void compshare__posix_close(void *user)
     compshare__posix *p = (compshare__posix *)user;
     compshare__posix_close_fd(&p->fd);
     p->at = 0;
-    p->named = false;
+    p->resolved = false;
 }
 
-/* Asks for the addresses of a name. Those known so far stay where it gives none. */
-static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t port)
+/* Looks the addresses of a name up. Those known so far stay where it has none. */
+static int compshare__posix_look_up(compshare__posix *p, const char *host, uint16_t port)
 {
     struct addrinfo hints, *list = NULL, *a;
     char service[8];
@@ -3896,30 +4150,33 @@ static int compshare__posix_ask(compshare__posix *p, const char *host, uint16_t 
         return COMPSHARE_E_RESOLVE;
     }
     for (a = list; a != NULL && n < COMPSHARE__ADDRESSES; a = a->ai_next)
-        if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && a->ai_addrlen <= sizeof p->address[0])
+        if ((a->ai_family == AF_INET || a->ai_family == AF_INET6)
+            && a->ai_addrlen <= sizeof p->address[0])
             memcpy(&p->address[n++], a->ai_addr, a->ai_addrlen);
     (freeaddrinfo)(list);
     if (n == 0) return COMPSHARE_E_RESOLVE;
     p->count = n;
-    p->proved = false;
+    p->address_verified = false;
     return COMPSHARE_OK;
 }
 
-/* Makes the addresses of a host known. Whatever the reason that its name gives none, even
-   a definite one, those go on that TLS has found to be the host's: a lease must outlive a
-   broken resolver, and TLS looks at them again. What the name takes is no part of the time
-   for connecting; one that takes too long is spared the next connection. */
+/* Makes the addresses of a host known. Where its name cannot be looked up, for whatever reason
+   and even if it does not exist, those that TLS has proved to be the host's are used again: a
+   lease must outlive a broken resolver, and TLS proves it anew. The time of a look-up is not
+   part of the time for connecting: it moves the deadline. After one that failed or took too
+   long, the next connections do without for COMPSHARE__NAMES_MS. */
 static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
 {
     uint64_t start = p->monotonic_ms(p->user), now, spent;
     int r;
-    if (start < p->quiet_until) return COMPSHARE_OK;
-    r = compshare__posix_ask(p, host, port);
+    if (start < p->no_look_up_until) return COMPSHARE_OK;
+    r = compshare__posix_look_up(p, host, port);
     now = p->monotonic_ms(p->user);
     spent = now - start;
-    p->deadline += spent < p->slack ? spent : p->slack;
-    if (r != COMPSHARE_OK && !p->proved) return r;
-    if (r != COMPSHARE_OK || spent > p->slack) p->quiet_until = now + COMPSHARE__NAMES_MS;
+    p->deadline += spent < p->extension_ms ? spent : p->extension_ms;
+    if (r != COMPSHARE_OK && !p->address_verified) return r;
+    if (r != COMPSHARE_OK || spent > p->extension_ms)
+        p->no_look_up_until = now + COMPSHARE__NAMES_MS;
     return COMPSHARE_OK;
 }
 
@@ -3959,13 +4216,15 @@ static int compshare__posix_poll(int fd, int events, int timeout_ms)
    see last_errno. */
 static int compshare__posix_begin(compshare__posix *p)
 {
-    const compshare__address *a = &p->address[p->at];
+    const compshare__posix_address *a = &p->address[p->at];
     socklen_t len = a->any.sa_family == AF_INET ? (socklen_t)sizeof a->v4 : (socklen_t)sizeof a->v6;
     uint64_t now = p->monotonic_ms(p->user);
 #ifdef TCP_FASTOPEN_CONNECT
     int one = 1;
 #endif
-    p->share = now + (p->deadline > now ? (p->deadline - now) / (unsigned)(p->count - p->at) : 0);
+    p->attempt_deadline = now;
+    if (p->deadline > now)
+        p->attempt_deadline += (p->deadline - now) / (unsigned)(p->count - p->at);
     p->fd = compshare__posix_socket(a->any.sa_family);
 #ifdef TCP_FASTOPEN_CONNECT
     if (p->fd >= 0 && p->fast_open)
@@ -3977,7 +4236,7 @@ static int compshare__posix_begin(compshare__posix *p)
     return -1;
 }
 
-/* Goes on with it: the same results. */
+/* Goes on with connecting, and returns the same. */
 static int compshare__posix_progress(compshare__posix *p)
 {
     int error = 0;
@@ -3986,22 +4245,23 @@ static int compshare__posix_progress(compshare__posix *p)
         if ((getsockopt)(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
         if (error == 0) return 1;
     } else {
-        if (p->monotonic_ms(p->user) < p->share) return 0;
+        if (p->monotonic_ms(p->user) < p->attempt_deadline) return 0;
         error = ETIMEDOUT;
     }
     p->last_errno = error;
     return -1;
 }
 
+/* Connects to one address after the other, each with its part of the time that is left. */
 static int compshare__posix_open(void *user, const char *host, uint16_t port)
 {
     compshare__posix *p = (compshare__posix *)user;
     int r;
-    if (!p->named) {
+    if (!p->resolved) {
         p->last_errno = 0;
         r = compshare__posix_resolve(p, host, port);
         if (r != COMPSHARE_OK) return r;
-        p->named = true;
+        p->resolved = true;
     }
     for (; p->at < p->count; p->at++) {
         int progress = p->fd >= 0 ? compshare__posix_progress(p) : compshare__posix_begin(p);
@@ -4012,20 +4272,21 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
         if (progress == 0) return COMPSHARE_WANT_WRITE;
         compshare__posix_close_fd(&p->fd);
     }
-    p->quiet_until = 0;
+    p->no_look_up_until = 0;
     return COMPSHARE_E_CONNECT;
 }
 
 #ifdef MSG_NOSIGNAL
-#define COMPSHARE__SEND_FLAGS MSG_NOSIGNAL
+#define COMPSHARE__POSIX_SEND_FLAGS MSG_NOSIGNAL
 #else
-#define COMPSHARE__SEND_FLAGS 0
+#define COMPSHARE__POSIX_SEND_FLAGS 0
 #endif
 
+/* The result of a send or recv as a transport has it. */
 static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want)
 {
     if (n >= 0) return n;
-    if (errno == EAGAIN || errno == EINPROGRESS) return want;   /* the second: a fast open's */
+    if (errno == EAGAIN || errno == EINPROGRESS) return want;   /* EINPROGRESS: a fast open's */
 #if EWOULDBLOCK != EAGAIN
     if (errno == EWOULDBLOCK) return want;
 #endif
@@ -4037,7 +4298,7 @@ static ptrdiff_t compshare__posix_send(void *user, const void *src, size_t len)
 {
     compshare__posix *p = (compshare__posix *)user;
     ssize_t n;
-    do n = (send)(p->fd, src, len, COMPSHARE__SEND_FLAGS); while (n < 0 && errno == EINTR);
+    do n = (send)(p->fd, src, len, COMPSHARE__POSIX_SEND_FLAGS); while (n < 0 && errno == EINTR);
     return compshare__posix_moved(p, n, COMPSHARE_WANT_WRITE);
 }
 
@@ -4049,13 +4310,14 @@ static ptrdiff_t compshare__posix_recv(void *user, void *dst, size_t cap)
     return compshare__posix_moved(p, n, COMPSHARE_WANT_READ);
 }
 
-/* A signal ends it early; the caller looks at its deadline and comes again. */
+/* A signal ends it early: whoever calls looks at the deadline and waits again. */
 static int compshare__posix_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
     compshare__posix *p = (compshare__posix *)user;
     int events = (want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0);
     int timeout = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
-    if (compshare__posix_poll(want != 0 ? p->fd : -1, events, timeout) >= 0 || errno == EINTR) return COMPSHARE_OK;
+    if (compshare__posix_poll(want != 0 ? p->fd : -1, events, timeout) >= 0 || errno == EINTR)
+        return COMPSHARE_OK;
     p->last_errno = errno;
     return COMPSHARE_E_IO;
 }
@@ -4065,6 +4327,7 @@ static int compshare__posix_fd(void *user)
     return ((compshare__posix *)user)->fd;
 }
 
+/* No address is known, nothing is open, and *io leads here. */
 static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
 {
     static const compshare_transport methods = {
@@ -4075,6 +4338,44 @@ static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
     p->fd = p->bundle = -1;
     *io = methods;
     io->user = p;
+}
+
+/* f has its defaults filled in. */
+static void compshare__posix_configure(compshare__posix *p, const compshare_config *f)
+{
+    p->fast_open = (f->flags & COMPSHARE_FAST_OPEN) != 0;
+    p->monotonic_ms = f->monotonic_ms;
+    p->user = f->user;
+}
+
+/* Whether a client's transport is this one, and not the program's. */
+static bool compshare__posix_serves(const compshare__posix *p, const compshare_transport *io)
+{
+    return io->user == (const void *)p;
+}
+
+/* The next connection must be made before `deadline`, which a look-up may move. */
+static void compshare__posix_allow(compshare__posix *p, uint64_t deadline, uint32_t extension_ms)
+{
+    p->deadline = deadline;
+    p->extension_ms = extension_ms;
+}
+
+/* By how much a look-up has moved it. */
+static uint64_t compshare__posix_extended(const compshare__posix *p, uint64_t deadline)
+{
+    return p->deadline - deadline;
+}
+
+static uint64_t compshare__posix_attempt_deadline(const compshare__posix *p)
+{
+    return p->attempt_deadline;
+}
+
+/* The handshake is over: the current address is the host's. */
+static void compshare__posix_verified(compshare__posix *p)
+{
+    p->address_verified = true;
 }
 
 /* ---- the bundle ---- */
@@ -4089,7 +4390,8 @@ static const char *const compshare__posix_bundles[] = {     /* as the manual lis
     "/opt/homebrew/etc/ca-certificates/cert.pem",
     "/usr/local/etc/ca-certificates/cert.pem"
 };
-#define COMPSHARE__BUNDLES (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
+#define COMPSHARE__POSIX_BUNDLES \
+    (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
 
 /* Opens a file; of several, the first with something in it. Returns its path. Where there is
    none: the path of the first that is there, and in bundle_errno what is wrong with it (0:
@@ -4106,7 +4408,10 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
         do p->bundle = (open)(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         while (p->bundle < 0 && errno == EINTR);
         if (p->bundle >= 0) n = count == 1 ? 1 : (pread)(p->bundle, &byte, 1, 0);
-        if (n > 0) return paths[i];
+        if (n > 0) {
+            p->bundle_errno = 0;
+            return paths[i];
+        }
         if (faulty == NULL && (n == 0 || errno != ENOENT)) {
             faulty = paths[i];
             p->bundle_errno = n == 0 ? 0 : errno;
@@ -4114,6 +4419,19 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
         compshare__posix_close_fd(&p->bundle);
     }
     return faulty;
+}
+
+/* Opens the bundle: ca_file, or where that is NULL the usual place of it. *name is its path,
+   for error texts. NULL, or what is wrong. */
+static const char *compshare__posix_find_bundle(compshare__posix *p, const char *ca_file,
+    const char **name)
+{
+    bool given = ca_file != NULL;
+    *name = compshare__posix_open_bundle(p, given ? &ca_file : compshare__posix_bundles,
+        given ? 1 : COMPSHARE__POSIX_BUNDLES);
+    if (p->bundle >= 0) return NULL;
+    if (*name == NULL) *name = given ? ca_file : "every usual place of a bundle";
+    return p->bundle_errno == 0 ? "is empty" : "cannot be opened";
 }
 
 /* What tells the open bundle from any other, and from itself before a change. */
@@ -4138,7 +4456,23 @@ static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *
     return n;
 }
 
+static void compshare__posix_close_bundle(compshare__posix *p)
+{
+    compshare__posix_close_fd(&p->bundle);
+}
+
 /* ---- errors in words ---- */
+
+/* The bundle's error is the one to report. */
+static void compshare__posix_blame_bundle(compshare__posix *p)
+{
+    p->last_errno = p->bundle_errno;
+}
+
+static int compshare__posix_error(const compshare__posix *p)
+{
+    return p->last_errno;
+}
 
 /* strerror may allocate and is not safe in threads. */
 static const char *compshare__posix_meaning(int error)
@@ -4164,7 +4498,13 @@ static const char *compshare__posix_meaning(int error)
     return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], error);
 }
 
-static const char *compshare__posix_resolve_meaning(int code)
+static bool compshare__posix_name_failed(const compshare__posix *p)
+{
+    return p->last_eai != 0;
+}
+
+/* Why a name could not be looked up. */
+static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 {
     static const compshare__meaning rows[] = {
         { 0, "the name has no usable address" },
@@ -4174,7 +4514,7 @@ static const char *compshare__posix_resolve_meaning(int code)
         { EAI_MEMORY, "out of memory" },
         { 0, "name resolution failed" }
     };
-    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], code);
+    return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], p->last_eai);
 }
 
 #endif /* COMPSHARE_NO_SOCKETS */
@@ -4523,13 +4863,11 @@ static int compshare__fail(compshare *c, int status, const char *form, ...)
 /* ": why", from the POSIX transport. */
 static int compshare__fail_errno(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    int error = c->connection.posix.last_errno;
-    if (c->connection.io.user == (void *)&c->connection.posix && error != 0 && !c->reply.draining) {
+    int error = compshare__posix_error(&c->connection.posix);
+    if (compshare__posix_serves(&c->connection.posix, &c->connection.io) && error != 0 && !c->reply.draining) {
         (void)compshare__fail(c, COMPSHARE__MORE, ": %s (errno %d)", compshare__posix_meaning(error), error);
         c->error.sys_errno = error;
     }
-#endif
     return c->error.status;
 }
 
@@ -4566,22 +4904,20 @@ static int compshare__fail_clock(compshare *c, const char *consequence)
 static int compshare__fail_bundle(compshare *c, const char *what)
 {
     (void)compshare__fail(c, COMPSHARE_E_TRUST, "root certificates: %s %s", c->connection.bundle, what);
-#ifndef COMPSHARE_NO_SOCKETS
-    c->connection.posix.last_errno = c->connection.posix.bundle_errno;
-#endif
+    compshare__posix_blame_bundle(&c->connection.posix);
     return compshare__fail_errno(c);    /* none unless opening or reading failed */
 }
 
 /* TLS failed: BearSSL's code, or the bundle, in a sentence. */
 static int compshare__fail_tls(compshare *c)
 {
-    int code = br_ssl_engine_last_error(&c->connection.tls.client.eng);
+    int code = compshare__tls_error(&c->connection.tls);
     int trouble = c->connection.trust != NULL ? compshare__trust_trouble(c->connection.trust) : COMPSHARE__TRUST_FINE;
     if (c->reply.draining) return c->error.status;
     c->error.tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
-    (void)compshare__fail(c, compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
+    (void)compshare__fail(c, compshare__trust_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
         c->connection.url.host, c->connection.url.port, compshare__tls_meaning(code));
     if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->connection.tls.now);
     if (code == BR_ERR_X509_NOT_TRUSTED)
@@ -4773,22 +5109,10 @@ static const char *compshare__config_parts(const compshare_config *f)
     const compshare_transport *io = f->transport;
     if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN)) return "flags: it has an unknown bit";
     if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL) return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
-#if !defined(COMPSHARE_NO_SOCKETS) && !defined(TCP_FASTOPEN_CONNECT)
-    if (f->flags & COMPSHARE_FAST_OPEN)
-        return "flags: COMPSHARE_FAST_OPEN is for Linux: this build has no TCP_FASTOPEN_CONNECT";
-#endif
     if (f->ca_file != NULL && f->ca_pem != NULL) return "ca_pem: ca_file is given as well: give one of them";
     if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
         return "transport: open, send, recv and close are all needed";
-#ifdef COMPSHARE_NO_SOCKETS
-    if (io == NULL) return "transport: it is needed: this build has no sockets";
-    if (f->unix_time == NULL) return "unix_time: it is needed: this build has no clock";
-    if (f->monotonic_ms == NULL) return "monotonic_ms: it is needed: this build has no clock";
-    if (f->entropy == NULL) return "entropy: it is needed: this build has no entropy";
-    if (f->ca_file != NULL) return "ca_file: this build reads no files: use ca_pem";
-    if (f->ca_pem == NULL) return "ca_pem: it is needed: this build reads no files";
-#endif
-    return NULL;
+    return compshare__posix_refusal(f);
 }
 
 static const char *compshare__config_user_agent(const char *s)
@@ -4856,11 +5180,7 @@ static void compshare__config_defaults(compshare_config *f)
     if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
     if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
     if (f->ca_pem != NULL && f->ca_pem_len == 0) f->ca_pem_len = strlen(f->ca_pem);
-#ifndef COMPSHARE_NO_SOCKETS
-    if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
-    if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
-    if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
-#endif
+    compshare__posix_defaults(f);
 }
 
 /* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
@@ -5019,7 +5339,7 @@ static int compshare__judge(compshare *c)
         if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
         if ((reason = compshare__judge_ret_code(&c->reply.tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, "%s", reason);
     }
-    if (code == 0 && c->connection.tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
+    if (code == 0 && c->connection.tls.sending_aborted) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
     c->exchange.definite = !compshare__judge_timeout_code(code);
     if (code != 0) {
         c->error.ret_code = code;
@@ -5053,15 +5373,13 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
     br_sha256_init(&sha256);
     br_sha256_update(&sha256, c->connection.url.host, strlen(c->connection.url.host) + 1);
     br_sha256_update(&sha256, &c->connection.url.port, sizeof c->connection.url.port);
-    br_sha256_update(&sha256, &c->connection.tls.record_len, sizeof c->connection.tls.record_len);    /* RFC 6066 4: a session keeps it */
+    br_sha256_update(&sha256, &c->connection.tls.record.cap, sizeof c->connection.tls.record.cap);    /* RFC 6066 4: a session keeps it */
     if (c->config.ca_pem != NULL) {
         br_sha256_update(&sha256, c->config.ca_pem, c->config.ca_pem_len);
     } else {
-#ifndef COMPSHARE_NO_SOCKETS
         int64_t identity[5];
         known = compshare__posix_bundle_identity(&c->connection.posix, identity);
         if (known) br_sha256_update(&sha256, identity, sizeof identity);
-#endif
     }
     br_sha256_out(&sha256, hash);
     return known;
@@ -5073,9 +5391,9 @@ static bool compshare__session_load(compshare *c, compshare__session *s)
 {
     compshare__trust *t = c->connection.trust;
     if (c->config.session == NULL) return false;
-    t->bindable = compshare__session_binding(c, t->binding);
+    t->binding_known = compshare__session_binding(c, t->binding);
     memcpy(s, c->config.session, sizeof *s);
-    return t->bindable && s->since > 0 && c->connection.tls.now >= s->since && c->connection.tls.now - s->since < COMPSHARE__SESSION_S
+    return t->binding_known && s->since > 0 && c->connection.tls.now >= s->since && c->connection.tls.now - s->since < COMPSHARE__SESSION_S
         && memcmp(t->binding, s->bound, sizeof s->bound) == 0;
 }
 
@@ -5094,7 +5412,7 @@ static void compshare__session_store(compshare *c)
     if (c->config.session != NULL && !c->connection.handshake.resumed) {
         s.since = c->connection.tls.now;
         memcpy(s.bound, c->connection.trust->binding, sizeof s.bound);
-        if (s.parameters.session_id_len > 0 && c->connection.trust->bindable) memcpy(c->config.session, &s, sizeof s);
+        if (s.parameters.session_id_len > 0 && c->connection.trust->binding_known) memcpy(c->config.session, &s, sizeof s);
         else compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
     }
     compshare__bytes_wipe(&s, sizeof s);
@@ -5110,9 +5428,7 @@ static void compshare__session_store(compshare *c)
 
 static void compshare__drive_close_bundle(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    compshare__posix_close_fd(&c->connection.posix.bundle);
-#endif
+    compshare__posix_close_bundle(&c->connection.posix);
     c->connection.trust = NULL;
 }
 
@@ -5121,8 +5437,7 @@ static void compshare__drive_disconnect(compshare *c)
     if (c->connection.open) compshare__tls_close(&c->connection.tls);
     (c->connection.io.close)(c->connection.io.user);
     compshare__drive_close_bundle(c);
-    compshare__tls_clear(&c->connection.tls);
-    compshare__bytes_wipe(&c->connection.tls.client, sizeof c->connection.tls.client);
+    compshare__tls_reset(&c->connection.tls);
     c->connection.open = false;
 }
 
@@ -5138,22 +5453,23 @@ static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst
 /* What TLS will need must be there before a byte is sent: time and roots. */
 static int compshare__drive_prepare_trust(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    bool given;
-#endif
+    const char *wrong;
     c->connection.tls.now = compshare__client_unix_time(c);
     if (c->connection.tls.now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no certificate can be checked by it");
     c->connection.bundle = "ca_pem";
     if (c->config.ca_pem != NULL) return COMPSHARE_OK;
-#ifndef COMPSHARE_NO_SOCKETS
-    given = c->config.ca_file != NULL;
-    c->connection.bundle = compshare__posix_open_bundle(&c->connection.posix,
-        given ? &c->config.ca_file : compshare__posix_bundles, given ? 1 : COMPSHARE__BUNDLES);
-    if (c->connection.posix.bundle >= 0) return COMPSHARE_OK;
-    if (c->connection.bundle == NULL) c->connection.bundle = given ? c->config.ca_file : "every usual place of a bundle";
-    if (c->connection.posix.bundle_errno == 0) return compshare__fail_bundle(c, "is empty");
-#endif
-    return compshare__fail_bundle(c, "cannot be opened");
+    wrong = compshare__posix_find_bundle(&c->connection.posix, c->config.ca_file, &c->connection.bundle);
+    return wrong == NULL ? COMPSHARE_OK : compshare__fail_bundle(c, wrong);
+}
+
+/* Lends a part of the memory that begins with the reply area. tx is the last of that; behind
+   it is the record buffer. See compshare__trust_init. */
+static compshare__scratch compshare__drive_memory(compshare *c, size_t from, size_t to)
+{
+    compshare__scratch part;
+    part.ptr = (unsigned char *)c->reply.area + from;
+    part.cap = to - from;
+    return part;
 }
 
 static int compshare__drive_connect_begin(compshare *c)
@@ -5161,15 +5477,12 @@ static int compshare__drive_connect_begin(compshare *c)
     uint64_t now = compshare__client_now(c);
     int r;
     c->exchange.phase = COMPSHARE__PHASE_CONNECT;
-    compshare__tls_clear(&c->connection.tls);
-    c->connection.tls.tx = (unsigned char *)c->reply.area + c->reply.area_cap - COMPSHARE__TX;
+    c->connection.tls.tx = compshare__drive_memory(c, c->reply.area_cap - COMPSHARE__TX, c->reply.area_cap);
     if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
     c->connection.deadline = now + c->config.connect_timeout_ms;
     if (c->connection.deadline > c->exchange.deadline) c->connection.deadline = c->exchange.deadline;
-#ifndef COMPSHARE_NO_SOCKETS
-    c->connection.posix.deadline = c->connection.deadline;
-    c->connection.posix.slack = (uint32_t)(c->clock.deadline - c->connection.deadline);
-#endif
+    compshare__posix_allow(&c->connection.posix, c->connection.deadline,
+        (uint32_t)(c->clock.deadline - c->connection.deadline));
     compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
 }
@@ -5178,14 +5491,10 @@ static int compshare__drive_connect_begin(compshare *c)
    as the call's goes: nobody can end a look-up. */
 static void compshare__drive_give_back(compshare *c)
 {
-#ifndef COMPSHARE_NO_SOCKETS
-    uint64_t taken = c->connection.posix.deadline - c->connection.deadline;
+    uint64_t taken = compshare__posix_extended(&c->connection.posix, c->connection.deadline);
     uint64_t left = c->clock.deadline - c->exchange.deadline;
     c->connection.deadline += taken;
     c->exchange.deadline += taken < left ? taken : left;
-#else
-    (void)c;
-#endif
 }
 
 static int compshare__drive_connect(compshare *c)
@@ -5195,16 +5504,12 @@ static int compshare__drive_connect(compshare *c)
     compshare__drive_give_back(c);
     if (r == COMPSHARE_OK) c->connection.open = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (r == COMPSHARE_E_RESOLVE && c->connection.io.user == (void *)&c->connection.posix)
-        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(c->connection.posix.last_eai));
-#endif
+    if (r == COMPSHARE_E_RESOLVE && compshare__posix_serves(&c->connection.posix, &c->connection.io))
+        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(&c->connection.posix));
     (void)compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->connection.posix.last_eai != 0)
+    if (compshare__posix_name_failed(&c->connection.posix))
         (void)compshare__fail(c, COMPSHARE__MORE, ", at an address from before: %s",
-            compshare__posix_resolve_meaning(c->connection.posix.last_eai));
-#endif
+            compshare__posix_resolve_meaning(&c->connection.posix));
     return c->error.status;
 }
 
@@ -5212,7 +5517,7 @@ static void compshare__drive_proxy_begin(compshare *c)
 {
     c->exchange.phase = COMPSHARE__PHASE_PROXY;
     compshare__http_init(&c->reply.http, true);
-    c->connection.tls.tx_len = compshare__encode_connect(c->connection.url.host, c->connection.url.port, c->connection.proxy.path, (char *)c->connection.tls.tx, COMPSHARE__TX);
+    c->connection.tls.tx_len = compshare__encode_connect(c->connection.url.host, c->connection.url.port, c->connection.proxy.path, (char *)c->connection.tls.tx.ptr, c->connection.tls.tx.cap);
     compshare__trace(c, "CONNECT %s %l", c->connection.url.host, c->connection.url.port);
 }
 
@@ -5245,37 +5550,20 @@ static int compshare__drive_proxy(compshare *c)
     return compshare__fail_host(c, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO, "the proxy broke the connection off");
 }
 
-/* The caller's index, emptied where it is about another bundle. */
-static compshare_roots *compshare__drive_roots(compshare *c)
-{
-    compshare_roots *roots = c->config.roots;
-    int64_t bundle[5] = { (int64_t)(uintptr_t)c->config.ca_pem, (int64_t)c->config.ca_pem_len, 0, 0, 0 };
-    if (roots == NULL) return NULL;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->config.ca_pem == NULL && !compshare__posix_bundle_identity(&c->connection.posix, bundle)) return NULL;
-#endif
-    if (memcmp(roots->bundle, bundle, sizeof bundle) == 0) return roots;
-    memset(roots, 0, sizeof *roots);
-    memcpy(roots->bundle, bundle, sizeof bundle);
-    return roots;
-}
-
 static int compshare__drive_handshake_begin(compshare *c)
 {
     compshare__session session;
     bool started;
     unsigned char entropy[32];
-    compshare__read_fn read = compshare__drive_read_pem;
-    void *ctx = c;
+    bool text = c->config.ca_pem != NULL;
     c->exchange.phase = COMPSHARE__PHASE_HANDSHAKE;
     c->connection.resuming = false;
     if (!compshare__client_encrypted(c)) return COMPSHARE_OK;
     if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
         return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->connection.posix; }
-#endif
-    c->connection.trust = compshare__trust_init(c->reply.area, c->reply.area_cap - COMPSHARE__TX, read, ctx, compshare__drive_roots(c), c->connection.tls.now);
+    c->connection.trust = compshare__trust_init(compshare__drive_memory(c, 0, c->reply.area_cap - COMPSHARE__TX),
+        text ? compshare__drive_read_pem : compshare__posix_read_bundle,
+        text ? (void *)c : (void *)&c->connection.posix, c->connection.tls.now);
     c->connection.resuming = compshare__session_load(c, &session);
     started = compshare__tls_start(&c->connection.tls, c->connection.trust, c->connection.url.host, entropy, c->connection.resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
@@ -5286,8 +5574,8 @@ static int compshare__drive_handshake(compshare *c)
 {
     int r = compshare__tls_handshake(&c->connection.tls);
     /* while the server thinks about the first flight, its certificate can be prepared for */
-    if (r == COMPSHARE_WANT_READ && c->connection.trust != NULL && !c->connection.resuming && compshare__tls_idle(&c->connection.tls))
-        compshare__trust_learn(c->connection.trust, COMPSHARE__TX + c->connection.tls.record_len);    /* tx and the record buffer, which follow it */
+    if (r == COMPSHARE_WANT_READ && c->connection.trust != NULL && !c->connection.resuming && compshare__tls_is_idle(&c->connection.tls))
+        compshare__trust_prescan(c->connection.trust, compshare__drive_memory(c, 0, c->reply.area_cap + c->connection.tls.record.cap));
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
@@ -5296,9 +5584,7 @@ static int compshare__drive_handshake(compshare *c)
         compshare__session_store(c);
         compshare__trace(c, "TLS 1.2%s", c->connection.handshake.resumed ? ", resumed" : "", 0);
     }
-#ifndef COMPSHARE_NO_SOCKETS
-    c->connection.posix.proved = true;
-#endif
+    compshare__posix_verified(&c->connection.posix);
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
 }
@@ -5359,11 +5645,11 @@ static int compshare__drive_begin(compshare *c)
     c->reply.body_at = c->reply.body_len = 0;
     if (c->exchange.request.array != NULL) compshare__split_init(&c->reply.split, c->exchange.request.array, c->reply.area, c->reply.area_cap);
     c->exchange.reused = c->connection.open && now - c->connection.used_at < COMPSHARE__IDLE_MS
-        && compshare__tls_alive(&c->connection.tls);
+        && compshare__tls_is_alive(&c->connection.tls);
     c->exchange.reuse_deadline = now + COMPSHARE__REUSE_MS;
     if (c->exchange.reuse_deadline < now + c->exchange.request_ms / 2) c->exchange.reuse_deadline = now + c->exchange.request_ms / 2;
     if (c->exchange.reuse_deadline > c->exchange.deadline) c->exchange.reuse_deadline = c->exchange.deadline;
-    c->connection.tls.sent = c->connection.tls.request = false;
+    compshare__tls_begin_request(&c->connection.tls);
     if (c->exchange.reused) {
         c->exchange.phase = COMPSHARE__PHASE_SEND;
         return COMPSHARE_OK;
@@ -5543,8 +5829,8 @@ static int compshare__drive_receive(compshare *c)
 static void compshare__drive_settle(compshare *c)
 {
     bool clean = c->exchange.phase == COMPSHARE__PHASE_RECEIVE && c->reply.http.state == COMPSHARE__HTTP_DONE && c->reply.http.keep_alive
-        && !c->connection.tls.mute && compshare__tls_quiet(&c->connection.tls);
-    if (c->exchange.phase == COMPSHARE__PHASE_PROXY) compshare__bytes_wipe(c->connection.tls.tx, COMPSHARE__TX);   /* a password is in it */
+        && compshare__tls_is_clean(&c->connection.tls);
+    if (c->exchange.phase == COMPSHARE__PHASE_PROXY) compshare__tls_wipe_tx(&c->connection.tls);   /* a password is in it */
     if (c->exchange.phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
     c->connection.used_at = c->clock.looked_at;
 }
@@ -5629,12 +5915,12 @@ static int compshare__drive_next(compshare *c)
         compshare__drive_proxy_begin(c);
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_PROXY:
-        compshare__bytes_wipe(c->connection.tls.tx, COMPSHARE__TX);    /* a password is in it */
+        compshare__tls_wipe_tx(&c->connection.tls);    /* a password is in it */
         compshare__http_init(&c->reply.http, false);
         return compshare__drive_handshake_begin(c);
     case COMPSHARE__PHASE_HANDSHAKE:
         c->exchange.phase = COMPSHARE__PHASE_SEND;
-        if (!compshare__client_encrypted(c) || compshare__tls_alive(&c->connection.tls)) return COMPSHARE_OK;
+        if (!compshare__client_encrypted(c) || compshare__tls_is_alive(&c->connection.tls)) return COMPSHARE_OK;
         /* what comes before the request cannot be its reply */
         return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection, or spoke, before it was asked");
     case COMPSHARE__PHASE_SEND:
@@ -5674,8 +5960,6 @@ static uint64_t compshare__drive_due(const compshare *c)
 /* Notes of a failure what does not depend on where it came from. */
 static int compshare__drive_failed(compshare *c, int status)
 {
-    if ((status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TRUST) && c->config.roots != NULL)
-        memset(c->config.roots, 0, sizeof *c->config.roots);    /* it may be what was wrong */
     if (c->exchange.phase >= COMPSHARE__PHASE_HANDSHAKE && c->connection.resuming && !c->exchange.reused && !c->exchange.replied) {
         /* it may be what was wrong: the next handshake is a full one */
         compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
@@ -5917,10 +6201,9 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
     bool pausing = c->exchange.phase == COMPSHARE__PHASE_PAUSE;
     if (c->exchange.more || (c->exchange.wants == 0 && !pausing) || now < c->clock.looked_at) return 0;
     if (pausing) due = c->exchange.pause_until;
-#ifndef COMPSHARE_NO_SOCKETS
-    if (c->exchange.phase == COMPSHARE__PHASE_CONNECT && c->connection.io.user == (const void *)&c->connection.posix && c->connection.posix.share < due)
-        due = c->connection.posix.share;
-#endif
+    if (c->exchange.phase == COMPSHARE__PHASE_CONNECT && compshare__posix_serves(&c->connection.posix, &c->connection.io)
+        && compshare__posix_attempt_deadline(&c->connection.posix) < due)
+        due = compshare__posix_attempt_deadline(&c->connection.posix);
     return due > now ? (uint32_t)(due - now) : 0;
 }
 
@@ -7474,6 +7757,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     char unused[1];
     compshare__text why = compshare__text_into(unused, sizeof unused);
     compshare__url url, proxy;
+    compshare__scratch record;
     compshare *c;
     char *base;
     size_t skew;
@@ -7489,23 +7773,15 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     compshare__config_defaults(&c->config);
     c->connection.url = url;
     c->connection.proxy = proxy;
-#ifndef COMPSHARE_NO_SOCKETS
     compshare__posix_init(&c->connection.posix, &c->connection.io);
-    c->connection.posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) != 0;
-    c->connection.posix.monotonic_ms = c->config.monotonic_ms;
-    c->connection.posix.user = c->config.user;
-#endif
+    compshare__posix_configure(&c->connection.posix, &c->config);
     if (config->transport != NULL) c->connection.io = *config->transport;
     /* the reply area first: it must be aligned for BearSSL's contexts */
-    c->connection.tls.record_len = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
+    record.cap = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
     c->reply.area = base + sizeof *c;
-    c->reply.area_cap = config->memory_size - skew - sizeof *c - c->connection.tls.record_len;
-    c->connection.tls.record = (unsigned char *)c->reply.area + c->reply.area_cap;
-    c->connection.tls.io = &c->connection.io;
-    c->connection.tls.socket = config->transport == NULL;
-#ifdef COMPSHARE_PLAINTEXT
-    c->connection.tls.plain = url.plain;
-#endif
+    c->reply.area_cap = config->memory_size - skew - sizeof *c - record.cap;
+    record.ptr = (unsigned char *)c->reply.area + c->reply.area_cap;
+    compshare__tls_init(&c->connection.tls, &c->connection.io, config->transport == NULL, record, url.plain);
     *client = c;
     return COMPSHARE_OK;
 }

@@ -1,4 +1,4 @@
-/* Room trust: the lazy scanner over bundles gives the same roots with every size of its
+/* Rooms pem and trust: the lazy scanner over bundles gives the same roots with every size of its
    buffer and of single reads; it finds every certificate that libcrypto finds; and a
    chain is judged alike however it is cut into pieces.
 
@@ -53,11 +53,17 @@ static bundle bundle_whole(const uint8_t *text, size_t len)
 
 /* ---- scanning ---- */
 
+static compshare__scratch block_at(compshare__trust *t, size_t size)
+{
+    compshare__scratch block = { (unsigned char *)t, size };
+    return block;
+}
+
 static compshare__trust *scan(bundle *b, size_t buffer, const unsigned char name[32])
 {
     size_t size = sizeof(compshare__trust) + buffer;
     compshare__trust *t = (compshare__trust *)fuzz_room(size);
-    (void)compshare__trust_init(t, size, read_bundle, b, NULL, NOW);
+    (void)compshare__trust_init(block_at(t, size), read_bundle, b, NOW);
     memcpy(t->looked_up, name, 32);
     compshare__trust_fill(t);
     return t;
@@ -180,7 +186,7 @@ static bool check_subject(const unsigned char *der, size_t len, unsigned char na
     X509 *x = d2i_X509(NULL, &at, (long)len);
     int n = x != NULL ? i2d_X509_NAME(X509_get_subject_name(x), &dn) : -1;
     unsigned char *copy = (unsigned char *)fuzz_copy(der, prefix);
-    bool ours = compshare__der_subject(copy, prefix, &start, &end), strict;
+    bool ours = compshare__pem_der_subject(copy, prefix, &start, &end), strict;
     free(copy);
     if (ours) CHECK(start < end && end <= prefix);
     strict = n > 0 && is_der(x, der, (size_t)(at - der)) && is_der_name(X509_get_subject_name(x))
@@ -188,7 +194,7 @@ static bool check_subject(const unsigned char *der, size_t len, unsigned char na
     if (n > 0 && ours && strict) CHECK(fuzz_same(dn, (size_t)n, der + start, end - start));
     if (strict && !ours) {      /* only because it lies too far behind */
         size_t far_start, far_end;
-        CHECK(len > prefix && compshare__der_subject(der, len, &far_start, &far_end) && far_end > prefix);
+        CHECK(len > prefix && compshare__pem_der_subject(der, len, &far_start, &far_end) && far_end > prefix);
     }
     if (n > 0) (void)SHA256(dn, (size_t)n, name);
     OPENSSL_free(dn);
@@ -297,8 +303,8 @@ static unsigned judge_chain(const uint8_t *data, size_t size, bundle *roots, pie
     const br_x509_class **ctx = &t->minimal.vtable;
     const uint8_t *der;
     size_t len, n;
-    (void)compshare__trust_init(t, sizeof *t + buffer / 2, read_bundle, roots, NULL, time_of(data, size));
-    if (sizes != NULL) compshare__trust_learn(t, buffer - buffer / 2);
+    (void)compshare__trust_init(block_at(t, sizeof *t + buffer / 2), read_bundle, roots, time_of(data, size));
+    if (sizes != NULL) compshare__trust_prescan(t, block_at(t, sizeof *t + buffer));
     br_x509_minimal_set_rsa(&t->minimal, &br_rsa_i31_pkcs1_vrfy);
     br_x509_minimal_set_ecdsa(&t->minimal, &br_ec_all_m31, &br_ecdsa_i31_vrfy_asn1);
     (*ctx)->start_chain(ctx, "localhost");

@@ -123,7 +123,7 @@ static HARNESS_UNUSED void peer_await(const peer *p, const char *name, const cha
    stays the test's own while the socket is open. -1: no such address here. */
 static HARNESS_UNUSED int loopback_listen(bool v6, unsigned *port)
 {
-    compshare__address a;
+    compshare__posix_address a;
     socklen_t len = v6 ? sizeof a.v6 : sizeof a.v4;
     int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
@@ -154,7 +154,7 @@ static HARNESS_UNUSED unsigned free_port(bool v6)
 
 static bool port_answers(bool v6, unsigned port)
 {
-    compshare__address a;
+    compshare__posix_address a;
     int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool yes;
     memset(&a, 0, sizeof a);

@@ -554,9 +554,9 @@ static void open_for_ever(void **state)
 
 /* ---- several addresses ---- */
 
-static compshare__address address_of(unsigned port)
+static compshare__posix_address address_of(unsigned port)
 {
-    compshare__address a;
+    compshare__posix_address a;
     memset(&a, 0, sizeof a);
     a.v4.sin_family = AF_INET;
     a.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -564,9 +564,9 @@ static compshare__address address_of(unsigned port)
     return a;
 }
 
-static compshare__address address6_of(unsigned port)
+static compshare__posix_address address6_of(unsigned port)
 {
-    compshare__address a;
+    compshare__posix_address a;
     memset(&a, 0, sizeof a);
     a.v6.sin6_family = AF_INET6;
     a.v6.sin6_addr.s6_addr[15] = 1;
@@ -623,7 +623,7 @@ static void several_addresses(void **state)
     p.address[1] = address6_of(closed_port());
     p.address[2] = address_of(good_port);
     p.count = 3;
-    p.named = true;
+    p.resolved = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_OK);
     assert_int_equal(p.at, 2);
     assert_int_equal(p.last_errno, 0);
@@ -631,14 +631,14 @@ static void several_addresses(void **state)
     assert_int_equal(ntohs(peer.sin_port), good_port);
     compshare__posix_close(&p);
     assert_int_equal(p.fd, -1);
-    assert_false(p.named);
+    assert_false(p.resolved);
     close(accept(listener, NULL, NULL));
 
     by_hand(&p);        /* nobody */
     p.address[0] = address6_of(closed_port());
     p.address[1] = address_of(closed_port());
     p.count = 2;
-    p.named = true;
+    p.resolved = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_E_CONNECT);
     assert_int_equal(p.last_errno, ECONNREFUSED);
     assert_int_equal(p.fd, -1);
@@ -649,25 +649,25 @@ static void several_addresses(void **state)
     p.address[1] = address_of(x.port);
     p.address[2] = address_of(good_port);
     p.count = 3;
-    p.named = true;
+    p.resolved = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
-    assert_true(p.at == 0 && p.share == 103000);
+    assert_true(p.at == 0 && p.attempt_deadline == 103000);
     hand_clock = 102999;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
     assert_int_equal(p.at, 0);
     hand_clock = 103000;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
-    assert_true(p.at == 1 && p.share == 106000);
+    assert_true(p.at == 1 && p.attempt_deadline == 106000);
     hand_clock = 107000;        /* woken late: the last one has what is left */
     assert_int_equal(open_addresses(&p), COMPSHARE_OK);
-    assert_true(p.at == 2 && p.share == 109000);
+    assert_true(p.at == 2 && p.attempt_deadline == 109000);
     compshare__posix_close(&p);
     close(accept(listener, NULL, NULL));
 
     by_hand(&p);        /* no answer at all */
     p.address[0] = address_of(x.port);
     p.count = 1;
-    p.named = true;
+    p.resolved = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
     hand_clock = 109000;
     assert_int_equal(open_addresses(&p), COMPSHARE_E_CONNECT);

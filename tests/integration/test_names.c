@@ -132,7 +132,7 @@ static void share_of_a_reading(void **state)
         assert_int_equal(compshare_step(h.client), COMPSHARE_PENDING);
         assert_int_equal(h.client->exchange.deadline - start, rows[i].request);
         assert_int_equal(h.client->connection.deadline - start, rows[i].connect);
-        assert_true(h.client->connection.posix.share <= h.client->connection.deadline);
+        assert_true(h.client->connection.posix.attempt_deadline <= h.client->connection.deadline);
         (void)compshare_abort(h.client);
     }
 }

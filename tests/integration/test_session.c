@@ -697,10 +697,6 @@ static void declined_is_dropped(void **state)
     harness_stop(&plain);
 }
 
-/* ---- the index of roots: it saves reading, and decides nothing ---- */
-
-static compshare_roots roots;
-
 /* A file that tests may write, with the text of a certificate file behind `before`. */
 static void write_bundle(const char *path, const char *before, const char *name)
 {
@@ -738,110 +734,6 @@ static void bundle_changes_meanwhile(void **state)
     h.config.ca_file = NULL;
 }
 
-static void index_is_shared(void **state)
-{
-    char path[] = "/tmp/compshare-bundle-XXXXXX";
-    int fd = mkstemp(path), i;
-    uint32_t first;
-    (void)state;
-    close(fd);
-    memset(&roots, 0, sizeof roots);
-    h.config.session = NULL;
-    h.config.roots = &roots;
-    h.config.ca_file = path;
-    write_bundle(path, "", "bundle-big.pem");
-    for (i = 0; i < 2; i++) assert_int_equal(once(DELETE), COMPSHARE_OK);
-    first = roots.root[0][1];
-    assert_true(roots.known[0] >= 42 && roots.known[2] == 1);
-    write_bundle(path, "something else in front\n", "bundle-big.pem");
-    for (i = 0; i < 2; i++) assert_int_equal(once(DELETE), COMPSHARE_OK);
-    assert_int_equal(roots.root[0][1], first + 24);
-    write_bundle(path, "", "bundle-norsaroot.pem");
-    harness_expect(&h, once(DELETE), COMPSHARE_E_CERTIFICATE);
-    assert_int_equal(roots.known[0], 0);
-    write_bundle(path, "", "roots.pem");
-    assert_int_equal(once(DELETE), COMPSHARE_OK);
-    unlink(path);
-    harness_expect(&h, once(DELETE), COMPSHARE_E_TRUST);
-    h.config.roots = NULL;
-}
-
-/* Another client empties the index, or begins one of its own, in the middle of this
-   one's handshake: when it has read the bundle, and the server, which is held until
-   then, has not answered yet. */
-static void index_side_by_side(void **state)
-{
-    int r, i;
-    (void)state;
-    for (i = 0; i < 2; i++) {
-        compshare_param p = compshare_text("UHostId", "uhost-0001");
-        configure(gateway.port);
-        memset(&roots, 0, sizeof roots);
-        h.config.session = NULL;
-        h.config.roots = &roots;
-        h.config.ca_file = harness_cert("bundle-big.pem");
-        harness_open(&h);
-        assert_int_equal(compshare_call_start(h.client, DELETE, &p, 1), COMPSHARE_OK);
-        assert_int_equal(kill(gateway.pid, SIGSTOP), 0);
-        while ((r = compshare_step(h.client)) == COMPSHARE_PENDING && roots.known[2] == 0) step_wait(h.client);
-        assert_int_equal(kill(gateway.pid, SIGCONT), 0);
-        assert_int_equal(r, COMPSHARE_PENDING);
-        configure_one(&other, &u, gateway.port);
-        other.config.session = NULL;
-        other.config.roots = &roots;
-        other.config.ca_file = harness_cert(i == 0 ? "bundle-norsaroot.pem" : "roots.pem");
-        harness_open(&other);
-        harness_expect(&other, act_of(&other, DELETE), i == 0 ? COMPSHARE_E_CERTIFICATE : COMPSHARE_OK);
-        while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) step_wait(h.client);
-        harness_expect(&h, r, COMPSHARE_OK);
-        assert_int_equal(roots.known[0], i == 0 ? 0 : 2);
-        harness_close(&other);
-    }
-    h.config.roots = NULL;
-}
-
-/* Contents that no client has made: refused, never followed out of the struct. */
-static void index_of_nonsense(void **state)
-{
-    static const uint32_t counts[] = { 257, 300, 100000, UINT32_MAX };
-    size_t i;
-    (void)state;
-    memset(&roots, 0, sizeof roots);
-    h.config.session = NULL;
-    h.config.roots = &roots;
-    h.config.ca_file = harness_cert("roots.pem");
-    assert_int_equal(once(DELETE), COMPSHARE_OK);
-    for (i = 0; i < COUNT(counts); i++) {
-        roots.known[0] = counts[i];
-        roots.known[2] = (uint32_t)(i % 2);
-        assert_int_equal(once(DELETE), COMPSHARE_OK);
-    }
-    h.config.roots = NULL;
-}
-
-/* ca_pem is known by where it is; what it says now decides. */
-static void index_of_a_text(void **state)
-{
-    static char text[65536];
-    FILE *from = fopen(harness_cert("roots.pem"), "rb");
-    size_t len = fread(text, 1, sizeof text - 1, from);
-    (void)state;
-    fclose(from);
-    memset(&roots, 0, sizeof roots);
-    h.config.session = NULL;
-    h.config.roots = &roots;
-    h.config.ca_file = NULL;
-    h.config.ca_pem = text;
-    h.config.ca_pem_len = len;
-    assert_int_equal(once(DELETE), COMPSHARE_OK);
-    assert_int_equal(once(DELETE), COMPSHARE_OK);
-    memset(text, 'x', len);
-    harness_expect(&h, once(DELETE), COMPSHARE_E_TRUST);
-    h.config.ca_pem = NULL;
-    h.config.ca_pem_len = 0;
-    h.config.roots = NULL;
-}
-
 /* It is the origin's, however the way there leads. */
 static void through_a_proxy(void **state)
 {
@@ -866,7 +758,7 @@ int main(void)
         T(second_client_resumes), T(reconnects_resume), T(last_handshake), T(forgotten_meanwhile), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
         T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_the_whole_name), T(bound_to_roots), T(a_day_at_the_most),
         T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
-        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(declined_is_dropped), T(bundle_changes_meanwhile), T(index_is_shared), T(index_side_by_side), T(index_of_nonsense), T(index_of_a_text), T(through_a_proxy)
+        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(declined_is_dropped), T(bundle_changes_meanwhile), T(through_a_proxy)
     };
     return cmocka_run_group_tests_name("sessions", tests, start, stop);
 }

@@ -427,7 +427,7 @@ static void memory(void **state)
         config.memory_size = needed;
         CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
         CHECK((uintptr_t)client % COMPSHARE__ALIGN == 0 && (unsigned char *)client >= block + 64 + offset);
-        CHECK(client->connection.tls.record + client->connection.tls.record_len <= block + 64 + offset + needed);
+        CHECK(client->connection.tls.record.ptr + client->connection.tls.record.cap <= block + 64 + offset + needed);
         CHECK(client->reply.area_cap >= COMPSHARE__REPLY_MIN);
         CHECK((uintptr_t)client->reply.area % sizeof(uint64_t) == 0);
         compshare_close(client);
