@@ -4723,9 +4723,7 @@ typedef struct compshare__connection {
     compshare__trust *trust;    /* in the reply area, during a handshake */
     compshare_handshake handshake;
     compshare_transport io;
-#ifndef COMPSHARE_NO_SOCKETS
     compshare__posix posix;
-#endif
     compshare__url url, proxy;
     compshare__tls tls;
 } compshare__connection;
