@@ -1241,11 +1241,16 @@ static bool compshare__bytes_among(char c, const char *set)
     return *set != '\0';
 }
 
-/* Whether v holds the n bytes of `part` somewhere. */
+/* Whether v holds the n bytes of `part`, one at least, somewhere. */
 static bool compshare__bytes_hold(compshare_view v, const char *part, size_t n)
 {
-    for (; v.len >= n; v.ptr++, v.len--)
-        if (memcmp(v.ptr, part, n) == 0) return true;
+    const char *at = v.ptr, *end = v.ptr + v.len;
+    while ((size_t)(end - at) >= n) {
+        at = (const char *)memchr(at, part[0], (size_t)(end - at) - n + 1);
+        if (at == NULL) return false;
+        if (memcmp(at, part, n) == 0) return true;
+        at++;
+    }
     return false;
 }
 
@@ -2239,11 +2244,10 @@ enum {
     COMPSHARE__JSON_ZERO, COMPSHARE__JSON_INT, COMPSHARE__JSON_FRACTION, COMPSHARE__JSON_EXPONENT   /* a number may end here */
 };
 
-/* What one byte did. */
-#define COMPSHARE__JSON_BEGIN 1u        /* a value, or a key, begins with it */
-#define COMPSHARE__JSON_ENDS 2u         /* a value, or a key, ends with it */
-#define COMPSHARE__JSON_IS_KEY 4u       /* the two above: it is a key */
-#define COMPSHARE__JSON_NUMBER_END 8u   /* a number ended before it */
+/* What happened to a value, or to the name of a member. */
+#define COMPSHARE__JSON_BEGIN 1u        /* it begins with the last byte taken */
+#define COMPSHARE__JSON_ENDS 2u         /* it ends with that byte */
+#define COMPSHARE__JSON_IS_KEY 4u       /* beside one of these: it is a name */
 
 typedef struct compshare__json {
     int state;
@@ -2253,7 +2257,6 @@ typedef struct compshare__json {
     unsigned left;              /* hex digits or UTF-8 bytes still to come */
     unsigned char low, high;    /* range of the next UTF-8 byte */
     const char *literal;        /* rest of true, false, null */
-    size_t tokens;              /* values and keys so far */
     uint64_t at;                /* bytes taken */
     const char *reason;
 } compshare__json;
@@ -2295,7 +2298,6 @@ static unsigned compshare__json_close(compshare__json *j, bool object)
 
 static unsigned compshare__json_begin(compshare__json *j, unsigned char c)
 {
-    j->tokens++;
     switch (c) {
     case '{': return compshare__json_open(j, true);
     case '[': return compshare__json_open(j, false);
@@ -2407,7 +2409,6 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     case COMPSHARE__JSON_KEY:
         if (c == '}' && j->state != COMPSHARE__JSON_KEY) return compshare__json_close(j, true);
         if (c != '"') return compshare__json_fail(j, "a member name is expected");
-        j->tokens++;
         j->is_key = true;
         j->state = COMPSHARE__JSON_STRING;
         return COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY;
@@ -2425,31 +2426,70 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     }
 }
 
+/* A byte that belongs to no number. */
 static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
 {
-    unsigned ended = 0;
-    if (j->state == COMPSHARE__JSON_FAILED) return 0;
-    j->at++;
-    if (j->state >= COMPSHARE__JSON_MINUS) {
-        int next = compshare__json_number_next(j->state, c);
-        if (next != 0) { j->state = next; return 0; }
-        if (j->state < COMPSHARE__JSON_ZERO) return compshare__json_fail(j, "a number is malformed");
-        (void)compshare__json_end_value(j);
-        ended = COMPSHARE__JSON_NUMBER_END;
+    return j->state >= COMPSHARE__JSON_STRING ? compshare__json_string_byte(j, c) : compshare__json_structure_byte(j, c);
+}
+
+/* How many bytes src begins with that change nothing: of a string those that mean themselves,
+   between values white space. */
+static size_t compshare__json_run(const compshare__json *j, const char *src, size_t len)
+{
+    size_t n = 0;
+    if (j->state == COMPSHARE__JSON_STRING) return compshare__bytes_run(src, len, COMPSHARE__QUOTED);
+    if (j->state < COMPSHARE__JSON_FAILED) while (n < len && compshare__json_is_space(src[n])) n++;
+    return n;
+}
+
+/* Takes the bytes of a number. Only the byte behind it, which is not taken, ends it. */
+static size_t compshare__json_number(compshare__json *j, const char *src, size_t len, unsigned *did)
+{
+    size_t n = 0;
+    int next = j->state;
+    while (n < len && (next = compshare__json_number_next(j->state, (unsigned char)src[n])) != 0) {
+        j->state = next;
+        n++;
     }
-    if (j->state >= COMPSHARE__JSON_STRING) return compshare__json_string_byte(j, c);
-    return ended | compshare__json_structure_byte(j, c);
+    if (next != 0) return n;
+    if (j->state < COMPSHARE__JSON_ZERO) {
+        (void)compshare__json_fail(j, "a number is malformed");
+        return n + 1;
+    }
+    *did = compshare__json_end_value(j);
+    return n;
+}
+
+/* Takes bytes up to where a value or a name begins or ends that is in `depth` containers
+   or fewer, as *did then says, or until something is wrong, else all. Returns how many. */
+static size_t compshare__json_until(compshare__json *j, const char *src, size_t len, int depth, unsigned *did)
+{
+    size_t i = 0;
+    *did = 0;
+    while (i < len && j->state != COMPSHARE__JSON_FAILED) {
+        int outside = j->depth;
+        unsigned event = 0;
+        if (j->state >= COMPSHARE__JSON_MINUS) {
+            i += compshare__json_number(j, src + i, len - i, &event);
+        } else {
+            i += compshare__json_run(j, src + i, len - i);
+            if (i == len) break;
+            event = compshare__json_byte(j, (unsigned char)src[i++]);
+        }
+        if (event == 0) continue;
+        if (outside > j->depth) outside = j->depth;     /* of a bracket: what it is in, not what is in it */
+        if (outside > depth) continue;
+        *did = event;
+        break;
+    }
+    j->at += i;
+    return i;
 }
 
 static void compshare__json_feed(compshare__json *j, const char *src, size_t len)
 {
-    size_t i = 0, n;
-    while (i < len && j->state != COMPSHARE__JSON_FAILED) {
-        n = j->state == COMPSHARE__JSON_STRING ? compshare__bytes_run(src + i, len - i, COMPSHARE__QUOTED) : 0;
-        j->at += n;
-        i += n;
-        if (i < len) (void)compshare__json_byte(j, (unsigned char)src[i++]);
-    }
+    unsigned did;
+    (void)compshare__json_until(j, src, len, -1, &did);
 }
 
 /* No more bytes: NULL if one whole document was seen, else what is wrong. */
@@ -2521,12 +2561,11 @@ static size_t compshare__json_char(compshare_view *rest, unsigned char out[4])
     return n;
 }
 
-/* Whether a raw string, unescaped, is exactly this text. */
-static bool compshare__json_equals(compshare_view raw, const char *text)
+/* Whether a raw string with escapes in it, unescaped, is exactly this text. */
+static bool compshare__json_equals_escaped(compshare_view raw, const char *text)
 {
     unsigned char c[4];
     size_t n, left = strlen(text);
-    if (compshare__bytes_find(raw.ptr, raw.len, '\\') == raw.len) return raw.len == left && memcmp(raw.ptr, text, left) == 0;
     while (raw.len > 0) {
         n = compshare__json_char(&raw, c);
         if (n > left || memcmp(c, text, n) != 0) return false;
@@ -2534,6 +2573,15 @@ static bool compshare__json_equals(compshare_view raw, const char *text)
         left -= n;
     }
     return left == 0;
+}
+
+/* Whether a raw string, unescaped, is exactly this text. */
+static bool compshare__json_equals(compshare_view raw, const char *text)
+{
+    size_t n = 0;
+    while (n < raw.len && raw.ptr[n] == text[n] && raw.ptr[n] != '\\') n++;
+    if (n == raw.len) return text[n] == '\0';
+    return raw.ptr[n] == '\\' && compshare__json_equals_escaped(raw, text);
 }
 
 /* Unescapes into buf what fits in whole characters. clean: for a terminal.
@@ -2637,18 +2685,21 @@ static uint32_t compshare__json_key(const compshare__tree *tree, uint32_t at)
     return up >= 0 && tree->token[up].type == COMPSHARE__JSMN_STRING ? (uint32_t)up : COMPSHARE__NO_TOKEN;
 }
 
-/* How many members have this name; *found is the last of them. */
+/* How many members have this name; *found is the last of them. Of all that is in an object
+   only the names of its members have it as parent; escapes make a name longer. */
 static size_t compshare__json_find(const compshare__tree *tree, uint32_t object, const char *name, uint32_t *found)
 {
-    uint32_t at;
-    size_t hits = 0;
+    const compshare__jsmntok_t *of = tree->token + object, *end = tree->token + tree->count, *t;
+    size_t hits = 0, len = strlen(name);
     *found = COMPSHARE__NO_TOKEN;
-    if (compshare__json_type(tree, object) != COMPSHARE_OBJECT) return 0;
-    for (at = compshare__json_first(tree, object); at != COMPSHARE__NO_TOKEN; at = compshare__json_next(tree, at))
-        if (compshare__json_equals(compshare__json_raw(tree, compshare__json_key(tree, at)), name)) {
-            *found = at;
-            hits++;
-        }
+    if (of->type != COMPSHARE__JSMN_OBJECT) return 0;
+    for (t = of + 1; t < end && t->start < of->end; t++) {
+        uint32_t at = (uint32_t)(t - tree->token);
+        if (t->parent != (int)object || (size_t)(t->end - t->start) < len) continue;
+        if (!compshare__json_equals(compshare__json_raw(tree, at), name)) continue;
+        *found = at + 1;
+        hits++;
+    }
     return hits;
 }
 
@@ -2686,7 +2737,6 @@ typedef struct compshare__splitter {
     unsigned bom;               /* bytes of a byte order mark seen */
     int where;
     bool seen, twice, not_array, full;
-    bool owed;                  /* the array's ']', while an element lies in its place */
 } compshare__splitter;
 
 static void compshare__split_init(compshare__splitter *s, const char *name, char *area, size_t cap)
@@ -2697,61 +2747,81 @@ static void compshare__split_init(compshare__splitter *s, const char *name, char
     s->cap = cap;
 }
 
-static void compshare__split_append(compshare__splitter *s, size_t *end, unsigned char c)
+/* Appends what fits to what is kept, or to the element. */
+static void compshare__split_append(compshare__splitter *s, size_t *end, const char *src, size_t len)
 {
-    if (*end < s->cap) s->area[(*end)++] = (char)c;
-    else s->full = true;
+    if (len > s->cap - *end) {
+        len = s->cap - *end;
+        s->full = true;
+    }
+    if (len > 0) memcpy(s->area + *end, src, len);
+    *end += len;
 }
 
-/* A byte of the document outside the array. depth: before that byte. */
-static void compshare__split_outside(compshare__splitter *s, unsigned char c, unsigned did, int depth)
+/* Bytes of the document outside the array, at the end of which a top-level name or value may
+   begin or end. A value that begins behind the array's name is the array. */
+static void compshare__split_outside(compshare__splitter *s, const char *src, size_t len, unsigned did)
 {
     compshare_view key;
-    if ((did & COMPSHARE__JSON_IS_KEY) && depth == 1) {
-        if (did & COMPSHARE__JSON_BEGIN) s->key = s->kept + 1;
-        else s->key_end = s->kept;
-    }
-    compshare__split_append(s, &s->kept, c);
-    if (depth != 1 || (did & COMPSHARE__JSON_IS_KEY) || !(did & COMPSHARE__JSON_BEGIN) || s->full) return;
-    if (s->key == 0) return;                /* the root is an array */
+    char first;
+    compshare__split_append(s, &s->kept, src, len);
+    if (did == (COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY)) s->key = s->kept;
+    if (did == (COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY)) s->key_end = s->kept - 1;
+    if (did != COMPSHARE__JSON_BEGIN || s->key == 0 || s->full) return;     /* 0: the root, or in an array that is it */
     key.ptr = s->area + s->key;
     key.len = s->key_end - s->key;
     if (!compshare__json_equals(key, s->name)) return;
+    first = src[len - 1];
     s->twice = s->twice || s->seen;
     s->seen = true;
-    s->not_array = s->not_array || (c != '[' && c != 'n');
-    if (c == '[') s->where = COMPSHARE__SPLIT_ARRAY;
+    s->not_array = s->not_array || (first != '[' && first != 'n');
+    if (first == '[') s->where = COMPSHARE__SPLIT_ARRAY;
 }
 
-/* Takes one byte. True: area[kept, used) is now a complete element, to be taken
-   before the next byte is fed. */
-static bool compshare__split_byte(compshare__splitter *s, unsigned char c)
+/* Bytes at the end of which did happened. True: they complete an element. */
+static bool compshare__split_piece(compshare__splitter *s, const char *src, size_t len, unsigned did)
 {
-    int depth = s->json.depth;
-    unsigned did;
-    bool complete = false;
-    if (s->json.at == 0 && s->bom < 3 && c == (unsigned char)"\xEF\xBB\xBF"[s->bom]) { s->bom++; return false; }
-    if (s->bom == 1 || s->bom == 2) { (void)compshare__json_fail(&s->json, "it is not UTF-8"); return false; }
-    if (s->owed) { s->owed = false; compshare__split_append(s, &s->kept, ']'); }
-    did = compshare__json_byte(&s->json, c);
-    if (s->where == COMPSHARE__SPLIT_OUTSIDE) { compshare__split_outside(s, c, did, depth); return false; }
-    if (s->where == COMPSHARE__SPLIT_ELEMENT && (did & COMPSHARE__JSON_NUMBER_END) && depth == 2) {
-        complete = true;
+    if (s->where == COMPSHARE__SPLIT_OUTSIDE) {
+        compshare__split_outside(s, src, len, did);
+    } else if (s->where == COMPSHARE__SPLIT_ELEMENT) {
+        compshare__split_append(s, &s->used, src, len);
+        if (!(did & COMPSHARE__JSON_ENDS)) return false;
         s->where = COMPSHARE__SPLIT_ARRAY;
-    }
-    if (s->where == COMPSHARE__SPLIT_ELEMENT) {
-        compshare__split_append(s, &s->used, c);
-        complete = (did & COMPSHARE__JSON_ENDS) && s->json.depth == 2;
-        if (complete) s->where = COMPSHARE__SPLIT_ARRAY;
+        return !s->full;
     } else if (did & COMPSHARE__JSON_BEGIN) {
         s->where = COMPSHARE__SPLIT_ELEMENT;
         s->used = s->kept;
-        compshare__split_append(s, &s->used, c);
-    } else if (s->json.depth == 1) {
+        compshare__split_append(s, &s->used, src + len - 1, 1);
+    } else if (did & COMPSHARE__JSON_ENDS) {
         s->where = COMPSHARE__SPLIT_OUTSIDE;
-        s->owed = true;
+        compshare__split_append(s, &s->kept, src + len - 1, 1);
     }
-    return complete && !s->full;
+    return false;
+}
+
+/* How many of the first bytes belong to a byte order mark, which may come in pieces. */
+static size_t compshare__split_bom(compshare__splitter *s, const char *src, size_t len)
+{
+    size_t n = 0;
+    if (s->json.at > 0) return 0;
+    while (n < len && s->bom < 3 && src[n] == "\xEF\xBB\xBF"[s->bom]) { s->bom++; n++; }
+    if (n < len && s->bom % 3 != 0) (void)compshare__json_fail(&s->json, "it is not UTF-8");
+    return n;
+}
+
+/* Takes bytes and returns how many: all, or up to the end of an element. *complete: that is
+   area[kept, used) until the next bytes are fed. */
+static size_t compshare__split_feed(compshare__splitter *s, const char *src, size_t len, bool *complete)
+{
+    size_t i = compshare__split_bom(s, src, len), n;
+    unsigned did;
+    *complete = false;
+    while (i < len && !*complete && s->json.state != COMPSHARE__JSON_FAILED) {
+        n = compshare__json_until(&s->json, src + i, len - i, s->where == COMPSHARE__SPLIT_OUTSIDE ? 1 : 2, &did);
+        *complete = compshare__split_piece(s, src + i, n, did);
+        i += n;
+    }
+    return i;
 }
 
 /* ==== trust ==================================================================================
@@ -5331,11 +5401,13 @@ static int compshare__drive_element(compshare *c)
 static int compshare__drive_split(compshare *c, compshare_view body)
 {
     compshare__splitter *s = &c->split;
-    size_t i;
-    for (i = 0; i < body.len; i++) {
-        int r;
-        if (!compshare__split_byte(s, (unsigned char)body.ptr[i])) continue;
-        if ((r = compshare__drive_element(c)) != COMPSHARE_OK) return r;
+    size_t i = 0;
+    while (i < body.len && s->json.state != COMPSHARE__JSON_FAILED) {
+        bool complete;
+        int r = COMPSHARE_OK;
+        i += compshare__split_feed(s, body.ptr + i, body.len - i, &complete);
+        if (complete) r = compshare__drive_element(c);
+        if (r != COMPSHARE_OK) return r;
     }
     if (s->json.state == COMPSHARE__JSON_FAILED) return compshare__fail_json(c, s->json.reason, s->json.at);
     return s->full ? compshare__fail_too_large(c, "an element of the reply") : COMPSHARE_OK;
