@@ -1717,40 +1717,50 @@ typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
    line that does not end in CRLF, two ways to find the end of the body are
    errors, because the reply to a signed request decides what a person believes. */
 
-/* First the states of a head, then those around a chunk, then those of a body. */
+/* First what is read of a head, then around a chunk. */
 enum {
-    COMPSHARE__HTTP_VERSION, COMPSHARE__HTTP_CODE, COMPSHARE__HTTP_REASON, COMPSHARE__HTTP_LINE_LF,
-    COMPSHARE__HTTP_LINE, COMPSHARE__HTTP_NAME, COMPSHARE__HTTP_VALUE, COMPSHARE__HTTP_HEAD_LF,
-    COMPSHARE__HTTP_SIZE, COMPSHARE__HTTP_SIZE_SPACE, COMPSHARE__HTTP_EXT, COMPSHARE__HTTP_SIZE_LF,
-    COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,
-    COMPSHARE__HTTP_FIXED, COMPSHARE__HTTP_TO_CLOSE, COMPSHARE__HTTP_CHUNK,
+    COMPSHARE__HTTP_STATUS,     /* the status line up to its code */
+    COMPSHARE__HTTP_LINE,       /* the first byte of a line */
+    COMPSHARE__HTTP_NAME,       /* a field's name, after its first byte */
+    COMPSHARE__HTTP_VALUE,      /* what follows its colon, or the status code */
+    COMPSHARE__HTTP_LINE_LF,    /* the LF of a line; its CR was there */
+    COMPSHARE__HTTP_HEAD_LF,    /* the LF of the empty line behind head or trailer section */
+    COMPSHARE__HTTP_SIZE,       /* a chunk's size */
+    COMPSHARE__HTTP_SIZE_SPACE, /* blanks behind it */
+    COMPSHARE__HTTP_EXT,        /* chunk extensions */
+    COMPSHARE__HTTP_SIZE_LF,    /* the LF behind these */
+    COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,     /* the CRLF behind a chunk */
+    COMPSHARE__HTTP_BODY,       /* the body, or a chunk of it */
     COMPSHARE__HTTP_DONE, COMPSHARE__HTTP_FAILED
 };
 
+struct compshare__http_field;
+
 typedef struct compshare__http {
     int state;
-    int status;                 /* 0 until the status line gave it */
+    int status;                 /* 0 until the status line is complete */
     int minor;                  /* HTTP/1.minor */
     const char *reason;         /* why it failed */
-    size_t digits;              /* of the part being read */
     size_t head_bytes, line_bytes, ext_bytes;
     unsigned interim;           /* 1xx responses skipped */
     bool tunnel;                /* the reply to a CONNECT: its head is all there is */
     bool trailer;               /* header lines now belong to the trailer section */
-    bool has_length, chunked, has_coding;
+    bool has_length, chunked;   /* Content-Length, Transfer-Encoding: with neither, the close ends the body */
     bool saw_close, saw_keep_alive;
     bool keep_alive;            /* the connection may carry another request */
     bool encoded;               /* Content-Encoding other than identity */
-    uint64_t length;            /* Content-Length, or size of the current chunk; first, the status code */
+    uint64_t length;            /* what is left of the body, or of the chunk */
+    size_t digits;              /* of a chunk's size */
     uint64_t received;          /* body bytes so far */
     int64_t date;               /* Date, 0 if absent or unreadable */
     int64_t retry_after_s;      /* Retry-After in seconds, -1 if absent */
     int64_t retry_after_date;   /* Retry-After as a date, 0 if absent */
-    bool pending;               /* a header line is complete but may be folded */
+    bool pending;               /* a field's line has begun, and the next one may continue it */
     bool value_overflow;
-    int field;                  /* of the line being read: its row in the table of fields */
+    const struct compshare__http_field *field;      /* that the line is; NULL: none that matters */
     size_t name_len, value_len;
-    char name[32], value[160];
+    char name[32];              /* in lower case, cut: no name that matters is so long; first, the status line */
+    char value[160];
     char content_type[64];      /* media type in lower case, without parameters */
     char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
 } compshare__http;
@@ -1880,8 +1890,8 @@ static const char *compshare__http_content_length(compshare__http *h, compshare_
 
 static const char *compshare__http_transfer_encoding(compshare__http *h, compshare_view v)
 {
-    if (h->has_coding || !compshare__http_is(v, "chunked")) return "Transfer-Encoding is not exactly \"chunked\"";
-    h->has_coding = true;
+    if (h->chunked || !compshare__http_is(v, "chunked")) return "Transfer-Encoding is not exactly \"chunked\"";
+    h->chunked = true;
     return NULL;
 }
 
@@ -1948,7 +1958,7 @@ static const char *compshare__http_request_id(compshare__http *h, compshare_view
 }
 
 /* The fields that matter: the first two say where the body ends. */
-static const struct {
+static const struct compshare__http_field {
     const char *name;
     const char *(*take)(compshare__http *h, compshare_view v);
 } compshare__http_fields[] = {
@@ -1961,27 +1971,33 @@ static const struct {
     { "retry-after", compshare__http_retry_after },
     { "x-ucloud-request-uuid", compshare__http_request_id }
 };
-#define COMPSHARE__HTTP_FIELDS ((int)(sizeof compshare__http_fields / sizeof compshare__http_fields[0]))
 
 /* A name is complete. Trailer fields are checked for form and dropped: RFC 9110 6.5.1
    forbids merging them. */
 static void compshare__http_name(compshare__http *h)
 {
-    h->name[h->name_len] = '\0';
-    h->field = h->trailer ? COMPSHARE__HTTP_FIELDS : 0;
-    while (h->field < COMPSHARE__HTTP_FIELDS && (h->name[0] != compshare__http_fields[h->field].name[0]
-        || !compshare__bytes_equal(h->name, compshare__http_fields[h->field].name))) h->field++;
+    size_t i, len = h->name_len;
     h->state = COMPSHARE__HTTP_VALUE;
+    h->pending = true;
+    h->value_overflow = false;
+    h->value_len = 0;
+    h->field = NULL;
+    if (h->trailer) return;
+    for (i = 0; i < sizeof compshare__http_fields / sizeof compshare__http_fields[0]; i++) {
+        const char *name = compshare__http_fields[i].name;
+        if (strlen(name) == len && memcmp(h->name, name, len) == 0) h->field = &compshare__http_fields[i];
+    }
 }
 
-/* A header line is complete. Of a tunnel there is no body, and what says where that ends is
+/* A field is complete. Of a tunnel there is no body, and what says where that ends is
    ignored, in any form: RFC 9110 9.3.6. */
 static const char *compshare__http_line(compshare__http *h)
 {
+    bool framing = h->field == compshare__http_fields || h->field == compshare__http_fields + 1;
     h->pending = false;
-    if (h->field == COMPSHARE__HTTP_FIELDS || (h->tunnel && h->field < 2)) return NULL;
-    if (h->value_overflow && h->field < 2) return "a Content-Length or Transfer-Encoding header is too long";
-    return compshare__http_fields[h->field].take(h, compshare__http_trim(h->value, h->value_len));
+    if (h->field == NULL || (h->tunnel && framing)) return NULL;
+    if (h->value_overflow && framing) return "a Content-Length or Transfer-Encoding header is too long";
+    return h->field->take(h, compshare__http_trim(h->value, h->value_len));
 }
 
 /* The head is complete: how does the body end? RFC 9112 6.3. */
@@ -1998,58 +2014,49 @@ static const char *compshare__http_framing(compshare__http *h)
         return interim > COMPSHARE__HTTP_INTERIM_MAX ? "too many 1xx responses" : NULL;
     }
     h->keep_alive = !h->saw_close && (h->minor >= 1 || h->saw_keep_alive);
-    h->chunked = h->has_coding;
-    h->digits = 0;
     h->state = COMPSHARE__HTTP_DONE;
     if (h->tunnel || h->status == 204 || h->status == 304) return NULL;
     if (h->chunked && h->has_length) return "both Transfer-Encoding and Content-Length are present";
     if (h->chunked && h->minor == 0) return "Transfer-Encoding in an HTTP/1.0 response";
-    if (h->chunked) h->state = COMPSHARE__HTTP_SIZE;
-    else if (h->length > 0) h->state = COMPSHARE__HTTP_FIXED;
-    else if (!h->has_length) {
+    if (h->chunked) {
+        h->state = COMPSHARE__HTTP_SIZE;
+    } else if (!h->has_length) {
         h->keep_alive = false;
-        h->state = COMPSHARE__HTTP_TO_CLOSE;
+        h->length = UINT64_MAX;     /* that many bytes never come */
     }
+    if (h->length > 0) h->state = COMPSHARE__HTTP_BODY;
     return NULL;
 }
 
-/* ---- one byte of a head: NULL, or why it is malformed ---- */
+/* ---- a head: each function returns NULL, or why it is malformed ---- */
 
-static const char *compshare__http_version_byte(compshare__http *h, unsigned char c)
+/* Of a first line without reason and CRLF, RFC 9112 4. The blank behind the code may be
+   missing, and then there is no reason. */
+static const char *compshare__http_status_byte(compshare__http *h, unsigned char c)
 {
-    static const char form[] = "HTTP/1.# ";
-    if (h->digits == 7 && compshare__bytes_digit(c)) h->minor = c - '0';
-    else if (h->digits == 7 || c != (unsigned char)form[h->digits]) return "the reply does not begin with an HTTP/1 status line";
-    if (++h->digits == 9) { h->digits = 0; h->state = COMPSHARE__HTTP_CODE; }
-    return NULL;
-}
-
-static const char *compshare__http_code_byte(compshare__http *h, unsigned char c)
-{
-    if (h->digits < 3 && compshare__bytes_digit(c)) {
-        h->length = h->length * 10 + (uint64_t)(c - '0');
-        h->digits++;
+    static const char form[] = "HTTP/1.# ### ";
+    char f = form[h->name_len];
+    bool in_code = h->name_len >= 9, fits = f == '#' ? compshare__bytes_digit(c) : c == (unsigned char)f;
+    if (h->name_len == 9) fits = c >= '1' && c <= '5';
+    if (in_code && f == ' ' && c == '\r') {
+        h->state = COMPSHARE__HTTP_LINE_LF;
         return NULL;
     }
-    if (h->digits != 3 || h->length < 100 || h->length >= 600 || (c != ' ' && c != '\r'))
-        return "the status code is not three digits from 100 to 599";
-    h->state = c == ' ' ? COMPSHARE__HTTP_REASON : COMPSHARE__HTTP_LINE_LF;
+    if (!fits) return in_code ? "the status code is not three digits from 100 to 599" : "the reply does not begin with an HTTP/1 status line";
+    if (in_code && f == ' ') h->state = COMPSHARE__HTTP_VALUE;
+    else h->name[h->name_len++] = (char)c;
     return NULL;
 }
 
-static const char *compshare__http_reason_byte(compshare__http *h, unsigned char c)
+/* Adds to the value what fits; only blanks around it may be more. */
+static void compshare__http_keep_value(compshare__http *h, const char *src, size_t len)
 {
-    if (c == '\r') h->state = COMPSHARE__HTTP_LINE_LF;
-    return c == '\n' || c == '\0' ? "the status line holds a bare LF or a NUL" : NULL;
-}
-
-static const char *compshare__http_name_byte(compshare__http *h, unsigned char c)
-{
-    if (c == ':') compshare__http_name(h);
-    else if (!compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header name holds a character that is not allowed, or has no colon";
-    else if (h->name_len < sizeof h->name - 1) h->name[h->name_len++] = compshare__bytes_lower((char)c);
-    else h->name[0] = ' ';          /* longer than any name that matters: match none */
-    return NULL;
+    size_t room = sizeof h->value - h->value_len;
+    while (len > 0 && h->value_len == 0 && compshare__http_is_blank(*src)) { src++; len--; }
+    while (len > room && compshare__http_is_blank(src[len - 1])) len--;
+    if (len > room) { h->value_overflow = true; len = room; }
+    memcpy(h->value + h->value_len, src, len);
+    h->value_len += len;
 }
 
 /* First byte of a line: the end of the head, a folded value, or a new field. */
@@ -2058,81 +2065,68 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
     const char *reason = NULL;
     if (h->pending && compshare__http_is_blank(c)) {    /* obs-fold becomes a space, RFC 9112 5.2 */
         h->state = COMPSHARE__HTTP_VALUE;
-        if (h->value_len > 0 && h->value_len < sizeof h->value) h->value[h->value_len++] = ' ';
+        compshare__http_keep_value(h, " ", 1);
         return NULL;
     }
     if (h->pending) reason = compshare__http_line(h);
     if (reason != NULL) return reason;
-    if (c == '\r') { h->state = COMPSHARE__HTTP_HEAD_LF; return NULL; }
-    if (!compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header line does not begin with a name";
-    h->name_len = h->value_len = 0;
-    h->value_overflow = false;
-    h->state = COMPSHARE__HTTP_NAME;
-    return compshare__http_name_byte(h, c);
-}
-
-/* Adds to the value what fits; only blanks at its end may be more. */
-static void compshare__http_value_bytes(compshare__http *h, const unsigned char *src, size_t len)
-{
-    size_t room = sizeof h->value - h->value_len;
-    while (len > room && compshare__http_is_blank(src[len - 1])) len--;
-    if (len > room) { h->value_overflow = true; len = room; }
-    memcpy(h->value + h->value_len, src, len);
-    h->value_len += len;
-}
-
-static const char *compshare__http_value_byte(compshare__http *h, unsigned char c)
-{
-    if (c == '\n' || c == '\0') return "a header line holds a bare LF or a NUL";
-    if (c == '\r') { h->pending = true; h->state = COMPSHARE__HTTP_LINE_LF; }
-    else if (h->value_len > 0 || !compshare__http_is_blank(c)) compshare__http_value_bytes(h, &c, 1);
+    h->state = c == '\r' ? COMPSHARE__HTTP_HEAD_LF : COMPSHARE__HTTP_NAME;
+    if (c != '\r' && !compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header line does not begin with a name";
+    h->name[0] = compshare__bytes_lower((char)c);
+    h->name_len = 1;
     return NULL;
 }
 
-/* Takes the bytes that only go on with a name or a value: one by one they would cost
-   four times as much. Returns how many. */
-static size_t compshare__http_run(compshare__http *h, const unsigned char *src, size_t len)
+/* Takes the bytes that only go on with a name or a value. Returns how many. */
+static size_t compshare__http_run(compshare__http *h, const char *src, size_t len)
 {
-    size_t n = 0, blanks;
+    size_t n = 0, i;
     if (len > COMPSHARE__HTTP_HEAD_MAX - h->head_bytes) len = COMPSHARE__HTTP_HEAD_MAX - h->head_bytes;
     if (len > COMPSHARE__HTTP_LINE_MAX - h->line_bytes) len = COMPSHARE__HTTP_LINE_MAX - h->line_bytes;
     if (h->state == COMPSHARE__HTTP_NAME) {
-        if (len > sizeof h->name - 1 - h->name_len) len = sizeof h->name - 1 - h->name_len;
-        for (; n < len && compshare__bytes_in(src[n], COMPSHARE__TOKEN); n++)
-            h->name[h->name_len + n] = compshare__bytes_lower((char)src[n]);
-        h->name_len += n;
-    } else {
-        while (n < len && h->value_len == 0 && src[n] == ' ') n++;
-        for (blanks = n; n < len && src[n] >= ' ';) n++;
-        if (h->field < COMPSHARE__HTTP_FIELDS) compshare__http_value_bytes(h, src + blanks, n - blanks);
+        n = compshare__bytes_run(src, len, COMPSHARE__TOKEN);
+        for (i = 0; i < n && h->name_len < sizeof h->name; i++) h->name[h->name_len++] = compshare__bytes_lower(src[i]);
+    } else if (h->state == COMPSHARE__HTTP_VALUE) {
+        while (n < len && src[n] != '\r' && src[n] != '\n' && src[n] != '\0') n++;
+        if (h->field != NULL) compshare__http_keep_value(h, src, n);
     }
     h->head_bytes += n;
     h->line_bytes += n;
     return n;
 }
 
+/* A line has ended with CRLF. The status counts only now. */
+static const char *compshare__http_line_end(compshare__http *h)
+{
+    bool last = h->state == COMPSHARE__HTTP_HEAD_LF;
+    const char *code = h->name + 9;
+    h->line_bytes = 0;
+    if (last && !h->trailer) return compshare__http_framing(h);
+    h->state = last ? COMPSHARE__HTTP_DONE : COMPSHARE__HTTP_LINE;
+    if (h->status != 0) return NULL;
+    h->minor = h->name[7] - '0';
+    h->status = 100 * (code[0] - '0') + 10 * (code[1] - '0') + code[2] - '0';
+    return NULL;
+}
+
+/* A byte that ends what a run is made of, or stands alone. */
 static const char *compshare__http_head_byte(compshare__http *h, unsigned char c)
 {
     if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) return "the head or trailer is longer than 32,768 bytes";
     if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) return "a line of the head is longer than 8,192 bytes";
     switch (h->state) {
-    case COMPSHARE__HTTP_VERSION: return compshare__http_version_byte(h, c);
-    case COMPSHARE__HTTP_CODE: return compshare__http_code_byte(h, c);
-    case COMPSHARE__HTTP_REASON: return compshare__http_reason_byte(h, c);
+    case COMPSHARE__HTTP_STATUS: return compshare__http_status_byte(h, c);
     case COMPSHARE__HTTP_LINE: return compshare__http_line_byte(h, c);
-    case COMPSHARE__HTTP_NAME: return compshare__http_name_byte(h, c);
-    case COMPSHARE__HTTP_VALUE: return compshare__http_value_byte(h, c);
-    default: break;             /* after a CR */
+    case COMPSHARE__HTTP_NAME:
+        if (c != ':') return "a header name holds a character that is not allowed, or has no colon";
+        compshare__http_name(h);
+        return NULL;
+    case COMPSHARE__HTTP_VALUE:
+        h->state = COMPSHARE__HTTP_LINE_LF;
+        if (c == '\r') return NULL;
+        return h->status == 0 ? "the status line holds a bare LF or a NUL" : "a header line holds a bare LF or a NUL";
+    default: return c == '\n' ? compshare__http_line_end(h) : "a CR is not followed by LF";
     }
-    if (c != '\n') return "a CR is not followed by LF";
-    h->line_bytes = 0;
-    if (h->state == COMPSHARE__HTTP_HEAD_LF && !h->trailer) return compshare__http_framing(h);
-    h->state = h->state == COMPSHARE__HTTP_HEAD_LF ? COMPSHARE__HTTP_DONE : COMPSHARE__HTTP_LINE;
-    if (h->status == 0) {       /* the status line is complete only now */
-        h->status = (int)h->length;
-        h->length = 0;
-    }
-    return NULL;
 }
 
 /* ---- one byte around a chunk, RFC 9112 7.1: NULL, or why it is malformed ---- */
@@ -2144,6 +2138,8 @@ static const char *compshare__http_ext_byte(compshare__http *h, unsigned char c)
     return ++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX ? "chunk extensions are longer than 4,096 bytes" : NULL;
 }
 
+/* A byte of a chunk's size, or of the blanks behind it, which count as part of the
+   extensions. */
 static const char *compshare__http_size_byte(compshare__http *h, unsigned char c)
 {
     int digit = compshare__bytes_hex(c);
@@ -2157,7 +2153,23 @@ static const char *compshare__http_size_byte(compshare__http *h, unsigned char c
     if (c == ';') { h->state = COMPSHARE__HTTP_EXT; return NULL; }
     if (compshare__http_is_blank(c)) h->state = COMPSHARE__HTTP_SIZE_SPACE;
     else if (c != '\r' || !in_size) return "a chunk size is not a hexadecimal number";
-    return compshare__http_ext_byte(h, c);      /* the blank counts as part of the extensions */
+    return compshare__http_ext_byte(h, c);
+}
+
+/* The LF behind a chunk's size, or behind the chunk. A chunk of no bytes is the last. */
+static const char *compshare__http_chunk_lf(compshare__http *h)
+{
+    if (h->state == COMPSHARE__HTTP_CHUNK_LF) {
+        h->digits = 0;
+        h->state = COMPSHARE__HTTP_SIZE;
+    } else if (h->length > 0) {
+        h->state = COMPSHARE__HTTP_BODY;
+    } else {
+        h->trailer = true;
+        h->head_bytes = 0;
+        h->state = COMPSHARE__HTTP_LINE;
+    }
+    return NULL;
 }
 
 static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char c)
@@ -2169,20 +2181,8 @@ static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char 
     case COMPSHARE__HTTP_CHUNK_CR:
         h->state = COMPSHARE__HTTP_CHUNK_LF;
         return c != '\r' ? "chunk data is longer than its size" : NULL;
-    default: break;             /* after a CR */
+    default: return c == '\n' ? compshare__http_chunk_lf(h) : "a CR is not followed by LF";
     }
-    if (c != '\n') return "a CR is not followed by LF";
-    if (h->state == COMPSHARE__HTTP_CHUNK_LF) {
-        h->digits = 0;
-        h->state = COMPSHARE__HTTP_SIZE;
-    } else if (h->length > 0) {
-        h->state = COMPSHARE__HTTP_CHUNK;
-    } else {
-        h->trailer = true;
-        h->head_bytes = 0;
-        h->state = COMPSHARE__HTTP_LINE;
-    }
-    return NULL;
 }
 
 /* ---- the whole ---- */
@@ -2191,26 +2191,20 @@ static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char 
    is then *body; call again with the rest. Done or failed: see state. */
 static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len, compshare_view *body)
 {
-    size_t i = 0, n;
-    body->ptr = NULL;
-    body->len = 0;
-    while (i < len && h->state < COMPSHARE__HTTP_FIXED) {
-        const char *reason;
-        if (h->state == COMPSHARE__HTTP_NAME || h->state == COMPSHARE__HTTP_VALUE) i += compshare__http_run(h, src + i, len - i);
+    const char *at = (const char *)src, *reason = NULL;
+    size_t i = 0, n = 0;
+    while (i < len && h->state < COMPSHARE__HTTP_BODY && reason == NULL) {
+        if (h->state < COMPSHARE__HTTP_SIZE) i += compshare__http_run(h, at + i, len - i);
         if (i == len) break;
         reason = h->state < COMPSHARE__HTTP_SIZE ? compshare__http_head_byte(h, src[i]) : compshare__http_chunk_byte(h, src[i]);
         i++;
-        if (reason != NULL) compshare__http_fail(h, reason);
     }
-    if (i == len || h->state >= COMPSHARE__HTTP_DONE) return i;
-    n = len - i;
-    if (h->state != COMPSHARE__HTTP_TO_CLOSE) {
-        if (n > h->length) n = (size_t)h->length;
-        h->length -= n;
-        if (h->length == 0) h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
-    }
+    if (reason != NULL) compshare__http_fail(h, reason);
+    if (h->state == COMPSHARE__HTTP_BODY) n = h->length < len - i ? (size_t)h->length : len - i;
+    h->length -= n;
     h->received += n;
-    body->ptr = (const char *)src + i;
+    if (n > 0 && h->length == 0) h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
+    body->ptr = n > 0 ? at + i : NULL;
     body->len = n;
     return i + n;
 }
@@ -2218,14 +2212,14 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
 /* The stream ended. orderly: after close_notify, so that nothing was cut off. */
 static void compshare__http_end(compshare__http *h, bool orderly)
 {
+    bool to_close = h->state == COMPSHARE__HTTP_BODY && !h->chunked && !h->has_length;
     if (h->state >= COMPSHARE__HTTP_DONE) return;
-    if (h->state == COMPSHARE__HTTP_TO_CLOSE && orderly) {
+    if (to_close && orderly) {
         h->state = COMPSHARE__HTTP_DONE;
         return;
     }
-    compshare__http_fail(h,
-        h->state == COMPSHARE__HTTP_TO_CLOSE ? "the connection was cut: no length was given and no close_notify came"
-        : h->state == COMPSHARE__HTTP_VERSION && h->digits == 0 ? "the connection was closed without a reply"
+    compshare__http_fail(h, to_close ? "the connection was cut: no length was given and no close_notify came"
+        : h->state == COMPSHARE__HTTP_STATUS && h->name_len == 0 ? "the connection was closed without a reply"
         : h->state < COMPSHARE__HTTP_SIZE && !h->trailer ? "the connection was closed in the middle of the reply's head"
         : "the connection was closed in the middle of the reply's body");
 }
@@ -5433,7 +5427,7 @@ static int compshare__drive_body(compshare *c, compshare_view body)
    be kept: not when that is long, or may never end. */
 static bool compshare__drive_worth_draining(const compshare *c)
 {
-    if (c->http.state == COMPSHARE__HTTP_TO_CLOSE || c->http.state == COMPSHARE__HTTP_FAILED) return false;
+    if (c->http.state == COMPSHARE__HTTP_FAILED) return false;
     return c->drained < COMPSHARE__DRAIN && (c->http.chunked || c->http.length < COMPSHARE__DRAIN);
 }
 
