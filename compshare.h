@@ -191,9 +191,9 @@
    READING ON
 
    The implementation follows the public half in the order in which data flows;
-   search for "* ====":  api, limits, bytes, params, sign, encode, http, json,
-   trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
-   power, schedule, public, licence. A room calls only rooms above it. */
+   search for "* ====":  api, limits, bytes, params, encode, http, json, split,
+   tokens, trust, tls, posix, client, config, judge, session, drive, task, actions,
+   confirm, power, schedule, public, licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
@@ -1400,9 +1400,9 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
 }
 
 /* ==== params =================================================================================
-   Collects the parameters of one call, sorts them by name in byte order and
-   refuses what must not be signed. Borrows every string. Must never touch a
-   value: what the caller gave is what is signed and sent. */
+   Collects the parameters of one call, sorts them by name in byte order, refuses
+   what must not be signed, and signs the rest. Borrows every string. Must never
+   touch a value: what the caller gave is what is signed and sent. */
 
 enum { COMPSHARE__TEXT, COMPSHARE__INT, COMPSHARE__DECIMAL };
 
@@ -1429,7 +1429,7 @@ static const compshare_param *compshare__params_at(const compshare__params *set,
     return index < COMPSHARE_MAX_PARAMS ? &set->given[index] : &set->own[index - COMPSHARE_MAX_PARAMS];
 }
 
-static compshare_param compshare__param(const char *key, const char *text, int64_t number, unsigned kind)
+static compshare_param compshare__params_make(const char *key, const char *text, int64_t number, unsigned kind)
 {
     compshare_param p;
     p.key = key;
@@ -1452,14 +1452,14 @@ static compshare_view compshare__params_part(const compshare__params *set, size_
 
 /* Names and values are signed without separators, so free text in these could
    be re-split by whoever can change what is sent. */
-static bool compshare__param_is_identifier(const char *key)
+static bool compshare__params_is_identifier(const char *key)
 {
     return compshare__bytes_listed(key, "Action\0Region\0Zone\0ProjectId\0UHostId\0UHostIds\0")
         || (compshare__bytes_begins(key, "UHostIds.") && key[9] != '\0');
 }
 
 /* -?digits with an optional fraction that does not end in 0. */
-static bool compshare__param_is_decimal(const char *s)
+static bool compshare__params_is_decimal(const char *s)
 {
     static const char digits[] = "0123456789";
     size_t whole, fraction;
@@ -1475,15 +1475,15 @@ static bool compshare__param_is_decimal(const char *s)
 }
 
 /* NULL, or why the caller may not send this. */
-static const char *compshare__param_refusal(const compshare_param *p)
+static const char *compshare__params_refusal(const compshare_param *p)
 {
     if (p->key == NULL || p->key[0] == '\0') return "its name is empty";
     if (p->kind > COMPSHARE__DECIMAL) return "it was not made by compshare_text, _int, _bool or _decimal";
     if (p->kind != COMPSHARE__INT && p->text == NULL) return "its value is NULL";
     if (compshare__bytes_listed(p->key, "Action\0PublicKey\0Signature\0SecurityToken\0")) return "the client itself adds it";
-    if (p->kind == COMPSHARE__DECIMAL && !compshare__param_is_decimal(p->text))
+    if (p->kind == COMPSHARE__DECIMAL && !compshare__params_is_decimal(p->text))
         return "a decimal is digits, a point and digits that do not end in 0; no exponent";
-    if (p->kind != COMPSHARE__INT && compshare__param_is_identifier(p->key)
+    if (p->kind != COMPSHARE__INT && compshare__params_is_identifier(p->key)
         && !compshare__bytes_all(p->text, strlen(p->text), COMPSHARE__IDENTIFIER))
         return "only A-Z a-z 0-9 . _ - are allowed in it";
     return NULL;
@@ -1519,7 +1519,7 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
         return false;
     }
     for (i = 0; i < count; i++) {
-        const char *key = params[i].key, *reason = compshare__param_refusal(&params[i]);
+        const char *key = params[i].key, *reason = compshare__params_refusal(&params[i]);
         if (reason == NULL && !compshare__params_insert(set, i, &params[i])) reason = "it is given twice";
         if (reason == NULL) continue;
         if (key != NULL && key[0] != '\0') compshare__text_form(why, "parameter %s: %s", key, reason);
@@ -1555,16 +1555,14 @@ static void compshare__params_own(compshare__params *set, size_t which, const ch
     };
     compshare_param *p = &set->own[which];
     if (value == NULL) return;
-    *p = compshare__param(keys[which], value, 0, COMPSHARE__TEXT);
+    *p = compshare__params_make(keys[which], value, 0, COMPSHARE__TEXT);
     (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, p);
 }
 
-/* ==== sign ===================================================================================
-   Signature = lower-case hex SHA-1 of every name and raw value in order, then
-   the private key (UCloud API, "signature"). Touches only its arguments. Must
-   never build the text that is hashed: it ends with the private key. */
-
-static void compshare__sign(compshare__params *set, const char *private_key)
+/* Signature = lower-case hex SHA-1 of every name and raw value in order, then the private
+   key (UCloud API, "signature"). Never builds the text that is hashed: it ends with the
+   private key. */
+static void compshare__params_sign(compshare__params *set, const char *private_key)
 {
     static const char digits[] = "0123456789abcdef";
     br_sha1_context sha1;
@@ -1586,6 +1584,28 @@ static void compshare__sign(compshare__params *set, const char *private_key)
     compshare__bytes_wipe(&sha1, sizeof sha1);
     compshare__bytes_wipe(hash, sizeof hash);
     compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, set->signature);
+}
+
+/* ---- public ---- */
+
+COMPSHARE__DEF compshare_param compshare_text(const char *key, const char *value)
+{
+    return compshare__params_make(key, value, 0, COMPSHARE__TEXT);
+}
+
+COMPSHARE__DEF compshare_param compshare_int(const char *key, int64_t value)
+{
+    return compshare__params_make(key, NULL, value, COMPSHARE__INT);
+}
+
+COMPSHARE__DEF compshare_param compshare_bool(const char *key, bool value)
+{
+    return compshare__params_make(key, value ? "true" : "false", 0, COMPSHARE__TEXT);
+}
+
+COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *value)
+{
+    return compshare__params_make(key, value, 0, COMPSHARE__DECIMAL);
 }
 
 /* ==== encode =================================================================================
@@ -2225,10 +2245,10 @@ static void compshare__http_end(compshare__http *h, bool orderly)
 }
 
 /* ==== json ===================================================================================
-   Strict validator (RFC 8259), fed byte by byte, without recursion; the splitter
-   that holds one array element at a time; jsmn's tokens and what reads them.
-   Pure: touches only its arguments. Must never hand anything to jsmn that the
-   validator has not passed: jsmn is a tokenizer and takes much that is not JSON. */
+   Strict validator of one JSON document, RFC 8259, from bytes that arrive in any
+   pieces, without recursion; and the text of strings that it has passed. Pure:
+   touches only its arguments. Must never let pass what is not JSON: the rooms
+   below rely on it, and none of them checks again. */
 
 enum {
     COMPSHARE__JSON_VALUE, COMPSHARE__JSON_FIRST_VALUE, COMPSHARE__JSON_KEY, COMPSHARE__JSON_FIRST_KEY,
@@ -2596,125 +2616,10 @@ static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bo
     return total;
 }
 
-/* ---- tokens ---- */
-
-/* A tokenized text. Token 0 is the root. */
-typedef struct compshare__tree {
-    const char *text;
-    const compshare__jsmntok_t *token;
-    uint32_t count;
-} compshare__tree;
-
-#define COMPSHARE__NO_TOKEN UINT32_MAX
-
-/* Tokenizes a validated text into the free memory behind it. False: no room. */
-static bool compshare__json_tokenize(compshare__tree *tree, const char *text, size_t len, char *room, size_t room_len)
-{
-    compshare__jsmn_parser parser;
-    size_t skew = (0 - (size_t)(uintptr_t)room) % sizeof(int), fits;
-    compshare__jsmntok_t *token = (compshare__jsmntok_t *)(void *)(room + skew);
-    int made;
-    memset(tree, 0, sizeof *tree);
-    if (skew > room_len || len > (size_t)INT32_MAX) return false;
-    fits = (room_len - skew) / sizeof *token;
-    if (fits == 0) return false;
-    if (fits > INT32_MAX) fits = INT32_MAX;
-    tree->text = text;
-    tree->token = token;
-    compshare__jsmn_init(&parser);
-    made = compshare__jsmn_parse(&parser, text, len, token, (unsigned)fits);
-    tree->count = made > 0 ? (uint32_t)made : 0;
-    return made > 0;
-}
-
-static compshare_view compshare__json_raw(const compshare__tree *tree, uint32_t at)
-{
-    compshare_view v;
-    v.ptr = tree->text + tree->token[at].start;
-    v.len = (size_t)(tree->token[at].end - tree->token[at].start);
-    return v;
-}
-
-static int compshare__json_type(const compshare__tree *tree, uint32_t at)
-{
-    switch (tree->token[at].type) {
-    case COMPSHARE__JSMN_OBJECT: return COMPSHARE_OBJECT;
-    case COMPSHARE__JSMN_ARRAY: return COMPSHARE_ARRAY;
-    case COMPSHARE__JSMN_STRING: return COMPSHARE_STRING;
-    default: break;
-    }
-    switch (tree->text[tree->token[at].start]) {
-    case 't': case 'f': return COMPSHARE_BOOL;
-    case 'n': return COMPSHARE_NULL;
-    default: return COMPSHARE_NUMBER;
-    }
-}
-
-/* The first element of an array, or the first member's value. */
-static uint32_t compshare__json_first(const compshare__tree *tree, uint32_t at)
-{
-    int type = compshare__json_type(tree, at);
-    if ((type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) || tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
-    return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
-}
-
-/* The one after it in the same container: behind everything inside it. */
-static uint32_t compshare__json_next(const compshare__tree *tree, uint32_t at)
-{
-    int end = tree->token[at].end, up = tree->token[at].parent, container;
-    bool member;
-    uint32_t next = at + 1;
-    if (up < 0) return COMPSHARE__NO_TOKEN;
-    member = tree->token[up].type == COMPSHARE__JSMN_STRING;
-    container = member ? tree->token[up].parent : up;
-    while (next < tree->count && tree->token[next].start < end) next++;
-    if (next >= tree->count || tree->token[next].parent != container) return COMPSHARE__NO_TOKEN;
-    return member ? next + 1 : next;
-}
-
-/* The name of a member's value, or COMPSHARE__NO_TOKEN. */
-static uint32_t compshare__json_key(const compshare__tree *tree, uint32_t at)
-{
-    int up = tree->token[at].parent;
-    return up >= 0 && tree->token[up].type == COMPSHARE__JSMN_STRING ? (uint32_t)up : COMPSHARE__NO_TOKEN;
-}
-
-/* How many members have this name; *found is the last of them. Of all that is in an object
-   only the names of its members have it as parent; escapes make a name longer. */
-static size_t compshare__json_find(const compshare__tree *tree, uint32_t object, const char *name, uint32_t *found)
-{
-    const compshare__jsmntok_t *of = tree->token + object, *end = tree->token + tree->count, *t;
-    size_t hits = 0, len = strlen(name);
-    *found = COMPSHARE__NO_TOKEN;
-    if (of->type != COMPSHARE__JSMN_OBJECT) return 0;
-    for (t = of + 1; t < end && t->start < of->end; t++) {
-        uint32_t at = (uint32_t)(t - tree->token);
-        if (t->parent != (int)object || (size_t)(t->end - t->start) < len) continue;
-        if (!compshare__json_equals(compshare__json_raw(tree, at), name)) continue;
-        *found = at + 1;
-        hits++;
-    }
-    return hits;
-}
-
-/* An integer, or a string that is one. */
-static bool compshare__json_int(const compshare__tree *tree, uint32_t at, int64_t *out)
-{
-    char scratch[24];
-    compshare_view v = compshare__json_raw(tree, at);
-    int type = compshare__json_type(tree, at);
-    if (type == COMPSHARE_STRING) {
-        size_t len = compshare__json_copy(v, scratch, sizeof scratch, false);
-        if (len >= sizeof scratch) return false;
-        v.ptr = scratch;
-        v.len = len;
-    } else if (type != COMPSHARE_NUMBER) {
-        return false;
-    }
-    return compshare__bytes_int(v, out);
-}
-
-/* ---- splitter ---- */
+/* ==== split ==================================================================================
+   Takes one array of a document apart as it arrives: what holds the array is kept,
+   its elements are held one at a time. Pure: touches only its arguments and the
+   area that it was given. Must never hand out an element that is not complete. */
 
 enum { COMPSHARE__SPLIT_OUTSIDE, COMPSHARE__SPLIT_ARRAY, COMPSHARE__SPLIT_ELEMENT };
 
@@ -2816,6 +2721,127 @@ static size_t compshare__split_feed(compshare__splitter *s, const char *src, siz
         i += n;
     }
     return i;
+}
+
+/* ==== tokens =================================================================================
+   jsmn's tokens of a validated text, and what reads them. Pure: touches only its
+   arguments. Must never be given a text that the validator has not passed: jsmn is
+   a tokenizer and takes much that is not JSON. */
+
+/* A tokenized text. Token 0 is the root. */
+typedef struct compshare__tree {
+    const char *text;
+    const compshare__jsmntok_t *token;
+    uint32_t count;
+} compshare__tree;
+
+#define COMPSHARE__NO_TOKEN UINT32_MAX
+
+/* Tokenizes a validated text into the free memory behind it. False: no room. */
+static bool compshare__tokens_parse(compshare__tree *tree, const char *text, size_t len, char *room, size_t room_len)
+{
+    compshare__jsmn_parser parser;
+    size_t skew = (0 - (size_t)(uintptr_t)room) % sizeof(int), fits;
+    compshare__jsmntok_t *token = (compshare__jsmntok_t *)(void *)(room + skew);
+    int made;
+    memset(tree, 0, sizeof *tree);
+    if (skew > room_len || len > (size_t)INT32_MAX) return false;
+    fits = (room_len - skew) / sizeof *token;
+    if (fits == 0) return false;
+    if (fits > INT32_MAX) fits = INT32_MAX;
+    tree->text = text;
+    tree->token = token;
+    compshare__jsmn_init(&parser);
+    made = compshare__jsmn_parse(&parser, text, len, token, (unsigned)fits);
+    tree->count = made > 0 ? (uint32_t)made : 0;
+    return made > 0;
+}
+
+static compshare_view compshare__tokens_raw(const compshare__tree *tree, uint32_t at)
+{
+    compshare_view v;
+    v.ptr = tree->text + tree->token[at].start;
+    v.len = (size_t)(tree->token[at].end - tree->token[at].start);
+    return v;
+}
+
+static int compshare__tokens_type(const compshare__tree *tree, uint32_t at)
+{
+    switch (tree->token[at].type) {
+    case COMPSHARE__JSMN_OBJECT: return COMPSHARE_OBJECT;
+    case COMPSHARE__JSMN_ARRAY: return COMPSHARE_ARRAY;
+    case COMPSHARE__JSMN_STRING: return COMPSHARE_STRING;
+    default: break;
+    }
+    switch (tree->text[tree->token[at].start]) {
+    case 't': case 'f': return COMPSHARE_BOOL;
+    case 'n': return COMPSHARE_NULL;
+    default: return COMPSHARE_NUMBER;
+    }
+}
+
+/* The first element of an array, or the first member's value. */
+static uint32_t compshare__tokens_first(const compshare__tree *tree, uint32_t at)
+{
+    int type = compshare__tokens_type(tree, at);
+    if ((type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) || tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
+    return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
+}
+
+/* The one after it in the same container: behind everything inside it. */
+static uint32_t compshare__tokens_next(const compshare__tree *tree, uint32_t at)
+{
+    int end = tree->token[at].end, up = tree->token[at].parent, container;
+    bool member;
+    uint32_t next = at + 1;
+    if (up < 0) return COMPSHARE__NO_TOKEN;
+    member = tree->token[up].type == COMPSHARE__JSMN_STRING;
+    container = member ? tree->token[up].parent : up;
+    while (next < tree->count && tree->token[next].start < end) next++;
+    if (next >= tree->count || tree->token[next].parent != container) return COMPSHARE__NO_TOKEN;
+    return member ? next + 1 : next;
+}
+
+/* The name of a member's value, or COMPSHARE__NO_TOKEN. */
+static uint32_t compshare__tokens_key(const compshare__tree *tree, uint32_t at)
+{
+    int up = tree->token[at].parent;
+    return up >= 0 && tree->token[up].type == COMPSHARE__JSMN_STRING ? (uint32_t)up : COMPSHARE__NO_TOKEN;
+}
+
+/* How many members have this name; *found is the last of them. Of all that is in an object
+   only the names of its members have it as parent; escapes make a name longer. */
+static size_t compshare__tokens_find(const compshare__tree *tree, uint32_t object, const char *name, uint32_t *found)
+{
+    const compshare__jsmntok_t *of = tree->token + object, *end = tree->token + tree->count, *t;
+    size_t hits = 0, len = strlen(name);
+    *found = COMPSHARE__NO_TOKEN;
+    if (of->type != COMPSHARE__JSMN_OBJECT) return 0;
+    for (t = of + 1; t < end && t->start < of->end; t++) {
+        uint32_t at = (uint32_t)(t - tree->token);
+        if (t->parent != (int)object || (size_t)(t->end - t->start) < len) continue;
+        if (!compshare__json_equals(compshare__tokens_raw(tree, at), name)) continue;
+        *found = at + 1;
+        hits++;
+    }
+    return hits;
+}
+
+/* An integer, or a string that is one. */
+static bool compshare__tokens_int(const compshare__tree *tree, uint32_t at, int64_t *out)
+{
+    char scratch[24];
+    compshare_view v = compshare__tokens_raw(tree, at);
+    int type = compshare__tokens_type(tree, at);
+    if (type == COMPSHARE_STRING) {
+        size_t len = compshare__json_copy(v, scratch, sizeof scratch, false);
+        if (len >= sizeof scratch) return false;
+        v.ptr = scratch;
+        v.len = len;
+    } else if (type != COMPSHARE_NUMBER) {
+        return false;
+    }
+    return compshare__bytes_int(v, out);
 }
 
 /* ==== trust ==================================================================================
@@ -4871,11 +4897,11 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
 {
     uint32_t at;
     int64_t value;
-    size_t hits = compshare__json_find(tree, 0, "RetCode", &at);
-    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
+    size_t hits = compshare__tokens_find(tree, 0, "RetCode", &at);
+    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
     if (hits == 0) return "the reply holds no RetCode";
     if (hits > 1) return "the reply holds RetCode more than once";
-    if (!compshare__json_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
+    if (!compshare__tokens_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
         return "RetCode is not a 32-bit integer";
     *code = (int)value;
     return NULL;
@@ -4893,8 +4919,8 @@ static void compshare__judge_message(compshare *c)
 {
     uint32_t at;
     compshare_view raw;
-    if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
-    raw = compshare__json_raw(&c->tree, at);
+    if (compshare__tokens_find(&c->tree, 0, "Message", &at) == 0 || compshare__tokens_type(&c->tree, at) != COMPSHARE_STRING) return;
+    raw = compshare__tokens_raw(&c->tree, at);
     if (compshare__judge_is_echo(c, raw)) return;
     (void)compshare__json_copy(raw, c->error.message, sizeof c->error.message, true);
 }
@@ -4915,7 +4941,7 @@ static int compshare__judge_parse(compshare *c)
     }
     reason = compshare__json_finish(json);
     if (reason != NULL) return compshare__fail_json(c, reason, json->at);
-    if (!compshare__json_tokenize(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end))
+    if (!compshare__tokens_parse(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end))
         return compshare__fail_too_large(c, "the reply with its values");
     return COMPSHARE_OK;
 }
@@ -5298,7 +5324,7 @@ static int compshare__drive_begin(compshare *c)
     uint64_t now = c->looked_at;
     int r = compshare__drive_check_floor(c);
     if (r != COMPSHARE_OK) return r;
-    if (c->params.signature[0] == '\0') compshare__sign(&c->params, c->config.private_key);
+    if (c->params.signature[0] == '\0') compshare__params_sign(&c->params, c->config.private_key);
     compshare__http_init(&c->http, false);
     memset(&c->encoder, 0, sizeof c->encoder);
     c->head_written = c->flushing = c->send_failed = c->replied = c->dated = c->body_cut = false;
@@ -5384,7 +5410,7 @@ static int compshare__drive_element(compshare *c)
 {
     compshare__splitter *s = &c->split;
     int stop;
-    if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
+    if (!compshare__tokens_parse(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
         return compshare__fail_too_large(c, "an element of the reply");
     c->handed = !c->request.inner;
     stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__client_value(c, 0)) : 0;
@@ -6162,7 +6188,7 @@ static void compshare__typed_put(compshare *c, compshare_param param)
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
     if (value != NULL) {
-        compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
+        compshare__typed_put(c, compshare__params_make(key, value, 0, COMPSHARE__TEXT));
         return COMPSHARE_OK;
     }
     if (!required) return COMPSHARE_OK;
@@ -6223,8 +6249,8 @@ static int compshare__typed_target(compshare *c, bool zone_required)
 /* A member of an element: absent and null are the same; twice is malformed. */
 static bool compshare__read_member(const compshare__tree *tree, const char *key, uint32_t *at)
 {
-    size_t hits = compshare__json_find(tree, 0, key, at);
-    if (hits == 1 && compshare__json_type(tree, *at) == COMPSHARE_NULL) *at = COMPSHARE__NO_TOKEN;
+    size_t hits = compshare__tokens_find(tree, 0, key, at);
+    if (hits == 1 && compshare__tokens_type(tree, *at) == COMPSHARE_NULL) *at = COMPSHARE__NO_TOKEN;
     return hits <= 1;
 }
 
@@ -6237,8 +6263,8 @@ static bool compshare__read_text(const compshare__tree *tree, const char *key, b
     buf[0] = '\0';
     if (!compshare__read_member(tree, key, &at)) return false;
     if (at == COMPSHARE__NO_TOKEN) return true;
-    if (compshare__json_type(tree, at) != COMPSHARE_STRING) return !exact;
-    raw = compshare__json_raw(tree, at);
+    if (compshare__tokens_type(tree, at) != COMPSHARE_STRING) return !exact;
+    raw = compshare__tokens_raw(tree, at);
     (void)compshare__json_copy(raw, buf, cap, true);
     if (!exact || compshare__json_equals(raw, buf)) return true;
     buf[0] = '\0';
@@ -6250,7 +6276,7 @@ static void compshare__read_count(const compshare__tree *tree, const char *key, 
 {
     uint32_t at;
     if (!compshare__read_member(tree, key, &at) || at == COMPSHARE__NO_TOKEN
-        || !compshare__json_int(tree, at, out)
+        || !compshare__tokens_int(tree, at, out)
         || *out < 0) *out = 0;
 }
 
@@ -6269,8 +6295,8 @@ static bool compshare__read_time(const compshare__tree *tree, const char *key, b
     *out = 0;
     *given = !once || at != COMPSHARE__NO_TOKEN;
     if (!*given) return true;
-    if (once) v = compshare__json_raw(tree, at);
-    type = once ? compshare__json_type(tree, at) : COMPSHARE_NONE;
+    if (once) v = compshare__tokens_raw(tree, at);
+    type = once ? compshare__tokens_type(tree, at) : COMPSHARE_NONE;
     if (type == COMPSHARE_STRING && v.len == 0) return true;
     if (type == COMPSHARE_STRING) (void)compshare__json_copy(v, raw, 32, true);
     else compshare__text_bytes(&t, v.ptr, v.len);
@@ -6287,9 +6313,9 @@ static bool compshare__read_time(const compshare__tree *tree, const char *key, b
 static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool *out)
 {
     static const char *const words[] = { "false", "true", "False", "True" };
-    int type = compshare__json_type(tree, at), i, count = type == COMPSHARE_STRING ? 4 : type == COMPSHARE_BOOL ? 2 : 0;
+    int type = compshare__tokens_type(tree, at), i, count = type == COMPSHARE_STRING ? 4 : type == COMPSHARE_BOOL ? 2 : 0;
     for (i = 0; i < count; i++) {
-        if (!compshare__json_equals(compshare__json_raw(tree, at), words[i])) continue;
+        if (!compshare__json_equals(compshare__tokens_raw(tree, at), words[i])) continue;
         *out = i % 2 != 0;
         return true;
     }
@@ -6343,7 +6369,7 @@ static const char *compshare__read_instance(const compshare__tree *tree, int64_t
     size_t k;
     memset(i, 0, sizeof *i);
     raw[0] = '\0';
-    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
+    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
     for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
         char *at = (char *)i + rows[k].offset;
         if (rows[k].kind == count) compshare__read_count(tree, rows[k].key, (int64_t *)(void *)at);
@@ -6385,7 +6411,7 @@ static bool compshare__projects_default(const compshare__tree *tree)
     int64_t number;
     bool is_default = false;
     if (!compshare__read_member(tree, "IsDefault", &at) || at == COMPSHARE__NO_TOKEN) return false;
-    if (compshare__json_int(tree, at, &number)) return number == 1;
+    if (compshare__tokens_int(tree, at, &number)) return number == 1;
     return compshare__read_bool(tree, at, &is_default) && is_default;
 }
 
@@ -6398,7 +6424,7 @@ static int compshare__projects_element(void *user, compshare_value element)
     bool wanted;
     (void)element;
     memset(&p, 0, sizeof p);
-    if (compshare__json_type(&c->tree, 0) != COMPSHARE_OBJECT
+    if (compshare__tokens_type(&c->tree, 0) != COMPSHARE_OBJECT
         || !compshare__read_text(&c->tree, "ProjectId", true, p.project_id, sizeof p.project_id)
             || p.project_id[0] == '\0')
         return compshare__typed_malformed(c, "ProjectId");
@@ -6470,7 +6496,7 @@ static int compshare__describe_element(void *user, compshare_value element)
     (void)element;
     if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
         return 0;               /* whatever else stands in it */
-    if (compshare__judge_is_echo(c, compshare__json_raw(&c->tree, 0)))
+    if (compshare__judge_is_echo(c, compshare__tokens_raw(&c->tree, 0)))
         reason = "a repetition of the request";
     if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
         return compshare__typed_malformed(c, reason);
@@ -6677,8 +6703,8 @@ static int compshare__each_begin(compshare *c)
     compshare__list *l = &c->task.as.list;
     compshare__describe_request(c, compshare__each_element);
     (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.ids.zone, NULL), false);
-    compshare__typed_put(c, compshare__param("Offset", NULL, l->offset, COMPSHARE__INT));
-    compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
+    compshare__typed_put(c, compshare__params_make("Offset", NULL, l->offset, COMPSHARE__INT));
+    compshare__typed_put(c, compshare__params_make("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
     l->seen = 0;
     l->fresh = false;
     l->searching = l->mark[0] != 0 && !l->anew;
@@ -6693,9 +6719,9 @@ static int64_t compshare__each_total(compshare *c)
 {
     uint32_t at;
     int64_t total;
-    if (compshare__json_find(&c->tree, 0, "TotalCount", &at) != 1
-        && compshare__json_find(&c->tree, 0, "Total", &at) != 1) return -1;
-    return compshare__json_int(&c->tree, at, &total) ? total : -1;
+    if (compshare__tokens_find(&c->tree, 0, "TotalCount", &at) != 1
+        && compshare__tokens_find(&c->tree, 0, "Total", &at) != 1) return -1;
+    return compshare__tokens_int(&c->tree, at, &total) ? total : -1;
 }
 
 /* No mark is in the page: elements before it have gone. Steps back until one is found,
@@ -6790,10 +6816,10 @@ static int compshare__update_begin(compshare *c)
         return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->request.stop_time = t->stop_time;
-    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, t->stop_time,
+    compshare__typed_put(c, compshare__params_make("SchedulerStopTime", NULL, t->stop_time,
         COMPSHARE__INT));
     if (t->both_names || c->both_names)
-        compshare__typed_put(c, compshare__param("StopTime", NULL, t->stop_time, COMPSHARE__INT));
+        compshare__typed_put(c, compshare__params_make("StopTime", NULL, t->stop_time, COMPSHARE__INT));
     return COMPSHARE_OK;
 }
 
@@ -6809,9 +6835,9 @@ static int compshare__change_end(compshare *c, int status)
     uint32_t at;
     size_t hits;
     if (status != COMPSHARE_OK) return status;
-    hits = compshare__json_find(&c->tree, 0, "UHostId", &at);
-    if (hits == 0 || (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_STRING
-        && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.ids.uhost_id)))
+    hits = compshare__tokens_find(&c->tree, 0, "UHostId", &at);
+    if (hits == 0 || (hits == 1 && compshare__tokens_type(&c->tree, at) == COMPSHARE_STRING
+        && compshare__json_equals(compshare__tokens_raw(&c->tree, at), c->task.ids.uhost_id)))
         return status;
     c->error.outcome_unknown = true;
     return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
@@ -7472,28 +7498,6 @@ COMPSHARE__DEF void compshare_close(compshare *client)
     compshare__bytes_wipe_stack();
 }
 
-/* ---- parameters ---- */
-
-COMPSHARE__DEF compshare_param compshare_text(const char *key, const char *value)
-{
-    return compshare__param(key, value, 0, COMPSHARE__TEXT);
-}
-
-COMPSHARE__DEF compshare_param compshare_int(const char *key, int64_t value)
-{
-    return compshare__param(key, NULL, value, COMPSHARE__INT);
-}
-
-COMPSHARE__DEF compshare_param compshare_bool(const char *key, bool value)
-{
-    return compshare__param(key, value ? "true" : "false", 0, COMPSHARE__TEXT);
-}
-
-COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *value)
-{
-    return compshare__param(key, value, 0, COMPSHARE__DECIMAL);
-}
-
 /* ---- calls ---- */
 
 COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
@@ -7616,27 +7620,27 @@ COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
 COMPSHARE__DEF int compshare_type(compshare_value value)
 {
     const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL ? compshare__json_type(tree, value.token) : COMPSHARE_NONE;
+    return tree != NULL ? compshare__tokens_type(tree, value.token) : COMPSHARE_NONE;
 }
 
 COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
 {
     const compshare__tree *tree = compshare__value_tree(object);
     uint32_t at = COMPSHARE__NO_TOKEN;
-    if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
+    if (tree != NULL && key != NULL && compshare__tokens_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
     return compshare__client_value(object.client, at);
 }
 
 COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
 {
     const compshare__tree *tree = compshare__value_tree(container);
-    return compshare__client_value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(container.client, tree != NULL ? compshare__tokens_first(tree, container.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
 {
     const compshare__tree *tree = compshare__value_tree(element);
-    return compshare__client_value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(element.client, tree != NULL ? compshare__tokens_next(tree, element.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF size_t compshare_count(compshare_value container)
@@ -7649,7 +7653,7 @@ COMPSHARE__DEF size_t compshare_count(compshare_value container)
 COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
 {
     const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL && compshare__json_int(tree, value.token, out);
+    return tree != NULL && compshare__tokens_int(tree, value.token, out);
 }
 
 COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
@@ -7663,15 +7667,15 @@ COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
     const compshare__tree *tree = compshare__value_tree(value);
     int type = compshare_type(value);
     compshare_view v = { "", 0 };
-    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__json_raw(tree, value.token) : v;
+    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__tokens_raw(tree, value.token) : v;
 }
 
 static ptrdiff_t compshare__copy_token(const compshare__tree *tree, uint32_t at, char *buf, size_t cap)
 {
     size_t len;
     if (cap > 0) buf[0] = '\0';
-    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__json_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
-    len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
+    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__tokens_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
+    len = compshare__json_copy(compshare__tokens_raw(tree, at), buf, cap, false);
     if (len < cap) return (ptrdiff_t)len;
     if (cap > 0) buf[0] = '\0';
     return COMPSHARE_E_TOO_LARGE;
@@ -7685,7 +7689,7 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, s
 COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
 {
     const compshare__tree *tree = compshare__value_tree(member);
-    return compshare__copy_token(tree, tree != NULL ? compshare__json_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
+    return compshare__copy_token(tree, tree != NULL ? compshare__tokens_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
 }
 
 /* ---- typed calls ---- */

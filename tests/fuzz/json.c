@@ -1,5 +1,5 @@
-/* Room json: the validator, the tokens and the getters against jansson; the splitter
-   against both.
+/* Rooms json, split and tokens: the validator, the tokens and the getters against jansson;
+   the splitter against both.
 
    Input: a byte of choices (low 4 bits the array to split, high 4 its memory), seven
    sizes of pieces, the text.
@@ -94,7 +94,7 @@ static void check_clean(const compshare__tree *tree, uint32_t at, size_t cap)
     char *buf = (char *)fuzz_room(cap + 1), *quoted = (char *)fuzz_room(cap + 3);
     json_t *back;
     size_t i;
-    (void)compshare__json_copy(compshare__json_raw(tree, at), buf, cap + 1, true);
+    (void)compshare__json_copy(compshare__tokens_raw(tree, at), buf, cap + 1, true);
     CHECK(fuzz_is_text(buf, cap + 1, true));
     for (i = 0; buf[i] != '\0'; i++) quoted[i + 1] = buf[i] == '"' || buf[i] == '\\' ? '-' : buf[i];
     quoted[0] = quoted[i + 1] = '"';
@@ -211,8 +211,8 @@ static void check_tree(const char *text, size_t len, const json_t *theirs, size_
     char *room = (char *)fuzz_room(skew + need), *start = room + skew;
     compshare_instance instance;
     char raw[32];
-    CHECK(!compshare__json_tokenize(&reader.tree, text, len, start, need - 1));
-    CHECK(compshare__json_tokenize(&reader.tree, text, len, start, need));
+    CHECK(!compshare__tokens_parse(&reader.tree, text, len, start, need - 1));
+    CHECK(compshare__tokens_parse(&reader.tree, text, len, start, need));
     CHECK(reader.tree.count == tokens);
     if (theirs != NULL) {
         check_value(compshare_reply(&reader), theirs, cap);

@@ -1,4 +1,4 @@
-/* Room json: validator, strings, tokens and splitter; jansson is the oracle. */
+/* Rooms json, split and tokens: validator, strings, elements, tokens; jansson is the oracle. */
 
 #define COMPSHARE_IMPLEMENTATION
 #define COMPSHARE_PLAINTEXT
@@ -60,7 +60,7 @@ static bool plant(compshare__tree *tree, const char *src, size_t len, size_t tok
     tree_guard = guard_open(len + room + 16);
     at = guard_tail(&tree_guard, (len + room + 3) / 4 * 4);
     memcpy(at, src, len);
-    return compshare__json_tokenize(tree, (const char *)at, len, (char *)at + len, tree_guard.usable - (size_t)(at - tree_guard.base) - len);
+    return compshare__tokens_parse(tree, (const char *)at, len, (char *)at + len, tree_guard.usable - (size_t)(at - tree_guard.base) - len);
 }
 
 static void uproot(void)
@@ -451,60 +451,60 @@ static void same_string(compshare_view raw, const char *text, size_t len)
 
 static void same_object(const compshare__tree *tree, uint32_t at, json_t *oracle)
 {
-    uint32_t child = compshare__json_first(tree, at);
+    uint32_t child = compshare__tokens_first(tree, at);
     void *iter;
     for (iter = json_object_iter(oracle); iter != NULL; iter = json_object_iter_next(oracle, iter)) {
         const char *key = json_object_iter_key(iter);
         uint32_t found, name;
         CHECK(child != COMPSHARE__NO_TOKEN);
-        name = compshare__json_key(tree, child);
+        name = compshare__tokens_key(tree, child);
         CHECK(name != COMPSHARE__NO_TOKEN);
-        same_string(compshare__json_raw(tree, name), key, strlen(key));
-        CHECK(compshare__json_equals(compshare__json_raw(tree, name), key));
-        CHECK_NUMBER(compshare__json_find(tree, at, key, &found), 1);
+        same_string(compshare__tokens_raw(tree, name), key, strlen(key));
+        CHECK(compshare__json_equals(compshare__tokens_raw(tree, name), key));
+        CHECK_NUMBER(compshare__tokens_find(tree, at, key, &found), 1);
         CHECK(found == child);
         same_value(tree, child, json_object_iter_value(iter));
-        child = compshare__json_next(tree, child);
+        child = compshare__tokens_next(tree, child);
     }
     CHECK(child == COMPSHARE__NO_TOKEN);
-    CHECK(compshare__json_find(tree, at, "no such name", &child) == 0 && child == COMPSHARE__NO_TOKEN);
+    CHECK(compshare__tokens_find(tree, at, "no such name", &child) == 0 && child == COMPSHARE__NO_TOKEN);
 }
 
 static void same_array(const compshare__tree *tree, uint32_t at, const json_t *oracle)
 {
-    uint32_t child = compshare__json_first(tree, at);
+    uint32_t child = compshare__tokens_first(tree, at);
     size_t i;
     for (i = 0; i < json_array_size(oracle); i++) {
         CHECK(child != COMPSHARE__NO_TOKEN);
-        CHECK(compshare__json_key(tree, child) == COMPSHARE__NO_TOKEN);
+        CHECK(compshare__tokens_key(tree, child) == COMPSHARE__NO_TOKEN);
         same_value(tree, child, json_array_get(oracle, i));
-        child = compshare__json_next(tree, child);
+        child = compshare__tokens_next(tree, child);
     }
     CHECK(child == COMPSHARE__NO_TOKEN);
 }
 
 static void same_value(const compshare__tree *tree, uint32_t at, json_t *oracle)
 {
-    compshare_view raw = compshare__json_raw(tree, at);
+    compshare_view raw = compshare__tokens_raw(tree, at);
     int64_t number = 0;
-    bool is_int = compshare__json_int(tree, at, &number);
+    bool is_int = compshare__tokens_int(tree, at, &number);
     char text[64];
     uint32_t none;
     switch (json_typeof(oracle)) {
     case JSON_OBJECT:
-        CHECK_NUMBER(compshare__json_type(tree, at), COMPSHARE_OBJECT);
+        CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_OBJECT);
         CHECK_NUMBER(tree->token[at].size, json_object_size(oracle));
         same_object(tree, at, oracle);
         CHECK(!is_int);
         return;
     case JSON_ARRAY:
-        CHECK_NUMBER(compshare__json_type(tree, at), COMPSHARE_ARRAY);
+        CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_ARRAY);
         CHECK_NUMBER(tree->token[at].size, json_array_size(oracle));
         same_array(tree, at, oracle);
         CHECK(!is_int);
         return;
     case JSON_STRING:
-        CHECK_NUMBER(compshare__json_type(tree, at), COMPSHARE_STRING);
+        CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_STRING);
         same_string(raw, json_string_value(oracle), json_string_length(oracle));
         if (is_int) {
             (void)snprintf(text, sizeof text, "%lld", (long long)number);
@@ -512,27 +512,27 @@ static void same_value(const compshare__tree *tree, uint32_t at, json_t *oracle)
         }
         break;
     case JSON_INTEGER:
-        CHECK_NUMBER(compshare__json_type(tree, at), COMPSHARE_NUMBER);
+        CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_NUMBER);
         CHECK(is_int);
         CHECK_NUMBER(number, json_integer_value(oracle));
         break;
     case JSON_REAL:
-        CHECK_NUMBER(compshare__json_type(tree, at), COMPSHARE_NUMBER);
+        CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_NUMBER);
         CHECK(!is_int && raw.len < sizeof text);
         memcpy(text, raw.ptr, raw.len);
         text[raw.len] = '\0';
         CHECK(strtod(text, NULL) >= json_real_value(oracle) && strtod(text, NULL) <= json_real_value(oracle));
         break;
     case JSON_TRUE: case JSON_FALSE:
-        CHECK_NUMBER(compshare__json_type(tree, at), COMPSHARE_BOOL);
+        CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_BOOL);
         CHECK(raw.len == (json_is_true(oracle) ? 4u : 5u) && !is_int);
         break;
     default:
-        CHECK_NUMBER(compshare__json_type(tree, at), COMPSHARE_NULL);
+        CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_NULL);
         CHECK(raw.len == 4 && !is_int);
     }
-    CHECK(compshare__json_first(tree, at) == COMPSHARE__NO_TOKEN);
-    CHECK(compshare__json_find(tree, at, "x", &none) == 0);
+    CHECK(compshare__tokens_first(tree, at) == COMPSHARE__NO_TOKEN);
+    CHECK(compshare__tokens_find(tree, at, "x", &none) == 0);
 }
 
 static json_t *oracle_of(const char *text, size_t len)
@@ -565,7 +565,7 @@ static void random_documents(void **state)
         CHECK(plant(&tree, doc, doc_len, count_tokens(doc, doc_len)));
         CHECK_NUMBER(tree.count, count_tokens(doc, doc_len));
         same_value(&tree, 0, oracle);
-        CHECK(compshare__json_next(&tree, 0) == COMPSHARE__NO_TOKEN && compshare__json_key(&tree, 0) == COMPSHARE__NO_TOKEN);
+        CHECK(compshare__tokens_next(&tree, 0) == COMPSHARE__NO_TOKEN && compshare__tokens_key(&tree, 0) == COMPSHARE__NO_TOKEN);
         tokens += tree.count;
         uproot();
         json_decref(oracle);
@@ -592,8 +592,8 @@ static void roots(void **state)
         CHECK(validate(&j, cases[i].text, strlen(cases[i].text)) == NULL);
         CHECK(plant(&tree, cases[i].text, strlen(cases[i].text), count_tokens(cases[i].text, strlen(cases[i].text))));
         CHECK_NUMBER(tree.count, count_tokens(cases[i].text, strlen(cases[i].text)));
-        CHECK_NUMBER(compshare__json_type(&tree, 0), cases[i].type);
-        raw = compshare__json_raw(&tree, 0);
+        CHECK_NUMBER(compshare__tokens_type(&tree, 0), cases[i].type);
+        raw = compshare__tokens_raw(&tree, 0);
         CHECK(raw.len == strlen(cases[i].raw) && memcmp(raw.ptr, cases[i].raw, raw.len) == 0);
         uproot();
     }
@@ -641,7 +641,7 @@ static const char *split_pieces(compshare__splitter *s, taken_out *e, const char
         e->text[e->count] = (char *)malloc(size);
         if (e->text[e->count] == NULL) exit(2);
         memcpy(e->text[e->count++], area + s->kept, size);
-        (void)compshare__json_tokenize(&tree, area + s->kept, size, area + s->used, cap - s->used);
+        (void)compshare__tokens_parse(&tree, area + s->kept, size, area + s->used, cap - s->used);
         memset(area + s->kept, '~', cap - s->kept);
     }
     return compshare__json_finish(&s->json);
@@ -885,17 +885,17 @@ static void no_room_for_tokens(void **state)
         char *at = (char *)guard_tail(&g, room);
         size_t skew = (size_t)(-(uintptr_t)at % sizeof(int));
         support_case("room for tokens: %u bytes", (unsigned)room);
-        CHECK(compshare__json_tokenize(&tree, src, sizeof text - 1, at, room) == (room >= skew + 10 * TOKEN));
+        CHECK(compshare__tokens_parse(&tree, src, sizeof text - 1, at, room) == (room >= skew + 10 * TOKEN));
         CHECK(tree.count == (room >= skew + 10 * TOKEN ? 10u : 0u));
-        CHECK(compshare__json_tokenize(&tree, "7", 1, at, room) == (room >= skew + TOKEN));
+        CHECK(compshare__tokens_parse(&tree, "7", 1, at, room) == (room >= skew + TOKEN));
     }
     {
         compshare__tree tree;
         char *at = (char *)guard_tail(&g, 16 * TOKEN);
         support_case("sizes beyond 31 bits");
-        CHECK(!compshare__json_tokenize(&tree, "7", 1, at + 1, 1));     /* alignment alone takes more */
-        CHECK(!compshare__json_tokenize(&tree, src, (size_t)INT32_MAX + 1, at, 16 * TOKEN));
-        CHECK(compshare__json_tokenize(&tree, src, sizeof text - 1, at, (size_t)INT32_MAX * TOKEN + 4 * TOKEN));
+        CHECK(!compshare__tokens_parse(&tree, "7", 1, at + 1, 1));     /* alignment alone takes more */
+        CHECK(!compshare__tokens_parse(&tree, src, (size_t)INT32_MAX + 1, at, 16 * TOKEN));
+        CHECK(compshare__tokens_parse(&tree, src, sizeof text - 1, at, (size_t)INT32_MAX * TOKEN + 4 * TOKEN));
         CHECK(tree.count == 10);
     }
     guard_close(&from);

@@ -189,7 +189,7 @@ typedef struct result {
 static int take_element(void *user, compshare_value element)
 {
     result *r = (result *)user;
-    compshare_view raw = compshare__json_raw(&client->tree, 0);
+    compshare_view raw = compshare__tokens_raw(&client->tree, 0);
     size_t i;
     (void)element;
     r->values++;
