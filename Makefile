@@ -103,6 +103,7 @@ test: setup-test
 		"set-up=sh tests/tool/set_up.sh" \
 		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
 			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
+		"forms=CC='$(CC)' sh tests/forms.sh $(BUILD)/tests/forms" \
 		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \
 		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
 		"examples=sh tests/examples.sh $(BUILD)"

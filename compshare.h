@@ -1139,12 +1139,14 @@ static int compshare__bytes_days(int year, int month)
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (month == 0) return leap ? 366 : 365;
     if (month == 2) return leap ? 29 : 28;
-    return 30 + ((month + (month > 7)) & 1);
+    if (month > 7) month++;         /* up to July the odd ones have 31, from August the even */
+    return month % 2 == 0 ? 30 : 31;
 }
 
 /* "2026-11-23 14:05:00 UTC"; the bare number outside the years 1970 to 9999. */
 static void compshare__text_time(compshare__text *t, int64_t unix_time)
 {
+    static const char behind[6] = { '-', '-', ' ', ':', ':', ' ' };     /* each part */
     int part[6] = { 1970, 1, 0, 0, 0, 0 }, days, second, n, i;
     if (unix_time < 0 || unix_time > COMPSHARE__LATEST_TIME) {
         compshare__text_int(t, unix_time);
@@ -1161,7 +1163,7 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
     for (i = 0; i < 6; i++) {
         if (part[i] < 10) compshare__text_put(t, "0");
         compshare__text_int(t, part[i]);
-        compshare__text_bytes(t, &"-- :: "[i], 1);
+        compshare__text_bytes(t, &behind[i], 1);
     }
     compshare__text_put(t, "UTC");
 }
@@ -1297,21 +1299,29 @@ static int compshare__bytes_hex(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Sets of characters, each with all that is in the one before: letters, digits, - and _
-   in labels of host names; . in identifiers; ~ among RFC 3986's unreserved (2.3);
-   !#$%&'*+^`| in tokens, RFC 9110 5.6.2; the rest of ASCII that means nothing in a JSON
-   string, RFC 8259 7. */
-enum { COMPSHARE__LABEL = '0', COMPSHARE__IDENTIFIER, COMPSHARE__UNRESERVED, COMPSHARE__TOKEN, COMPSHARE__QUOTED };
+/* Sets of characters, each with all that is in the one behind it. */
+enum {
+    COMPSHARE__QUOTED = '1',    /* ASCII that means itself in a JSON string, RFC 8259 7 */
+    COMPSHARE__TOKEN,           /* tokens of HTTP, RFC 9110 5.6.2 */
+    COMPSHARE__UNRESERVED,      /* RFC 3986 2.3: letters, digits, - . _ ~ */
+    COMPSHARE__IDENTIFIER,      /* letters, digits, - . _ */
+    COMPSHARE__LABEL            /* of a host name: letters, digits, - _ */
+};
 
+/* Each character has the smallest set that it is in, or 0; from 0x80 on that is what C puts
+   behind a string. */
 static bool compshare__bytes_in(unsigned char c, int set)
 {
-#define COMPSHARE__NONE "9999999999999999"
-    static const char least[] =     /* the smallest set that has it, as a digit; 9: none */
-        COMPSHARE__NONE COMPSHARE__NONE "4393333344334014" "0000000000444444"
-        "4000000000000000" "0000000000049430" "3000000000000000" "0000000000043424"
-        COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE;
-#undef COMPSHARE__NONE
-    return least[c] <= set;
+    static const char smallest[256] =
+        "0000000000000000"      /* 0x00: control characters */
+        "0000000000000000"      /* 0x10 */
+        "1202222211221541"      /* 0x20: space ! " # $ % & ' ( ) * + , - . / */
+        "5555555555111111"      /* 0x30: 0 to 9 : ; < = > ? */
+        "1555555555555555"      /* 0x40: @ A to O */
+        "5555555555510125"      /* 0x50: P to Z [ \ ] ^ _ */
+        "2555555555555555"      /* 0x60: ` a to o */
+        "5555555555512131";     /* 0x70: p to z { | } ~ DEL */
+    return smallest[c] >= set;
 }
 
 /* How many bytes s begins with that are in a set. */
@@ -1331,10 +1341,12 @@ static bool compshare__bytes_all(const char *s, size_t len, int set)
    marks and overrides that change the direction of what follows. */
 static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
 {
+    /* the first byte of several begins with as many ones as there are, and a 0 */
     uint32_t code = len == 1 ? c[0] : c[0] & (0x7Fu >> len);
     size_t i;
     for (i = 1; i < len; i++) code = code << 6 | (c[i] & 0x3F);
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || code == 0x200E || code == 0x200F
+    return code < 0x20 || (code >= 0x7F && code < 0xA0)
+        || code == 0x61C || code == 0x200E || code == 0x200F
         || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
@@ -1344,14 +1356,14 @@ static size_t compshare__bytes_utf8(unsigned char first)
     return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
-/* The first that is given: "" counts as not given. */
+/* a, or where that is NULL or "" b, or where that is so, too, NULL. */
 static const char *compshare__bytes_first(const char *a, const char *b)
 {
     if (a != NULL && a[0] != '\0') return a;
     return b != NULL && b[0] != '\0' ? b : NULL;
 }
 
-/* 63 bits that tell one id from another (FNV-1a), and one that tells it from none. */
+/* A hash of an id, FNV-1a. Never 0, which stands for no id. */
 static uint64_t compshare__bytes_mark(const char *id)
 {
     uint64_t hash = UINT64_C(0xCBF29CE484222325);
@@ -1359,7 +1371,7 @@ static uint64_t compshare__bytes_mark(const char *id)
     return hash | 1;
 }
 
-/* A code and what it means to the person who has to mend it. */
+/* A code and what it means to the person who has to fix it. */
 typedef struct compshare__meaning {
     int code;
     const char *text;
@@ -1373,8 +1385,9 @@ static const char *compshare__bytes_meaning(const compshare__meaning *rows, size
     return rows[i].text;
 }
 
-/* Overwrites memory. The compiler is not told by what, and so cannot leave it out. In
-   pieces: longer ones make some memset change to string instructions, which start slowly. */
+/* Overwrites memory that is not read again. memset is reached through a pointer that the
+   optimiser cannot see through, and so is not left out. In pieces of 1 KB: for longer ones
+   some memset changes to string instructions, which start slowly. */
 COMPSHARE__NOINLINE static void compshare__bytes_wipe(void *ptr, size_t len)
 {
 #if defined(__GNUC__)
@@ -1415,7 +1428,8 @@ enum {
 typedef struct compshare__params {
     const compshare_param *given;       /* the caller's */
     compshare_param own[COMPSHARE__OWN];
-    uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];     /* index into given, or behind its most, into own */
+    /* By name: the index in given; that in own is counted from COMPSHARE_MAX_PARAMS on. */
+    uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];
     size_t count;
     char signature[41];         /* "": not signed yet */
 } compshare__params;
@@ -1426,10 +1440,12 @@ typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS >= COMPSHARE__TYPED_P
 static const compshare_param *compshare__params_at(const compshare__params *set, size_t i)
 {
     size_t index = set->sorted[i];
-    return index < COMPSHARE_MAX_PARAMS ? &set->given[index] : &set->own[index - COMPSHARE_MAX_PARAMS];
+    if (index < COMPSHARE_MAX_PARAMS) return &set->given[index];
+    return &set->own[index - COMPSHARE_MAX_PARAMS];
 }
 
-static compshare_param compshare__params_make(const char *key, const char *text, int64_t number, unsigned kind)
+static compshare_param compshare__params_make(const char *key, const char *text, int64_t number,
+    unsigned kind)
 {
     compshare_param p;
     p.key = key;
@@ -1439,13 +1455,15 @@ static compshare_param compshare__params_make(const char *key, const char *text,
     return p;
 }
 
-/* What is signed and sent, in order: a name, its value, the next name, ... */
-static compshare_view compshare__params_part(const compshare__params *set, size_t part, char scratch[24])
+/* What is signed and sent, in order: a name (part 0), its value, the next name, ... */
+static compshare_view compshare__params_part(const compshare__params *set, size_t part,
+    char scratch[24])
 {
     const compshare_param *p = compshare__params_at(set, part / 2);
+    bool is_value = part % 2 != 0;
     compshare_view v;
-    if (part % 2 != 0 && p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
-    v.ptr = part % 2 != 0 ? p->text : p->key;
+    if (is_value && p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
+    v.ptr = is_value ? p->text : p->key;
     v.len = strlen(v.ptr);
     return v;
 }
@@ -1478,9 +1496,11 @@ static bool compshare__params_is_decimal(const char *s)
 static const char *compshare__params_refusal(const compshare_param *p)
 {
     if (p->key == NULL || p->key[0] == '\0') return "its name is empty";
-    if (p->kind > COMPSHARE__DECIMAL) return "it was not made by compshare_text, _int, _bool or _decimal";
+    if (p->kind > COMPSHARE__DECIMAL)
+        return "it was not made by compshare_text, _int, _bool or _decimal";
     if (p->kind != COMPSHARE__INT && p->text == NULL) return "its value is NULL";
-    if (compshare__bytes_listed(p->key, "Action\0PublicKey\0Signature\0SecurityToken\0")) return "the client itself adds it";
+    if (compshare__bytes_listed(p->key, "Action\0PublicKey\0Signature\0SecurityToken\0"))
+        return "the client itself adds it";
     if (p->kind == COMPSHARE__DECIMAL && !compshare__params_is_decimal(p->text))
         return "a decimal is digits, a point and digits that do not end in 0; no exponent";
     if (p->kind != COMPSHARE__INT && compshare__params_is_identifier(p->key)
@@ -1489,13 +1509,16 @@ static const char *compshare__params_refusal(const compshare_param *p)
     return NULL;
 }
 
-/* Insertion sort: few parameters, mostly in order, no recursion. False: the name is
-   there already. */
+/* One step of an insertion sort, as parameters are few and mostly in order. False: the
+   name is there already. */
 static bool compshare__params_insert(compshare__params *set, size_t index, const compshare_param *p)
 {
     size_t at = set->count;
     int order = 1;
-    while (at > 0 && (order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key)) > 0) at--;
+    for (; at > 0; at--) {
+        order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key);
+        if (order <= 0) break;
+    }
     if (order == 0) return false;
     memmove(set->sorted + at + 1, set->sorted + at, (set->count - at) * sizeof set->sorted[0]);
     set->sorted[at] = (uint16_t)index;
@@ -1503,15 +1526,18 @@ static bool compshare__params_insert(compshare__params *set, size_t index, const
     return true;
 }
 
-/* Takes the caller's parameters; own ones are added by compshare__params_own. */
-static bool compshare__params_collect(compshare__params *set, const compshare_param *params, size_t count, compshare__text *why)
+/* Begins a set with the caller's parameters, or says why one of them may not be sent. The
+   client's own are added by compshare__params_own. */
+static bool compshare__params_collect(compshare__params *set, const compshare_param *params,
+    size_t count, compshare__text *why)
 {
     size_t i;
     set->given = params;
     set->count = 0;
     set->signature[0] = '\0';
     if (count > COMPSHARE_MAX_PARAMS) {
-        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d", (int64_t)count, (int)COMPSHARE_MAX_PARAMS);
+        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d",
+            (int64_t)count, (int)COMPSHARE_MAX_PARAMS);
         return false;
     }
     if (count > 0 && params == NULL) {
@@ -1520,9 +1546,11 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
     }
     for (i = 0; i < count; i++) {
         const char *key = params[i].key, *reason = compshare__params_refusal(&params[i]);
-        if (reason == NULL && !compshare__params_insert(set, i, &params[i])) reason = "it is given twice";
+        if (reason == NULL && !compshare__params_insert(set, i, &params[i]))
+            reason = "it is given twice";
         if (reason == NULL) continue;
-        if (key != NULL && key[0] != '\0') compshare__text_form(why, "parameter %s: %s", key, reason);
+        if (key != NULL && key[0] != '\0')
+            compshare__text_form(why, "parameter %s: %s", key, reason);
         else compshare__text_form(why, "parameter %l: %s", (int64_t)i, reason);
         return false;
     }
@@ -1614,7 +1642,7 @@ COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *va
    encrypted, as often as it must be sent. Touches only its arguments. Must never
    keep a copy: a signed body is as good as the key for what it asks. */
 
-/* application/x-www-form-urlencoded: RFC 3986 2.3 unreserved bytes stay, space
+/* How long the body is, application/x-www-form-urlencoded: unreserved bytes stay, a space
    becomes '+', all else %XX. */
 static size_t compshare__encode_length(const compshare__params *set)
 {
@@ -1623,8 +1651,9 @@ static size_t compshare__encode_length(const compshare__params *set)
     for (part = 0; part < 2 * set->count; part++) {
         compshare_view v = compshare__params_part(set, part, scratch);
         total += v.len + (part > 0);        /* '=' or '&' */
-        for (i = 0; (i += compshare__bytes_run(v.ptr + i, v.len - i, COMPSHARE__UNRESERVED)) < v.len; i++)
-            if (v.ptr[i] != ' ') total += 2;
+        for (i = 0; i < v.len; i++)
+            if (v.ptr[i] != ' '
+                && !compshare__bytes_in((unsigned char)v.ptr[i], COMPSHARE__UNRESERVED)) total += 2;
     }
     return total;
 }
@@ -1634,9 +1663,10 @@ typedef struct compshare__encoder {
     size_t part, byte;
 } compshare__encoder;
 
-/* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or
-   more for progress. */
-static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set, unsigned char *dst, size_t cap)
+/* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or more, as a
+   %XX is not cut. */
+static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set,
+    unsigned char *dst, size_t cap)
 {
     static const char digits[] = "0123456789ABCDEF";
     size_t n = 0;
@@ -1645,7 +1675,8 @@ static size_t compshare__encode_body(compshare__encoder *e, const compshare__par
         compshare_view part = compshare__params_part(set, e->part, scratch);
         while (e->byte < part.len && cap - n >= 3) {
             const char *from = part.ptr + e->byte;
-            size_t left = part.len - e->byte, run = compshare__bytes_run(from, left < cap - n ? left : cap - n, COMPSHARE__UNRESERVED);
+            size_t left = part.len - e->byte, most = left < cap - n ? left : cap - n;
+            size_t run = compshare__bytes_run(from, most, COMPSHARE__UNRESERVED);
             memcpy(dst + n, from, run);
             n += run;
             e->byte += run;
@@ -1682,7 +1713,8 @@ static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t
     compshare__text_form(&t, " HTTP/1.1\r\nHost: %s", h->host);
     if (h->port != 0) compshare__text_form(&t, ":%d", h->port);
     compshare__text_form(&t, "\r\nUser-Agent: %s\r\nAccept: application/json%s\r\n"
-        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %l\r\nU-Timestamp-Ms: %l\r\n\r\n",
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        "Content-Length: %l\r\nU-Timestamp-Ms: %l\r\n\r\n",
         h->user_agent, h->csv ? ", text/csv" : "", (int64_t)h->content_length, h->timestamp_ms);
     return t.len;
 }
@@ -1706,14 +1738,16 @@ static void compshare__encode_basic(compshare__text *t, compshare_view credentia
             i += 2;
         }
         bits = bits << 8 | (unsigned char)c;
-        for (have += 8; have >= 6; have -= 6) compshare__text_bytes(t, &digits[bits >> (have - 6) & 63], 1);
+        for (have += 8; have >= 6; have -= 6)
+            compshare__text_bytes(t, &digits[bits >> (have - 6) & 63], 1);
     }
     if (have > 0) compshare__text_bytes(t, &digits[bits << (6 - have) & 63], 1);
     while ((t->len - start) % 4 != 0) compshare__text_put(t, "=");
 }
 
 /* RFC 9110 9.3.6: asks a proxy for a tunnel. */
-static size_t compshare__encode_connect(const char *host, uint16_t port, compshare_view credentials, char *dst, size_t cap)
+static size_t compshare__encode_connect(const char *host, uint16_t port,
+    compshare_view credentials, char *dst, size_t cap)
 {
     compshare__text t = compshare__text_into(dst, cap);
     compshare__text_form(&t, "CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n", host, port, host, port);
@@ -1725,10 +1759,12 @@ static size_t compshare__encode_connect(const char *host, uint16_t port, compsha
     compshare__text_put(&t, "\r\n");
     return t.len;
 }
-typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
+typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX
+    + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
 
 /* The longest head that the limits allow; it must fit one small record. */
-#define COMPSHARE__HEAD_MOST (COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320u)
+#define COMPSHARE__HEAD_MOST \
+    (COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320u)
 typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
 
 /* ==== http ===================================================================================
@@ -1765,7 +1801,7 @@ typedef struct compshare__http {
     unsigned interim;           /* 1xx responses skipped */
     bool tunnel;                /* the reply to a CONNECT: its head is all there is */
     bool trailer;               /* header lines now belong to the trailer section */
-    bool has_length, chunked;   /* Content-Length, Transfer-Encoding: with neither, the close ends the body */
+    bool has_length, chunked;   /* with neither the end of the stream ends the body */
     bool saw_close, saw_keep_alive;
     bool keep_alive;            /* the connection may carry another request */
     bool encoded;               /* Content-Encoding other than identity */
@@ -1779,7 +1815,7 @@ typedef struct compshare__http {
     bool value_overflow;
     const struct compshare__http_field *field;      /* that the line is; NULL: none that matters */
     size_t name_len, value_len;
-    char name[32];              /* in lower case, cut: no name that matters is so long; first, the status line */
+    char name[32];              /* in lower case, cut; of the first line: up to its code */
     char value[160];
     char content_type[64];      /* media type in lower case, without parameters */
     char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
@@ -1830,11 +1866,18 @@ static bool compshare__http_date_form(compshare_view v, const char *form, int fi
     return true;
 }
 
+/* Leap days of all years before this one. */
+static int compshare__http_leap_days(int year)
+{
+    year--;
+    return year / 4 - year / 100 + year / 400;
+}
+
 /* Seconds since 1970 UTC, or 0. A two-digit year from 70 on is 19xx. */
 static int64_t compshare__http_date(compshare_view v)
 {
     const char *form = "??? 111 _2 33:44:55 0000";
-    int f[6] = { 0, 0, 0, 0, 0, 0 }, years, days;
+    int f[6] = { 0, 0, 0, 0, 0, 0 }, days;
     size_t comma = 0;
     while (comma < v.len && v.ptr[comma] != ',') comma++;
     if (comma == 3) form = "???, 22 111 0000 33:44:55 GMT";
@@ -1845,9 +1888,10 @@ static int64_t compshare__http_date(compshare_view v)
     }
     if (!compshare__http_date_form(v, form, f)) return 0;
     if (*form == ',') f[0] += f[0] < 70 ? 2000 : 1900;
-    if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1]) || f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
-    years = f[0] - (f[1] < 3);          /* that begin with March, so that a leap day is the last: then months follow a line */
-    days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * ((f[1] + 9) % 12) + 2) / 5 + f[2] - 719469;
+    if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1])) return 0;
+    if (f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
+    for (days = f[2] - 1; --f[1] > 0;) days += compshare__bytes_days(f[0], f[1]);
+    days += 365 * (f[0] - 1970) + compshare__http_leap_days(f[0]) - compshare__http_leap_days(1970);
     return (int64_t)days * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
 }
 
@@ -1900,7 +1944,8 @@ static const char *compshare__http_content_length(compshare__http *h, compshare_
         uint64_t length;
         more = compshare__http_element(&v, &e);
         if (e.len == 0) return "Content-Length is empty";
-        if (!compshare__bytes_number(e, UINT64_MAX, &length)) return "Content-Length is not a decimal number of at most 64 bits";
+        if (!compshare__bytes_number(e, UINT64_MAX, &length))
+            return "Content-Length is not a decimal number of at most 64 bits";
         if (h->has_length && h->length != length) return "two Content-Length values differ";
         h->has_length = true;
         h->length = length;
@@ -1910,7 +1955,8 @@ static const char *compshare__http_content_length(compshare__http *h, compshare_
 
 static const char *compshare__http_transfer_encoding(compshare__http *h, compshare_view v)
 {
-    if (h->chunked || !compshare__http_is(v, "chunked")) return "Transfer-Encoding is not exactly \"chunked\"";
+    if (h->chunked || !compshare__http_is(v, "chunked"))
+        return "Transfer-Encoding is not exactly \"chunked\"";
     h->chunked = true;
     return NULL;
 }
@@ -1996,17 +2042,17 @@ static const struct compshare__http_field {
    forbids merging them. */
 static void compshare__http_name(compshare__http *h)
 {
-    size_t i, len = h->name_len;
+    const struct compshare__http_field *f = compshare__http_fields;
+    size_t left = sizeof compshare__http_fields / sizeof *f;
+    h->name[h->name_len] = '\0';
     h->state = COMPSHARE__HTTP_VALUE;
     h->pending = true;
     h->value_overflow = false;
     h->value_len = 0;
     h->field = NULL;
     if (h->trailer) return;
-    for (i = 0; i < sizeof compshare__http_fields / sizeof compshare__http_fields[0]; i++) {
-        const char *name = compshare__http_fields[i].name;
-        if (strlen(name) == len && memcmp(h->name, name, len) == 0) h->field = &compshare__http_fields[i];
-    }
+    for (; left > 0; left--, f++)
+        if (h->name[0] == f->name[0] && compshare__bytes_equal(h->name, f->name)) h->field = f;
 }
 
 /* A field is complete. Of a tunnel there is no body, and what says where that ends is
@@ -2016,7 +2062,8 @@ static const char *compshare__http_line(compshare__http *h)
     bool framing = h->field == compshare__http_fields || h->field == compshare__http_fields + 1;
     h->pending = false;
     if (h->field == NULL || (h->tunnel && framing)) return NULL;
-    if (h->value_overflow && framing) return "a Content-Length or Transfer-Encoding header is too long";
+    if (h->value_overflow && framing)
+        return "a Content-Length or Transfer-Encoding header is too long";
     return h->field->take(h, compshare__http_trim(h->value, h->value_len));
 }
 
@@ -2050,21 +2097,20 @@ static const char *compshare__http_framing(compshare__http *h)
 
 /* ---- a head: each function returns NULL, or why it is malformed ---- */
 
-/* Of a first line without reason and CRLF, RFC 9112 4. The blank behind the code may be
-   missing, and then there is no reason. */
+/* A byte of the first line up to the blank behind its code, RFC 9112 4. Without a reason
+   that blank may be missing. */
 static const char *compshare__http_status_byte(compshare__http *h, unsigned char c)
 {
-    static const char form[] = "HTTP/1.# ### ";
-    char f = form[h->name_len];
-    bool in_code = h->name_len >= 9, fits = f == '#' ? compshare__bytes_digit(c) : c == (unsigned char)f;
-    if (h->name_len == 9) fits = c >= '1' && c <= '5';
-    if (in_code && f == ' ' && c == '\r') {
-        h->state = COMPSHARE__HTTP_LINE_LF;
-        return NULL;
-    }
-    if (!fits) return in_code ? "the status code is not three digits from 100 to 599" : "the reply does not begin with an HTTP/1 status line";
-    if (in_code && f == ' ') h->state = COMPSHARE__HTTP_VALUE;
-    else h->name[h->name_len++] = (char)c;
+    static const char form[] = "HTTP/1.# ### ";     /* #: a digit */
+    enum { code = 9, behind = 12 };
+    size_t at = h->name_len;
+    bool fits = form[at] == '#' ? compshare__bytes_digit(c) : c == (unsigned char)form[at];
+    if (at == code) fits = c >= '1' && c <= '5';
+    if (at == behind) fits = c == ' ' || c == '\r';
+    if (!fits && at < code) return "the reply does not begin with an HTTP/1 status line";
+    if (!fits) return "the status code is not three digits from 100 to 599";
+    if (at < behind) h->name[h->name_len++] = (char)c;
+    else h->state = c == ' ' ? COMPSHARE__HTTP_VALUE : COMPSHARE__HTTP_LINE_LF;
     return NULL;
 }
 
@@ -2091,7 +2137,8 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
     if (h->pending) reason = compshare__http_line(h);
     if (reason != NULL) return reason;
     h->state = c == '\r' ? COMPSHARE__HTTP_HEAD_LF : COMPSHARE__HTTP_NAME;
-    if (c != '\r' && !compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header line does not begin with a name";
+    if (c != '\r' && !compshare__bytes_in(c, COMPSHARE__TOKEN))
+        return "a header line does not begin with a name";
     h->name[0] = compshare__bytes_lower((char)c);
     h->name_len = 1;
     return NULL;
@@ -2101,11 +2148,14 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
 static size_t compshare__http_run(compshare__http *h, const char *src, size_t len)
 {
     size_t n = 0, i;
-    if (len > COMPSHARE__HTTP_HEAD_MAX - h->head_bytes) len = COMPSHARE__HTTP_HEAD_MAX - h->head_bytes;
-    if (len > COMPSHARE__HTTP_LINE_MAX - h->line_bytes) len = COMPSHARE__HTTP_LINE_MAX - h->line_bytes;
+    size_t head = COMPSHARE__HTTP_HEAD_MAX - h->head_bytes;
+    size_t line = COMPSHARE__HTTP_LINE_MAX - h->line_bytes;
+    if (len > head) len = head;
+    if (len > line) len = line;
     if (h->state == COMPSHARE__HTTP_NAME) {
         n = compshare__bytes_run(src, len, COMPSHARE__TOKEN);
-        for (i = 0; i < n && h->name_len < sizeof h->name; i++) h->name[h->name_len++] = compshare__bytes_lower(src[i]);
+        for (i = 0; i < n && h->name_len < sizeof h->name - 1; i++)
+            h->name[h->name_len++] = compshare__bytes_lower(src[i]);
     } else if (h->state == COMPSHARE__HTTP_VALUE) {
         while (n < len && src[n] != '\r' && src[n] != '\n' && src[n] != '\0') n++;
         if (h->field != NULL) compshare__http_keep_value(h, src, n);
@@ -2132,19 +2182,23 @@ static const char *compshare__http_line_end(compshare__http *h)
 /* A byte that ends what a run is made of, or stands alone. */
 static const char *compshare__http_head_byte(compshare__http *h, unsigned char c)
 {
-    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) return "the head or trailer is longer than 32,768 bytes";
-    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) return "a line of the head is longer than 8,192 bytes";
+    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX)
+        return "the head or trailer is longer than 32,768 bytes";
+    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX)
+        return "a line of the head is longer than 8,192 bytes";
     switch (h->state) {
     case COMPSHARE__HTTP_STATUS: return compshare__http_status_byte(h, c);
     case COMPSHARE__HTTP_LINE: return compshare__http_line_byte(h, c);
     case COMPSHARE__HTTP_NAME:
-        if (c != ':') return "a header name holds a character that is not allowed, or has no colon";
+        if (c != ':')
+            return "a header name holds a character that is not allowed, or has no colon";
         compshare__http_name(h);
         return NULL;
     case COMPSHARE__HTTP_VALUE:
         h->state = COMPSHARE__HTTP_LINE_LF;
         if (c == '\r') return NULL;
-        return h->status == 0 ? "the status line holds a bare LF or a NUL" : "a header line holds a bare LF or a NUL";
+        return h->status == 0 ? "the status line holds a bare LF or a NUL"
+            : "a header line holds a bare LF or a NUL";
     default: return c == '\n' ? compshare__http_line_end(h) : "a CR is not followed by LF";
     }
 }
@@ -2155,7 +2209,8 @@ static const char *compshare__http_ext_byte(compshare__http *h, unsigned char c)
 {
     if (c == '\r') { h->state = COMPSHARE__HTTP_SIZE_LF; return NULL; }
     if ((c < 0x20 && c != '\t') || c == 0x7F) return "a chunk extension holds a control character";
-    return ++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX ? "chunk extensions are longer than 4,096 bytes" : NULL;
+    if (++h->ext_bytes <= COMPSHARE__HTTP_EXT_MAX) return NULL;
+    return "chunk extensions are longer than 4,096 bytes";
 }
 
 /* A byte of a chunk's size, or of the blanks behind it, which count as part of the
@@ -2192,6 +2247,7 @@ static const char *compshare__http_chunk_lf(compshare__http *h)
     return NULL;
 }
 
+/* A byte of the lines around chunks. */
 static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char c)
 {
     switch (h->state) {
@@ -2209,21 +2265,25 @@ static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char 
 
 /* Takes bytes from src and returns how many. Stops after a piece of body, which
    is then *body; call again with the rest. Done or failed: see state. */
-static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len, compshare_view *body)
+static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len,
+    compshare_view *body)
 {
     const char *at = (const char *)src, *reason = NULL;
     size_t i = 0, n = 0;
     while (i < len && h->state < COMPSHARE__HTTP_BODY && reason == NULL) {
-        if (h->state < COMPSHARE__HTTP_SIZE) i += compshare__http_run(h, at + i, len - i);
-        if (i == len) break;
-        reason = h->state < COMPSHARE__HTTP_SIZE ? compshare__http_head_byte(h, src[i]) : compshare__http_chunk_byte(h, src[i]);
-        i++;
+        if (h->state >= COMPSHARE__HTTP_SIZE) {
+            reason = compshare__http_chunk_byte(h, src[i++]);
+            continue;
+        }
+        i += compshare__http_run(h, at + i, len - i);
+        if (i < len) reason = compshare__http_head_byte(h, src[i++]);
     }
     if (reason != NULL) compshare__http_fail(h, reason);
     if (h->state == COMPSHARE__HTTP_BODY) n = h->length < len - i ? (size_t)h->length : len - i;
     h->length -= n;
     h->received += n;
-    if (n > 0 && h->length == 0) h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
+    if (n > 0 && h->length == 0)
+        h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
     body->ptr = n > 0 ? at + i : NULL;
     body->len = n;
     return i + n;
@@ -2232,16 +2292,17 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
 /* The stream ended. orderly: after close_notify, so that nothing was cut off. */
 static void compshare__http_end(compshare__http *h, bool orderly)
 {
+    const char *reason = "the connection was closed in the middle of the reply's head";
     bool to_close = h->state == COMPSHARE__HTTP_BODY && !h->chunked && !h->has_length;
     if (h->state >= COMPSHARE__HTTP_DONE) return;
-    if (to_close && orderly) {
-        h->state = COMPSHARE__HTTP_DONE;
-        return;
-    }
-    compshare__http_fail(h, to_close ? "the connection was cut: no length was given and no close_notify came"
-        : h->state == COMPSHARE__HTTP_STATUS && h->name_len == 0 ? "the connection was closed without a reply"
-        : h->state < COMPSHARE__HTTP_SIZE && !h->trailer ? "the connection was closed in the middle of the reply's head"
-        : "the connection was closed in the middle of the reply's body");
+    if (h->state >= COMPSHARE__HTTP_SIZE || h->trailer)
+        reason = "the connection was closed in the middle of the reply's body";
+    if (h->state == COMPSHARE__HTTP_STATUS && h->name_len == 0)
+        reason = "the connection was closed without a reply";
+    if (to_close)
+        reason = "the connection was cut: no length was given and no close_notify came";
+    if (to_close && orderly) h->state = COMPSHARE__HTTP_DONE;
+    else compshare__http_fail(h, reason);
 }
 
 /* ==== json ===================================================================================
@@ -2251,11 +2312,31 @@ static void compshare__http_end(compshare__http *h, bool orderly)
    below rely on it, and none of them checks again. */
 
 enum {
-    COMPSHARE__JSON_VALUE, COMPSHARE__JSON_FIRST_VALUE, COMPSHARE__JSON_KEY, COMPSHARE__JSON_FIRST_KEY,
-    COMPSHARE__JSON_COLON, COMPSHARE__JSON_AFTER, COMPSHARE__JSON_END, COMPSHARE__JSON_FAILED,
-    COMPSHARE__JSON_STRING, COMPSHARE__JSON_ESCAPE, COMPSHARE__JSON_HEX, COMPSHARE__JSON_UTF8, COMPSHARE__JSON_LITERAL,
-    COMPSHARE__JSON_MINUS, COMPSHARE__JSON_POINT, COMPSHARE__JSON_E, COMPSHARE__JSON_E_SIGN,
-    COMPSHARE__JSON_ZERO, COMPSHARE__JSON_INT, COMPSHARE__JSON_FRACTION, COMPSHARE__JSON_EXPONENT   /* a number may end here */
+    /* between values, where white space may stand */
+    COMPSHARE__JSON_VALUE,          /* a value is next */
+    COMPSHARE__JSON_FIRST_VALUE,    /* in an array: a value or ] */
+    COMPSHARE__JSON_KEY,            /* a member's name is next */
+    COMPSHARE__JSON_FIRST_KEY,      /* in an object: a name or } */
+    COMPSHARE__JSON_COLON,          /* behind a name */
+    COMPSHARE__JSON_AFTER,          /* behind a value in a container: a comma or its bracket */
+    COMPSHARE__JSON_END,            /* behind the whole */
+    COMPSHARE__JSON_FAILED,
+    /* in a string or a word */
+    COMPSHARE__JSON_STRING,
+    COMPSHARE__JSON_ESCAPE,         /* behind a backslash */
+    COMPSHARE__JSON_HEX,            /* in the four digits of \u */
+    COMPSHARE__JSON_UTF8,           /* in a character of several bytes */
+    COMPSHARE__JSON_LITERAL,        /* in true, false or null */
+    /* in a number that may not end here */
+    COMPSHARE__JSON_MINUS,          /* behind its sign */
+    COMPSHARE__JSON_POINT,          /* behind the point */
+    COMPSHARE__JSON_E,              /* behind the e */
+    COMPSHARE__JSON_E_SIGN,         /* behind the sign of the exponent */
+    /* in a number that may end here */
+    COMPSHARE__JSON_ZERO,           /* behind a leading 0 */
+    COMPSHARE__JSON_INT,            /* in other digits before the point */
+    COMPSHARE__JSON_FRACTION,       /* in those behind it */
+    COMPSHARE__JSON_EXPONENT
 };
 
 /* What happened to a value, or to the name of a member. */
@@ -2295,7 +2376,8 @@ static unsigned compshare__json_end_value(compshare__json *j)
 
 static unsigned compshare__json_open(compshare__json *j, bool object)
 {
-    if (j->depth == COMPSHARE__JSON_DEPTH_MAX) return compshare__json_fail(j, "it is nested deeper than 64 levels");
+    if (j->depth == COMPSHARE__JSON_DEPTH_MAX)
+        return compshare__json_fail(j, "it is nested deeper than 64 levels");
     j->depth++;
     j->kinds = j->kinds << 1 | object;
     j->state = object ? COMPSHARE__JSON_FIRST_KEY : COMPSHARE__JSON_FIRST_VALUE;
@@ -2310,6 +2392,7 @@ static unsigned compshare__json_close(compshare__json *j, bool object)
     return compshare__json_end_value(j);
 }
 
+/* The first byte of a value. */
 static unsigned compshare__json_begin(compshare__json *j, unsigned char c)
 {
     switch (c) {
@@ -2362,11 +2445,13 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
         return 0;
     case COMPSHARE__JSON_ESCAPE:
         if (c == 'u') { j->left = 4; j->state = COMPSHARE__JSON_HEX; return 0; }
-        if (!compshare__bytes_among((char)c, "\"\\/bfnrt")) return compshare__json_fail(j, "a string holds an unknown escape");
+        if (!compshare__bytes_among((char)c, "\"\\/bfnrt"))
+            return compshare__json_fail(j, "a string holds an unknown escape");
         j->state = COMPSHARE__JSON_STRING;
         return 0;
     case COMPSHARE__JSON_HEX:
-        if (compshare__bytes_hex(c) < 0) return compshare__json_fail(j, "\\u is not followed by four hexadecimal digits");
+        if (compshare__bytes_hex(c) < 0)
+            return compshare__json_fail(j, "\\u is not followed by four hexadecimal digits");
         if (--j->left == 0) j->state = COMPSHARE__JSON_STRING;
         return 0;
     case COMPSHARE__JSON_UTF8:
@@ -2376,7 +2461,8 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
         if (--j->left == 0) j->state = COMPSHARE__JSON_STRING;
         return 0;
     default:
-        if (c != (unsigned char)*j->literal) return compshare__json_fail(j, "a word other than true, false or null");
+        if (c != (unsigned char)*j->literal)
+            return compshare__json_fail(j, "a word other than true, false or null");
         return *++j->literal == '\0' ? compshare__json_end_value(j) : 0;
     }
 }
@@ -2385,7 +2471,8 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
 static int compshare__json_number_next(int state, unsigned char c)
 {
     enum {
-        zero = COMPSHARE__JSON_ZERO, digits = COMPSHARE__JSON_INT, point = COMPSHARE__JSON_POINT, fract = COMPSHARE__JSON_FRACTION,
+        zero = COMPSHARE__JSON_ZERO, digits = COMPSHARE__JSON_INT,
+        point = COMPSHARE__JSON_POINT, fract = COMPSHARE__JSON_FRACTION,
         expo = COMPSHARE__JSON_E, expo_s = COMPSHARE__JSON_E_SIGN, expo_d = COMPSHARE__JSON_EXPONENT
     };
     static const unsigned char next[8][5] = {
@@ -2443,7 +2530,8 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
 /* A byte that belongs to no number. */
 static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
 {
-    return j->state >= COMPSHARE__JSON_STRING ? compshare__json_string_byte(j, c) : compshare__json_structure_byte(j, c);
+    if (j->state >= COMPSHARE__JSON_STRING) return compshare__json_string_byte(j, c);
+    return compshare__json_structure_byte(j, c);
 }
 
 /* How many bytes src begins with that change nothing: of a string those that mean themselves,
@@ -2451,8 +2539,10 @@ static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
 static size_t compshare__json_run(const compshare__json *j, const char *src, size_t len)
 {
     size_t n = 0;
-    if (j->state == COMPSHARE__JSON_STRING) return compshare__bytes_run(src, len, COMPSHARE__QUOTED);
-    if (j->state < COMPSHARE__JSON_FAILED) while (n < len && compshare__json_is_space(src[n])) n++;
+    if (j->state == COMPSHARE__JSON_STRING)
+        return compshare__bytes_run(src, len, COMPSHARE__QUOTED);
+    if (j->state < COMPSHARE__JSON_FAILED)
+        while (n < len && compshare__json_is_space(src[n])) n++;
     return n;
 }
 
@@ -2476,7 +2566,8 @@ static size_t compshare__json_number(compshare__json *j, const char *src, size_t
 
 /* Takes bytes up to where a value or a name begins or ends that is in `depth` containers
    or fewer, as *did then says, or until something is wrong, else all. Returns how many. */
-static size_t compshare__json_until(compshare__json *j, const char *src, size_t len, int depth, unsigned *did)
+static size_t compshare__json_until(compshare__json *j, const char *src, size_t len, int depth,
+    unsigned *did)
 {
     size_t i = 0;
     *did = 0;
@@ -2491,7 +2582,7 @@ static size_t compshare__json_until(compshare__json *j, const char *src, size_t 
             event = compshare__json_byte(j, (unsigned char)src[i++]);
         }
         if (event == 0) continue;
-        if (outside > j->depth) outside = j->depth;     /* of a bracket: what it is in, not what is in it */
+        if (outside > j->depth) outside = j->depth;     /* a bracket is not in its container */
         if (outside > depth) continue;
         *did = event;
         break;
@@ -2510,7 +2601,8 @@ static void compshare__json_feed(compshare__json *j, const char *src, size_t len
 static const char *compshare__json_finish(compshare__json *j)
 {
     if (j->state == COMPSHARE__JSON_FAILED) return j->reason;
-    if (j->state == COMPSHARE__JSON_END || (j->depth == 0 && j->state >= COMPSHARE__JSON_ZERO)) return NULL;
+    if (j->state == COMPSHARE__JSON_END) return NULL;
+    if (j->depth == 0 && j->state >= COMPSHARE__JSON_ZERO) return NULL;
     return j->at == 0 ? "it is empty" : "it ends too early";
 }
 
@@ -2526,7 +2618,8 @@ static uint32_t compshare__json_hex4(const char *p)
 {
     uint32_t code = 0;
     int i;
-    for (i = 0; i < 4; i++) code = (code << 4) | (uint32_t)compshare__bytes_hex((unsigned char)p[i]);
+    for (i = 0; i < 4; i++)
+        code = (code << 4) | (uint32_t)compshare__bytes_hex((unsigned char)p[i]);
     return code;
 }
 
@@ -2534,13 +2627,15 @@ static size_t compshare__json_utf8_encode(uint32_t code, unsigned char out[4])
 {
     size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4, i;
     for (i = len - 1; i > 0; i--, code >>= 6) out[i] = (unsigned char)(0x80 | (code & 0x3F));
-    out[0] = (unsigned char)(len > 1 ? 0xF00u >> len | code : code);    /* as many bits as there are bytes */
+    out[0] = (unsigned char)code;
+    if (len > 1) out[0] = (unsigned char)(0xF00u >> len | code);    /* len ones and a 0, code */
     return len;
 }
 
 /* \uXXXX at p: with its low surrogate if it is a high one; U+FFFD for a lone
    surrogate, so that the result is always UTF-8. */
-static size_t compshare__json_unicode(const char *p, size_t len, unsigned char out[4], size_t *taken)
+static size_t compshare__json_unicode(const char *p, size_t len, unsigned char out[4],
+    size_t *taken)
 {
     uint32_t code = compshare__json_hex4(p + 2), low;
     *taken = 6;
@@ -2548,7 +2643,8 @@ static size_t compshare__json_unicode(const char *p, size_t len, unsigned char o
         low = compshare__json_hex4(p + 8);
         if (low >= 0xDC00 && low < 0xE000) {
             *taken = 12;
-            return compshare__json_utf8_encode(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00), out);
+            code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+            return compshare__json_utf8_encode(code, out);
         }
     }
     if (code >= 0xD800 && code < 0xE000) code = 0xFFFD;
@@ -2621,7 +2717,11 @@ static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bo
    its elements are held one at a time. Pure: touches only its arguments and the
    area that it was given. Must never hand out an element that is not complete. */
 
-enum { COMPSHARE__SPLIT_OUTSIDE, COMPSHARE__SPLIT_ARRAY, COMPSHARE__SPLIT_ELEMENT };
+enum {
+    COMPSHARE__SPLIT_OUTSIDE,   /* outside of the array: bytes are kept */
+    COMPSHARE__SPLIT_ARRAY,     /* between its elements: they are dropped */
+    COMPSHARE__SPLIT_ELEMENT    /* in one: it is held */
+};
 
 /* Writes into `area` the document without the elements of one top-level array,
    and behind that, one at a time, the elements. */
@@ -2635,7 +2735,9 @@ typedef struct compshare__splitter {
     size_t key, key_end;        /* last top-level name, within its quotes */
     unsigned bom;               /* bytes of a byte order mark seen */
     int where;
-    bool seen, twice, not_array, full;
+    bool seen, twice;           /* the array's name */
+    bool not_array;             /* behind it: neither an array nor null */
+    bool full;                  /* something did not fit */
 } compshare__splitter;
 
 static void compshare__split_init(compshare__splitter *s, const char *name, char *area, size_t cap)
@@ -2647,7 +2749,8 @@ static void compshare__split_init(compshare__splitter *s, const char *name, char
 }
 
 /* Appends what fits to what is kept, or to the element. */
-static void compshare__split_append(compshare__splitter *s, size_t *end, const char *src, size_t len)
+static void compshare__split_append(compshare__splitter *s, size_t *end, const char *src,
+    size_t len)
 {
     if (len > s->cap - *end) {
         len = s->cap - *end;
@@ -2659,14 +2762,16 @@ static void compshare__split_append(compshare__splitter *s, size_t *end, const c
 
 /* Bytes of the document outside the array, at the end of which a top-level name or value may
    begin or end. A value that begins behind the array's name is the array. */
-static void compshare__split_outside(compshare__splitter *s, const char *src, size_t len, unsigned did)
+static void compshare__split_outside(compshare__splitter *s, const char *src, size_t len,
+    unsigned did)
 {
     compshare_view key;
     char first;
     compshare__split_append(s, &s->kept, src, len);
     if (did == (COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY)) s->key = s->kept;
     if (did == (COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY)) s->key_end = s->kept - 1;
-    if (did != COMPSHARE__JSON_BEGIN || s->key == 0 || s->full) return;     /* 0: the root, or in an array that is it */
+    if (did != COMPSHARE__JSON_BEGIN || s->full) return;
+    if (s->key == 0) return;        /* the root begins, or is an array */
     key.ptr = s->area + s->key;
     key.len = s->key_end - s->key;
     if (!compshare__json_equals(key, s->name)) return;
@@ -2677,8 +2782,10 @@ static void compshare__split_outside(compshare__splitter *s, const char *src, si
     if (first == '[') s->where = COMPSHARE__SPLIT_ARRAY;
 }
 
-/* Bytes at the end of which did happened. True: they complete an element. */
-static bool compshare__split_piece(compshare__splitter *s, const char *src, size_t len, unsigned did)
+/* Bytes at the end of which a value or a name began or ended, as did says, or nothing. True:
+   they complete an element. */
+static bool compshare__split_piece(compshare__splitter *s, const char *src, size_t len,
+    unsigned did)
 {
     if (s->where == COMPSHARE__SPLIT_OUTSIDE) {
         compshare__split_outside(s, src, len, did);
@@ -2698,7 +2805,7 @@ static bool compshare__split_piece(compshare__splitter *s, const char *src, size
     return false;
 }
 
-/* How many of the first bytes belong to a byte order mark, which may come in pieces. */
+/* How many bytes src begins with that belong to a byte order mark before the document. */
 static size_t compshare__split_bom(compshare__splitter *s, const char *src, size_t len)
 {
     size_t n = 0;
@@ -2710,13 +2817,15 @@ static size_t compshare__split_bom(compshare__splitter *s, const char *src, size
 
 /* Takes bytes and returns how many: all, or up to the end of an element. *complete: that is
    area[kept, used) until the next bytes are fed. */
-static size_t compshare__split_feed(compshare__splitter *s, const char *src, size_t len, bool *complete)
+static size_t compshare__split_feed(compshare__splitter *s, const char *src, size_t len,
+    bool *complete)
 {
     size_t i = compshare__split_bom(s, src, len), n;
     unsigned did;
     *complete = false;
     while (i < len && !*complete && s->json.state != COMPSHARE__JSON_FAILED) {
-        n = compshare__json_until(&s->json, src + i, len - i, s->where == COMPSHARE__SPLIT_OUTSIDE ? 1 : 2, &did);
+        int depth = s->where == COMPSHARE__SPLIT_OUTSIDE ? 1 : 2;   /* of members; of elements */
+        n = compshare__json_until(&s->json, src + i, len - i, depth, &did);
         *complete = compshare__split_piece(s, src + i, n, did);
         i += n;
     }
@@ -2738,7 +2847,8 @@ typedef struct compshare__tree {
 #define COMPSHARE__NO_TOKEN UINT32_MAX
 
 /* Tokenizes a validated text into the free memory behind it. False: no room. */
-static bool compshare__tokens_parse(compshare__tree *tree, const char *text, size_t len, char *room, size_t room_len)
+static bool compshare__tokens_parse(compshare__tree *tree, const char *text, size_t len,
+    char *room, size_t room_len)
 {
     compshare__jsmn_parser parser;
     size_t skew = (0 - (size_t)(uintptr_t)room) % sizeof(int), fits;
@@ -2765,6 +2875,7 @@ static compshare_view compshare__tokens_raw(const compshare__tree *tree, uint32_
     return v;
 }
 
+/* The COMPSHARE_* type of a token: jsmn does not tell words and numbers apart. */
 static int compshare__tokens_type(const compshare__tree *tree, uint32_t at)
 {
     switch (tree->token[at].type) {
@@ -2784,7 +2895,8 @@ static int compshare__tokens_type(const compshare__tree *tree, uint32_t at)
 static uint32_t compshare__tokens_first(const compshare__tree *tree, uint32_t at)
 {
     int type = compshare__tokens_type(tree, at);
-    if ((type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) || tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
+    if (type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) return COMPSHARE__NO_TOKEN;
+    if (tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
     return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
 }
 
@@ -2806,12 +2918,14 @@ static uint32_t compshare__tokens_next(const compshare__tree *tree, uint32_t at)
 static uint32_t compshare__tokens_key(const compshare__tree *tree, uint32_t at)
 {
     int up = tree->token[at].parent;
-    return up >= 0 && tree->token[up].type == COMPSHARE__JSMN_STRING ? (uint32_t)up : COMPSHARE__NO_TOKEN;
+    if (up < 0 || tree->token[up].type != COMPSHARE__JSMN_STRING) return COMPSHARE__NO_TOKEN;
+    return (uint32_t)up;
 }
 
 /* How many members have this name; *found is the last of them. Of all that is in an object
    only the names of its members have it as parent; escapes make a name longer. */
-static size_t compshare__tokens_find(const compshare__tree *tree, uint32_t object, const char *name, uint32_t *found)
+static size_t compshare__tokens_find(const compshare__tree *tree, uint32_t object,
+    const char *name, uint32_t *found)
 {
     const compshare__jsmntok_t *of = tree->token + object, *end = tree->token + tree->count, *t;
     size_t hits = 0, len = strlen(name);
