@@ -1074,7 +1074,7 @@ typedef struct compshare__text {
     size_t cap, len;
 } compshare__text;
 
-/* Where c is first met among len bytes; len: nowhere. */
+/* The index of the first c among len bytes, or len. */
 static size_t compshare__bytes_find(const void *bytes, size_t len, char c)
 {
     const char *s = (const char *)bytes;
@@ -1169,7 +1169,8 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
 }
 
 /* Appends `form`, in which %s stands for a string, %d for an int, %l for an
-   int64_t and %t for an int64_t shown as a time. */
+   int64_t and %t for an int64_t shown as a time. tests/forms.sh holds every form in this file
+   against its arguments. */
 static void compshare__text_list(compshare__text *t, const char *form, va_list args)
 {
     size_t left = strlen(form), n;
@@ -1299,7 +1300,7 @@ static int compshare__bytes_hex(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Sets of characters, each with all that is in the one behind it. */
+/* Sets of characters. Each contains the sets below it. */
 enum {
     COMPSHARE__QUOTED = '1',    /* ASCII that means itself in a JSON string, RFC 8259 7 */
     COMPSHARE__TOKEN,           /* tokens of HTTP, RFC 9110 5.6.2 */
@@ -1308,11 +1309,10 @@ enum {
     COMPSHARE__LABEL            /* of a host name: letters, digits, - _ */
 };
 
-/* Each character has the smallest set that it is in, or 0; from 0x80 on that is what C puts
-   behind a string. */
+/* Whether a set has a character. Bytes from 0x80 on are in none: the string leaves them 0. */
 static bool compshare__bytes_in(unsigned char c, int set)
 {
-    static const char smallest[256] =
+    static const char smallest[256] =       /* set that has the character; '0': none has it */
         "0000000000000000"      /* 0x00: control characters */
         "0000000000000000"      /* 0x10 */
         "1202222211221541"      /* 0x20: space ! " # $ % & ' ( ) * + , - . / */
@@ -1356,7 +1356,7 @@ static size_t compshare__bytes_utf8(unsigned char first)
     return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
-/* a, or where that is NULL or "" b, or where that is so, too, NULL. */
+/* The first of two strings that is given, or NULL; NULL and "" count as not given. */
 static const char *compshare__bytes_first(const char *a, const char *b)
 {
     if (a != NULL && a[0] != '\0') return a;
@@ -1567,7 +1567,7 @@ static const compshare_param *compshare__params_find(const compshare__params *se
     return NULL;
 }
 
-/* Its text, if it is one. */
+/* The text of the parameter of that name; NULL: none, or a number. */
 static const char *compshare__params_text(const compshare__params *set, const char *key)
 {
     const compshare_param *p = compshare__params_find(set, key);
@@ -1719,7 +1719,7 @@ static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t
     return t.len;
 }
 
-/* base64 of credentials whose percent-escapes are good, RFC 7617 2: "user" alone has
+/* base64 of credentials whose percent-escapes were checked, RFC 7617 2: "user" alone has
    an empty password. */
 static void compshare__encode_basic(compshare__text *t, compshare_view credentials)
 {
@@ -1773,12 +1773,12 @@ typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
    line that does not end in CRLF, two ways to find the end of the body are
    errors, because the reply to a signed request decides what a person believes. */
 
-/* First what is read of a head, then around a chunk. */
+/* What is read next. The order counts: a head, what is around a chunk, a body, the end. */
 enum {
     COMPSHARE__HTTP_STATUS,     /* the status line up to its code */
     COMPSHARE__HTTP_LINE,       /* the first byte of a line */
     COMPSHARE__HTTP_NAME,       /* a field's name, after its first byte */
-    COMPSHARE__HTTP_VALUE,      /* what follows its colon, or the status code */
+    COMPSHARE__HTTP_VALUE,      /* what follows its colon; the reason behind a status code */
     COMPSHARE__HTTP_LINE_LF,    /* the LF of a line; its CR was there */
     COMPSHARE__HTTP_HEAD_LF,    /* the LF of the empty line behind head or trailer section */
     COMPSHARE__HTTP_SIZE,       /* a chunk's size */
@@ -1797,12 +1797,14 @@ typedef struct compshare__http {
     int status;                 /* 0 until the status line is complete */
     int minor;                  /* HTTP/1.minor */
     const char *reason;         /* why it failed */
-    size_t head_bytes, line_bytes, ext_bytes;
+    size_t head_bytes;          /* of the head, or of the trailer section */
+    size_t line_bytes;          /* of one line of it */
+    size_t ext_bytes;           /* of all chunk extensions */
     unsigned interim;           /* 1xx responses skipped */
     bool tunnel;                /* the reply to a CONNECT: its head is all there is */
     bool trailer;               /* header lines now belong to the trailer section */
     bool has_length, chunked;   /* with neither the end of the stream ends the body */
-    bool saw_close, saw_keep_alive;
+    bool saw_close, saw_keep_alive;     /* in Connection */
     bool keep_alive;            /* the connection may carry another request */
     bool encoded;               /* Content-Encoding other than identity */
     uint64_t length;            /* what is left of the body, or of the chunk */
@@ -1812,11 +1814,11 @@ typedef struct compshare__http {
     int64_t retry_after_s;      /* Retry-After in seconds, -1 if absent */
     int64_t retry_after_date;   /* Retry-After as a date, 0 if absent */
     bool pending;               /* a field's line has begun, and the next one may continue it */
-    bool value_overflow;
-    const struct compshare__http_field *field;      /* that the line is; NULL: none that matters */
+    bool value_overflow;        /* it was cut */
+    const struct compshare__http_field *field;      /* of the line; NULL: none that matters */
     size_t name_len, value_len;
     char name[32];              /* in lower case, cut; of the first line: up to its code */
-    char value[160];
+    char value[160];            /* without the blanks before it */
     char content_type[64];      /* media type in lower case, without parameters */
     char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
 } compshare__http;
@@ -2089,7 +2091,7 @@ static const char *compshare__http_framing(compshare__http *h)
         h->state = COMPSHARE__HTTP_SIZE;
     } else if (!h->has_length) {
         h->keep_alive = false;
-        h->length = UINT64_MAX;     /* that many bytes never come */
+        h->length = UINT64_MAX;     /* never reached: the end of the stream ends the body */
     }
     if (h->length > 0) h->state = COMPSHARE__HTTP_BODY;
     return NULL;
@@ -2311,6 +2313,7 @@ static void compshare__http_end(compshare__http *h, bool orderly)
    touches only its arguments. Must never let pass what is not JSON: the rooms
    below rely on it, and none of them checks again. */
 
+/* What has been read. The order of the four groups counts. */
 enum {
     /* between values, where white space may stand */
     COMPSHARE__JSON_VALUE,          /* a value is next */
@@ -2336,7 +2339,7 @@ enum {
     COMPSHARE__JSON_ZERO,           /* behind a leading 0 */
     COMPSHARE__JSON_INT,            /* in other digits before the point */
     COMPSHARE__JSON_FRACTION,       /* in those behind it */
-    COMPSHARE__JSON_EXPONENT
+    COMPSHARE__JSON_EXPONENT        /* in those of the exponent */
 };
 
 /* What happened to a value, or to the name of a member. */
@@ -2346,14 +2349,14 @@ enum {
 
 typedef struct compshare__json {
     int state;
-    int depth;
+    int depth;                  /* how many containers are open */
     uint64_t kinds;             /* of the open containers, the innermost in bit 0: 1 is an object */
     bool is_key;                /* the string being read is a key */
     unsigned left;              /* hex digits or UTF-8 bytes still to come */
     unsigned char low, high;    /* range of the next UTF-8 byte */
     const char *literal;        /* rest of true, false, null */
     uint64_t at;                /* bytes taken */
-    const char *reason;
+    const char *reason;         /* why it failed */
 } compshare__json;
 
 static void compshare__json_init(compshare__json *j)
@@ -2432,17 +2435,16 @@ static unsigned compshare__json_string_end(compshare__json *j)
     return COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY;
 }
 
-/* A byte inside a string or a literal. Lone surrogate escapes pass: a name that
-   a user chose must not make a whole list unreadable. */
+/* A byte inside a string, where it does not stand for itself, or inside a literal. Lone
+   surrogate escapes pass: a name that a user chose must not make a whole list unreadable. */
 static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
 {
     switch (j->state) {
     case COMPSHARE__JSON_STRING:
         if (c == '"') return compshare__json_string_end(j);
-        if (c == '\\') j->state = COMPSHARE__JSON_ESCAPE;
-        else if (c < 0x20) return compshare__json_fail(j, "a string holds a control character");
-        else if (c >= 0x80) return compshare__json_utf8(j, c);
-        return 0;
+        if (c == '\\') { j->state = COMPSHARE__JSON_ESCAPE; return 0; }
+        if (c < 0x20) return compshare__json_fail(j, "a string holds a control character");
+        return compshare__json_utf8(j, c);
     case COMPSHARE__JSON_ESCAPE:
         if (c == 'u') { j->left = 4; j->state = COMPSHARE__JSON_HEX; return 0; }
         if (!compshare__bytes_among((char)c, "\"\\/bfnrt"))
@@ -2496,10 +2498,9 @@ static bool compshare__json_is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* A byte between values. */
+/* A byte between values that is no white space. */
 static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char c)
 {
-    if (compshare__json_is_space((char)c)) return 0;
     switch (j->state) {
     case COMPSHARE__JSON_FIRST_VALUE:
         if (c == ']') return compshare__json_close(j, false);
@@ -2527,15 +2528,15 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     }
 }
 
-/* A byte that belongs to no number. */
+/* A byte behind a run, and of no number. */
 static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
 {
     if (j->state >= COMPSHARE__JSON_STRING) return compshare__json_string_byte(j, c);
     return compshare__json_structure_byte(j, c);
 }
 
-/* How many bytes src begins with that change nothing: of a string those that mean themselves,
-   between values white space. */
+/* How many bytes src begins with that leave the state as it is: in a string those that stand
+   for themselves, between values white space. */
 static size_t compshare__json_run(const compshare__json *j, const char *src, size_t len)
 {
     size_t n = 0;
@@ -2564,8 +2565,9 @@ static size_t compshare__json_number(compshare__json *j, const char *src, size_t
     return n;
 }
 
-/* Takes bytes up to where a value or a name begins or ends that is in `depth` containers
-   or fewer, as *did then says, or until something is wrong, else all. Returns how many. */
+/* Takes bytes up to and including the next with which a value or a name begins or ends that
+   lies in at most `depth` containers; *did says what. Stops before that only where src ends
+   or the document is malformed. Returns how many bytes were taken. */
 static size_t compshare__json_until(compshare__json *j, const char *src, size_t len, int depth,
     unsigned *did)
 {
@@ -2582,7 +2584,7 @@ static size_t compshare__json_until(compshare__json *j, const char *src, size_t 
             event = compshare__json_byte(j, (unsigned char)src[i++]);
         }
         if (event == 0) continue;
-        if (outside > j->depth) outside = j->depth;     /* a bracket is not in its container */
+        if (outside > j->depth) outside = j->depth;     /* a bracket lies around its container */
         if (outside > depth) continue;
         *did = event;
         break;
@@ -2735,8 +2737,8 @@ typedef struct compshare__splitter {
     size_t key, key_end;        /* last top-level name, within its quotes */
     unsigned bom;               /* bytes of a byte order mark seen */
     int where;
-    bool seen, twice;           /* the array's name */
-    bool not_array;             /* behind it: neither an array nor null */
+    bool seen, twice;           /* the array's name, once or more often */
+    bool not_array;             /* its value is neither an array nor null */
     bool full;                  /* something did not fit */
 } compshare__splitter;
 
@@ -2900,7 +2902,8 @@ static uint32_t compshare__tokens_first(const compshare__tree *tree, uint32_t at
     return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
 }
 
-/* The one after it in the same container: behind everything inside it. */
+/* The next element, or member's value, of the same container: all that is inside this one is
+   skipped. */
 static uint32_t compshare__tokens_next(const compshare__tree *tree, uint32_t at)
 {
     int end = tree->token[at].end, up = tree->token[at].parent, container;

@@ -319,8 +319,8 @@ def do_ir(top):
 LIMITS = {
     "warm": 49_500,            # instructions of one Update call, static musl at -Oz
     "warm_dynamic": 41_500,     # and glibc at -O2
-    "describe": 189_200,        # of a description of the widest instance, without TLS
-    "set": 395_800,             # of a complete schedule_set: two of them and a change
+    "describe": 187_600,        # of a description of the widest instance, without TLS
+    "set": 392_500,             # of a complete schedule_set: two of them and a change
     "cold": 23_500_000,         # of the process, system bundle
     "cold2": 19_000_000,        # of the process, two roots
     "bytes_full": 3_430,        # both ways, a call with a full handshake
