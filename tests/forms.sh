@@ -33,7 +33,7 @@ fits() {
     [ "$(grep -c '^__attribute__((format(printf' "$dir/compshare.h")" = 3 ] || return 1
     echo '#include "compshare.h"' >"$dir/forms.c"
     $CC -std=c99 -DCOMPSHARE_IMPLEMENTATION -DCOMPSHARE_PLAINTEXT -I"$dir" -fsyntax-only \
-        -Wformat -Wformat-nonliteral -Werror "$dir/forms.c" 2>"$dir/forms.log"
+        -Wformat -Wformat-nonliteral -Wno-format-zero-length -Werror "$dir/forms.c" 2>"$dir/forms.log"
 }
 
 # traces HEADER: compshare__trace always passes a string and an int64_t: its forms may leave out
