@@ -2770,9 +2770,10 @@ static void compshare__split_outside(compshare__splitter *s, const char *src, si
     compshare_view key;
     char first;
     compshare__split_append(s, &s->kept, src, len);
+    if (s->full) return;
     if (did == (COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY)) s->key = s->kept;
     if (did == (COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY)) s->key_end = s->kept - 1;
-    if (did != COMPSHARE__JSON_BEGIN || s->full) return;
+    if (did != COMPSHARE__JSON_BEGIN) return;
     if (s->key == 0) return;        /* the root begins, or is an array */
     key.ptr = s->area + s->key;
     key.len = s->key_end - s->key;
