@@ -69,7 +69,7 @@ certs:
 
 LIBS = -lcmocka -lbearssl -ljansson -lcurl -lcrypto -lm -ldl -pthread
 
-$(BUILD)/tests/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
+$(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(CFLAGS) -I. -Itests/unit -o $@ $< $(LIBS)
 
@@ -77,7 +77,7 @@ $(BUILD)/tests/integration/%: tests/integration/%.c $(wildcard tests/integration
 	@mkdir -p $(@D)
 	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS)
 
-$(BUILD)/tests/sanitized/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
+$(BUILD)/tests/sanitized/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(SANITIZE) -I. -Itests/unit -o $@ $< $(LIBS)
 
@@ -103,6 +103,7 @@ test: setup-test
 		"set-up=sh tests/tool/set_up.sh" \
 		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
 			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
+		"forms=CC='$(CC)' sh tests/forms.sh $(BUILD)/tests/forms" \
 		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \
 		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
 		"examples=sh tests/examples.sh $(BUILD)"
@@ -152,7 +153,7 @@ size:
 
 BENCH = $(BUILD)/bench
 BENCH_STATIC = $(addprefix $(BENCH)/,ours ours-small ours-symbols floor run stop_scheduler)
-BENCH_DYNAMIC = $(addprefix $(BENCH)/,ours-dynamic curl fleet parse relay)
+BENCH_DYNAMIC = $(addprefix $(BENCH)/,ours-dynamic curl fleet parse warm relay)
 # the stack is measured there
 BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
 
@@ -189,7 +190,7 @@ $(BENCH)/curl: tests/bench/curl.c tests/bench/bench.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) -O2 -o $@ $< -lcurl -lcrypto
 
-$(BENCH)/fleet $(BENCH)/parse: $(BENCH)/%: tests/bench/%.c compshare.h
+$(BENCH)/fleet $(BENCH)/parse $(BENCH)/warm: $(BENCH)/%: tests/bench/%.c compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) -O2 -I. -o $@ $< -lbearssl
 

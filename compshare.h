@@ -259,7 +259,7 @@
    READING ON
 
    The implementation follows the public half in the order in which data flows;
-   search for "* ====":  api, limits, bytes, params, sign, encode, http, json, pem,
+   search for "* ====":  api, limits, bytes, params, encode, http, json, split, tokens, pem,
    trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
    power, schedule, public, licence. A room calls only rooms above it. */
 
@@ -1150,7 +1150,7 @@ typedef struct compshare__text {
     size_t cap, len;
 } compshare__text;
 
-/* Where c is first met among len bytes; len: nowhere. */
+/* The index of the first c among len bytes, or len. */
 static size_t compshare__bytes_find(const void *bytes, size_t len, char c)
 {
     const char *s = (const char *)bytes;
@@ -1215,12 +1215,14 @@ static int compshare__bytes_days(int year, int month)
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (month == 0) return leap ? 366 : 365;
     if (month == 2) return leap ? 29 : 28;
-    return 30 + ((month + (month > 7)) & 1);
+    if (month > 7) month++;         /* up to July the odd ones have 31, from August the even */
+    return month % 2 == 0 ? 30 : 31;
 }
 
 /* "2026-11-23 14:05:00 UTC"; the bare number outside the years 1970 to 9999. */
 static void compshare__text_time(compshare__text *t, int64_t unix_time)
 {
+    static const char behind[6] = { '-', '-', ' ', ':', ':', ' ' };     /* each part */
     int part[6] = { 1970, 1, 0, 0, 0, 0 }, days, second, n, i;
     if (unix_time < 0 || unix_time > COMPSHARE__LATEST_TIME) {
         compshare__text_int(t, unix_time);
@@ -1237,13 +1239,14 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
     for (i = 0; i < 6; i++) {
         if (part[i] < 10) compshare__text_put(t, "0");
         compshare__text_int(t, part[i]);
-        compshare__text_bytes(t, &"-- :: "[i], 1);
+        compshare__text_bytes(t, &behind[i], 1);
     }
     compshare__text_put(t, "UTC");
 }
 
 /* Appends `form`, in which %s stands for a string, %d for an int, %l for an
-   int64_t and %t for an int64_t shown as a time. */
+   int64_t and %t for an int64_t shown as a time. tests/forms.sh holds every form in this file
+   against its arguments. */
 static void compshare__text_list(compshare__text *t, const char *form, va_list args)
 {
     size_t left = strlen(form), n;
@@ -1317,11 +1320,16 @@ static bool compshare__bytes_among(char c, const char *set)
     return *set != '\0';
 }
 
-/* Whether v holds the n bytes of `part` somewhere. */
+/* Whether v holds the n bytes of `part`, one at least, somewhere. */
 static bool compshare__bytes_hold(compshare_view v, const char *part, size_t n)
 {
-    for (; v.len >= n; v.ptr++, v.len--)
-        if (memcmp(v.ptr, part, n) == 0) return true;
+    const char *at = v.ptr, *end = v.ptr + v.len;
+    while ((size_t)(end - at) >= n) {
+        at = (const char *)memchr(at, part[0], (size_t)(end - at) - n + 1);
+        if (at == NULL) return false;
+        if (memcmp(at, part, n) == 0) return true;
+        at++;
+    }
     return false;
 }
 
@@ -1368,21 +1376,28 @@ static int compshare__bytes_hex(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Sets of characters, each with all that is in the one before: letters, digits, - and _
-   in labels of host names; . in identifiers; ~ among RFC 3986's unreserved (2.3);
-   !#$%&'*+^`| in tokens, RFC 9110 5.6.2; the rest of ASCII that means nothing in a JSON
-   string, RFC 8259 7. */
-enum { COMPSHARE__LABEL = '0', COMPSHARE__IDENTIFIER, COMPSHARE__UNRESERVED, COMPSHARE__TOKEN, COMPSHARE__QUOTED };
+/* Sets of characters. Each contains the sets below it. */
+enum {
+    COMPSHARE__QUOTED = '1',    /* ASCII that means itself in a JSON string, RFC 8259 7 */
+    COMPSHARE__TOKEN,           /* tokens of HTTP, RFC 9110 5.6.2 */
+    COMPSHARE__UNRESERVED,      /* RFC 3986 2.3: letters, digits, - . _ ~ */
+    COMPSHARE__IDENTIFIER,      /* letters, digits, - . _ */
+    COMPSHARE__LABEL            /* of a host name: letters, digits, - _ */
+};
 
+/* Whether a set has a character. Bytes from 0x80 on are in none: the string leaves them 0. */
 static bool compshare__bytes_in(unsigned char c, int set)
 {
-#define COMPSHARE__NONE "9999999999999999"
-    static const char least[] =     /* the smallest set that has it, as a digit; 9: none */
-        COMPSHARE__NONE COMPSHARE__NONE "4393333344334014" "0000000000444444"
-        "4000000000000000" "0000000000049430" "3000000000000000" "0000000000043424"
-        COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE COMPSHARE__NONE;
-#undef COMPSHARE__NONE
-    return least[c] <= set;
+    static const char smallest[256] =       /* set that has the character; '0': none has it */
+        "0000000000000000"      /* 0x00: control characters */
+        "0000000000000000"      /* 0x10 */
+        "1202222211221541"      /* 0x20: space ! " # $ % & ' ( ) * + , - . / */
+        "5555555555111111"      /* 0x30: 0 to 9 : ; < = > ? */
+        "1555555555555555"      /* 0x40: @ A to O */
+        "5555555555510125"      /* 0x50: P to Z [ \ ] ^ _ */
+        "2555555555555555"      /* 0x60: ` a to o */
+        "5555555555512131";     /* 0x70: p to z { | } ~ DEL */
+    return smallest[c] >= set;
 }
 
 /* How many bytes s begins with that are in a set. */
@@ -1402,10 +1417,12 @@ static bool compshare__bytes_all(const char *s, size_t len, int set)
    marks and overrides that change the direction of what follows. */
 static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
 {
+    /* the first byte of several begins with as many ones as there are, and a 0 */
     uint32_t code = len == 1 ? c[0] : c[0] & (0x7Fu >> len);
     size_t i;
     for (i = 1; i < len; i++) code = code << 6 | (c[i] & 0x3F);
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || code == 0x200E || code == 0x200F
+    return code < 0x20 || (code >= 0x7F && code < 0xA0)
+        || code == 0x61C || code == 0x200E || code == 0x200F
         || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
@@ -1415,14 +1432,14 @@ static size_t compshare__bytes_utf8(unsigned char first)
     return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
-/* The first that is given: "" counts as not given. */
+/* The first of two strings that is given, or NULL; NULL and "" count as not given. */
 static const char *compshare__bytes_first(const char *a, const char *b)
 {
     if (a != NULL && a[0] != '\0') return a;
     return b != NULL && b[0] != '\0' ? b : NULL;
 }
 
-/* 63 bits that tell one id from another (FNV-1a), and one that tells it from none. */
+/* A hash of an id, FNV-1a. Never 0, which stands for no id. */
 static uint64_t compshare__bytes_mark(const char *id)
 {
     uint64_t hash = UINT64_C(0xCBF29CE484222325);
@@ -1430,7 +1447,7 @@ static uint64_t compshare__bytes_mark(const char *id)
     return hash | 1;
 }
 
-/* A code and what it means to the person who has to mend it. */
+/* A code and what it means to the person who has to fix it. */
 typedef struct compshare__meaning {
     int code;
     const char *text;
@@ -1444,8 +1461,9 @@ static const char *compshare__bytes_meaning(const compshare__meaning *rows, size
     return rows[i].text;
 }
 
-/* Overwrites memory. The compiler is not told by what, and so cannot leave it out. In
-   pieces: longer ones make some memset change to string instructions, which start slowly. */
+/* Overwrites memory that is not read again. memset is reached through a pointer that the
+   optimiser cannot see through, and so is not left out. In pieces of 1 KB: for longer ones
+   some memset changes to string instructions, which start slowly. */
 COMPSHARE__NOINLINE static void compshare__bytes_wipe(void *ptr, size_t len)
 {
 #if defined(__GNUC__)
@@ -1471,9 +1489,9 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
 }
 
 /* ==== params =================================================================================
-   Collects the parameters of one call, sorts them by name in byte order and
-   refuses what must not be signed. Borrows every string. Must never touch a
-   value: what the caller gave is what is signed and sent. */
+   Collects the parameters of one call, sorts them by name in byte order, refuses
+   what must not be signed, and signs the rest. Borrows every string. Must never
+   touch a value: what the caller gave is what is signed and sent. */
 
 enum { COMPSHARE__TEXT, COMPSHARE__INT, COMPSHARE__DECIMAL };
 
@@ -1486,7 +1504,8 @@ enum {
 typedef struct compshare__params {
     const compshare_param *given;       /* the caller's */
     compshare_param own[COMPSHARE__OWN];
-    uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];     /* index into given, or behind its most, into own */
+    /* By name: the index in given; that in own is counted from COMPSHARE_MAX_PARAMS on. */
+    uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];
     size_t count;
     char signature[41];         /* "": not signed yet */
 } compshare__params;
@@ -1497,10 +1516,12 @@ typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS >= COMPSHARE__TYPED_P
 static const compshare_param *compshare__params_at(const compshare__params *set, size_t i)
 {
     size_t index = set->sorted[i];
-    return index < COMPSHARE_MAX_PARAMS ? &set->given[index] : &set->own[index - COMPSHARE_MAX_PARAMS];
+    if (index < COMPSHARE_MAX_PARAMS) return &set->given[index];
+    return &set->own[index - COMPSHARE_MAX_PARAMS];
 }
 
-static compshare_param compshare__param(const char *key, const char *text, int64_t number, unsigned kind)
+static compshare_param compshare__params_make(const char *key, const char *text, int64_t number,
+    unsigned kind)
 {
     compshare_param p;
     p.key = key;
@@ -1510,27 +1531,29 @@ static compshare_param compshare__param(const char *key, const char *text, int64
     return p;
 }
 
-/* What is signed and sent, in order: a name, its value, the next name, ... */
-static compshare_view compshare__params_part(const compshare__params *set, size_t part, char scratch[24])
+/* What is signed and sent, in order: a name (part 0), its value, the next name, ... */
+static compshare_view compshare__params_part(const compshare__params *set, size_t part,
+    char scratch[24])
 {
     const compshare_param *p = compshare__params_at(set, part / 2);
+    bool is_value = part % 2 != 0;
     compshare_view v;
-    if (part % 2 != 0 && p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
-    v.ptr = part % 2 != 0 ? p->text : p->key;
+    if (is_value && p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
+    v.ptr = is_value ? p->text : p->key;
     v.len = strlen(v.ptr);
     return v;
 }
 
 /* Names and values are signed without separators, so free text in these could
    be re-split by whoever can change what is sent. */
-static bool compshare__param_is_identifier(const char *key)
+static bool compshare__params_is_identifier(const char *key)
 {
     return compshare__bytes_listed(key, "Action\0Region\0Zone\0ProjectId\0UHostId\0UHostIds\0")
         || (compshare__bytes_begins(key, "UHostIds.") && key[9] != '\0');
 }
 
 /* -?digits with an optional fraction that does not end in 0. */
-static bool compshare__param_is_decimal(const char *s)
+static bool compshare__params_is_decimal(const char *s)
 {
     static const char digits[] = "0123456789";
     size_t whole, fraction;
@@ -1546,27 +1569,32 @@ static bool compshare__param_is_decimal(const char *s)
 }
 
 /* NULL, or why the caller may not send this. */
-static const char *compshare__param_refusal(const compshare_param *p)
+static const char *compshare__params_refusal(const compshare_param *p)
 {
     if (p->key == NULL || p->key[0] == '\0') return "its name is empty";
-    if (p->kind > COMPSHARE__DECIMAL) return "it was not made by compshare_text, _int, _bool or _decimal";
+    if (p->kind > COMPSHARE__DECIMAL)
+        return "it was not made by compshare_text, _int, _bool or _decimal";
     if (p->kind != COMPSHARE__INT && p->text == NULL) return "its value is NULL";
-    if (compshare__bytes_listed(p->key, "Action\0PublicKey\0Signature\0SecurityToken\0")) return "the client itself adds it";
-    if (p->kind == COMPSHARE__DECIMAL && !compshare__param_is_decimal(p->text))
+    if (compshare__bytes_listed(p->key, "Action\0PublicKey\0Signature\0SecurityToken\0"))
+        return "the client itself adds it";
+    if (p->kind == COMPSHARE__DECIMAL && !compshare__params_is_decimal(p->text))
         return "a decimal is digits, a point and digits that do not end in 0; no exponent";
-    if (p->kind != COMPSHARE__INT && compshare__param_is_identifier(p->key)
+    if (p->kind != COMPSHARE__INT && compshare__params_is_identifier(p->key)
         && !compshare__bytes_all(p->text, strlen(p->text), COMPSHARE__IDENTIFIER))
         return "only A-Z a-z 0-9 . _ - are allowed in it";
     return NULL;
 }
 
-/* Insertion sort: few parameters, mostly in order, no recursion. False: the name is
-   there already. */
+/* One step of an insertion sort, as parameters are few and mostly in order. False: the
+   name is there already. */
 static bool compshare__params_insert(compshare__params *set, size_t index, const compshare_param *p)
 {
     size_t at = set->count;
     int order = 1;
-    while (at > 0 && (order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key)) > 0) at--;
+    for (; at > 0; at--) {
+        order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key);
+        if (order <= 0) break;
+    }
     if (order == 0) return false;
     memmove(set->sorted + at + 1, set->sorted + at, (set->count - at) * sizeof set->sorted[0]);
     set->sorted[at] = (uint16_t)index;
@@ -1574,15 +1602,18 @@ static bool compshare__params_insert(compshare__params *set, size_t index, const
     return true;
 }
 
-/* Takes the caller's parameters; own ones are added by compshare__params_own. */
-static bool compshare__params_collect(compshare__params *set, const compshare_param *params, size_t count, compshare__text *why)
+/* Begins a set with the caller's parameters, or says why one of them may not be sent. The
+   client's own are added by compshare__params_own. */
+static bool compshare__params_collect(compshare__params *set, const compshare_param *params,
+    size_t count, compshare__text *why)
 {
     size_t i;
     set->given = params;
     set->count = 0;
     set->signature[0] = '\0';
     if (count > COMPSHARE_MAX_PARAMS) {
-        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d", (int64_t)count, (int)COMPSHARE_MAX_PARAMS);
+        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d",
+            (int64_t)count, (int)COMPSHARE_MAX_PARAMS);
         return false;
     }
     if (count > 0 && params == NULL) {
@@ -1590,10 +1621,12 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
         return false;
     }
     for (i = 0; i < count; i++) {
-        const char *key = params[i].key, *reason = compshare__param_refusal(&params[i]);
-        if (reason == NULL && !compshare__params_insert(set, i, &params[i])) reason = "it is given twice";
+        const char *key = params[i].key, *reason = compshare__params_refusal(&params[i]);
+        if (reason == NULL && !compshare__params_insert(set, i, &params[i]))
+            reason = "it is given twice";
         if (reason == NULL) continue;
-        if (key != NULL && key[0] != '\0') compshare__text_form(why, "parameter %s: %s", key, reason);
+        if (key != NULL && key[0] != '\0')
+            compshare__text_form(why, "parameter %s: %s", key, reason);
         else compshare__text_form(why, "parameter %l: %s", (int64_t)i, reason);
         return false;
     }
@@ -1610,7 +1643,7 @@ static const compshare_param *compshare__params_find(const compshare__params *se
     return NULL;
 }
 
-/* Its text, if it is one. */
+/* The text of the parameter of that name; NULL: none, or a number. */
 static const char *compshare__params_text(const compshare__params *set, const char *key)
 {
     const compshare_param *p = compshare__params_find(set, key);
@@ -1626,16 +1659,14 @@ static void compshare__params_own(compshare__params *set, size_t which, const ch
     };
     compshare_param *p = &set->own[which];
     if (value == NULL) return;
-    *p = compshare__param(keys[which], value, 0, COMPSHARE__TEXT);
+    *p = compshare__params_make(keys[which], value, 0, COMPSHARE__TEXT);
     (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, p);
 }
 
-/* ==== sign ===================================================================================
-   Signature = lower-case hex SHA-1 of every name and raw value in order, then
-   the private key (UCloud API, "signature"). Touches only its arguments. Must
-   never build the text that is hashed: it ends with the private key. */
-
-static void compshare__sign(compshare__params *set, const char *private_key)
+/* Signature = lower-case hex SHA-1 of every name and raw value in order, then the private
+   key (UCloud API, "signature"). Never builds the text that is hashed: it ends with the
+   private key. */
+static void compshare__params_sign(compshare__params *set, const char *private_key)
 {
     static const char digits[] = "0123456789abcdef";
     br_sha1_context sha1;
@@ -1659,13 +1690,35 @@ static void compshare__sign(compshare__params *set, const char *private_key)
     compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, set->signature);
 }
 
+/* ---- public ---- */
+
+COMPSHARE__DEF compshare_param compshare_text(const char *key, const char *value)
+{
+    return compshare__params_make(key, value, 0, COMPSHARE__TEXT);
+}
+
+COMPSHARE__DEF compshare_param compshare_int(const char *key, int64_t value)
+{
+    return compshare__params_make(key, NULL, value, COMPSHARE__INT);
+}
+
+COMPSHARE__DEF compshare_param compshare_bool(const char *key, bool value)
+{
+    return compshare__params_make(key, value ? "true" : "false", 0, COMPSHARE__TEXT);
+}
+
+COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *value)
+{
+    return compshare__params_make(key, value, 0, COMPSHARE__DECIMAL);
+}
+
 /* ==== encode =================================================================================
    Turns the sorted parameters into a form body, and writes the request head.
    The body is generated, piece by piece, straight into the buffer that is to be
    encrypted, as often as it must be sent. Touches only its arguments. Must never
    keep a copy: a signed body is as good as the key for what it asks. */
 
-/* application/x-www-form-urlencoded: RFC 3986 2.3 unreserved bytes stay, space
+/* How long the body is, application/x-www-form-urlencoded: unreserved bytes stay, a space
    becomes '+', all else %XX. */
 static size_t compshare__encode_length(const compshare__params *set)
 {
@@ -1674,8 +1727,9 @@ static size_t compshare__encode_length(const compshare__params *set)
     for (part = 0; part < 2 * set->count; part++) {
         compshare_view v = compshare__params_part(set, part, scratch);
         total += v.len + (part > 0);        /* '=' or '&' */
-        for (i = 0; (i += compshare__bytes_run(v.ptr + i, v.len - i, COMPSHARE__UNRESERVED)) < v.len; i++)
-            if (v.ptr[i] != ' ') total += 2;
+        for (i = 0; i < v.len; i++)
+            if (v.ptr[i] != ' '
+                && !compshare__bytes_in((unsigned char)v.ptr[i], COMPSHARE__UNRESERVED)) total += 2;
     }
     return total;
 }
@@ -1685,9 +1739,10 @@ typedef struct compshare__encoder {
     size_t part, byte;
 } compshare__encoder;
 
-/* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or
-   more for progress. */
-static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set, unsigned char *dst, size_t cap)
+/* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or more, as a
+   %XX is not cut. */
+static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set,
+    unsigned char *dst, size_t cap)
 {
     static const char digits[] = "0123456789ABCDEF";
     size_t n = 0;
@@ -1696,7 +1751,8 @@ static size_t compshare__encode_body(compshare__encoder *e, const compshare__par
         compshare_view part = compshare__params_part(set, e->part, scratch);
         while (e->byte < part.len && cap - n >= 3) {
             const char *from = part.ptr + e->byte;
-            size_t left = part.len - e->byte, run = compshare__bytes_run(from, left < cap - n ? left : cap - n, COMPSHARE__UNRESERVED);
+            size_t left = part.len - e->byte, most = left < cap - n ? left : cap - n;
+            size_t run = compshare__bytes_run(from, most, COMPSHARE__UNRESERVED);
             memcpy(dst + n, from, run);
             n += run;
             e->byte += run;
@@ -1733,12 +1789,13 @@ static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t
     compshare__text_form(&t, " HTTP/1.1\r\nHost: %s", h->host);
     if (h->port != 0) compshare__text_form(&t, ":%d", h->port);
     compshare__text_form(&t, "\r\nUser-Agent: %s\r\nAccept: application/json%s\r\n"
-        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %l\r\nU-Timestamp-Ms: %l\r\n\r\n",
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        "Content-Length: %l\r\nU-Timestamp-Ms: %l\r\n\r\n",
         h->user_agent, h->csv ? ", text/csv" : "", (int64_t)h->content_length, h->timestamp_ms);
     return t.len;
 }
 
-/* base64 of credentials whose percent-escapes are good, RFC 7617 2: "user" alone has
+/* base64 of credentials whose percent-escapes were checked, RFC 7617 2: "user" alone has
    an empty password. */
 static void compshare__encode_basic(compshare__text *t, compshare_view credentials)
 {
@@ -1757,14 +1814,16 @@ static void compshare__encode_basic(compshare__text *t, compshare_view credentia
             i += 2;
         }
         bits = bits << 8 | (unsigned char)c;
-        for (have += 8; have >= 6; have -= 6) compshare__text_bytes(t, &digits[bits >> (have - 6) & 63], 1);
+        for (have += 8; have >= 6; have -= 6)
+            compshare__text_bytes(t, &digits[bits >> (have - 6) & 63], 1);
     }
     if (have > 0) compshare__text_bytes(t, &digits[bits << (6 - have) & 63], 1);
     while ((t->len - start) % 4 != 0) compshare__text_put(t, "=");
 }
 
 /* RFC 9110 9.3.6: asks a proxy for a tunnel. */
-static size_t compshare__encode_connect(const char *host, uint16_t port, compshare_view credentials, char *dst, size_t cap)
+static size_t compshare__encode_connect(const char *host, uint16_t port,
+    compshare_view credentials, char *dst, size_t cap)
 {
     compshare__text t = compshare__text_into(dst, cap);
     compshare__text_form(&t, "CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n", host, port, host, port);
@@ -1776,10 +1835,12 @@ static size_t compshare__encode_connect(const char *host, uint16_t port, compsha
     compshare__text_put(&t, "\r\n");
     return t.len;
 }
-typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
+typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX
+    + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
 
 /* The longest head that the limits allow; it must fit one small record. */
-#define COMPSHARE__HEAD_MOST (COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320u)
+#define COMPSHARE__HEAD_MOST \
+    (COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320u)
 typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
 
 /* ==== http ===================================================================================
@@ -1788,40 +1849,52 @@ typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
    line that does not end in CRLF, two ways to find the end of the body are
    errors, because the reply to a signed request decides what a person believes. */
 
-/* First the states of a head, then those around a chunk, then those of a body. */
+/* What is read next. The order counts: a head, what is around a chunk, a body, the end. */
 enum {
-    COMPSHARE__HTTP_VERSION, COMPSHARE__HTTP_CODE, COMPSHARE__HTTP_REASON, COMPSHARE__HTTP_LINE_LF,
-    COMPSHARE__HTTP_LINE, COMPSHARE__HTTP_NAME, COMPSHARE__HTTP_VALUE, COMPSHARE__HTTP_HEAD_LF,
-    COMPSHARE__HTTP_SIZE, COMPSHARE__HTTP_SIZE_SPACE, COMPSHARE__HTTP_EXT, COMPSHARE__HTTP_SIZE_LF,
-    COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,
-    COMPSHARE__HTTP_FIXED, COMPSHARE__HTTP_TO_CLOSE, COMPSHARE__HTTP_CHUNK,
+    COMPSHARE__HTTP_STATUS,     /* the status line up to its code */
+    COMPSHARE__HTTP_LINE,       /* the first byte of a line */
+    COMPSHARE__HTTP_NAME,       /* a field's name, after its first byte */
+    COMPSHARE__HTTP_VALUE,      /* what follows its colon; the reason behind a status code */
+    COMPSHARE__HTTP_LINE_LF,    /* the LF of a line; its CR was there */
+    COMPSHARE__HTTP_HEAD_LF,    /* the LF of the empty line behind head or trailer section */
+    COMPSHARE__HTTP_SIZE,       /* a chunk's size */
+    COMPSHARE__HTTP_SIZE_SPACE, /* blanks behind it */
+    COMPSHARE__HTTP_EXT,        /* chunk extensions */
+    COMPSHARE__HTTP_SIZE_LF,    /* the LF behind these */
+    COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,     /* the CRLF behind a chunk */
+    COMPSHARE__HTTP_BODY,       /* the body, or a chunk of it */
     COMPSHARE__HTTP_DONE, COMPSHARE__HTTP_FAILED
 };
 
+struct compshare__http_field;
+
 typedef struct compshare__http {
     int state;
-    int status;                 /* 0 until the status line gave it */
+    int status;                 /* 0 until the status line is complete */
     int minor;                  /* HTTP/1.minor */
     const char *reason;         /* why it failed */
-    size_t digits;              /* of the part being read */
-    size_t head_bytes, line_bytes, ext_bytes;
+    size_t head_bytes;          /* of the head, or of the trailer section */
+    size_t line_bytes;          /* of one line of it */
+    size_t ext_bytes;           /* of all chunk extensions */
     unsigned interim;           /* 1xx responses skipped */
     bool tunnel;                /* the reply to a CONNECT: its head is all there is */
     bool trailer;               /* header lines now belong to the trailer section */
-    bool has_length, chunked, has_coding;
-    bool saw_close, saw_keep_alive;
+    bool has_length, chunked;   /* with neither the end of the stream ends the body */
+    bool saw_close, saw_keep_alive;     /* in Connection */
     bool keep_alive;            /* the connection may carry another request */
     bool encoded;               /* Content-Encoding other than identity */
-    uint64_t length;            /* Content-Length, or size of the current chunk; first, the status code */
+    uint64_t length;            /* what is left of the body, or of the chunk */
+    size_t digits;              /* of a chunk's size */
     uint64_t received;          /* body bytes so far */
     int64_t date;               /* Date, 0 if absent or unreadable */
     int64_t retry_after_s;      /* Retry-After in seconds, -1 if absent */
     int64_t retry_after_date;   /* Retry-After as a date, 0 if absent */
-    bool pending;               /* a header line is complete but may be folded */
-    bool value_overflow;
-    int field;                  /* of the line being read: its row in the table of fields */
+    bool pending;               /* a field's line has begun, and the next one may continue it */
+    bool value_overflow;        /* it was cut */
+    const struct compshare__http_field *field;      /* of the line; NULL: none that matters */
     size_t name_len, value_len;
-    char name[32], value[160];
+    char name[32];              /* in lower case, cut; of the first line: up to its code */
+    char value[160];            /* without the blanks before it */
     char content_type[64];      /* media type in lower case, without parameters */
     char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
 } compshare__http;
@@ -1871,11 +1944,18 @@ static bool compshare__http_date_form(compshare_view v, const char *form, int fi
     return true;
 }
 
+/* Leap days of all years before this one. */
+static int compshare__http_leap_days(int year)
+{
+    year--;
+    return year / 4 - year / 100 + year / 400;
+}
+
 /* Seconds since 1970 UTC, or 0. A two-digit year from 70 on is 19xx. */
 static int64_t compshare__http_date(compshare_view v)
 {
     const char *form = "??? 111 _2 33:44:55 0000";
-    int f[6] = { 0, 0, 0, 0, 0, 0 }, years, days;
+    int f[6] = { 0, 0, 0, 0, 0, 0 }, days;
     size_t comma = 0;
     while (comma < v.len && v.ptr[comma] != ',') comma++;
     if (comma == 3) form = "???, 22 111 0000 33:44:55 GMT";
@@ -1886,9 +1966,10 @@ static int64_t compshare__http_date(compshare_view v)
     }
     if (!compshare__http_date_form(v, form, f)) return 0;
     if (*form == ',') f[0] += f[0] < 70 ? 2000 : 1900;
-    if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1]) || f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
-    years = f[0] - (f[1] < 3);          /* that begin with March, so that a leap day is the last: then months follow a line */
-    days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * ((f[1] + 9) % 12) + 2) / 5 + f[2] - 719469;
+    if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1])) return 0;
+    if (f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
+    for (days = f[2] - 1; --f[1] > 0;) days += compshare__bytes_days(f[0], f[1]);
+    days += 365 * (f[0] - 1970) + compshare__http_leap_days(f[0]) - compshare__http_leap_days(1970);
     return (int64_t)days * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
 }
 
@@ -1941,7 +2022,8 @@ static const char *compshare__http_content_length(compshare__http *h, compshare_
         uint64_t length;
         more = compshare__http_element(&v, &e);
         if (e.len == 0) return "Content-Length is empty";
-        if (!compshare__bytes_number(e, UINT64_MAX, &length)) return "Content-Length is not a decimal number of at most 64 bits";
+        if (!compshare__bytes_number(e, UINT64_MAX, &length))
+            return "Content-Length is not a decimal number of at most 64 bits";
         if (h->has_length && h->length != length) return "two Content-Length values differ";
         h->has_length = true;
         h->length = length;
@@ -1951,8 +2033,9 @@ static const char *compshare__http_content_length(compshare__http *h, compshare_
 
 static const char *compshare__http_transfer_encoding(compshare__http *h, compshare_view v)
 {
-    if (h->has_coding || !compshare__http_is(v, "chunked")) return "Transfer-Encoding is not exactly \"chunked\"";
-    h->has_coding = true;
+    if (h->chunked || !compshare__http_is(v, "chunked"))
+        return "Transfer-Encoding is not exactly \"chunked\"";
+    h->chunked = true;
     return NULL;
 }
 
@@ -2019,7 +2102,7 @@ static const char *compshare__http_request_id(compshare__http *h, compshare_view
 }
 
 /* The fields that matter: the first two say where the body ends. */
-static const struct {
+static const struct compshare__http_field {
     const char *name;
     const char *(*take)(compshare__http *h, compshare_view v);
 } compshare__http_fields[] = {
@@ -2032,27 +2115,34 @@ static const struct {
     { "retry-after", compshare__http_retry_after },
     { "x-ucloud-request-uuid", compshare__http_request_id }
 };
-#define COMPSHARE__HTTP_FIELDS ((int)(sizeof compshare__http_fields / sizeof compshare__http_fields[0]))
 
 /* A name is complete. Trailer fields are checked for form and dropped: RFC 9110 6.5.1
    forbids merging them. */
 static void compshare__http_name(compshare__http *h)
 {
+    const struct compshare__http_field *f = compshare__http_fields;
+    size_t left = sizeof compshare__http_fields / sizeof *f;
     h->name[h->name_len] = '\0';
-    h->field = h->trailer ? COMPSHARE__HTTP_FIELDS : 0;
-    while (h->field < COMPSHARE__HTTP_FIELDS && (h->name[0] != compshare__http_fields[h->field].name[0]
-        || !compshare__bytes_equal(h->name, compshare__http_fields[h->field].name))) h->field++;
     h->state = COMPSHARE__HTTP_VALUE;
+    h->pending = true;
+    h->value_overflow = false;
+    h->value_len = 0;
+    h->field = NULL;
+    if (h->trailer) return;
+    for (; left > 0; left--, f++)
+        if (h->name[0] == f->name[0] && compshare__bytes_equal(h->name, f->name)) h->field = f;
 }
 
-/* A header line is complete. Of a tunnel there is no body, and what says where that ends is
+/* A field is complete. Of a tunnel there is no body, and what says where that ends is
    ignored, in any form: RFC 9110 9.3.6. */
 static const char *compshare__http_line(compshare__http *h)
 {
+    bool framing = h->field == compshare__http_fields || h->field == compshare__http_fields + 1;
     h->pending = false;
-    if (h->field == COMPSHARE__HTTP_FIELDS || (h->tunnel && h->field < 2)) return NULL;
-    if (h->value_overflow && h->field < 2) return "a Content-Length or Transfer-Encoding header is too long";
-    return compshare__http_fields[h->field].take(h, compshare__http_trim(h->value, h->value_len));
+    if (h->field == NULL || (h->tunnel && framing)) return NULL;
+    if (h->value_overflow && framing)
+        return "a Content-Length or Transfer-Encoding header is too long";
+    return h->field->take(h, compshare__http_trim(h->value, h->value_len));
 }
 
 /* The head is complete: how does the body end? RFC 9112 6.3. */
@@ -2069,58 +2159,48 @@ static const char *compshare__http_framing(compshare__http *h)
         return interim > COMPSHARE__HTTP_INTERIM_MAX ? "too many 1xx responses" : NULL;
     }
     h->keep_alive = !h->saw_close && (h->minor >= 1 || h->saw_keep_alive);
-    h->chunked = h->has_coding;
-    h->digits = 0;
     h->state = COMPSHARE__HTTP_DONE;
     if (h->tunnel || h->status == 204 || h->status == 304) return NULL;
     if (h->chunked && h->has_length) return "both Transfer-Encoding and Content-Length are present";
     if (h->chunked && h->minor == 0) return "Transfer-Encoding in an HTTP/1.0 response";
-    if (h->chunked) h->state = COMPSHARE__HTTP_SIZE;
-    else if (h->length > 0) h->state = COMPSHARE__HTTP_FIXED;
-    else if (!h->has_length) {
+    if (h->chunked) {
+        h->state = COMPSHARE__HTTP_SIZE;
+    } else if (!h->has_length) {
         h->keep_alive = false;
-        h->state = COMPSHARE__HTTP_TO_CLOSE;
+        h->length = UINT64_MAX;     /* never reached: the end of the stream ends the body */
     }
+    if (h->length > 0) h->state = COMPSHARE__HTTP_BODY;
     return NULL;
 }
 
-/* ---- one byte of a head: NULL, or why it is malformed ---- */
+/* ---- a head: each function returns NULL, or why it is malformed ---- */
 
-static const char *compshare__http_version_byte(compshare__http *h, unsigned char c)
+/* A byte of the first line up to the blank behind its code, RFC 9112 4. Without a reason
+   that blank may be missing. */
+static const char *compshare__http_status_byte(compshare__http *h, unsigned char c)
 {
-    static const char form[] = "HTTP/1.# ";
-    if (h->digits == 7 && compshare__bytes_digit(c)) h->minor = c - '0';
-    else if (h->digits == 7 || c != (unsigned char)form[h->digits]) return "the reply does not begin with an HTTP/1 status line";
-    if (++h->digits == 9) { h->digits = 0; h->state = COMPSHARE__HTTP_CODE; }
+    static const char form[] = "HTTP/1.# ### ";     /* #: a digit */
+    enum { code = 9, behind = 12 };
+    size_t at = h->name_len;
+    bool fits = form[at] == '#' ? compshare__bytes_digit(c) : c == (unsigned char)form[at];
+    if (at == code) fits = c >= '1' && c <= '5';
+    if (at == behind) fits = c == ' ' || c == '\r';
+    if (!fits && at < code) return "the reply does not begin with an HTTP/1 status line";
+    if (!fits) return "the status code is not three digits from 100 to 599";
+    if (at < behind) h->name[h->name_len++] = (char)c;
+    else h->state = c == ' ' ? COMPSHARE__HTTP_VALUE : COMPSHARE__HTTP_LINE_LF;
     return NULL;
 }
 
-static const char *compshare__http_code_byte(compshare__http *h, unsigned char c)
+/* Adds to the value what fits; only blanks around it may be more. */
+static void compshare__http_keep_value(compshare__http *h, const char *src, size_t len)
 {
-    if (h->digits < 3 && compshare__bytes_digit(c)) {
-        h->length = h->length * 10 + (uint64_t)(c - '0');
-        h->digits++;
-        return NULL;
-    }
-    if (h->digits != 3 || h->length < 100 || h->length >= 600 || (c != ' ' && c != '\r'))
-        return "the status code is not three digits from 100 to 599";
-    h->state = c == ' ' ? COMPSHARE__HTTP_REASON : COMPSHARE__HTTP_LINE_LF;
-    return NULL;
-}
-
-static const char *compshare__http_reason_byte(compshare__http *h, unsigned char c)
-{
-    if (c == '\r') h->state = COMPSHARE__HTTP_LINE_LF;
-    return c == '\n' || c == '\0' ? "the status line holds a bare LF or a NUL" : NULL;
-}
-
-static const char *compshare__http_name_byte(compshare__http *h, unsigned char c)
-{
-    if (c == ':') compshare__http_name(h);
-    else if (!compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header name holds a character that is not allowed, or has no colon";
-    else if (h->name_len < sizeof h->name - 1) h->name[h->name_len++] = compshare__bytes_lower((char)c);
-    else h->name[0] = ' ';          /* longer than any name that matters: match none */
-    return NULL;
+    size_t room = sizeof h->value - h->value_len;
+    while (len > 0 && h->value_len == 0 && compshare__http_is_blank(*src)) { src++; len--; }
+    while (len > room && compshare__http_is_blank(src[len - 1])) len--;
+    if (len > room) { h->value_overflow = true; len = room; }
+    memcpy(h->value + h->value_len, src, len);
+    h->value_len += len;
 }
 
 /* First byte of a line: the end of the head, a folded value, or a new field. */
@@ -2129,81 +2209,76 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
     const char *reason = NULL;
     if (h->pending && compshare__http_is_blank(c)) {    /* obs-fold becomes a space, RFC 9112 5.2 */
         h->state = COMPSHARE__HTTP_VALUE;
-        if (h->value_len > 0 && h->value_len < sizeof h->value) h->value[h->value_len++] = ' ';
+        compshare__http_keep_value(h, " ", 1);
         return NULL;
     }
     if (h->pending) reason = compshare__http_line(h);
     if (reason != NULL) return reason;
-    if (c == '\r') { h->state = COMPSHARE__HTTP_HEAD_LF; return NULL; }
-    if (!compshare__bytes_in(c, COMPSHARE__TOKEN)) return "a header line does not begin with a name";
-    h->name_len = h->value_len = 0;
-    h->value_overflow = false;
-    h->state = COMPSHARE__HTTP_NAME;
-    return compshare__http_name_byte(h, c);
-}
-
-/* Adds to the value what fits; only blanks at its end may be more. */
-static void compshare__http_value_bytes(compshare__http *h, const unsigned char *src, size_t len)
-{
-    size_t room = sizeof h->value - h->value_len;
-    while (len > room && compshare__http_is_blank(src[len - 1])) len--;
-    if (len > room) { h->value_overflow = true; len = room; }
-    memcpy(h->value + h->value_len, src, len);
-    h->value_len += len;
-}
-
-static const char *compshare__http_value_byte(compshare__http *h, unsigned char c)
-{
-    if (c == '\n' || c == '\0') return "a header line holds a bare LF or a NUL";
-    if (c == '\r') { h->pending = true; h->state = COMPSHARE__HTTP_LINE_LF; }
-    else if (h->value_len > 0 || !compshare__http_is_blank(c)) compshare__http_value_bytes(h, &c, 1);
+    h->state = c == '\r' ? COMPSHARE__HTTP_HEAD_LF : COMPSHARE__HTTP_NAME;
+    if (c != '\r' && !compshare__bytes_in(c, COMPSHARE__TOKEN))
+        return "a header line does not begin with a name";
+    h->name[0] = compshare__bytes_lower((char)c);
+    h->name_len = 1;
     return NULL;
 }
 
-/* Takes the bytes that only go on with a name or a value: one by one they would cost
-   four times as much. Returns how many. */
-static size_t compshare__http_run(compshare__http *h, const unsigned char *src, size_t len)
+/* Takes the bytes that only go on with a name or a value. Returns how many. */
+static size_t compshare__http_run(compshare__http *h, const char *src, size_t len)
 {
-    size_t n = 0, blanks;
-    if (len > COMPSHARE__HTTP_HEAD_MAX - h->head_bytes) len = COMPSHARE__HTTP_HEAD_MAX - h->head_bytes;
-    if (len > COMPSHARE__HTTP_LINE_MAX - h->line_bytes) len = COMPSHARE__HTTP_LINE_MAX - h->line_bytes;
+    size_t n = 0, i;
+    size_t head = COMPSHARE__HTTP_HEAD_MAX - h->head_bytes;
+    size_t line = COMPSHARE__HTTP_LINE_MAX - h->line_bytes;
+    if (len > head) len = head;
+    if (len > line) len = line;
     if (h->state == COMPSHARE__HTTP_NAME) {
-        if (len > sizeof h->name - 1 - h->name_len) len = sizeof h->name - 1 - h->name_len;
-        for (; n < len && compshare__bytes_in(src[n], COMPSHARE__TOKEN); n++)
-            h->name[h->name_len + n] = compshare__bytes_lower((char)src[n]);
-        h->name_len += n;
-    } else {
-        while (n < len && h->value_len == 0 && src[n] == ' ') n++;
-        for (blanks = n; n < len && src[n] >= ' ';) n++;
-        if (h->field < COMPSHARE__HTTP_FIELDS) compshare__http_value_bytes(h, src + blanks, n - blanks);
+        n = compshare__bytes_run(src, len, COMPSHARE__TOKEN);
+        for (i = 0; i < n && h->name_len < sizeof h->name - 1; i++)
+            h->name[h->name_len++] = compshare__bytes_lower(src[i]);
+    } else if (h->state == COMPSHARE__HTTP_VALUE) {
+        while (n < len && src[n] != '\r' && src[n] != '\n' && src[n] != '\0') n++;
+        if (h->field != NULL) compshare__http_keep_value(h, src, n);
     }
     h->head_bytes += n;
     h->line_bytes += n;
     return n;
 }
 
+/* A line has ended with CRLF. The status counts only now. */
+static const char *compshare__http_line_end(compshare__http *h)
+{
+    bool last = h->state == COMPSHARE__HTTP_HEAD_LF;
+    const char *code = h->name + 9;
+    h->line_bytes = 0;
+    if (last && !h->trailer) return compshare__http_framing(h);
+    h->state = last ? COMPSHARE__HTTP_DONE : COMPSHARE__HTTP_LINE;
+    if (h->status != 0) return NULL;
+    h->minor = h->name[7] - '0';
+    h->status = 100 * (code[0] - '0') + 10 * (code[1] - '0') + code[2] - '0';
+    return NULL;
+}
+
+/* A byte that ends what a run is made of, or stands alone. */
 static const char *compshare__http_head_byte(compshare__http *h, unsigned char c)
 {
-    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX) return "the head or trailer is longer than 32,768 bytes";
-    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX) return "a line of the head is longer than 8,192 bytes";
+    if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX)
+        return "the head or trailer is longer than 32,768 bytes";
+    if (++h->line_bytes > COMPSHARE__HTTP_LINE_MAX)
+        return "a line of the head is longer than 8,192 bytes";
     switch (h->state) {
-    case COMPSHARE__HTTP_VERSION: return compshare__http_version_byte(h, c);
-    case COMPSHARE__HTTP_CODE: return compshare__http_code_byte(h, c);
-    case COMPSHARE__HTTP_REASON: return compshare__http_reason_byte(h, c);
+    case COMPSHARE__HTTP_STATUS: return compshare__http_status_byte(h, c);
     case COMPSHARE__HTTP_LINE: return compshare__http_line_byte(h, c);
-    case COMPSHARE__HTTP_NAME: return compshare__http_name_byte(h, c);
-    case COMPSHARE__HTTP_VALUE: return compshare__http_value_byte(h, c);
-    default: break;             /* after a CR */
+    case COMPSHARE__HTTP_NAME:
+        if (c != ':')
+            return "a header name holds a character that is not allowed, or has no colon";
+        compshare__http_name(h);
+        return NULL;
+    case COMPSHARE__HTTP_VALUE:
+        h->state = COMPSHARE__HTTP_LINE_LF;
+        if (c == '\r') return NULL;
+        return h->status == 0 ? "the status line holds a bare LF or a NUL"
+            : "a header line holds a bare LF or a NUL";
+    default: return c == '\n' ? compshare__http_line_end(h) : "a CR is not followed by LF";
     }
-    if (c != '\n') return "a CR is not followed by LF";
-    h->line_bytes = 0;
-    if (h->state == COMPSHARE__HTTP_HEAD_LF && !h->trailer) return compshare__http_framing(h);
-    h->state = h->state == COMPSHARE__HTTP_HEAD_LF ? COMPSHARE__HTTP_DONE : COMPSHARE__HTTP_LINE;
-    if (h->status == 0) {       /* the status line is complete only now */
-        h->status = (int)h->length;
-        h->length = 0;
-    }
-    return NULL;
 }
 
 /* ---- one byte around a chunk, RFC 9112 7.1: NULL, or why it is malformed ---- */
@@ -2212,9 +2287,12 @@ static const char *compshare__http_ext_byte(compshare__http *h, unsigned char c)
 {
     if (c == '\r') { h->state = COMPSHARE__HTTP_SIZE_LF; return NULL; }
     if ((c < 0x20 && c != '\t') || c == 0x7F) return "a chunk extension holds a control character";
-    return ++h->ext_bytes > COMPSHARE__HTTP_EXT_MAX ? "chunk extensions are longer than 4,096 bytes" : NULL;
+    if (++h->ext_bytes <= COMPSHARE__HTTP_EXT_MAX) return NULL;
+    return "chunk extensions are longer than 4,096 bytes";
 }
 
+/* A byte of a chunk's size, or of the blanks behind it, which count as part of the
+   extensions. */
 static const char *compshare__http_size_byte(compshare__http *h, unsigned char c)
 {
     int digit = compshare__bytes_hex(c);
@@ -2228,9 +2306,26 @@ static const char *compshare__http_size_byte(compshare__http *h, unsigned char c
     if (c == ';') { h->state = COMPSHARE__HTTP_EXT; return NULL; }
     if (compshare__http_is_blank(c)) h->state = COMPSHARE__HTTP_SIZE_SPACE;
     else if (c != '\r' || !in_size) return "a chunk size is not a hexadecimal number";
-    return compshare__http_ext_byte(h, c);      /* the blank counts as part of the extensions */
+    return compshare__http_ext_byte(h, c);
 }
 
+/* The LF behind a chunk's size, or behind the chunk. A chunk of no bytes is the last. */
+static const char *compshare__http_chunk_lf(compshare__http *h)
+{
+    if (h->state == COMPSHARE__HTTP_CHUNK_LF) {
+        h->digits = 0;
+        h->state = COMPSHARE__HTTP_SIZE;
+    } else if (h->length > 0) {
+        h->state = COMPSHARE__HTTP_BODY;
+    } else {
+        h->trailer = true;
+        h->head_bytes = 0;
+        h->state = COMPSHARE__HTTP_LINE;
+    }
+    return NULL;
+}
+
+/* A byte of the lines around chunks. */
 static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char c)
 {
     switch (h->state) {
@@ -2240,48 +2335,34 @@ static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char 
     case COMPSHARE__HTTP_CHUNK_CR:
         h->state = COMPSHARE__HTTP_CHUNK_LF;
         return c != '\r' ? "chunk data is longer than its size" : NULL;
-    default: break;             /* after a CR */
+    default: return c == '\n' ? compshare__http_chunk_lf(h) : "a CR is not followed by LF";
     }
-    if (c != '\n') return "a CR is not followed by LF";
-    if (h->state == COMPSHARE__HTTP_CHUNK_LF) {
-        h->digits = 0;
-        h->state = COMPSHARE__HTTP_SIZE;
-    } else if (h->length > 0) {
-        h->state = COMPSHARE__HTTP_CHUNK;
-    } else {
-        h->trailer = true;
-        h->head_bytes = 0;
-        h->state = COMPSHARE__HTTP_LINE;
-    }
-    return NULL;
 }
 
 /* ---- the whole ---- */
 
 /* Takes bytes from src and returns how many. Stops after a piece of body, which
    is then *body; call again with the rest. Done or failed: see state. */
-static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len, compshare_view *body)
+static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len,
+    compshare_view *body)
 {
-    size_t i = 0, n;
-    body->ptr = NULL;
-    body->len = 0;
-    while (i < len && h->state < COMPSHARE__HTTP_FIXED) {
-        const char *reason;
-        if (h->state == COMPSHARE__HTTP_NAME || h->state == COMPSHARE__HTTP_VALUE) i += compshare__http_run(h, src + i, len - i);
-        if (i == len) break;
-        reason = h->state < COMPSHARE__HTTP_SIZE ? compshare__http_head_byte(h, src[i]) : compshare__http_chunk_byte(h, src[i]);
-        i++;
-        if (reason != NULL) compshare__http_fail(h, reason);
+    const char *at = (const char *)src, *reason = NULL;
+    size_t i = 0, n = 0;
+    while (i < len && h->state < COMPSHARE__HTTP_BODY && reason == NULL) {
+        if (h->state >= COMPSHARE__HTTP_SIZE) {
+            reason = compshare__http_chunk_byte(h, src[i++]);
+            continue;
+        }
+        i += compshare__http_run(h, at + i, len - i);
+        if (i < len) reason = compshare__http_head_byte(h, src[i++]);
     }
-    if (i == len || h->state >= COMPSHARE__HTTP_DONE) return i;
-    n = len - i;
-    if (h->state != COMPSHARE__HTTP_TO_CLOSE) {
-        if (n > h->length) n = (size_t)h->length;
-        h->length -= n;
-        if (h->length == 0) h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
-    }
+    if (reason != NULL) compshare__http_fail(h, reason);
+    if (h->state == COMPSHARE__HTTP_BODY) n = h->length < len - i ? (size_t)h->length : len - i;
+    h->length -= n;
     h->received += n;
-    body->ptr = (const char *)src + i;
+    if (n > 0 && h->length == 0)
+        h->state = h->chunked ? COMPSHARE__HTTP_CHUNK_CR : COMPSHARE__HTTP_DONE;
+    body->ptr = n > 0 ? at + i : NULL;
     body->len = n;
     return i + n;
 }
@@ -2289,49 +2370,69 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
 /* The stream ended. orderly: after close_notify, so that nothing was cut off. */
 static void compshare__http_end(compshare__http *h, bool orderly)
 {
+    const char *reason = "the connection was closed in the middle of the reply's head";
+    bool to_close = h->state == COMPSHARE__HTTP_BODY && !h->chunked && !h->has_length;
     if (h->state >= COMPSHARE__HTTP_DONE) return;
-    if (h->state == COMPSHARE__HTTP_TO_CLOSE && orderly) {
-        h->state = COMPSHARE__HTTP_DONE;
-        return;
-    }
-    compshare__http_fail(h,
-        h->state == COMPSHARE__HTTP_TO_CLOSE ? "the connection was cut: no length was given and no close_notify came"
-        : h->state == COMPSHARE__HTTP_VERSION && h->digits == 0 ? "the connection was closed without a reply"
-        : h->state < COMPSHARE__HTTP_SIZE && !h->trailer ? "the connection was closed in the middle of the reply's head"
-        : "the connection was closed in the middle of the reply's body");
+    if (h->state >= COMPSHARE__HTTP_SIZE || h->trailer)
+        reason = "the connection was closed in the middle of the reply's body";
+    if (h->state == COMPSHARE__HTTP_STATUS && h->name_len == 0)
+        reason = "the connection was closed without a reply";
+    if (to_close)
+        reason = "the connection was cut: no length was given and no close_notify came";
+    if (to_close && orderly) h->state = COMPSHARE__HTTP_DONE;
+    else compshare__http_fail(h, reason);
 }
 
 /* ==== json ===================================================================================
-   Strict validator (RFC 8259), fed byte by byte, without recursion; the splitter
-   that holds one array element at a time; jsmn's tokens and what reads them.
-   Pure: touches only its arguments. Must never hand anything to jsmn that the
-   validator has not passed: jsmn is a tokenizer and takes much that is not JSON. */
+   Strict validator of one JSON document, RFC 8259, from bytes that arrive in any
+   pieces, without recursion; and the text of strings that it has passed. Pure:
+   touches only its arguments. Must never let pass what is not JSON: the rooms
+   below rely on it, and none of them checks again. */
 
+/* What has been read. The order of the four groups counts. */
 enum {
-    COMPSHARE__JSON_VALUE, COMPSHARE__JSON_FIRST_VALUE, COMPSHARE__JSON_KEY, COMPSHARE__JSON_FIRST_KEY,
-    COMPSHARE__JSON_COLON, COMPSHARE__JSON_AFTER, COMPSHARE__JSON_END, COMPSHARE__JSON_FAILED,
-    COMPSHARE__JSON_STRING, COMPSHARE__JSON_ESCAPE, COMPSHARE__JSON_HEX, COMPSHARE__JSON_UTF8, COMPSHARE__JSON_LITERAL,
-    COMPSHARE__JSON_MINUS, COMPSHARE__JSON_POINT, COMPSHARE__JSON_E, COMPSHARE__JSON_E_SIGN,
-    COMPSHARE__JSON_ZERO, COMPSHARE__JSON_INT, COMPSHARE__JSON_FRACTION, COMPSHARE__JSON_EXPONENT   /* a number may end here */
+    /* between values, where white space may stand */
+    COMPSHARE__JSON_VALUE,          /* a value is next */
+    COMPSHARE__JSON_FIRST_VALUE,    /* in an array: a value or ] */
+    COMPSHARE__JSON_KEY,            /* a member's name is next */
+    COMPSHARE__JSON_FIRST_KEY,      /* in an object: a name or } */
+    COMPSHARE__JSON_COLON,          /* behind a name */
+    COMPSHARE__JSON_AFTER,          /* behind a value in a container: a comma or its bracket */
+    COMPSHARE__JSON_END,            /* behind the whole */
+    COMPSHARE__JSON_FAILED,
+    /* in a string or a word */
+    COMPSHARE__JSON_STRING,
+    COMPSHARE__JSON_ESCAPE,         /* behind a backslash */
+    COMPSHARE__JSON_HEX,            /* in the four digits of \u */
+    COMPSHARE__JSON_UTF8,           /* in a character of several bytes */
+    COMPSHARE__JSON_LITERAL,        /* in true, false or null */
+    /* in a number that may not end here */
+    COMPSHARE__JSON_MINUS,          /* behind its sign */
+    COMPSHARE__JSON_POINT,          /* behind the point */
+    COMPSHARE__JSON_E,              /* behind the e */
+    COMPSHARE__JSON_E_SIGN,         /* behind the sign of the exponent */
+    /* in a number that may end here */
+    COMPSHARE__JSON_ZERO,           /* behind a leading 0 */
+    COMPSHARE__JSON_INT,            /* in other digits before the point */
+    COMPSHARE__JSON_FRACTION,       /* in those behind it */
+    COMPSHARE__JSON_EXPONENT        /* in those of the exponent */
 };
 
-/* What one byte did. */
-#define COMPSHARE__JSON_BEGIN 1u        /* a value, or a key, begins with it */
-#define COMPSHARE__JSON_ENDS 2u         /* a value, or a key, ends with it */
-#define COMPSHARE__JSON_IS_KEY 4u       /* the two above: it is a key */
-#define COMPSHARE__JSON_NUMBER_END 8u   /* a number ended before it */
+/* What happened to a value, or to the name of a member. */
+#define COMPSHARE__JSON_BEGIN 1u        /* it begins with the last byte taken */
+#define COMPSHARE__JSON_ENDS 2u         /* it ends with that byte */
+#define COMPSHARE__JSON_IS_KEY 4u       /* beside one of these: it is a name */
 
 typedef struct compshare__json {
     int state;
-    int depth;
+    int depth;                  /* how many containers are open */
     uint64_t kinds;             /* of the open containers, the innermost in bit 0: 1 is an object */
     bool is_key;                /* the string being read is a key */
     unsigned left;              /* hex digits or UTF-8 bytes still to come */
     unsigned char low, high;    /* range of the next UTF-8 byte */
     const char *literal;        /* rest of true, false, null */
-    size_t tokens;              /* values and keys so far */
     uint64_t at;                /* bytes taken */
-    const char *reason;
+    const char *reason;         /* why it failed */
 } compshare__json;
 
 static void compshare__json_init(compshare__json *j)
@@ -2354,7 +2455,8 @@ static unsigned compshare__json_end_value(compshare__json *j)
 
 static unsigned compshare__json_open(compshare__json *j, bool object)
 {
-    if (j->depth == COMPSHARE__JSON_DEPTH_MAX) return compshare__json_fail(j, "it is nested deeper than 64 levels");
+    if (j->depth == COMPSHARE__JSON_DEPTH_MAX)
+        return compshare__json_fail(j, "it is nested deeper than 64 levels");
     j->depth++;
     j->kinds = j->kinds << 1 | object;
     j->state = object ? COMPSHARE__JSON_FIRST_KEY : COMPSHARE__JSON_FIRST_VALUE;
@@ -2369,9 +2471,9 @@ static unsigned compshare__json_close(compshare__json *j, bool object)
     return compshare__json_end_value(j);
 }
 
+/* The first byte of a value. */
 static unsigned compshare__json_begin(compshare__json *j, unsigned char c)
 {
-    j->tokens++;
     switch (c) {
     case '{': return compshare__json_open(j, true);
     case '[': return compshare__json_open(j, false);
@@ -2409,24 +2511,25 @@ static unsigned compshare__json_string_end(compshare__json *j)
     return COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY;
 }
 
-/* A byte inside a string or a literal. Lone surrogate escapes pass: a name that
-   a user chose must not make a whole list unreadable. */
+/* A byte inside a string, where it does not stand for itself, or inside a literal. Lone
+   surrogate escapes pass: a name that a user chose must not make a whole list unreadable. */
 static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
 {
     switch (j->state) {
     case COMPSHARE__JSON_STRING:
         if (c == '"') return compshare__json_string_end(j);
-        if (c == '\\') j->state = COMPSHARE__JSON_ESCAPE;
-        else if (c < 0x20) return compshare__json_fail(j, "a string holds a control character");
-        else if (c >= 0x80) return compshare__json_utf8(j, c);
-        return 0;
+        if (c == '\\') { j->state = COMPSHARE__JSON_ESCAPE; return 0; }
+        if (c < 0x20) return compshare__json_fail(j, "a string holds a control character");
+        return compshare__json_utf8(j, c);
     case COMPSHARE__JSON_ESCAPE:
         if (c == 'u') { j->left = 4; j->state = COMPSHARE__JSON_HEX; return 0; }
-        if (!compshare__bytes_among((char)c, "\"\\/bfnrt")) return compshare__json_fail(j, "a string holds an unknown escape");
+        if (!compshare__bytes_among((char)c, "\"\\/bfnrt"))
+            return compshare__json_fail(j, "a string holds an unknown escape");
         j->state = COMPSHARE__JSON_STRING;
         return 0;
     case COMPSHARE__JSON_HEX:
-        if (compshare__bytes_hex(c) < 0) return compshare__json_fail(j, "\\u is not followed by four hexadecimal digits");
+        if (compshare__bytes_hex(c) < 0)
+            return compshare__json_fail(j, "\\u is not followed by four hexadecimal digits");
         if (--j->left == 0) j->state = COMPSHARE__JSON_STRING;
         return 0;
     case COMPSHARE__JSON_UTF8:
@@ -2436,7 +2539,8 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
         if (--j->left == 0) j->state = COMPSHARE__JSON_STRING;
         return 0;
     default:
-        if (c != (unsigned char)*j->literal) return compshare__json_fail(j, "a word other than true, false or null");
+        if (c != (unsigned char)*j->literal)
+            return compshare__json_fail(j, "a word other than true, false or null");
         return *++j->literal == '\0' ? compshare__json_end_value(j) : 0;
     }
 }
@@ -2445,7 +2549,8 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
 static int compshare__json_number_next(int state, unsigned char c)
 {
     enum {
-        zero = COMPSHARE__JSON_ZERO, digits = COMPSHARE__JSON_INT, point = COMPSHARE__JSON_POINT, fract = COMPSHARE__JSON_FRACTION,
+        zero = COMPSHARE__JSON_ZERO, digits = COMPSHARE__JSON_INT,
+        point = COMPSHARE__JSON_POINT, fract = COMPSHARE__JSON_FRACTION,
         expo = COMPSHARE__JSON_E, expo_s = COMPSHARE__JSON_E_SIGN, expo_d = COMPSHARE__JSON_EXPONENT
     };
     static const unsigned char next[8][5] = {
@@ -2469,10 +2574,9 @@ static bool compshare__json_is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* A byte between values. */
+/* A byte between values that is no white space. */
 static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char c)
 {
-    if (compshare__json_is_space((char)c)) return 0;
     switch (j->state) {
     case COMPSHARE__JSON_FIRST_VALUE:
         if (c == ']') return compshare__json_close(j, false);
@@ -2483,7 +2587,6 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     case COMPSHARE__JSON_KEY:
         if (c == '}' && j->state != COMPSHARE__JSON_KEY) return compshare__json_close(j, true);
         if (c != '"') return compshare__json_fail(j, "a member name is expected");
-        j->tokens++;
         j->is_key = true;
         j->state = COMPSHARE__JSON_STRING;
         return COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY;
@@ -2501,38 +2604,83 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     }
 }
 
+/* A byte behind a run, and of no number. */
 static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
 {
-    unsigned ended = 0;
-    if (j->state == COMPSHARE__JSON_FAILED) return 0;
-    j->at++;
-    if (j->state >= COMPSHARE__JSON_MINUS) {
-        int next = compshare__json_number_next(j->state, c);
-        if (next != 0) { j->state = next; return 0; }
-        if (j->state < COMPSHARE__JSON_ZERO) return compshare__json_fail(j, "a number is malformed");
-        (void)compshare__json_end_value(j);
-        ended = COMPSHARE__JSON_NUMBER_END;
-    }
     if (j->state >= COMPSHARE__JSON_STRING) return compshare__json_string_byte(j, c);
-    return ended | compshare__json_structure_byte(j, c);
+    return compshare__json_structure_byte(j, c);
+}
+
+/* How many bytes src begins with that leave the state as it is: in a string those that stand
+   for themselves, between values white space. */
+static size_t compshare__json_run(const compshare__json *j, const char *src, size_t len)
+{
+    size_t n = 0;
+    if (j->state == COMPSHARE__JSON_STRING)
+        return compshare__bytes_run(src, len, COMPSHARE__QUOTED);
+    if (j->state < COMPSHARE__JSON_FAILED)
+        while (n < len && compshare__json_is_space(src[n])) n++;
+    return n;
+}
+
+/* Takes the bytes of a number. Only the byte behind it, which is not taken, ends it. */
+static size_t compshare__json_number(compshare__json *j, const char *src, size_t len, unsigned *did)
+{
+    size_t n = 0;
+    int next = j->state;
+    while (n < len && (next = compshare__json_number_next(j->state, (unsigned char)src[n])) != 0) {
+        j->state = next;
+        n++;
+    }
+    if (next != 0) return n;
+    if (j->state < COMPSHARE__JSON_ZERO) {
+        (void)compshare__json_fail(j, "a number is malformed");
+        return n + 1;
+    }
+    *did = compshare__json_end_value(j);
+    return n;
+}
+
+/* Takes bytes up to and including the next with which a value or a name begins or ends that
+   lies in at most `depth` containers; *did says what. Stops before that only where src ends
+   or the document is malformed. Returns how many bytes were taken. */
+static size_t compshare__json_until(compshare__json *j, const char *src, size_t len, int depth,
+    unsigned *did)
+{
+    size_t i = 0;
+    *did = 0;
+    while (i < len && j->state != COMPSHARE__JSON_FAILED) {
+        int outside = j->depth;
+        unsigned event = 0;
+        if (j->state >= COMPSHARE__JSON_MINUS) {
+            i += compshare__json_number(j, src + i, len - i, &event);
+        } else {
+            i += compshare__json_run(j, src + i, len - i);
+            if (i == len) break;
+            event = compshare__json_byte(j, (unsigned char)src[i++]);
+        }
+        if (event == 0) continue;
+        if (outside > j->depth) outside = j->depth;     /* a bracket lies around its container */
+        if (outside > depth) continue;
+        *did = event;
+        break;
+    }
+    j->at += i;
+    return i;
 }
 
 static void compshare__json_feed(compshare__json *j, const char *src, size_t len)
 {
-    size_t i = 0, n;
-    while (i < len && j->state != COMPSHARE__JSON_FAILED) {
-        n = j->state == COMPSHARE__JSON_STRING ? compshare__bytes_run(src + i, len - i, COMPSHARE__QUOTED) : 0;
-        j->at += n;
-        i += n;
-        if (i < len) (void)compshare__json_byte(j, (unsigned char)src[i++]);
-    }
+    unsigned did;
+    (void)compshare__json_until(j, src, len, -1, &did);
 }
 
 /* No more bytes: NULL if one whole document was seen, else what is wrong. */
 static const char *compshare__json_finish(compshare__json *j)
 {
     if (j->state == COMPSHARE__JSON_FAILED) return j->reason;
-    if (j->state == COMPSHARE__JSON_END || (j->depth == 0 && j->state >= COMPSHARE__JSON_ZERO)) return NULL;
+    if (j->state == COMPSHARE__JSON_END) return NULL;
+    if (j->depth == 0 && j->state >= COMPSHARE__JSON_ZERO) return NULL;
     return j->at == 0 ? "it is empty" : "it ends too early";
 }
 
@@ -2548,7 +2696,8 @@ static uint32_t compshare__json_hex4(const char *p)
 {
     uint32_t code = 0;
     int i;
-    for (i = 0; i < 4; i++) code = (code << 4) | (uint32_t)compshare__bytes_hex((unsigned char)p[i]);
+    for (i = 0; i < 4; i++)
+        code = (code << 4) | (uint32_t)compshare__bytes_hex((unsigned char)p[i]);
     return code;
 }
 
@@ -2556,13 +2705,15 @@ static size_t compshare__json_utf8_encode(uint32_t code, unsigned char out[4])
 {
     size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4, i;
     for (i = len - 1; i > 0; i--, code >>= 6) out[i] = (unsigned char)(0x80 | (code & 0x3F));
-    out[0] = (unsigned char)(len > 1 ? 0xF00u >> len | code : code);    /* as many bits as there are bytes */
+    out[0] = (unsigned char)code;
+    if (len > 1) out[0] = (unsigned char)(0xF00u >> len | code);    /* len ones and a 0, code */
     return len;
 }
 
 /* \uXXXX at p: with its low surrogate if it is a high one; U+FFFD for a lone
    surrogate, so that the result is always UTF-8. */
-static size_t compshare__json_unicode(const char *p, size_t len, unsigned char out[4], size_t *taken)
+static size_t compshare__json_unicode(const char *p, size_t len, unsigned char out[4],
+    size_t *taken)
 {
     uint32_t code = compshare__json_hex4(p + 2), low;
     *taken = 6;
@@ -2570,7 +2721,8 @@ static size_t compshare__json_unicode(const char *p, size_t len, unsigned char o
         low = compshare__json_hex4(p + 8);
         if (low >= 0xDC00 && low < 0xE000) {
             *taken = 12;
-            return compshare__json_utf8_encode(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00), out);
+            code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+            return compshare__json_utf8_encode(code, out);
         }
     }
     if (code >= 0xD800 && code < 0xE000) code = 0xFFFD;
@@ -2597,12 +2749,11 @@ static size_t compshare__json_char(compshare_view *rest, unsigned char out[4])
     return n;
 }
 
-/* Whether a raw string, unescaped, is exactly this text. */
-static bool compshare__json_equals(compshare_view raw, const char *text)
+/* Whether a raw string with escapes in it, unescaped, is exactly this text. */
+static bool compshare__json_equals_escaped(compshare_view raw, const char *text)
 {
     unsigned char c[4];
     size_t n, left = strlen(text);
-    if (compshare__bytes_find(raw.ptr, raw.len, '\\') == raw.len) return raw.len == left && memcmp(raw.ptr, text, left) == 0;
     while (raw.len > 0) {
         n = compshare__json_char(&raw, c);
         if (n > left || memcmp(c, text, n) != 0) return false;
@@ -2610,6 +2761,15 @@ static bool compshare__json_equals(compshare_view raw, const char *text)
         left -= n;
     }
     return left == 0;
+}
+
+/* Whether a raw string, unescaped, is exactly this text. */
+static bool compshare__json_equals(compshare_view raw, const char *text)
+{
+    size_t n = 0;
+    while (n < raw.len && raw.ptr[n] == text[n] && raw.ptr[n] != '\\') n++;
+    if (n == raw.len) return text[n] == '\0';
+    return raw.ptr[n] == '\\' && compshare__json_equals_escaped(raw, text);
 }
 
 /* Unescapes into buf what fits in whole characters. clean: for a terminal.
@@ -2630,7 +2790,131 @@ static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bo
     return total;
 }
 
-/* ---- tokens ---- */
+/* ==== split ==================================================================================
+   Takes one array of a document apart as it arrives: what holds the array is kept,
+   its elements are held one at a time. Pure: touches only its arguments and the
+   area that it was given. Must never hand out an element that is not complete. */
+
+enum {
+    COMPSHARE__SPLIT_OUTSIDE,   /* outside of the array: bytes are kept */
+    COMPSHARE__SPLIT_ARRAY,     /* between its elements: they are dropped */
+    COMPSHARE__SPLIT_ELEMENT    /* in one: it is held */
+};
+
+/* Writes into `area` the document without the elements of one top-level array,
+   and behind that, one at a time, the elements. */
+typedef struct compshare__splitter {
+    compshare__json json;
+    const char *name;           /* of the array */
+    char *area;
+    size_t cap;
+    size_t kept;                /* bytes of the document kept */
+    size_t used;                /* kept and the element being read */
+    size_t key, key_end;        /* last top-level name, within its quotes */
+    unsigned bom;               /* bytes of a byte order mark seen */
+    int where;
+    bool seen, twice;           /* the array's name, once or more often */
+    bool not_array;             /* its value is neither an array nor null */
+    bool full;                  /* something did not fit */
+} compshare__splitter;
+
+static void compshare__split_init(compshare__splitter *s, const char *name, char *area, size_t cap)
+{
+    memset(s, 0, sizeof *s);
+    s->name = name;
+    s->area = area;
+    s->cap = cap;
+}
+
+/* Appends what fits to what is kept, or to the element. */
+static void compshare__split_append(compshare__splitter *s, size_t *end, const char *src,
+    size_t len)
+{
+    if (len > s->cap - *end) {
+        len = s->cap - *end;
+        s->full = true;
+    }
+    if (len > 0) memcpy(s->area + *end, src, len);
+    *end += len;
+}
+
+/* Bytes of the document outside the array, at the end of which a top-level name or value may
+   begin or end. A value that begins behind the array's name is the array. */
+static void compshare__split_outside(compshare__splitter *s, const char *src, size_t len,
+    unsigned did)
+{
+    compshare_view key;
+    char first;
+    compshare__split_append(s, &s->kept, src, len);
+    if (s->full) return;
+    if (did == (COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY)) s->key = s->kept;
+    if (did == (COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY)) s->key_end = s->kept - 1;
+    if (did != COMPSHARE__JSON_BEGIN) return;
+    if (s->key == 0) return;        /* the root begins, or is an array */
+    key.ptr = s->area + s->key;
+    key.len = s->key_end - s->key;
+    if (!compshare__json_equals(key, s->name)) return;
+    first = src[len - 1];
+    s->twice = s->twice || s->seen;
+    s->seen = true;
+    s->not_array = s->not_array || (first != '[' && first != 'n');
+    if (first == '[') s->where = COMPSHARE__SPLIT_ARRAY;
+}
+
+/* Bytes at the end of which a value or a name began or ended, as did says, or nothing. True:
+   they complete an element. */
+static bool compshare__split_piece(compshare__splitter *s, const char *src, size_t len,
+    unsigned did)
+{
+    if (s->where == COMPSHARE__SPLIT_OUTSIDE) {
+        compshare__split_outside(s, src, len, did);
+    } else if (s->where == COMPSHARE__SPLIT_ELEMENT) {
+        compshare__split_append(s, &s->used, src, len);
+        if (!(did & COMPSHARE__JSON_ENDS)) return false;
+        s->where = COMPSHARE__SPLIT_ARRAY;
+        return !s->full;
+    } else if (did & COMPSHARE__JSON_BEGIN) {
+        s->where = COMPSHARE__SPLIT_ELEMENT;
+        s->used = s->kept;
+        compshare__split_append(s, &s->used, src + len - 1, 1);
+    } else if (did & COMPSHARE__JSON_ENDS) {
+        s->where = COMPSHARE__SPLIT_OUTSIDE;
+        compshare__split_append(s, &s->kept, src + len - 1, 1);
+    }
+    return false;
+}
+
+/* How many bytes src begins with that belong to a byte order mark before the document. */
+static size_t compshare__split_bom(compshare__splitter *s, const char *src, size_t len)
+{
+    size_t n = 0;
+    if (s->json.at > 0) return 0;
+    while (n < len && s->bom < 3 && src[n] == "\xEF\xBB\xBF"[s->bom]) { s->bom++; n++; }
+    if (n < len && s->bom % 3 != 0) (void)compshare__json_fail(&s->json, "it is not UTF-8");
+    return n;
+}
+
+/* Takes bytes and returns how many: all, or up to the end of an element. *complete: that is
+   area[kept, used) until the next bytes are fed. */
+static size_t compshare__split_feed(compshare__splitter *s, const char *src, size_t len,
+    bool *complete)
+{
+    size_t i = compshare__split_bom(s, src, len), n;
+    unsigned did;
+    *complete = false;
+    while (i < len && !*complete && s->json.state != COMPSHARE__JSON_FAILED) {
+        int depth = s->where == COMPSHARE__SPLIT_OUTSIDE ? 1 : 2;   /* of members; of elements */
+        n = compshare__json_until(&s->json, src + i, len - i, depth, &did);
+        *complete = compshare__split_piece(s, src + i, n, did);
+        i += n;
+    }
+    return i;
+}
+
+/* ==== tokens =================================================================================
+   jsmn's tokens of a validated text, and what reads them. Pure: touches only its
+   arguments. Must never be given a text that the validator has not passed: jsmn is
+   a tokenizer and takes much that is not JSON. */
 
 /* A tokenized text. Token 0 is the root. */
 typedef struct compshare__tree {
@@ -2642,7 +2926,8 @@ typedef struct compshare__tree {
 #define COMPSHARE__NO_TOKEN UINT32_MAX
 
 /* Tokenizes a validated text into the free memory behind it. False: no room. */
-static bool compshare__json_tokenize(compshare__tree *tree, const char *text, size_t len, char *room, size_t room_len)
+static bool compshare__tokens_parse(compshare__tree *tree, const char *text, size_t len,
+    char *room, size_t room_len)
 {
     compshare__jsmn_parser parser;
     size_t skew = (0 - (size_t)(uintptr_t)room) % sizeof(int), fits;
@@ -2661,7 +2946,7 @@ static bool compshare__json_tokenize(compshare__tree *tree, const char *text, si
     return made > 0;
 }
 
-static compshare_view compshare__json_raw(const compshare__tree *tree, uint32_t at)
+static compshare_view compshare__tokens_raw(const compshare__tree *tree, uint32_t at)
 {
     compshare_view v;
     v.ptr = tree->text + tree->token[at].start;
@@ -2669,7 +2954,8 @@ static compshare_view compshare__json_raw(const compshare__tree *tree, uint32_t 
     return v;
 }
 
-static int compshare__json_type(const compshare__tree *tree, uint32_t at)
+/* The COMPSHARE_* type of a token: jsmn does not tell words and numbers apart. */
+static int compshare__tokens_type(const compshare__tree *tree, uint32_t at)
 {
     switch (tree->token[at].type) {
     case COMPSHARE__JSMN_OBJECT: return COMPSHARE_OBJECT;
@@ -2685,15 +2971,17 @@ static int compshare__json_type(const compshare__tree *tree, uint32_t at)
 }
 
 /* The first element of an array, or the first member's value. */
-static uint32_t compshare__json_first(const compshare__tree *tree, uint32_t at)
+static uint32_t compshare__tokens_first(const compshare__tree *tree, uint32_t at)
 {
-    int type = compshare__json_type(tree, at);
-    if ((type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) || tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
+    int type = compshare__tokens_type(tree, at);
+    if (type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) return COMPSHARE__NO_TOKEN;
+    if (tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
     return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
 }
 
-/* The one after it in the same container: behind everything inside it. */
-static uint32_t compshare__json_next(const compshare__tree *tree, uint32_t at)
+/* The next element, or member's value, of the same container: all that is inside this one is
+   skipped. */
+static uint32_t compshare__tokens_next(const compshare__tree *tree, uint32_t at)
 {
     int end = tree->token[at].end, up = tree->token[at].parent, container;
     bool member;
@@ -2707,33 +2995,38 @@ static uint32_t compshare__json_next(const compshare__tree *tree, uint32_t at)
 }
 
 /* The name of a member's value, or COMPSHARE__NO_TOKEN. */
-static uint32_t compshare__json_key(const compshare__tree *tree, uint32_t at)
+static uint32_t compshare__tokens_key(const compshare__tree *tree, uint32_t at)
 {
     int up = tree->token[at].parent;
-    return up >= 0 && tree->token[up].type == COMPSHARE__JSMN_STRING ? (uint32_t)up : COMPSHARE__NO_TOKEN;
+    if (up < 0 || tree->token[up].type != COMPSHARE__JSMN_STRING) return COMPSHARE__NO_TOKEN;
+    return (uint32_t)up;
 }
 
-/* How many members have this name; *found is the last of them. */
-static size_t compshare__json_find(const compshare__tree *tree, uint32_t object, const char *name, uint32_t *found)
+/* How many members have this name; *found is the last of them. Of all that is in an object
+   only the names of its members have it as parent; escapes make a name longer. */
+static size_t compshare__tokens_find(const compshare__tree *tree, uint32_t object,
+    const char *name, uint32_t *found)
 {
-    uint32_t at;
-    size_t hits = 0;
+    const compshare__jsmntok_t *of = tree->token + object, *end = tree->token + tree->count, *t;
+    size_t hits = 0, len = strlen(name);
     *found = COMPSHARE__NO_TOKEN;
-    if (compshare__json_type(tree, object) != COMPSHARE_OBJECT) return 0;
-    for (at = compshare__json_first(tree, object); at != COMPSHARE__NO_TOKEN; at = compshare__json_next(tree, at))
-        if (compshare__json_equals(compshare__json_raw(tree, compshare__json_key(tree, at)), name)) {
-            *found = at;
-            hits++;
-        }
+    if (of->type != COMPSHARE__JSMN_OBJECT) return 0;
+    for (t = of + 1; t < end && t->start < of->end; t++) {
+        uint32_t at = (uint32_t)(t - tree->token);
+        if (t->parent != (int)object || (size_t)(t->end - t->start) < len) continue;
+        if (!compshare__json_equals(compshare__tokens_raw(tree, at), name)) continue;
+        *found = at + 1;
+        hits++;
+    }
     return hits;
 }
 
 /* An integer, or a string that is one. */
-static bool compshare__json_int(const compshare__tree *tree, uint32_t at, int64_t *out)
+static bool compshare__tokens_int(const compshare__tree *tree, uint32_t at, int64_t *out)
 {
     char scratch[24];
-    compshare_view v = compshare__json_raw(tree, at);
-    int type = compshare__json_type(tree, at);
+    compshare_view v = compshare__tokens_raw(tree, at);
+    int type = compshare__tokens_type(tree, at);
     if (type == COMPSHARE_STRING) {
         size_t len = compshare__json_copy(v, scratch, sizeof scratch, false);
         if (len >= sizeof scratch) return false;
@@ -2743,91 +3036,6 @@ static bool compshare__json_int(const compshare__tree *tree, uint32_t at, int64_
         return false;
     }
     return compshare__bytes_int(v, out);
-}
-
-/* ---- splitter ---- */
-
-enum { COMPSHARE__SPLIT_OUTSIDE, COMPSHARE__SPLIT_ARRAY, COMPSHARE__SPLIT_ELEMENT };
-
-/* Writes into `area` the document without the elements of one top-level array,
-   and behind that, one at a time, the elements. */
-typedef struct compshare__splitter {
-    compshare__json json;
-    const char *name;           /* of the array */
-    char *area;
-    size_t cap;
-    size_t kept;                /* bytes of the document kept */
-    size_t used;                /* kept and the element being read */
-    size_t key, key_end;        /* last top-level name, within its quotes */
-    unsigned bom;               /* bytes of a byte order mark seen */
-    int where;
-    bool seen, twice, not_array, full;
-    bool owed;                  /* the array's ']', while an element lies in its place */
-} compshare__splitter;
-
-static void compshare__split_init(compshare__splitter *s, const char *name, char *area, size_t cap)
-{
-    memset(s, 0, sizeof *s);
-    s->name = name;
-    s->area = area;
-    s->cap = cap;
-}
-
-static void compshare__split_append(compshare__splitter *s, size_t *end, unsigned char c)
-{
-    if (*end < s->cap) s->area[(*end)++] = (char)c;
-    else s->full = true;
-}
-
-/* A byte of the document outside the array. depth: before that byte. */
-static void compshare__split_outside(compshare__splitter *s, unsigned char c, unsigned did, int depth)
-{
-    compshare_view key;
-    if ((did & COMPSHARE__JSON_IS_KEY) && depth == 1) {
-        if (did & COMPSHARE__JSON_BEGIN) s->key = s->kept + 1;
-        else s->key_end = s->kept;
-    }
-    compshare__split_append(s, &s->kept, c);
-    if (depth != 1 || (did & COMPSHARE__JSON_IS_KEY) || !(did & COMPSHARE__JSON_BEGIN) || s->full) return;
-    if (s->key == 0) return;                /* the root is an array */
-    key.ptr = s->area + s->key;
-    key.len = s->key_end - s->key;
-    if (!compshare__json_equals(key, s->name)) return;
-    s->twice = s->twice || s->seen;
-    s->seen = true;
-    s->not_array = s->not_array || (c != '[' && c != 'n');
-    if (c == '[') s->where = COMPSHARE__SPLIT_ARRAY;
-}
-
-/* Takes one byte. True: area[kept, used) is now a complete element, to be taken
-   before the next byte is fed. */
-static bool compshare__split_byte(compshare__splitter *s, unsigned char c)
-{
-    int depth = s->json.depth;
-    unsigned did;
-    bool complete = false;
-    if (s->json.at == 0 && s->bom < 3 && c == (unsigned char)"\xEF\xBB\xBF"[s->bom]) { s->bom++; return false; }
-    if (s->bom == 1 || s->bom == 2) { (void)compshare__json_fail(&s->json, "it is not UTF-8"); return false; }
-    if (s->owed) { s->owed = false; compshare__split_append(s, &s->kept, ']'); }
-    did = compshare__json_byte(&s->json, c);
-    if (s->where == COMPSHARE__SPLIT_OUTSIDE) { compshare__split_outside(s, c, did, depth); return false; }
-    if (s->where == COMPSHARE__SPLIT_ELEMENT && (did & COMPSHARE__JSON_NUMBER_END) && depth == 2) {
-        complete = true;
-        s->where = COMPSHARE__SPLIT_ARRAY;
-    }
-    if (s->where == COMPSHARE__SPLIT_ELEMENT) {
-        compshare__split_append(s, &s->used, c);
-        complete = (did & COMPSHARE__JSON_ENDS) && s->json.depth == 2;
-        if (complete) s->where = COMPSHARE__SPLIT_ARRAY;
-    } else if (did & COMPSHARE__JSON_BEGIN) {
-        s->where = COMPSHARE__SPLIT_ELEMENT;
-        s->used = s->kept;
-        compshare__split_append(s, &s->used, c);
-    } else if (s->json.depth == 1) {
-        s->where = COMPSHARE__SPLIT_OUTSIDE;
-        s->owed = true;
-    }
-    return complete && !s->full;
 }
 
 /* ==== pem ====================================================================================
@@ -5243,11 +5451,11 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
 {
     uint32_t at;
     int64_t value;
-    size_t hits = compshare__json_find(tree, 0, "RetCode", &at);
-    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
+    size_t hits = compshare__tokens_find(tree, 0, "RetCode", &at);
+    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
     if (hits == 0) return "the reply holds no RetCode";
     if (hits > 1) return "the reply holds RetCode more than once";
-    if (!compshare__json_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
+    if (!compshare__tokens_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
         return "RetCode is not a 32-bit integer";
     *code = (int)value;
     return NULL;
@@ -5265,8 +5473,8 @@ static void compshare__judge_message(compshare *c)
 {
     uint32_t at;
     compshare_view raw;
-    if (compshare__json_find(&c->reply.tree, 0, "Message", &at) == 0 || compshare__json_type(&c->reply.tree, at) != COMPSHARE_STRING) return;
-    raw = compshare__json_raw(&c->reply.tree, at);
+    if (compshare__tokens_find(&c->reply.tree, 0, "Message", &at) == 0 || compshare__tokens_type(&c->reply.tree, at) != COMPSHARE_STRING) return;
+    raw = compshare__tokens_raw(&c->reply.tree, at);
     if (compshare__judge_is_echo(c, raw)) return;
     (void)compshare__json_copy(raw, c->error.message, sizeof c->error.message, true);
 }
@@ -5287,7 +5495,7 @@ static int compshare__judge_parse(compshare *c)
     }
     reason = compshare__json_finish(json);
     if (reason != NULL) return compshare__fail_json(c, reason, json->at);
-    if (!compshare__json_tokenize(&c->reply.tree, c->reply.area + c->reply.body_at, end - c->reply.body_at, c->reply.area + end, c->reply.area_cap - end))
+    if (!compshare__tokens_parse(&c->reply.tree, c->reply.area + c->reply.body_at, end - c->reply.body_at, c->reply.area + end, c->reply.area_cap - end))
         return compshare__fail_too_large(c, "the reply with its values");
     return COMPSHARE_OK;
 }
@@ -5636,7 +5844,7 @@ static int compshare__drive_begin(compshare *c)
     uint64_t now = c->clock.looked_at;
     int r = compshare__drive_check_floor(c);
     if (r != COMPSHARE_OK) return r;
-    if (c->params.signature[0] == '\0') compshare__sign(&c->params, c->config.private_key);
+    if (c->params.signature[0] == '\0') compshare__params_sign(&c->params, c->config.private_key);
     compshare__http_init(&c->reply.http, false);
     memset(&c->exchange.encoder, 0, sizeof c->exchange.encoder);
     c->exchange.head_written = c->exchange.flushing = c->exchange.send_failed = c->exchange.replied = c->exchange.dated = c->reply.body_cut = false;
@@ -5722,7 +5930,7 @@ static int compshare__drive_element(compshare *c)
 {
     compshare__splitter *s = &c->reply.split;
     int stop;
-    if (!compshare__json_tokenize(&c->reply.tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
+    if (!compshare__tokens_parse(&c->reply.tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
         return compshare__fail_too_large(c, "an element of the reply");
     c->reply.handed = !c->exchange.request.inner;
     stop = c->exchange.request.each != NULL ? c->exchange.request.each(c->exchange.request.user, compshare__client_value(c, 0)) : 0;
@@ -5733,11 +5941,13 @@ static int compshare__drive_element(compshare *c)
 static int compshare__drive_split(compshare *c, compshare_view body)
 {
     compshare__splitter *s = &c->reply.split;
-    size_t i;
-    for (i = 0; i < body.len; i++) {
-        int r;
-        if (!compshare__split_byte(s, (unsigned char)body.ptr[i])) continue;
-        if ((r = compshare__drive_element(c)) != COMPSHARE_OK) return r;
+    size_t i = 0;
+    while (i < body.len && s->json.state != COMPSHARE__JSON_FAILED) {
+        bool complete;
+        int r = COMPSHARE_OK;
+        i += compshare__split_feed(s, body.ptr + i, body.len - i, &complete);
+        if (complete) r = compshare__drive_element(c);
+        if (r != COMPSHARE_OK) return r;
     }
     if (s->json.state == COMPSHARE__JSON_FAILED) return compshare__fail_json(c, s->json.reason, s->json.at);
     return s->full ? compshare__fail_too_large(c, "an element of the reply") : COMPSHARE_OK;
@@ -5763,7 +5973,7 @@ static int compshare__drive_body(compshare *c, compshare_view body)
    be kept: not when that is long, or may never end. */
 static bool compshare__drive_worth_draining(const compshare *c)
 {
-    if (c->reply.http.state == COMPSHARE__HTTP_TO_CLOSE || c->reply.http.state == COMPSHARE__HTTP_FAILED) return false;
+    if (c->reply.http.state == COMPSHARE__HTTP_FAILED) return false;
     return c->reply.drained < COMPSHARE__DRAIN && (c->reply.http.chunked || c->reply.http.length < COMPSHARE__DRAIN);
 }
 
@@ -6495,7 +6705,7 @@ static void compshare__typed_put(compshare *c, compshare_param param)
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
     if (value != NULL) {
-        compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
+        compshare__typed_put(c, compshare__params_make(key, value, 0, COMPSHARE__TEXT));
         return COMPSHARE_OK;
     }
     if (!required) return COMPSHARE_OK;
@@ -6556,8 +6766,8 @@ static int compshare__typed_target(compshare *c, bool zone_required)
 /* A member of an element: absent and null are the same; twice is malformed. */
 static bool compshare__read_member(const compshare__tree *tree, const char *key, uint32_t *at)
 {
-    size_t hits = compshare__json_find(tree, 0, key, at);
-    if (hits == 1 && compshare__json_type(tree, *at) == COMPSHARE_NULL) *at = COMPSHARE__NO_TOKEN;
+    size_t hits = compshare__tokens_find(tree, 0, key, at);
+    if (hits == 1 && compshare__tokens_type(tree, *at) == COMPSHARE_NULL) *at = COMPSHARE__NO_TOKEN;
     return hits <= 1;
 }
 
@@ -6570,8 +6780,8 @@ static bool compshare__read_text(const compshare__tree *tree, const char *key, b
     buf[0] = '\0';
     if (!compshare__read_member(tree, key, &at)) return false;
     if (at == COMPSHARE__NO_TOKEN) return true;
-    if (compshare__json_type(tree, at) != COMPSHARE_STRING) return !exact;
-    raw = compshare__json_raw(tree, at);
+    if (compshare__tokens_type(tree, at) != COMPSHARE_STRING) return !exact;
+    raw = compshare__tokens_raw(tree, at);
     (void)compshare__json_copy(raw, buf, cap, true);
     if (!exact || compshare__json_equals(raw, buf)) return true;
     buf[0] = '\0';
@@ -6583,7 +6793,7 @@ static void compshare__read_count(const compshare__tree *tree, const char *key, 
 {
     uint32_t at;
     if (!compshare__read_member(tree, key, &at) || at == COMPSHARE__NO_TOKEN
-        || !compshare__json_int(tree, at, out)
+        || !compshare__tokens_int(tree, at, out)
         || *out < 0) *out = 0;
 }
 
@@ -6602,8 +6812,8 @@ static bool compshare__read_time(const compshare__tree *tree, const char *key, b
     *out = 0;
     *given = !once || at != COMPSHARE__NO_TOKEN;
     if (!*given) return true;
-    if (once) v = compshare__json_raw(tree, at);
-    type = once ? compshare__json_type(tree, at) : COMPSHARE_NONE;
+    if (once) v = compshare__tokens_raw(tree, at);
+    type = once ? compshare__tokens_type(tree, at) : COMPSHARE_NONE;
     if (type == COMPSHARE_STRING && v.len == 0) return true;
     if (type == COMPSHARE_STRING) (void)compshare__json_copy(v, raw, 32, true);
     else compshare__text_bytes(&t, v.ptr, v.len);
@@ -6620,9 +6830,9 @@ static bool compshare__read_time(const compshare__tree *tree, const char *key, b
 static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool *out)
 {
     static const char *const words[] = { "false", "true", "False", "True" };
-    int type = compshare__json_type(tree, at), i, count = type == COMPSHARE_STRING ? 4 : type == COMPSHARE_BOOL ? 2 : 0;
+    int type = compshare__tokens_type(tree, at), i, count = type == COMPSHARE_STRING ? 4 : type == COMPSHARE_BOOL ? 2 : 0;
     for (i = 0; i < count; i++) {
-        if (!compshare__json_equals(compshare__json_raw(tree, at), words[i])) continue;
+        if (!compshare__json_equals(compshare__tokens_raw(tree, at), words[i])) continue;
         *out = i % 2 != 0;
         return true;
     }
@@ -6676,7 +6886,7 @@ static const char *compshare__read_instance(const compshare__tree *tree, int64_t
     size_t k;
     memset(i, 0, sizeof *i);
     raw[0] = '\0';
-    if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
+    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
     for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
         char *at = (char *)i + rows[k].offset;
         if (rows[k].kind == count) compshare__read_count(tree, rows[k].key, (int64_t *)(void *)at);
@@ -6718,7 +6928,7 @@ static bool compshare__projects_default(const compshare__tree *tree)
     int64_t number;
     bool is_default = false;
     if (!compshare__read_member(tree, "IsDefault", &at) || at == COMPSHARE__NO_TOKEN) return false;
-    if (compshare__json_int(tree, at, &number)) return number == 1;
+    if (compshare__tokens_int(tree, at, &number)) return number == 1;
     return compshare__read_bool(tree, at, &is_default) && is_default;
 }
 
@@ -6731,7 +6941,7 @@ static int compshare__projects_element(void *user, compshare_value element)
     bool wanted;
     (void)element;
     memset(&p, 0, sizeof p);
-    if (compshare__json_type(&c->reply.tree, 0) != COMPSHARE_OBJECT
+    if (compshare__tokens_type(&c->reply.tree, 0) != COMPSHARE_OBJECT
         || !compshare__read_text(&c->reply.tree, "ProjectId", true, p.project_id, sizeof p.project_id)
             || p.project_id[0] == '\0')
         return compshare__typed_malformed(c, "ProjectId");
@@ -6803,7 +7013,7 @@ static int compshare__describe_element(void *user, compshare_value element)
     (void)element;
     if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
         return 0;               /* whatever else stands in it */
-    if (compshare__judge_is_echo(c, compshare__json_raw(&c->reply.tree, 0)))
+    if (compshare__judge_is_echo(c, compshare__tokens_raw(&c->reply.tree, 0)))
         reason = "a repetition of the request";
     if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
         return compshare__typed_malformed(c, reason);
@@ -7010,8 +7220,8 @@ static int compshare__each_begin(compshare *c)
     compshare__list *l = &c->task.as.list;
     compshare__describe_request(c, compshare__each_element);
     (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.ids.zone, NULL), false);
-    compshare__typed_put(c, compshare__param("Offset", NULL, l->offset, COMPSHARE__INT));
-    compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
+    compshare__typed_put(c, compshare__params_make("Offset", NULL, l->offset, COMPSHARE__INT));
+    compshare__typed_put(c, compshare__params_make("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
     l->seen = 0;
     l->fresh = false;
     l->searching = l->mark[0] != 0 && !l->anew;
@@ -7026,9 +7236,9 @@ static int64_t compshare__each_total(compshare *c)
 {
     uint32_t at;
     int64_t total;
-    if (compshare__json_find(&c->reply.tree, 0, "TotalCount", &at) != 1
-        && compshare__json_find(&c->reply.tree, 0, "Total", &at) != 1) return -1;
-    return compshare__json_int(&c->reply.tree, at, &total) ? total : -1;
+    if (compshare__tokens_find(&c->reply.tree, 0, "TotalCount", &at) != 1
+        && compshare__tokens_find(&c->reply.tree, 0, "Total", &at) != 1) return -1;
+    return compshare__tokens_int(&c->reply.tree, at, &total) ? total : -1;
 }
 
 /* No mark is in the page: elements before it have gone. Steps back until one is found,
@@ -7123,10 +7333,10 @@ static int compshare__update_begin(compshare *c)
         return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->exchange.request.stop_time = t->stop_time;
-    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, t->stop_time,
+    compshare__typed_put(c, compshare__params_make("SchedulerStopTime", NULL, t->stop_time,
         COMPSHARE__INT));
     if (t->both_names || c->account.both_names)
-        compshare__typed_put(c, compshare__param("StopTime", NULL, t->stop_time, COMPSHARE__INT));
+        compshare__typed_put(c, compshare__params_make("StopTime", NULL, t->stop_time, COMPSHARE__INT));
     return COMPSHARE_OK;
 }
 
@@ -7142,9 +7352,9 @@ static int compshare__change_end(compshare *c, int status)
     uint32_t at;
     size_t hits;
     if (status != COMPSHARE_OK) return status;
-    hits = compshare__json_find(&c->reply.tree, 0, "UHostId", &at);
-    if (hits == 0 || (hits == 1 && compshare__json_type(&c->reply.tree, at) == COMPSHARE_STRING
-        && compshare__json_equals(compshare__json_raw(&c->reply.tree, at), c->task.ids.uhost_id)))
+    hits = compshare__tokens_find(&c->reply.tree, 0, "UHostId", &at);
+    if (hits == 0 || (hits == 1 && compshare__tokens_type(&c->reply.tree, at) == COMPSHARE_STRING
+        && compshare__json_equals(compshare__tokens_raw(&c->reply.tree, at), c->task.ids.uhost_id)))
         return status;
     c->error.outcome_unknown = true;
     return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
@@ -7798,28 +8008,6 @@ COMPSHARE__DEF void compshare_close(compshare *client)
     compshare__bytes_wipe_stack();
 }
 
-/* ---- parameters ---- */
-
-COMPSHARE__DEF compshare_param compshare_text(const char *key, const char *value)
-{
-    return compshare__param(key, value, 0, COMPSHARE__TEXT);
-}
-
-COMPSHARE__DEF compshare_param compshare_int(const char *key, int64_t value)
-{
-    return compshare__param(key, NULL, value, COMPSHARE__INT);
-}
-
-COMPSHARE__DEF compshare_param compshare_bool(const char *key, bool value)
-{
-    return compshare__param(key, value ? "true" : "false", 0, COMPSHARE__TEXT);
-}
-
-COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *value)
-{
-    return compshare__param(key, value, 0, COMPSHARE__DECIMAL);
-}
-
 /* ---- calls ---- */
 
 COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
@@ -7942,27 +8130,27 @@ COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
 COMPSHARE__DEF int compshare_type(compshare_value value)
 {
     const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL ? compshare__json_type(tree, value.token) : COMPSHARE_NONE;
+    return tree != NULL ? compshare__tokens_type(tree, value.token) : COMPSHARE_NONE;
 }
 
 COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
 {
     const compshare__tree *tree = compshare__value_tree(object);
     uint32_t at = COMPSHARE__NO_TOKEN;
-    if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
+    if (tree != NULL && key != NULL && compshare__tokens_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
     return compshare__client_value(object.client, at);
 }
 
 COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
 {
     const compshare__tree *tree = compshare__value_tree(container);
-    return compshare__client_value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(container.client, tree != NULL ? compshare__tokens_first(tree, container.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
 {
     const compshare__tree *tree = compshare__value_tree(element);
-    return compshare__client_value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(element.client, tree != NULL ? compshare__tokens_next(tree, element.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF size_t compshare_count(compshare_value container)
@@ -7975,7 +8163,7 @@ COMPSHARE__DEF size_t compshare_count(compshare_value container)
 COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
 {
     const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL && compshare__json_int(tree, value.token, out);
+    return tree != NULL && compshare__tokens_int(tree, value.token, out);
 }
 
 COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
@@ -7989,15 +8177,15 @@ COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
     const compshare__tree *tree = compshare__value_tree(value);
     int type = compshare_type(value);
     compshare_view v = { "", 0 };
-    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__json_raw(tree, value.token) : v;
+    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__tokens_raw(tree, value.token) : v;
 }
 
 static ptrdiff_t compshare__copy_token(const compshare__tree *tree, uint32_t at, char *buf, size_t cap)
 {
     size_t len;
     if (cap > 0) buf[0] = '\0';
-    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__json_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
-    len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
+    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__tokens_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
+    len = compshare__json_copy(compshare__tokens_raw(tree, at), buf, cap, false);
     if (len < cap) return (ptrdiff_t)len;
     if (cap > 0) buf[0] = '\0';
     return COMPSHARE_E_TOO_LARGE;
@@ -8011,7 +8199,7 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, s
 COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
 {
     const compshare__tree *tree = compshare__value_tree(member);
-    return compshare__copy_token(tree, tree != NULL ? compshare__json_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
+    return compshare__copy_token(tree, tree != NULL ? compshare__tokens_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
 }
 
 /* ---- typed calls ---- */

@@ -182,9 +182,9 @@ static size_t member(const char *row, size_t len, const char *name, unsigned cha
     uint32_t at;
     compshare__json_init(&json);
     compshare__json_feed(&json, row, len);
-    if (compshare__json_finish(&json) != NULL || !compshare__json_tokenize(&tree, row, len, room, sizeof room)) fail("a row is not JSON");
-    if (compshare__json_find(&tree, 0, name, &at) != 1) fail("a row lacks its data");
-    return decode(compshare__json_raw(&tree, at), dst);
+    if (compshare__json_finish(&json) != NULL || !compshare__tokens_parse(&tree, row, len, room, sizeof room)) fail("a row is not JSON");
+    if (compshare__tokens_find(&tree, 0, name, &at) != 1) fail("a row lacks its data");
+    return decode(compshare__tokens_raw(&tree, at), dst);
 }
 
 static unsigned rows_of(const char *path, bool http)

@@ -85,7 +85,7 @@ cat >"$dir/meant" <<'LIST'
 fun:compshare__bytes_decimal
 fun:compshare__bytes_number
 fun:compshare__bytes_int
-fun:compshare__json_tokenize
+fun:compshare__tokens_parse
 fun:compshare__encode_basic
 fun:compshare__pem_decode
 fun:compshare__bytes_mark

@@ -5,7 +5,8 @@
     curl.c      on libcurl and OpenSSL           relay.c   makes the way to the server longer
     floor.c     on bare BearSSL                  fleet.c   many instances through many connections
     cli.sh      the curl and openssl commands    parse.c   replies from 1 KB to 1 MB
-    bench.h     what the clients have in common  roots.py  certificates as C, for floor.c
+    bench.h     what the clients have in common  warm.c    typed calls of the widest instance
+    roots.py    certificates as C, for floor.c
 
 It starts what they talk to (the gateway, nginx, relays), all on loopback, and ends it by its
 process id. Nothing is judged by its time; `counts` checks what comes out the same every time.
@@ -318,6 +319,8 @@ def do_ir(top):
 LIMITS = {
     "warm": 49_500,            # instructions of one Update call, static musl at -Oz
     "warm_dynamic": 41_500,     # and glibc at -O2
+    "describe": 187_600,        # of a description of the widest instance, without TLS
+    "set": 392_500,             # of a complete schedule_set: two of them and a change
     "cold": 23_500_000,         # of the process, system bundle
     "cold2": 19_000_000,        # of the process, two roots
     "bytes_full": 3_430,        # both ways, a call with a full handshake
@@ -341,6 +344,7 @@ LIMITS = {
 
 TEXTS = {
     "warm": "instructions of a warm call, musl -Oz", "warm_dynamic": "instructions of a warm call, glibc -O2",
+    "describe": "instructions of a warm describe_instance, no TLS", "set": "instructions of a warm schedule_set, no TLS",
     "cold": "instructions, cold, system bundle", "cold2": "instructions, cold, 2 roots",
     "bytes_full": "bytes both ways, full handshake", "bytes_resumed": "bytes both ways, resumed handshake",
     "warm_connections": "connections of 1,000 calls", "warm_handshakes": "handshakes of 1,000 calls",
@@ -408,6 +412,12 @@ def linear_instructions():
     return per_byte(524288) / per_byte(32768)
 
 
+def typed_instructions(what):
+    """One call of the widest documented instance, over a transport in memory."""
+    few, many = (callgrind(program("warm"), os.path.join(TOP, "tests/data/widest_instance.json"), what, times) for times in ("2", "12"))
+    return round(less(many, few, 10).total)
+
+
 def fleet_instructions(gateway, roots):
     few, some, many = (callgrind(program("fleet"), gateway.url, roots, "8", str(instances)).total for instances in (1, 301, 601))
     return (many - some) / (some - few)
@@ -420,6 +430,7 @@ def count(bundle):
     gateway = Gateway()
     found["warm"] = round(warm_instructions("ours", gateway.url, bundle).total)
     found["warm_dynamic"] = round(warm_instructions("ours-dynamic", gateway.url, bundle).total)
+    found["describe"], found["set"] = typed_instructions("describe"), typed_instructions("set")
     found["cold"] = callgrind(program("ours"), gateway.url, bundle, "1", "keep").total
     found["cold2"] = callgrind(program("ours"), gateway.url, roots, "1", "keep").total
     found["bytes_full"] = sum(bytes_of(gateway, [program("ours"), gateway.url, roots, "1", "keep"]))

@@ -1,4 +1,4 @@
-/* Rooms params, sign and encode: what is refused, the order, the form body in pieces of
+/* Rooms params and encode: what is refused, the order, the form body in pieces of
    any size, its length and the signature, against libcurl's decoder and libcrypto.
 
    Input: seven sizes of pieces, a byte of choices, then parameters: each a byte of its
@@ -207,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         compshare__params_own(&set, COMPSHARE__OWN_PUBLIC_KEY, "pub+lic/=");
         compshare__params_own(&set, COMPSHARE__OWN_TOKEN, data[7] & 4 ? "token" : NULL);
         compshare__params_own(&set, COMPSHARE__OWN_REGION, data[7] & 8 ? "cn-wlcb" : NULL);
-        compshare__sign(&set, key);
+        compshare__params_sign(&set, key);
         body = encode_all(&set, &sizes, &len);
         CHECK(strlen(body) == len && len == compshare__encode_length(&set));
         check_body(curl, &set, body, key);

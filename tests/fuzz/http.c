@@ -73,7 +73,7 @@ static void check_alone(const reading *r)
     CHECK_TEXT(h->request_id);
     CHECK(h->date >= 0 && h->retry_after_s >= -1 && h->retry_after_date >= 0);
     CHECK(h->name_len <= sizeof h->name && h->value_len <= sizeof h->value);
-    if (h->state == COMPSHARE__HTTP_DONE) CHECK(h->status >= 200 && (h->chunked || h->length == 0 || r->body_len == 0));
+    if (h->state == COMPSHARE__HTTP_DONE) CHECK(h->status >= 200 && (h->chunked || !h->has_length || h->length == 0 || r->body_len == 0));
 }
 
 /* The room's own limits, which the reference does not have. */

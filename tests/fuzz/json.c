@@ -1,5 +1,5 @@
-/* Room json: the validator, the tokens and the getters against jansson; the splitter
-   against both.
+/* Rooms json, split and tokens: the validator, the tokens and the getters against jansson;
+   the splitter against both.
 
    Input: a byte of choices (low 4 bits the array to split, high 4 its memory), seven
    sizes of pieces, the text.
@@ -10,6 +10,7 @@
    alone refuses what is nested deeper than 64. */
 
 #include "fuzz_json.h"
+#include "../unit/tokens.h"
 
 static const char *const arrays[16] = {
     "UHostSet", "ProjectSet", "a", "", "RetCode", "A\n", "\xEF\xBF\xBD", "\xC3\xBC", "x", "b", "data", "0", "\"", "\\", "/", "UHostSe"
@@ -34,11 +35,11 @@ static void check_pieces(const compshare__json *whole, const char *text, size_t 
     size_t i;
     validate(&split, text, len, sizes);
     compshare__json_init(&slow);
-    for (i = 0; i < len; i++) (void)compshare__json_byte(&slow, (unsigned char)text[i]);
+    for (i = 0; i < len; i++) compshare__json_feed(&slow, text + i, 1);
     CHECK(split.state == whole->state && split.reason == whole->reason);
-    CHECK(split.at == whole->at && split.tokens == whole->tokens && split.depth == whole->depth);
+    CHECK(split.at == whole->at && split.depth == whole->depth);
     CHECK(slow.state == whole->state && slow.reason == whole->reason);
-    CHECK(slow.at == whole->at && slow.tokens == whole->tokens && slow.depth == whole->depth);
+    CHECK(slow.at == whole->at && slow.depth == whole->depth);
 }
 
 static int depth_of(const json_t *value)
@@ -93,7 +94,7 @@ static void check_clean(const compshare__tree *tree, uint32_t at, size_t cap)
     char *buf = (char *)fuzz_room(cap + 1), *quoted = (char *)fuzz_room(cap + 3);
     json_t *back;
     size_t i;
-    (void)compshare__json_copy(compshare__json_raw(tree, at), buf, cap + 1, true);
+    (void)compshare__json_copy(compshare__tokens_raw(tree, at), buf, cap + 1, true);
     CHECK(fuzz_is_text(buf, cap + 1, true));
     for (i = 0; buf[i] != '\0'; i++) quoted[i + 1] = buf[i] == '"' || buf[i] == '\\' ? '-' : buf[i];
     quoted[0] = quoted[i + 1] = '"';
@@ -210,8 +211,8 @@ static void check_tree(const char *text, size_t len, const json_t *theirs, size_
     char *room = (char *)fuzz_room(skew + need), *start = room + skew;
     compshare_instance instance;
     char raw[32];
-    CHECK(!compshare__json_tokenize(&reader.reply.tree, text, len, start, need - 1));
-    CHECK(compshare__json_tokenize(&reader.reply.tree, text, len, start, need));
+    CHECK(!compshare__tokens_parse(&reader.reply.tree, text, len, start, need - 1));
+    CHECK(compshare__tokens_parse(&reader.reply.tree, text, len, start, need));
     CHECK(reader.reply.tree.count == tokens);
     if (theirs != NULL) {
         check_value(compshare_reply(&reader), theirs, cap);
@@ -233,16 +234,18 @@ typedef struct split {
 } split;
 
 /* Feeds until the end, a fault, or no more room; keeps the elements with a NUL behind each. */
-static void split_all(split *r, const char *name, const char *text, size_t len, size_t cap)
+static void split_all(split *r, const char *name, const char *text, size_t len, size_t cap, pieces *sizes)
 {
-    size_t i;
+    size_t i = 0;
     memset(r, 0, sizeof *r);
     r->area = (char *)fuzz_room(cap);
     r->elements = (char *)fuzz_room(2 * len + 1);
     compshare__split_init(&r->s, name, r->area, cap);
-    for (i = 0; i < len && !r->s.full && r->s.json.state != COMPSHARE__JSON_FAILED; i++) {
-        size_t n;
-        if (!compshare__split_byte(&r->s, (unsigned char)text[i])) continue;
+    while (i < len && !r->s.full && r->s.json.state != COMPSHARE__JSON_FAILED) {
+        size_t n = sizes != NULL ? fuzz_piece(sizes, len - i) : len - i;
+        bool complete;
+        i += compshare__split_feed(&r->s, text + i, n, &complete);
+        if (!complete) continue;
         CHECK(r->s.kept <= r->s.used && r->s.used <= cap);
         n = r->s.used - r->s.kept;
         memcpy(r->elements + r->elements_len, r->area + r->s.kept, n);
@@ -283,18 +286,18 @@ static void check_split(split *r, const char *name, const char *text, size_t len
     json_decref(rest);
 }
 
-static void check_splitter(const uint8_t *data, const char *text, size_t len, size_t bom, const compshare__json *whole, const json_t *theirs)
+static void check_splitter(const uint8_t *data, const char *text, size_t len, size_t bom, const compshare__json *whole, const json_t *theirs, pieces *sizes)
 {
     const char *name = arrays[data[0] & 15];
     size_t cap = len * (data[0] >> 4) / 16;
     split full, small;
-    split_all(&full, name, text, len, len + 1);
-    split_all(&small, name, text, len, cap);
+    split_all(&full, name, text, len, len + 1, sizes);
+    split_all(&small, name, text, len, cap, NULL);
     CHECK(!full.s.full);
     CHECK(full.s.json.state == whole->state || full.s.bom % 3 != 0);
     if (full.s.bom % 3 == 0) {      /* not after a part of a byte order mark, which has a reason of its own */
         CHECK(full.s.bom == bom && full.s.json.reason == whole->reason);
-        CHECK(full.s.json.at == whole->at && full.s.json.tokens == whole->tokens);
+        CHECK(full.s.json.at == whole->at);
     } else {
         CHECK(full.s.json.state == COMPSHARE__JSON_FAILED || (full.s.bom == len && whole->state == COMPSHARE__JSON_FAILED));
     }
@@ -320,11 +323,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     validate(&whole, text + bom, len - bom, NULL);
     check_pieces(&whole, text + bom, len - bom, &sizes);
     opinion = fuzz_opinion(text + bom, len - bom, &theirs);
-    check_splitter(data, text, len, bom, &whole, compshare__json_finish(&whole) == NULL ? theirs : NULL);
+    check_splitter(data, text, len, bom, &whole, compshare__json_finish(&whole) == NULL ? theirs : NULL, &sizes);
     reason = compshare__json_finish(&whole);
     if (opinion == OPINION_ACCEPTED) CHECK(reason == NULL || (strcmp(reason, "it is nested deeper than 64 levels") == 0 && depth_of(theirs) > 64));
     if (opinion == OPINION_REFUSED) CHECK(reason != NULL);
-    if (reason == NULL) check_tree(text + bom, len - bom, theirs, whole.tokens, data[1]);
+    if (reason == NULL) check_tree(text + bom, len - bom, theirs, count_tokens(text + bom, len - bom), data[1]);
     json_decref(theirs);
     free(text);
     return 0;

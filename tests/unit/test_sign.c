@@ -1,4 +1,4 @@
-/* Rooms params (sorting), sign and encode: signatures and form bodies. */
+/* Rooms params and encode: order, signatures and form bodies. */
 
 #define COMPSHARE_IMPLEMENTATION
 #define COMPSHARE_PLAINTEXT
@@ -69,7 +69,7 @@ static void documented_vector(void **state)
     collect(&set, params, 2);
     compshare__params_own(&set, COMPSHARE__OWN_ACTION, "DescribeUHostInstance");
     compshare__params_own(&set, COMPSHARE__OWN_PUBLIC_KEY, PUBLIC);
-    compshare__sign(&set, KEY);
+    compshare__params_sign(&set, KEY);
     CHECK_TEXT(set.signature, "cba5cf5ec4d4233d206b1b54951e3787350a642f");
     check_body(&set, "Action=DescribeUHostInstance&Limit=10&PublicKey=ucloudsomeone%40example.com1296235120854146120&Region=cn-bj2"
         "&Signature=cba5cf5ec4d4233d206b1b54951e3787350a642f");
@@ -124,7 +124,7 @@ static bool one_vector(const json_t *row)
         odd = odd || breaks_identifier_rule(key, value);
     }
     CHECK_NUMBER(set.count, all);
-    compshare__sign(&set, support_text(row, "private_key"));
+    compshare__params_sign(&set, support_text(row, "private_key"));
     CHECK_TEXT(set.signature, support_text(row, "signature"));
     check_body(&set, support_text(row, "body_sorted"));
 
@@ -136,7 +136,7 @@ static bool one_vector(const json_t *row)
     }
     compshare__params_own(&own, COMPSHARE__OWN_ACTION, action);
     compshare__params_own(&own, COMPSHARE__OWN_PUBLIC_KEY, public_key);
-    compshare__sign(&own, support_text(row, "private_key"));
+    compshare__params_sign(&own, support_text(row, "private_key"));
     CHECK_TEXT(own.signature, support_text(row, "signature"));
     return true;
 }
@@ -180,7 +180,7 @@ static void security_token_is_signed(void **state)
     compshare__params_own(&set, COMPSHARE__OWN_ACTION, "DescribeUHostInstance");
     compshare__params_own(&set, COMPSHARE__OWN_PUBLIC_KEY, PUBLIC);
     compshare__params_own(&set, COMPSHARE__OWN_TOKEN, "temporary/token+1=");
-    compshare__sign(&set, KEY);
+    compshare__params_sign(&set, KEY);
     CHECK_TEXT(set.signature, "e41dd0485c181f0d2a546e6d4e9a8b3bb2267b97");
     check_body(&set, "Action=DescribeUHostInstance&Limit=10&PublicKey=ucloudsomeone%40example.com1296235120854146120&Region=cn-bj2"
         "&SecurityToken=temporary%2Ftoken%2B1%3D&Signature=e41dd0485c181f0d2a546e6d4e9a8b3bb2267b97");
@@ -200,7 +200,7 @@ static void extremes_and_empty_values(void **state)
     params[5] = compshare_int("B", INT64_MAX);
     params[6] = compshare_int("A", INT64_MIN);
     collect(&set, params, 7);
-    compshare__sign(&set, "key");
+    compshare__params_sign(&set, "key");
     CHECK_TEXT(set.signature, "09f82d69be917fc1f3b255c312f0bad28e061625");
     check_body(&set, "A=-9223372036854775808&B=9223372036854775807&C=0&D=-1&E=&F=true&G=0.5&Signature=09f82d69be917fc1f3b255c312f0bad28e061625");
     support_case("nothing but empty values");
@@ -212,7 +212,7 @@ static void extremes_and_empty_values(void **state)
     support_case("no parameters");
     collect(&set, NULL, 0);
     check_body(&set, "");
-    compshare__sign(&set, "key");
+    compshare__params_sign(&set, "key");
     CHECK_TEXT(set.signature, "a62f2225bf70bfaccbc7f1ef2a397836717377de");
     check_body(&set, "Signature=a62f2225bf70bfaccbc7f1ef2a397836717377de");
 }
@@ -266,7 +266,7 @@ static void as_many_as_allowed(void **state)
     compshare__params_own(&set, COMPSHARE__OWN_REGION, "R");
     compshare__params_own(&set, COMPSHARE__OWN_ZONE, "Z");
     compshare__params_own(&set, COMPSHARE__OWN_PROJECT, "J");
-    compshare__sign(&set, "key");
+    compshare__params_sign(&set, "key");
     CHECK_NUMBER(set.count, 135);
     CHECK_NUMBER(strlen(set.signature), 40);
     n = (size_t)snprintf(wanted, sizeof wanted, "Action=A&ProjectId=J&PublicKey=P&Region=R&SecurityToken=T&Signature=%s&Zone=Z", set.signature);
@@ -339,7 +339,7 @@ static void random_parameters(void **state)
         br_sha1_update(&sha1, plain, strlen(plain));
         br_sha1_out(&sha1, hash);
         for (i = 0; i < 20; i++) (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-        compshare__sign(&set, "secret");
+        compshare__params_sign(&set, "secret");
         CHECK_TEXT(set.signature, hex);
         sorted[count] = compshare_text("Signature", hex);
         qsort(sorted, count + 1, sizeof sorted[0], by_name);

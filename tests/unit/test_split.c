@@ -189,7 +189,7 @@ typedef struct result {
 static int take_element(void *user, compshare_value element)
 {
     result *r = (result *)user;
-    compshare_view raw = compshare__json_raw(&client->reply.tree, 0);
+    compshare_view raw = compshare__tokens_raw(&client->reply.tree, 0);
     size_t i;
     (void)element;
     r->values++;
@@ -460,12 +460,12 @@ static void json_windows(const char *src, size_t len)
     ahead = base;
     for (at = 0; at < len && base.state != COMPSHARE__JSON_FAILED; at++) {
         size_t first = at + WINDOW < len ? at + WINDOW : len, second = first + WINDOW < len ? first + WINDOW : len;
-        while (tip < second) (void)compshare__json_byte(&ahead, (unsigned char)src[tip++]);
+        while (tip < second) compshare__json_feed(&ahead, src + tip++, 1);
         one = base;
         compshare__json_feed(&one, src + at, first - at);
         compshare__json_feed(&one, src + first, second - first);
         CHECK(memcmp(&one, &ahead, sizeof one) == 0);
-        (void)compshare__json_byte(&base, (unsigned char)src[at]);
+        compshare__json_feed(&base, src + at, 1);
     }
 }
 
@@ -474,12 +474,12 @@ static void json_cut_in_two(const char *src, size_t len)
     compshare__json whole, parts;
     size_t cut;
     compshare__json_init(&whole);
-    for (cut = 0; cut < len; cut++) (void)compshare__json_byte(&whole, (unsigned char)src[cut]);
+    for (cut = 0; cut < len; cut++) compshare__json_feed(&whole, src + cut, 1);
     for (cut = 0; cut <= len; cut++) {
         compshare__json_init(&parts);
         compshare__json_feed(&parts, src, cut);
         compshare__json_feed(&parts, src + cut, len - cut);
-        CHECK(parts.state == whole.state && parts.at == whole.at && parts.tokens == whole.tokens);
+        CHECK(parts.state == whole.state && parts.at == whole.at && parts.depth == whole.depth);
     }
 }
 
