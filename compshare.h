@@ -192,7 +192,7 @@
 
    The implementation follows the public half in the order in which data flows;
    search for "* ====":  api, limits, bytes, params, sign, encode, http, json,
-   trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
+   trust, tls, posix, config, client, judge, session, drive, task, actions, confirm,
    power, schedule, public, licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
@@ -4089,6 +4089,310 @@ static const char *compshare__posix_resolve_meaning(int code)
 
 #endif /* COMPSHARE_NO_SOCKETS */
 
+/* ==== config =================================================================================
+   Takes compshare_config apart: refuses what cannot work, naming the field and the limit, and
+   fills in the defaults. Pure: touches only its arguments. Must never ignore a setting that
+   it does not support. */
+
+/* base_url or proxy, taken apart. */
+typedef struct compshare__url {
+    char host[COMPSHARE__HOST_MAX + 1];
+    uint16_t port;              /* 0: nothing was given, there is no proxy */
+    bool plain;                 /* http:// */
+    bool port_shown;            /* it is not the scheme's own, and stands in Host */
+    compshare_view path;        /* of base_url */
+    compshare_view credentials; /* of a proxy: "user" or "user:password", with percent-escapes */
+} compshare__url;
+
+/* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
+   nothing can hide at the end of a key either; bytes of UTF-8 pass. */
+static bool compshare__config_printable(const char *s, char least)
+{
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s < (unsigned char)least || *s == 0x7F) return false;
+    return true;
+}
+
+/* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
+   with dNSName entries only, so an address could not be verified. */
+static const char *compshare__config_host(const char *host, size_t len, bool plain)
+{
+    size_t i, start = 0, last = 0;      /* of a label, and of the one before it */
+    if (len == 0) return "it has no host name";
+    if (host[0] == '[') return "an IP address cannot be verified: use a host name";
+    if (len > 253) return "the host name is longer than 253 bytes";
+    for (i = 0; i <= len; i++) {
+        if (i == len || host[i] == '.') {
+            if (i == start) return "the host name has an empty label";
+            last = start;
+            start = i + 1;
+        } else if (!compshare__bytes_in((unsigned char)host[i], COMPSHARE__LABEL)) {
+            return "the host name holds a character that is not allowed";
+        } else if (i - start == 63) {
+            return "a label of the host name is longer than 63 bytes";
+        }
+    }
+    if (!plain && compshare__bytes_digit(host[last])
+        && (compshare__bytes_span(host + last, "0123456789ABCDEFabcdef", true) == len - last
+        || (host[last] == '0' && compshare__bytes_lower(host[last + 1]) == 'x')))
+        return "an IP address cannot be verified: use a host name";
+    return NULL;
+}
+
+/* host[:port] at *s, which moves behind it. port: the scheme's own. ipv6: the host may be an
+   IPv6 address in brackets. NULL, or why it is refused. */
+static const char *compshare__config_authority(const char **s, compshare__url *url, uint16_t port,
+    bool ipv6)
+{
+    const char *p = *s, *reason;
+    compshare_view digits;
+    uint64_t number;
+    size_t len, name;
+    if (ipv6 && p[0] == '[') {
+        len = compshare__bytes_span(++p, "0123456789ABCDEFabcdef:.", true);
+        if (len == 0 || len > 45 || p[len] != ']') return "its IPv6 address is malformed";
+        memcpy(url->host, p, len++);
+    } else {
+        len = compshare__bytes_span(p, ":/?#@", false);
+        name = len > 0 && p[len - 1] == '.' ? len - 1 : len;
+        reason = compshare__config_host(p, name, url->plain);
+        if (reason != NULL) return reason;
+        memcpy(url->host, p, name);
+    }
+    p += len;
+    url->port = port;
+    if (*p == ':') {
+        digits.ptr = p + 1;
+        digits.len = compshare__bytes_span(p + 1, "/", false);
+        if (digits.len > 5 || !compshare__bytes_number(digits, 65535, &number) || number == 0)
+            return "its port is not a number from 1 to 65535";
+        url->port = (uint16_t)number;
+        url->port_shown = url->port != port;
+        p += 1 + digits.len;
+    }
+    *s = p;
+    return NULL;
+}
+
+/* scheme://host[:port][/path]. NULL, or why it is refused. */
+static const char *compshare__config_url(const char *s, compshare__url *url)
+{
+    const char *reason;
+    memset(url, 0, sizeof *url);
+    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
+    if (compshare__bytes_begins(s, "http://")) {
+#ifndef COMPSHARE_PLAINTEXT
+        return "http:// would send the signed request in the open: use https://";
+#else
+        url->plain = true;
+#endif
+    } else if (!compshare__bytes_begins(s, "https://")) {
+        return "it does not begin with https://";
+    }
+    s += url->plain ? 7 : 8;
+    reason = compshare__config_authority(&s, url, url->plain ? 80 : 443, false);
+    if (reason != NULL) return reason;
+    url->path.ptr = *s == '\0' ? "/" : s;
+    url->path.len = strlen(url->path.ptr);
+    if (*url->path.ptr != '/') return "nothing but a port and a path may follow its host name";
+    if (url->path.len > COMPSHARE__PATH_MAX) return "its path is longer than 255 bytes";
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s >= 0x80 || *s == '?' || *s == '#')
+            return "its path holds a character that is not allowed";
+    return NULL;
+}
+
+/* The user and password of a proxy's URL; as RFC 7617 2 has it, no colon is in the user. NULL,
+   or why they are refused. */
+static const char *compshare__config_credentials(compshare_view v)
+{
+    size_t i;
+    bool password = false;
+    if (v.len > COMPSHARE__CREDENTIALS_MAX)
+        return "its user and password are longer than 255 bytes";
+    for (i = 0; i < v.len; i++) {
+        int high, c;
+        password = password || v.ptr[i] == ':';
+        if (v.ptr[i] != '%') continue;
+        high = compshare__bytes_hex((unsigned char)v.ptr[i + 1]);
+        c = high < 0 ? -1 : compshare__bytes_hex((unsigned char)v.ptr[i + 2]);
+        if (c < 0)
+            return "a % in its user or password is not followed by two hexadecimal digits";
+        c += 16 * high;
+        if (c < 0x20 || c == 0x7F) return "its user or password holds a control character";
+        if (c == ':' && !password) return "its user holds a colon";
+    }
+    return NULL;
+}
+
+/* http://[user:password@]host[:port][/]. What a proxy is asked for passes through it encrypted,
+   so the proxy itself is not verified, and its host may be an IP address. NULL, or why it is
+   refused. */
+static const char *compshare__config_proxy(const char *s, compshare__url *url)
+{
+    const char *reason;
+    size_t end = 0, at = 0;
+    memset(url, 0, sizeof *url);
+    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
+    if (!compshare__bytes_begins(s, "http://")) return "only http:// proxies are supported";
+    s += 7;
+    for (; s[end] != '\0' && s[end] != '/'; end++)
+        if (s[end] == '@') at = end + 1;
+    url->credentials.ptr = s;
+    url->credentials.len = at > 0 ? at - 1 : 0;
+    if ((reason = compshare__config_credentials(url->credentials)) != NULL) return reason;
+    s += at;
+    url->plain = true;
+    if ((reason = compshare__config_authority(&s, url, 80, true)) != NULL) return reason;
+    return *s == '\0' || (*s == '/' && s[1] == '\0') ? NULL
+        : "nothing but a port may follow its host name";
+}
+
+/* One of the credentials (key) and identifiers that are sent with every call. NULL, or why it is
+   refused. */
+static const char *compshare__config_identity(const char *value, bool needed, bool key)
+{
+    if (value == NULL) return needed ? "it is missing" : NULL;
+    if (key && value[0] == '\0') return "it is empty";
+    if (!compshare__config_printable(value, '!'))
+        return "it holds a space, a line end or a control character";
+    return key || compshare__bytes_all(value, strlen(value), COMPSHARE__IDENTIFIER) ? NULL
+        : "only A-Z a-z 0-9 . _ - are allowed in it";
+}
+
+/* What this build does not have is refused, never ignored. NULL, or a field and why. */
+static const char *compshare__config_parts(const compshare_config *f)
+{
+    const compshare_transport *io = f->transport;
+    if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN))
+        return "flags: it has an unknown bit";
+    if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL)
+        return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
+#if !defined(COMPSHARE_NO_SOCKETS) && !defined(TCP_FASTOPEN_CONNECT)
+    if (f->flags & COMPSHARE_FAST_OPEN)
+        return "flags: COMPSHARE_FAST_OPEN is for Linux: this build has no TCP_FASTOPEN_CONNECT";
+#endif
+    if (f->ca_file != NULL && f->ca_pem != NULL)
+        return "ca_pem: ca_file is given as well: give one of them";
+    if (io != NULL
+        && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
+        return "transport: open, send, recv and close are all needed";
+#ifdef COMPSHARE_NO_SOCKETS
+    if (io == NULL) return "transport: it is needed: this build has no sockets";
+    if (f->unix_time == NULL) return "unix_time: it is needed: this build has no clock";
+    if (f->monotonic_ms == NULL) return "monotonic_ms: it is needed: this build has no clock";
+    if (f->entropy == NULL) return "entropy: it is needed: this build has no entropy";
+    if (f->ca_file != NULL) return "ca_file: this build reads no files: use ca_pem";
+    if (f->ca_pem == NULL) return "ca_pem: it is needed: this build reads no files";
+#endif
+    return NULL;
+}
+
+static const char *compshare__config_user_agent(const char *s)
+{
+    if (s == NULL) return NULL;
+    if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX) return "1 to 255 bytes are needed";
+    return compshare__config_printable(s, ' ') ? NULL : "it holds a control character";
+}
+
+/* NULL, or why the configuration is refused, and in *field what of it. */
+static const char *compshare__config_refusal(const compshare_config *f, compshare__url *url,
+    compshare__url *proxy, const char **field)
+{
+    static const char *const names[] = {
+        "public_key: ", "private_key: ", "security_token: ", "region: ", "zone: ", "project_id: "
+    };
+    const char *const values[] = {
+        f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id
+    };
+    const char *reason;
+    size_t i;
+    for (i = 0; i < 6; i++) {
+        *field = names[i];
+        reason = compshare__config_identity(values[i], i < 2, i < 3);
+        if (reason != NULL) return reason;
+    }
+    *field = "";
+    if ((reason = compshare__config_parts(f)) != NULL) return reason;
+    *field = "base_url: ";
+    reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url);
+    if (reason != NULL) return reason;
+    if ((f->flags & COMPSHARE_FAST_OPEN) && url->plain) {
+        *field = "flags: ";
+        return "COMPSHARE_FAST_OPEN is for https://: a SYN may arrive twice, and the request in it";
+    }
+    *field = "proxy: ";
+    memset(proxy, 0, sizeof *proxy);
+    if (f->proxy != NULL && (reason = compshare__config_proxy(f->proxy, proxy)) != NULL)
+        return reason;
+    *field = "user_agent: ";
+    if ((reason = compshare__config_user_agent(f->user_agent)) != NULL) return reason;
+    *field = "memory: ";
+    return f->memory == NULL ? "it is NULL" : NULL;
+}
+
+/* Checks all of it; needed: the least memory_size. Fills in url and proxy (port 0: there is
+   none), or says why not. */
+static int compshare__config_check(const compshare_config *f, size_t needed, compshare__url *url,
+    compshare__url *proxy, compshare__text *why)
+{
+    const char *field = "", *reason = "config: it is NULL";
+    if (f != NULL) reason = compshare__config_refusal(f, url, proxy, &field);
+    if (reason != NULL) {
+        compshare__text_form(why, "%s%s", field, reason);
+        return COMPSHARE_E_CONFIG;
+    }
+    if (f->memory_size >= needed) return COMPSHARE_OK;
+    compshare__text_form(why, "memory_size: %l bytes given, at least %l needed",
+        (int64_t)f->memory_size, (int64_t)needed);
+    return COMPSHARE_E_MEMORY;
+}
+
+/* Puts the defaults where nothing was given, after the check. */
+static void compshare__config_defaults(compshare_config *f)
+{
+    f->region = compshare__bytes_first(f->region, NULL);
+    f->zone = compshare__bytes_first(f->zone, NULL);
+    f->project_id = compshare__bytes_first(f->project_id, NULL);
+    if (f->user_agent == NULL) f->user_agent = COMPSHARE__USER_AGENT;
+    if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
+    if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
+    if (f->ca_pem != NULL && f->ca_pem_len == 0) f->ca_pem_len = strlen(f->ca_pem);
+#ifndef COMPSHARE_NO_SOCKETS
+    if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
+    if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
+    if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
+#endif
+}
+
+/* The region that a zone is in: "cn-wlcb-01" is in "cn-wlcb". Empty where the zone does not end
+   in - and digits. */
+static void compshare__config_zone_region(const char *zone, char *region, size_t cap)
+{
+    size_t len = strlen(zone);
+    compshare__text t = compshare__text_into(region, cap);
+    while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
+    if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
+    compshare__text_bytes(&t, zone, len - 1);
+}
+
+/* Region and Zone of one request belong together: the API answers others with 230. What is
+   given (not NULL) stays as it is; the configuration's takes the place of what is not where
+   it belongs to the rest, else a region is derived from the zone that is sent. */
+static void compshare__config_place(const compshare_config *f, const char **region,
+    const char **zone, char derived[32])
+{
+    const char *sent = *zone != NULL ? *zone : f->zone;
+    if (*zone != NULL && *region != NULL) return;
+    compshare__config_zone_region(sent != NULL ? sent : "", derived, 32);
+    if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region))
+        *zone = sent;
+    if (*region != NULL) return;
+    if (f->region != NULL && (derived[0] == '\0' || compshare__bytes_equal(derived, f->region)))
+        *region = f->region;
+    else *region = compshare__bytes_first(derived, NULL);
+}
+
 /* ==== client =================================================================================
    What a client is made of, its clocks, and its failures in sentences. Touches the
    client alone. Must never put a key, a parameter or a body into an error. */
@@ -4102,14 +4406,6 @@ enum {
 #define COMPSHARE__AGAIN 4      /* its `end`: run the same step once more, after task.pause_ms */
 #define COMPSHARE__NEXT 5       /* run the next step of the table; its `begin`: instead of this one */
 #define COMPSHARE__FINISHED 6   /* nothing is left to do */
-
-/* base_url or proxy taken apart. */
-typedef struct compshare__url {
-    char host[COMPSHARE__HOST_MAX + 1];
-    uint16_t port;              /* 0: there is no proxy */
-    bool plain, port_shown;
-    compshare_view path;        /* of a proxy: user and password */
-} compshare__url;
 
 /* One HTTP exchange. */
 typedef struct compshare__request {
@@ -4320,6 +4616,15 @@ struct compshare {
     compshare__params params;
     compshare__connection connection;
 };
+
+/* The least size of the caller's block: the client, aligned, its reply area and record buffer.
+   f may be NULL. */
+static size_t compshare__client_memory(const compshare_config *f)
+{
+    bool small = f != NULL && (f->flags & COMPSHARE_SMALL_RECORDS);
+    size_t record = small ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
+    return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + record;
+}
 
 static uint64_t compshare__client_now(const compshare *c)
 {
@@ -4532,272 +4837,6 @@ COMPSHARE__NOINLINE static void compshare__trace(const compshare *c, const char 
     t = compshare__text_into(line, sizeof line);
     compshare__text_form(&t, form, text, (int64_t)number);
     c->config.trace(c->config.user, line);
-}
-
-/* ==== config =================================================================================
-   Takes compshare_config apart and refuses what cannot work, naming the field and
-   the limit. Touches only its arguments. Must never ignore a setting that it does
-   not support. */
-
-/* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
-   nothing can hide at the end of a key either; bytes of UTF-8 pass. */
-static bool compshare__config_printable(const char *s, char least)
-{
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s < (unsigned char)least || *s == 0x7F) return false;
-    return true;
-}
-
-/* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
-   with dNSName entries only, so an address could not be verified. */
-static const char *compshare__config_host(const char *host, size_t len, bool plain)
-{
-    size_t i, start = 0, last = 0;      /* of a label, and of the one before it */
-    if (len == 0) return "it has no host name";
-    if (host[0] == '[') return "an IP address cannot be verified: use a host name";
-    if (len > 253) return "the host name is longer than 253 bytes";
-    for (i = 0; i <= len; i++) {
-        if (i == len || host[i] == '.') {
-            if (i == start) return "the host name has an empty label";
-            last = start;
-            start = i + 1;
-        } else if (!compshare__bytes_in((unsigned char)host[i], COMPSHARE__LABEL)) {
-            return "the host name holds a character that is not allowed";
-        } else if (i - start == 63) {
-            return "a label of the host name is longer than 63 bytes";
-        }
-    }
-    if (!plain && compshare__bytes_digit(host[last])
-        && (compshare__bytes_span(host + last, "0123456789ABCDEFabcdef", true) == len - last
-        || (host[last] == '0' && compshare__bytes_lower(host[last + 1]) == 'x')))
-        return "an IP address cannot be verified: use a host name";
-    return NULL;
-}
-
-/* host[:port] at *s, which moves behind it. A proxy is not verified, so its host may
-   be an IP address. NULL, or why it is refused. */
-static const char *compshare__config_authority(const char **s, compshare__url *url, uint16_t port)
-{
-    const char *p = *s, *reason;
-    compshare_view digits;
-    uint64_t number;
-    size_t len, name;
-    if (url->path.ptr != NULL && p[0] == '[') {      /* a proxy's path stands before its host */
-        len = compshare__bytes_span(++p, "0123456789ABCDEFabcdef:.", true);
-        if (len == 0 || len > 45 || p[len] != ']') return "its IPv6 address is malformed";
-        memcpy(url->host, p, len++);
-    } else {
-        len = compshare__bytes_span(p, ":/?#@", false);
-        name = len > 0 && p[len - 1] == '.' ? len - 1 : len;
-        reason = compshare__config_host(p, name, url->plain);
-        if (reason != NULL) return reason;
-        memcpy(url->host, p, name);
-    }
-    p += len;
-    url->port = port;
-    if (*p == ':') {
-        digits.ptr = p + 1;
-        digits.len = compshare__bytes_span(p + 1, "/", false);
-        if (digits.len > 5 || !compshare__bytes_number(digits, 65535, &number) || number == 0)
-            return "its port is not a number from 1 to 65535";
-        url->port = (uint16_t)number;
-        url->port_shown = url->port != port;
-        p += 1 + digits.len;
-    }
-    *s = p;
-    return NULL;
-}
-
-/* scheme://host[:port][/path]. NULL, or why it is refused. */
-static const char *compshare__config_url(const char *s, compshare__url *url)
-{
-    const char *reason;
-    memset(url, 0, sizeof *url);
-    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
-    if (compshare__bytes_begins(s, "http://")) {
-#ifndef COMPSHARE_PLAINTEXT
-        return "http:// would send the signed request in the open: use https://";
-#else
-        url->plain = true;
-#endif
-    } else if (!compshare__bytes_begins(s, "https://")) {
-        return "it does not begin with https://";
-    }
-    s += url->plain ? 7 : 8;
-    reason = compshare__config_authority(&s, url, url->plain ? 80 : 443);
-    if (reason != NULL) return reason;
-    url->path.ptr = *s == '\0' ? "/" : s;
-    url->path.len = strlen(url->path.ptr);
-    if (*url->path.ptr != '/') return "nothing but a port and a path may follow its host name";
-    if (url->path.len > COMPSHARE__PATH_MAX) return "its path is longer than 255 bytes";
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s >= 0x80 || *s == '?' || *s == '#') return "its path holds a character that is not allowed";
-    return NULL;
-}
-
-/* http://[user:password@]host[:port][/]. NULL, or why it is refused. */
-static const char *compshare__config_proxy(const char *s, compshare__url *url)
-{
-    const char *reason;
-    size_t i, end = 0, at = 0;
-    bool password = false;
-    memset(url, 0, sizeof *url);
-    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
-    if (!compshare__bytes_begins(s, "http://")) return "only http:// proxies are supported";
-    s += 7;
-    for (; s[end] != '\0' && s[end] != '/'; end++)
-        if (s[end] == '@') at = end + 1;
-    url->path.ptr = s;
-    url->path.len = at > 0 ? at - 1 : 0;
-    if (url->path.len > COMPSHARE__CREDENTIALS_MAX) return "its user and password are longer than 255 bytes";
-    for (i = 0; i < url->path.len; i++) {
-        int high, c;
-        password = password || s[i] == ':';
-        if (s[i] != '%') continue;
-        high = compshare__bytes_hex((unsigned char)s[i + 1]);
-        c = high < 0 ? -1 : compshare__bytes_hex((unsigned char)s[i + 2]);
-        if (c < 0) return "a % in its user or password is not followed by two hexadecimal digits";
-        c += 16 * high;
-        if (c < 0x20 || c == 0x7F) return "its user or password holds a control character";
-        if (c == ':' && !password) return "its user holds a colon";     /* RFC 7617 2 */
-    }
-    s += at;
-    url->plain = true;
-    reason = compshare__config_authority(&s, url, 80);
-    if (reason != NULL) return reason;
-    return *s == '\0' || (*s == '/' && s[1] == '\0') ? NULL : "nothing but a port may follow its host name";
-}
-
-/* One of the credentials and identifiers that are sent with every call. */
-static const char *compshare__config_identity(const char *value, bool needed, bool key)
-{
-    if (value == NULL) return needed ? "it is missing" : NULL;
-    if (key && value[0] == '\0') return "it is empty";
-    if (!compshare__config_printable(value, '!')) return "it holds a space, a line end or a control character";
-    return key || compshare__bytes_all(value, strlen(value), COMPSHARE__IDENTIFIER) ? NULL : "only A-Z a-z 0-9 . _ - are allowed in it";
-}
-
-/* What this build does not have is refused, never ignored. NULL, or a field and why. */
-static const char *compshare__config_parts(const compshare_config *f)
-{
-    const compshare_transport *io = f->transport;
-    if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN)) return "flags: it has an unknown bit";
-    if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL) return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
-#if !defined(COMPSHARE_NO_SOCKETS) && !defined(TCP_FASTOPEN_CONNECT)
-    if (f->flags & COMPSHARE_FAST_OPEN)
-        return "flags: COMPSHARE_FAST_OPEN is for Linux: this build has no TCP_FASTOPEN_CONNECT";
-#endif
-    if (f->ca_file != NULL && f->ca_pem != NULL) return "ca_pem: ca_file is given as well: give one of them";
-    if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
-        return "transport: open, send, recv and close are all needed";
-#ifdef COMPSHARE_NO_SOCKETS
-    if (io == NULL) return "transport: it is needed: this build has no sockets";
-    if (f->unix_time == NULL) return "unix_time: it is needed: this build has no clock";
-    if (f->monotonic_ms == NULL) return "monotonic_ms: it is needed: this build has no clock";
-    if (f->entropy == NULL) return "entropy: it is needed: this build has no entropy";
-    if (f->ca_file != NULL) return "ca_file: this build reads no files: use ca_pem";
-    if (f->ca_pem == NULL) return "ca_pem: it is needed: this build reads no files";
-#endif
-    return NULL;
-}
-
-static const char *compshare__config_user_agent(const char *s)
-{
-    if (s == NULL) return NULL;
-    if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX) return "1 to 255 bytes are needed";
-    return compshare__config_printable(s, ' ') ? NULL : "it holds a control character";
-}
-
-static size_t compshare__config_memory(const compshare_config *f)
-{
-    bool small = f != NULL && (f->flags & COMPSHARE_SMALL_RECORDS);
-    size_t record = small ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
-    return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + record;
-}
-
-/* NULL, or why the configuration is refused, and what of it. */
-static const char *compshare__config_refusal(const compshare_config *f, compshare__url *url, compshare__url *proxy, const char **field)
-{
-    static const char *const names[] = { "public_key: ", "private_key: ", "security_token: ", "region: ", "zone: ", "project_id: " };
-    const char *const values[] = { f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id };
-    const char *reason;
-    size_t i;
-    for (i = 0; i < 6; i++) {
-        *field = names[i];
-        if ((reason = compshare__config_identity(values[i], i < 2, i < 3)) != NULL) return reason;
-    }
-    *field = "";
-    if ((reason = compshare__config_parts(f)) != NULL) return reason;
-    *field = "base_url: ";
-    if ((reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url)) != NULL) return reason;
-    if ((f->flags & COMPSHARE_FAST_OPEN) && url->plain) {
-        *field = "flags: ";
-        return "COMPSHARE_FAST_OPEN is for https://: a SYN may arrive twice, and the request in it";
-    }
-    *field = "proxy: ";
-    memset(proxy, 0, sizeof *proxy);
-    if (f->proxy != NULL && (reason = compshare__config_proxy(f->proxy, proxy)) != NULL) return reason;
-    *field = "user_agent: ";
-    if ((reason = compshare__config_user_agent(f->user_agent)) != NULL) return reason;
-    *field = "memory: ";
-    return f->memory == NULL ? "it is NULL" : NULL;
-}
-
-static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__url *proxy, compshare__text *why)
-{
-    const char *field = "", *reason = f == NULL ? "config: it is NULL" : compshare__config_refusal(f, url, proxy, &field);
-    size_t needed;
-    if (reason != NULL) {
-        compshare__text_form(why, "%s%s", field, reason);
-        return COMPSHARE_E_CONFIG;
-    }
-    needed = compshare__config_memory(f);
-    if (f->memory_size >= needed) return COMPSHARE_OK;
-    compshare__text_form(why, "memory_size: %l bytes given, at least %l needed", (int64_t)f->memory_size, (int64_t)needed);
-    return COMPSHARE_E_MEMORY;
-}
-
-static void compshare__config_defaults(compshare_config *f)
-{
-    f->region = compshare__bytes_first(f->region, NULL);
-    f->zone = compshare__bytes_first(f->zone, NULL);
-    f->project_id = compshare__bytes_first(f->project_id, NULL);
-    if (f->user_agent == NULL) f->user_agent = COMPSHARE__USER_AGENT;
-    if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
-    if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
-    if (f->ca_pem != NULL && f->ca_pem_len == 0) f->ca_pem_len = strlen(f->ca_pem);
-#ifndef COMPSHARE_NO_SOCKETS
-    if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
-    if (f->monotonic_ms == NULL) f->monotonic_ms = compshare__posix_monotonic_ms;
-    if (f->entropy == NULL) f->entropy = compshare__posix_entropy;
-#endif
-}
-
-/* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
-static void compshare__zone_region(const char *zone, char *region, size_t cap)
-{
-    size_t len = strlen(zone);
-    compshare__text t = compshare__text_into(region, cap);
-    while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
-    if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
-    compshare__text_bytes(&t, zone, len - 1);
-}
-
-/* Region and Zone of one request belong together: the API answers others with 230. What is
-   given (not NULL) stays as it is; the configuration's takes the place of what is not where
-   it belongs to the rest, else a region is derived from the zone that is sent. */
-static void compshare__config_place(const compshare_config *f, const char **region,
-    const char **zone, char derived[32])
-{
-    const char *sent = *zone != NULL ? *zone : f->zone;
-    if (*zone != NULL && *region != NULL) return;
-    compshare__zone_region(sent != NULL ? sent : "", derived, 32);
-    if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region))
-        *zone = sent;
-    if (*region != NULL) return;
-    if (f->region != NULL && (derived[0] == '\0' || compshare__bytes_equal(derived, f->region)))
-        *region = f->region;
-    else *region = compshare__bytes_first(derived, NULL);
 }
 
 /* ==== judge ==================================================================================
@@ -5122,7 +5161,7 @@ static void compshare__drive_proxy_begin(compshare *c)
 {
     c->exchange.phase = COMPSHARE__PHASE_PROXY;
     compshare__http_init(&c->reply.http, true);
-    c->connection.tls.tx_len = compshare__encode_connect(c->connection.url.host, c->connection.url.port, c->connection.proxy.path, (char *)c->connection.tls.tx, COMPSHARE__TX);
+    c->connection.tls.tx_len = compshare__encode_connect(c->connection.url.host, c->connection.url.port, c->connection.proxy.credentials, (char *)c->connection.tls.tx, COMPSHARE__TX);
     compshare__trace(c, "CONNECT %s %l", c->connection.url.host, c->connection.url.port);
 }
 
@@ -6316,7 +6355,7 @@ static const char *compshare__read_instance(const compshare__tree *tree, int64_t
     }
     if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER))
         i->region[0] = '\0';
-    if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
+    if (i->region[0] == '\0') compshare__config_zone_region(i->zone, i->region, sizeof i->region);
     return compshare__read_schedule(tree, now, &i->stop_time, raw);
 }
 
@@ -6497,7 +6536,7 @@ static bool compshare__find_mend(compshare *c, int status)
     if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return false;
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
-        if (zone != NULL) compshare__zone_region(zone, ids->look_region, sizeof ids->look_region);
+        if (zone != NULL) compshare__config_zone_region(zone, ids->look_region, sizeof ids->look_region);
         if (ids->look_region[0] != '\0') return true;
     }
     if (region || t->project_given || t->listed) return false;
@@ -7358,7 +7397,7 @@ static const compshare__step compshare__schedule_steps[] = {
 
 COMPSHARE__DEF size_t compshare_memory_needed(const compshare_config *config)
 {
-    return compshare__config_memory(config);
+    return compshare__client_memory(config);
 }
 
 COMPSHARE__DEF void compshare_session_forget(compshare_session *session)
@@ -7375,7 +7414,8 @@ COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, c
 {
     compshare__url url, proxy;
     compshare__text why = compshare__text_into(buf, cap);
-    if (compshare__config_check(config, &url, &proxy, &why) == COMPSHARE_OK) compshare__text_put(&why, "done");
+    int r = compshare__config_check(config, compshare__client_memory(config), &url, &proxy, &why);
+    if (r == COMPSHARE_OK) compshare__text_put(&why, "done");
     return buf;
 }
 
@@ -7390,7 +7430,8 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     int r;
     if (client == NULL) return COMPSHARE_E_CONFIG;
     *client = NULL;
-    if ((r = compshare__config_check(config, &url, &proxy, &why)) != COMPSHARE_OK) return r;
+    r = compshare__config_check(config, compshare__client_memory(config), &url, &proxy, &why);
+    if (r != COMPSHARE_OK) return r;
     skew = (0 - (size_t)(uintptr_t)config->memory) % COMPSHARE__ALIGN;
     base = (char *)config->memory + skew;
     c = (compshare *)(void *)base;
