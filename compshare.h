@@ -1054,6 +1054,16 @@ extern "C" {
 #define COMPSHARE__NOINLINE
 #endif
 
+/* What a private function may return besides a public status, which is negative, COMPSHARE_OK or
+   COMPSHARE_PENDING. None of these reaches a program. */
+enum {
+    COMPSHARE__EOF = 2,     /* tls: the stream has ended; tls.orderly says whether with close_notify */
+    COMPSHARE__VERDICT,     /* exchange: the reply is complete, and a success */
+    COMPSHARE__AGAIN,       /* a step's `end`: run this step once more, after task.pause_ms */
+    COMPSHARE__NEXT,        /* a step's `end`: go on to the next step; its `begin`: skip this one */
+    COMPSHARE__FINISHED     /* schedule: what stands is what the plan wants, nothing is to be changed */
+};
+
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
 #define COMPSHARE__TYPED_PARAMS 6           /* no typed call has more */
 
@@ -3280,9 +3290,6 @@ typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 
    struct, the record buffer and the transport. Must never wait for a peer's
    close_notify, nor take an end of stream without one for the end of a reply. */
 
-/* A private result, outside the range of public statuses. */
-#define COMPSHARE__EOF 2        /* the stream ended; tls.orderly says how */
-
 typedef struct compshare__tls {
     const compshare_transport *io;
     const char *alpn[1];
@@ -4401,11 +4408,6 @@ enum {
     COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_PAUSE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
     COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE, COMPSHARE__PHASE_SEND, COMPSHARE__PHASE_RECEIVE
 };
-
-/* What a step may ask for instead of ending the task with a status. */
-#define COMPSHARE__AGAIN 4      /* its `end`: run the same step once more, after task.pause_ms */
-#define COMPSHARE__NEXT 5       /* run the next step of the table; its `begin`: instead of this one */
-#define COMPSHARE__FINISHED 6   /* nothing is left to do */
 
 /* One HTTP exchange. */
 typedef struct compshare__request {
@@ -5593,7 +5595,7 @@ static int compshare__drive_next(compshare *c)
     default:
         r = c->reply.draining ? c->error.status : compshare__judge(c);
         compshare__trace(c, "HTTP status%s %l", "", (uint32_t)c->reply.http.status);
-        return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
+        return r == COMPSHARE_OK ? COMPSHARE__VERDICT : r;
     }
 }
 
@@ -5661,7 +5663,7 @@ static int compshare__drive_advance(compshare *c)
         c->exchange.wants = 0;
         if (r == COMPSHARE_OK) r = compshare__drive_next(c);
         if (r == COMPSHARE_OK) continue;
-        if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
+        if (r == COMPSHARE__VERDICT) return COMPSHARE_OK;
         if (!compshare__drive_reconnect(c, compshare__drive_failed(c, r)) && !compshare__drive_retry(c)) return r;
     }
 }
