@@ -4425,10 +4425,9 @@ static void compshare__config_place(const compshare_config *f, const char **regi
 /* The phases of an exchange, in order:
 
    phase      waits for                       then                               not after
-   IDLE       the next call                   BEGIN, or PAUSE
-   PAUSE      exchange.pause_until            BEGIN                              exchange
-   BEGIN      nothing                         SEND where a connection is kept,   exchange
-                                              else CONNECT
+   IDLE       the next exchange               BEGIN
+   BEGIN      exchange.pause_until, if that   SEND where a connection is kept,   exchange
+              is still to come                else CONNECT
    CONNECT    the transport's `open`          PROXY where there is one,          connection
                                               else HANDSHAKE
    PROXY      the reply to CONNECT            HANDSHAKE                          connection
@@ -4440,11 +4439,11 @@ static void compshare__config_place(const compshare_config *f, const char **regi
 
    The last column names whose deadline is kept to; in SEND and RECEIVE it is reuse_deadline
    while a reading on a kept connection has no byte of its reply. From every phase a failure leads
-   to IDLE, or, where the request may be sent again, to PAUSE or BEGIN. */
+   to IDLE, or, where the request may be sent again, to BEGIN. */
 enum {
-    COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_PAUSE, COMPSHARE__PHASE_BEGIN,
-    COMPSHARE__PHASE_CONNECT, COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE,
-    COMPSHARE__PHASE_SEND, COMPSHARE__PHASE_RECEIVE, COMPSHARE__PHASE_DRAIN
+    COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
+    COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE, COMPSHARE__PHASE_SEND,
+    COMPSHARE__PHASE_RECEIVE, COMPSHARE__PHASE_DRAIN
 };
 
 /* What is known of time. The monotonic clock alone decides deadlines. */
@@ -4625,17 +4624,18 @@ typedef struct compshare__body {
 
 /* What has come back: the bytes, and how far they are understood. */
 typedef struct compshare__reply {
+    compshare__tree tree;
     char *area;                 /* during a handshake the X.509 engine's, then body and tokens */
     size_t area_cap;
     uint32_t generation;        /* of the values that programs hold */
     compshare__body body;
-    compshare__tree tree;
     compshare__http http;
     compshare__splitter split;
 } compshare__reply;
 
 /* The way to the server. It outlives an exchange whose reply left it clean. */
 typedef struct compshare__connection {
+    compshare__tls tls;
     bool open;                  /* the transport is */
     bool resuming;              /* the handshake offers a session */
     uint64_t deadline;          /* of connecting, tunnel and handshake together */
@@ -4649,7 +4649,6 @@ typedef struct compshare__connection {
     compshare__posix posix;
 #endif
     compshare__url url, proxy;
-    compshare__tls tls;
 } compshare__connection;
 
 /* What has been learned of the account, and holds for later calls. */
@@ -4750,23 +4749,33 @@ static const compshare__status *compshare__client_status(int status)
     return &rows[i];
 }
 
-/* Writes a sentence in the form of compshare__text_form behind the first `at` bytes of detail. */
-static void compshare__client_say(compshare_error *e, size_t at, const char *form, va_list args)
+/* Appends a sentence, in the form of compshare__text_form, to what a failure says. */
+static void compshare__client_say(compshare_error *e, const char *form, va_list args)
 {
-    compshare__text t = compshare__text_into(e->detail + at, sizeof e->detail - at);
+    size_t said = strlen(e->detail);
+    compshare__text t = compshare__text_into(e->detail + said, sizeof e->detail - said);
     compshare__text_list(&t, form, args);
 }
 
-/* Records a failure: its status, and a sentence. Its stage is noted by what has called the function
-   that failed: compshare__client_fail_at. Returns the status. */
+/* Records a failure: its status, and a sentence. Its stage is noted by those who know it:
+   compshare__client_fail_at. Returns the status. */
 static int compshare__client_fail(compshare_error *e, int status, const char *form, ...)
 {
     va_list args;
-    va_start(args, form);
-    compshare__client_say(e, 0, form, args);
-    va_end(args);
+    e->status = status;
     e->stage = COMPSHARE_STAGE_NONE;
-    return e->status = status;
+    e->detail[0] = '\0';
+    va_start(args, form);
+    compshare__client_say(e, form, args);
+    va_end(args);
+    return status;
+}
+
+/* What fails is this action, whichever was called last. */
+static void compshare__client_name(compshare_error *e, const char *action)
+{
+    memset(e->action, 0, sizeof e->action);
+    memcpy(e->action, action, strlen(action));
 }
 
 /* Goes on with the sentence of a failure. Returns its status. */
@@ -4774,7 +4783,7 @@ static int compshare__client_fail_append(compshare_error *e, const char *form, .
 {
     va_list args;
     va_start(args, form);
-    compshare__client_say(e, strlen(e->detail), form, args);
+    compshare__client_say(e, form, args);
     va_end(args);
     return e->status;
 }
@@ -5259,9 +5268,12 @@ static int compshare__proxy_reply(const compshare__connection *conn, const comps
     int status = http->status;
     if (http->state == COMPSHARE__HTTP_FAILED)
         return compshare__client_fail_http(e, conn, COMPSHARE_E_PROXY, http);
-    if (compshare__judge_is_2xx(http))
-        return more ? compshare__client_fail_host(e, conn, COMPSHARE_E_PROXY,
-            "the proxy sent more than its reply") : COMPSHARE_OK;
+    if (compshare__judge_is_2xx(http)) {
+        if (more)
+            return compshare__client_fail_host(e, conn, COMPSHARE_E_PROXY,
+                "the proxy sent more than its reply");
+        return COMPSHARE_OK;
+    }
     e->retryable = status == 429 || status >= 500;
     return compshare__client_fail(e, COMPSHARE_E_PROXY,
         "%s:%d: the proxy answered with HTTP status %d%s", conn->proxy.host, conn->proxy.port,
@@ -5502,7 +5514,7 @@ static int compshare__exchange_collect(compshare__params *params,
         || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
         return compshare__client_fail(e, COMPSHARE_E_PARAM,
             "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
-    memcpy(e->action, action, strlen(action) + 1);
+    compshare__client_name(e, action);
     if (!compshare__params_collect(params, request->params, request->count, &why))
         return e->status = COMPSHARE_E_PARAM;
     if (request->defaults) {
@@ -5604,19 +5616,24 @@ static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t
     return n + compshare__encode_body(encoder, &c->params, dst + n, cap - n);
 }
 
-/* Sending is stuck or has failed. Where the peer has spoken already, or bytes of the request were
-   sent, nothing more is sent, and what the peer says is read: it may tell why. */
+/* Whether the peer has spoken before the request was complete: then nothing more of it is sent. */
+static bool compshare__exchange_interrupted(compshare__tls *t)
+{
+    bool speaks = compshare__tls_peer_speaks(t);
+    if (speaks) compshare__tls_stop_sending(t);
+    return speaks;
+}
+
+/* Sending is stuck or has failed. What the peer has said already is read: it may tell why. */
 static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__connection *conn,
     compshare_error *e, int r)
 {
-    if (r != COMPSHARE_E_IO) {
-        if (!compshare__tls_peer_speaks(&conn->tls)) return r;
-    } else {
-        (void)compshare__client_fail_host(e, conn, r, "sending failed");
-        compshare__client_fail_at(e, COMPSHARE_STAGE_SEND);
-        if (!conn->tls.sent) return r;
-        a->send_failed = true;
-    }
+    if (r != COMPSHARE_E_IO)
+        return compshare__exchange_interrupted(&conn->tls) ? COMPSHARE_OK : r;
+    (void)compshare__client_fail_host(e, conn, r, "sending failed");
+    compshare__client_fail_at(e, COMPSHARE_STAGE_SEND);
+    if (!conn->tls.sent) return r;
+    a->send_failed = true;
     compshare__tls_stop_sending(&conn->tls);
     return COMPSHARE_OK;
 }
@@ -5634,11 +5651,8 @@ static int compshare__exchange_send(compshare *c)
             if (r != COMPSHARE_OK)
                 return compshare__exchange_send_trouble(a, &c->connection, &c->error, r);
             a->flushing = false;
-            if (compshare__exchange_encoded(&a->encoder, &c->params)) return COMPSHARE_OK;
-            if (compshare__tls_peer_speaks(t)) {
-                compshare__tls_stop_sending(t);
-                return COMPSHARE_OK;
-            }
+            if (compshare__exchange_encoded(&a->encoder, &c->params)
+                || compshare__exchange_interrupted(t)) return COMPSHARE_OK;
         }
         if ((dst = compshare__tls_room(t, &cap)) == NULL)
             return compshare__client_fail_tls(&c->error, &c->connection);
@@ -5806,17 +5820,21 @@ static void compshare__exchange_settle(const compshare__exchange *x,
     conn->used_at = clock->looked_at;
 }
 
+/* Whether bytes of the request were sent, and no definite answer came to them. */
+static bool compshare__exchange_unanswered(const compshare *c)
+{
+    return c->exchange.lost || (c->connection.tls.sent && !c->reply.body.definite);
+}
+
 /* Puts the request back to its beginning; how this sending ended leaves no trace in the error. */
 static void compshare__exchange_again(compshare *c, uint32_t pause_ms)
 {
     compshare__exchange *x = &c->exchange;
-    const char *action = x->request.action;
-    x->lost = x->lost || (c->connection.tls.sent && !c->reply.body.definite);
+    x->lost = compshare__exchange_unanswered(c);
     compshare__exchange_settle(x, &c->connection, &c->reply.http, &c->clock);
     compshare__exchange_rewind(c);
-    memcpy(c->error.action, action, strlen(action));
+    compshare__client_name(&c->error, x->request.action);
     x->pause_until = compshare__client_now(&c->clock) + pause_ms;
-    if (pause_ms > 0) x->phase = COMPSHARE__PHASE_PAUSE;
 }
 
 /* A kept connection may have died unnoticed; for a reading its silence is enough of a sign.
@@ -5881,8 +5899,7 @@ static const struct {
     int stage;
     const char *when;
 } compshare__exchange_phases[] = {
-    { COMPSHARE_STAGE_PREPARE, "before the request was begun" },
-    { COMPSHARE_STAGE_PREPARE, "before the request was begun" },
+    { COMPSHARE_STAGE_PREPARE, "" },
     { COMPSHARE_STAGE_PREPARE, "before the request was begun" },
     { COMPSHARE_STAGE_CONNECT, "while connecting" },
     { COMPSHARE_STAGE_CONNECT, "while connecting" },
@@ -5917,64 +5934,52 @@ static int compshare__exchange_established(compshare__exchange *x, compshare__co
         "it closed the connection, or spoke, before it was asked");
 }
 
-/* Enters the phase after the one that is complete; COMPSHARE__VERDICT: that was the last, and the
-   reply is a success. */
-static int compshare__exchange_next(compshare *c)
+/* The reply is complete. */
+static int compshare__exchange_judge(compshare *c)
+{
+    const compshare__exchange *x = &c->exchange;
+    int r = x->phase == COMPSHARE__PHASE_DRAIN ? c->error.status
+        : compshare__judge(&c->reply, &x->request, &c->params, !c->connection.tls.mute, &c->error);
+    compshare__client_trace(&c->config, "HTTP status%s %l", "", (uint32_t)c->reply.http.status);
+    return r == COMPSHARE_OK ? COMPSHARE__VERDICT : r;
+}
+
+/* Works in the current phase until that waits or fails, or enters the next (COMPSHARE_OK).
+   COMPSHARE__VERDICT: it was the last, and the reply is a success. */
+static int compshare__exchange_work(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
     compshare__connection *conn = &c->connection;
+    compshare_error *e = &c->error;
     int r;
     switch (x->phase) {
-    case COMPSHARE__PHASE_PAUSE:
-        x->phase = COMPSHARE__PHASE_BEGIN;
-        return COMPSHARE_OK;
     case COMPSHARE__PHASE_BEGIN:
         return compshare__exchange_begin(c);
     case COMPSHARE__PHASE_CONNECT:
+        r = compshare__exchange_connect(conn, e);
+        compshare__exchange_give_back(x, conn, &c->clock);
+        if (r != COMPSHARE_OK) return r;
         if (conn->proxy.port == 0) return compshare__exchange_reached(c);
         x->phase = COMPSHARE__PHASE_PROXY;
         compshare__proxy_begin(conn, &c->reply.http);
         compshare__client_trace(&c->config, "CONNECT %s %l", conn->url.host, conn->url.port);
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_PROXY:
+        if ((r = compshare__proxy_work(conn, &c->reply.http, e)) != COMPSHARE_OK) return r;
         compshare__proxy_wipe(conn);
         compshare__http_init(&c->reply.http, false);
         return compshare__exchange_reached(c);
     case COMPSHARE__PHASE_HANDSHAKE:
-        return compshare__exchange_established(x, conn, &c->error);
+        if ((r = compshare__exchange_handshake(conn, &c->config, e)) != COMPSHARE_OK) return r;
+        return compshare__exchange_established(x, conn, e);
     case COMPSHARE__PHASE_SEND:
+        if ((r = compshare__exchange_send(c)) != COMPSHARE_OK) return r;
         x->phase = COMPSHARE__PHASE_RECEIVE;
-        compshare__client_trace(&c->config, "sent %s", c->error.action, 0);
+        compshare__client_trace(&c->config, "sent %s", e->action, 0);
         return COMPSHARE_OK;
     default:
-        r = x->phase == COMPSHARE__PHASE_DRAIN ? c->error.status
-            : compshare__judge(&c->reply, &x->request, &c->params, !conn->tls.mute, &c->error);
-        compshare__client_trace(&c->config, "HTTP status%s %l", "",
-            (uint32_t)c->reply.http.status);
-        return r == COMPSHARE_OK ? COMPSHARE__VERDICT : r;
-    }
-}
-
-/* Works in the current phase until it is complete (COMPSHARE_OK), waits, or fails. */
-static int compshare__exchange_work(compshare *c)
-{
-    int r;
-    switch (c->exchange.phase) {
-    case COMPSHARE__PHASE_PAUSE:
-    case COMPSHARE__PHASE_BEGIN:
-        return COMPSHARE_OK;
-    case COMPSHARE__PHASE_CONNECT:
-        r = compshare__exchange_connect(&c->connection, &c->error);
-        compshare__exchange_give_back(&c->exchange, &c->connection, &c->clock);
-        return r;
-    case COMPSHARE__PHASE_PROXY:
-        return compshare__proxy_work(&c->connection, &c->reply.http, &c->error);
-    case COMPSHARE__PHASE_HANDSHAKE:
-        return compshare__exchange_handshake(&c->connection, &c->config, &c->error);
-    case COMPSHARE__PHASE_SEND:
-        return compshare__exchange_send(c);
-    default:
-        return compshare__exchange_receive(c);
+        r = compshare__exchange_receive(c);
+        return r == COMPSHARE_OK ? compshare__exchange_judge(c) : r;
     }
 }
 
@@ -6039,7 +6044,6 @@ static void compshare__exchange_failed(compshare *c, int status)
     if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE
         || status == COMPSHARE_E_TIMEOUT || status == COMPSHARE_E_CLOSED
         || status == COMPSHARE_E_IO) e->retryable = true;
-    compshare__client_fail_at(e, compshare__exchange_stage(x, &c->reply.http));
 }
 
 /* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
@@ -6050,7 +6054,7 @@ static int compshare__exchange_advance(compshare *c)
         uint64_t now = compshare__exchange_look(x, &c->connection, &c->clock);
         int r;
         if (now >= compshare__exchange_due(x, &c->connection)) r = compshare__exchange_overdue(c);
-        else if (x->phase == COMPSHARE__PHASE_PAUSE && now < x->pause_until)
+        else if (x->phase == COMPSHARE__PHASE_BEGIN && now < x->pause_until)
             return COMPSHARE_PENDING;
         else r = compshare__exchange_work(c);
         if (r == COMPSHARE_PENDING) {
@@ -6063,7 +6067,6 @@ static int compshare__exchange_advance(compshare *c)
             return COMPSHARE_PENDING;
         }
         x->wants = 0;
-        if (r == COMPSHARE_OK) r = compshare__exchange_next(c);
         if (r == COMPSHARE_OK) continue;
         if (r == COMPSHARE__VERDICT) return COMPSHARE_OK;
         compshare__exchange_failed(c, r);
@@ -6079,8 +6082,9 @@ static void compshare__exchange_finish(compshare *c, int status)
     compshare_error *e = &c->error;
     const compshare__http *http = &c->reply.http;
     compshare_view id;
-    e->outcome_unknown = status != COMPSHARE_OK
-        && (x->lost || (c->connection.tls.sent && !c->reply.body.definite));
+    if (status != COMPSHARE_OK)
+        compshare__client_fail_at(e, compshare__exchange_stage(x, http));
+    e->outcome_unknown = status != COMPSHARE_OK && compshare__exchange_unanswered(c);
     e->http_status = http->status;
     id.ptr = http->request_id;
     id.len = strlen(http->request_id);
@@ -6099,13 +6103,6 @@ static void compshare__exchange_finish(compshare *c, int status)
    Tables of steps, each one exchange: every call is a task, every blocking call is its start and
    a loop around its steps. Touches every part of the client. Must never leave a client busy after
    a task has ended, nor secrets on the stack when it returns. */
-
-/* What failed is this action, whichever was called last. */
-static void compshare__task_name(compshare_error *e, const char *action)
-{
-    memset(e->action, 0, sizeof e->action);
-    memcpy(e->action, action, strlen(action));
-}
 
 /* compshare__request.check of a request that sets a stop time: whether that is far enough ahead on
    the server's clock, by the API's own rule. Where that clock is not known, the API judges. */
@@ -6127,7 +6124,7 @@ static int compshare__task_end(compshare *c, int status)
     if (status != COMPSHARE_OK) compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
     if (status == COMPSHARE_OK || !c->task.workflow) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
-    if (c->task.unsettled) compshare__task_name(&c->error, c->task.as.change.action);
+    if (c->task.unsettled) compshare__client_name(&c->error, c->task.as.change.action);
     return status;
 }
 
@@ -6171,12 +6168,11 @@ static int compshare__task_request(compshare *c)
     compshare__exchange_rewind(c);
     x->retries = c->config.max_retries;
     r = t->step->begin(c);
-    if (r < 0) compshare__task_name(&c->error, x->request.action);
+    if (r < 0) compshare__client_name(&c->error, x->request.action);
     if (r != COMPSHARE_OK) return r;
     r = compshare__exchange_collect(&c->params, &x->request, &c->config, t->ids.region, &c->error);
     if (r != COMPSHARE_OK) return r;
     compshare__task_allow(t, x, &c->clock, c->config.timeout_ms);
-    if (t->pause_ms > 0) x->phase = COMPSHARE__PHASE_PAUSE;
     t->pause_ms = 0;
     return COMPSHARE_OK;
 }
@@ -6271,7 +6267,6 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
         (void)compshare__client_fail_errno(e, &c->connection);
         compshare__exchange_failed(c, status);
     }
-    compshare__client_fail_at(e, compshare__exchange_stage(&c->exchange, &c->reply.http));
     c->reply.http.state = COMPSHARE__HTTP_FAILED;   /* so that the connection is not kept */
     c->task.aborted = true;
     (void)compshare__task_leave(c, status);         /* empties half-filled results */
@@ -6304,7 +6299,7 @@ COMPSHARE__DEF int compshare_abort(compshare *client)
 COMPSHARE__DEF int compshare_fd(compshare *client)
 {
     const compshare_transport *io = client != NULL ? &client->connection.io : NULL;
-    if (io == NULL || io->fd == NULL || client->exchange.phase == COMPSHARE__PHASE_PAUSE)
+    if (io == NULL || io->fd == NULL || client->exchange.phase == COMPSHARE__PHASE_BEGIN)
         return -1;
     return (io->fd)(io->user);
 }
@@ -6320,13 +6315,13 @@ COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
 {
     const compshare__exchange *x;
     uint64_t now, due;
-    bool pausing;
+    bool begins;
     if (client == NULL || client->task.step == NULL) return 0;
     x = &client->exchange;
     now = compshare__client_now(&client->clock);
-    pausing = x->phase == COMPSHARE__PHASE_PAUSE;
-    if (x->more || (x->wants == 0 && !pausing) || now < client->clock.looked_at) return 0;
-    due = pausing ? x->pause_until : compshare__exchange_due(x, &client->connection);
+    begins = x->phase == COMPSHARE__PHASE_BEGIN;
+    if (x->more || (x->wants == 0 && !begins) || now < client->clock.looked_at) return 0;
+    due = begins ? x->pause_until : compshare__exchange_due(x, &client->connection);
 #ifndef COMPSHARE_NO_SOCKETS
     if (x->phase == COMPSHARE__PHASE_CONNECT && compshare__client_has_sockets(&client->connection)
         && client->connection.posix.share < due)
@@ -6965,7 +6960,7 @@ static int compshare__describe_begin(compshare *c)
 
 static int compshare__describe_missing(compshare *c)
 {
-    compshare__task_name(&c->error, COMPSHARE__DESCRIBE);
+    compshare__client_name(&c->error, COMPSHARE__DESCRIBE);
     return compshare__client_fail(&c->error, COMPSHARE_E_NOT_FOUND,
         "no instance %s in this account, region and project", c->task.ids.uhost_id);
 }
@@ -7857,7 +7852,7 @@ static int compshare__schedule_found(compshare *c, int status)
     }
     status = compshare__schedule_judge(c, known);
     if (status >= 0) return status;
-    if (ch->action != NULL) compshare__task_name(&c->error, ch->action);
+    if (ch->action != NULL) compshare__client_name(&c->error, ch->action);
     return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
         ? compshare__schedule_agreed(c, status) : status;
 }
