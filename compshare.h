@@ -4592,7 +4592,8 @@ typedef struct compshare__attempt {
     bool reused;                /* it goes over a kept connection */
     bool head_written;          /* the encoder goes on with the body */
     bool flushing;              /* a record is complete, and not sent yet */
-    bool send_failed;           /* the reply, if one has come, may tell why */
+    bool cut_short;             /* sending ended before the request was complete */
+    bool send_failed;           /* because the transport failed: the reply, if any, may tell why */
     bool replied;               /* a byte of the reply has come */
     bool dated;                 /* the head of the reply is complete, and its Date noted */
     uint64_t reuse_deadline;    /* when a kept connection that says nothing is given up */
@@ -4611,6 +4612,7 @@ typedef struct compshare__exchange {
     uint64_t deadline, pause_until;
     compshare__attempt attempt;
     compshare__request request;
+    compshare__params params;   /* of the request, sorted and signed */
 } compshare__exchange;
 
 /* The body of one reply, and what it has brought. All zero before each sending. */
@@ -4669,7 +4671,6 @@ struct compshare {
     compshare__task task;
     compshare_config config;    /* defaults filled in */
     compshare__account account;
-    compshare__params params;   /* of the exchange's request */
     compshare__connection connection;
 };
 
@@ -5125,32 +5126,33 @@ static void compshare__judge_date(const compshare__http *http, compshare__clock 
     clock->server_date_at = clock->looked_at;
 }
 
-/* The reply is complete: is it a success? whole: the request was sent to its end, without which
-   nothing can have succeeded. */
-static int compshare__judge(compshare__reply *reply, const compshare__request *request,
-    const compshare__params *params, bool whole, compshare_error *e)
+/* The reply is complete: is it a success? */
+static int compshare__judge(compshare__reply *reply, const compshare__exchange *x,
+    compshare_error *e)
 {
+    const compshare__request *request = &x->request;
     const compshare__splitter *s = &reply->split;
     const char *reason;
     int code = 0, r;
     if (reply->http.encoded)
         return compshare__client_fail(e, COMPSHARE_E_HTTP,
             "the reply has a Content-Encoding that was not asked for");
-    if (!compshare__judge_is_2xx(&reply->http)) return compshare__judge_status(reply, params, e);
+    if (!compshare__judge_is_2xx(&reply->http))
+        return compshare__judge_status(reply, &x->params, e);
     if (!request->csv || !compshare__judge_is_csv(reply)) {
         r = compshare__judge_parse(reply, request->array != NULL, e);
         if (r != COMPSHARE_OK) return r;
         if ((reason = compshare__judge_ret_code(&reply->tree, &code)) != NULL)
             return compshare__client_fail(e, COMPSHARE_E_REPLY, "%s", reason);
     }
-    if (code == 0 && !whole)
+    if (code == 0 && x->attempt.cut_short)
         return compshare__client_fail(e, COMPSHARE_E_REPLY,
             "a success came before the request was complete");
     reply->body.definite = !compshare__judge_timeout_code(code);
     if (code != 0) {
         e->ret_code = code;
         e->retryable = compshare__judge_transient(code);
-        compshare__judge_message(&reply->tree, params, e);
+        compshare__judge_message(&reply->tree, &x->params, e);
         return compshare__client_fail(e, COMPSHARE_E_API, "the API refused");
     }
     if (request->array != NULL && (s->twice || s->not_array))
@@ -5500,11 +5502,12 @@ static int compshare__exchange_handshake(compshare__connection *conn, const comp
 /* ---- request ---- */
 
 /* Collects, completes and sorts the parameters. region: room for one that has to be derived. */
-static int compshare__exchange_collect(compshare__params *params,
-    const compshare__request *request, const compshare_config *f, char region[32],
-    compshare_error *e)
+static int compshare__exchange_collect(compshare__exchange *x, const compshare_config *f,
+    char region[32], compshare_error *e)
 {
     compshare__text why = compshare__text_into(e->detail, sizeof e->detail);
+    const compshare__request *request = &x->request;
+    compshare__params *params = &x->params;
     const char *action = request->action;
     const char *own[COMPSHARE__OWN_SIGNATURE] = {
         action, f->public_key, f->security_token, NULL, NULL, NULL
@@ -5569,7 +5572,7 @@ static int compshare__exchange_begin(compshare *c)
     uint64_t now = c->clock.looked_at;
     int r = request->check != NULL ? request->check(request, &c->clock, &c->error) : COMPSHARE_OK;
     if (r != COMPSHARE_OK) return r;
-    if (c->params.signature[0] == '\0') compshare__sign(&c->params, c->config.private_key);
+    if (x->params.signature[0] == '\0') compshare__sign(&x->params, c->config.private_key);
     if (request->array != NULL)
         compshare__split_init(&c->reply.split, request->array, c->reply.area, c->reply.area_cap);
     x->attempt.reused = conn->open && now - conn->used_at < COMPSHARE__IDLE_MS
@@ -5596,52 +5599,55 @@ static bool compshare__exchange_encoded(const compshare__encoder *encoder,
 static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t cap)
 {
     const compshare__url *url = &c->connection.url;
+    const compshare__params *params = &c->exchange.params;
     compshare__encoder *encoder = &c->exchange.attempt.encoder;
     unsigned char *ahead = dst + COMPSHARE__HEAD_MOST;
-    size_t body = compshare__encode_body(encoder, &c->params, ahead, cap - COMPSHARE__HEAD_MOST);
+    size_t body = compshare__encode_body(encoder, params, ahead, cap - COMPSHARE__HEAD_MOST);
     size_t n;
     compshare__head head;
     head.host = url->host;
     head.port = url->port_shown ? url->port : 0;
     head.path = url->path;
     head.user_agent = c->config.user_agent;
-    head.content_length = compshare__exchange_encoded(encoder, &c->params) ? body
-        : compshare__encode_length(&c->params);
+    head.content_length = compshare__exchange_encoded(encoder, params) ? body
+        : compshare__encode_length(params);
     head.timestamp_ms = compshare__client_unix_time(&c->clock) * 1000;
     head.csv = c->exchange.request.csv;
     n = compshare__encode_head(&head, (char *)dst, COMPSHARE__HEAD_MOST);
     memmove(dst + n, ahead, body);
     n += body;
     compshare__bytes_wipe(dst + n, (size_t)(ahead + body - (dst + n)));
-    return n + compshare__encode_body(encoder, &c->params, dst + n, cap - n);
+    return n + compshare__encode_body(encoder, params, dst + n, cap - n);
 }
 
-/* Whether the peer has spoken before the request was complete: then nothing more of it is sent. */
-static bool compshare__exchange_interrupted(compshare__tls *t)
+/* Sends nothing more of the request, so that what the peer says can be read. */
+static int compshare__exchange_cut_short(compshare__attempt *a, compshare__tls *t)
 {
-    bool speaks = compshare__tls_peer_speaks(t);
-    if (speaks) compshare__tls_stop_sending(t);
-    return speaks;
+    a->cut_short = true;
+    compshare__tls_stop_sending(t);
+    return COMPSHARE_OK;
 }
 
 /* Sending is stuck or has failed. What the peer has said already is read: it may tell why. */
 static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__connection *conn,
     compshare_error *e, int r)
 {
-    if (r != COMPSHARE_E_IO)
-        return compshare__exchange_interrupted(&conn->tls) ? COMPSHARE_OK : r;
-    (void)compshare__client_fail_host(e, conn, r, "sending failed");
-    compshare__client_fail_at(e, COMPSHARE_STAGE_SEND);
-    if (!conn->tls.sent) return r;
-    a->send_failed = true;
-    compshare__tls_stop_sending(&conn->tls);
-    return COMPSHARE_OK;
+    if (r == COMPSHARE_E_IO) {
+        (void)compshare__client_fail_host(e, conn, r, "sending failed");
+        compshare__client_fail_at(e, COMPSHARE_STAGE_SEND);
+        if (!conn->tls.sent) return r;
+        a->send_failed = true;
+    } else if (!compshare__tls_peer_speaks(&conn->tls)) {
+        return r;
+    }
+    return compshare__exchange_cut_short(a, &conn->tls);
 }
 
 /* Sends one record after the other. */
 static int compshare__exchange_send(compshare *c)
 {
     compshare__attempt *a = &c->exchange.attempt;
+    const compshare__params *params = &c->exchange.params;
     compshare__tls *t = &c->connection.tls;
     for (;;) {
         unsigned char *dst;
@@ -5651,13 +5657,13 @@ static int compshare__exchange_send(compshare *c)
             if (r != COMPSHARE_OK)
                 return compshare__exchange_send_trouble(a, &c->connection, &c->error, r);
             a->flushing = false;
-            if (compshare__exchange_encoded(&a->encoder, &c->params)
-                || compshare__exchange_interrupted(t)) return COMPSHARE_OK;
+            if (compshare__exchange_encoded(&a->encoder, params)) return COMPSHARE_OK;
+            if (compshare__tls_peer_speaks(t)) return compshare__exchange_cut_short(a, t);
         }
         if ((dst = compshare__tls_room(t, &cap)) == NULL)
             return compshare__client_fail_tls(&c->error, &c->connection);
         compshare__tls_commit(t, a->head_written
-            ? compshare__encode_body(&a->encoder, &c->params, dst, cap)
+            ? compshare__encode_body(&a->encoder, params, dst, cap)
             : compshare__exchange_first(c, dst, cap));
         a->head_written = a->flushing = true;
     }
@@ -5737,8 +5743,6 @@ static int compshare__exchange_body(compshare *c, compshare_view body)
     if (x->request.array != NULL && compshare__judge_is_2xx(&reply->http))
         r = compshare__exchange_split(c, body);
     else r = compshare__exchange_store(reply, body, &c->error);
-    if (r == COMPSHARE_OK) return r;
-    compshare__client_fail_at(&c->error, COMPSHARE_STAGE_RECEIVE);
     if (r != COMPSHARE_E_TOO_LARGE || !compshare__exchange_worth_draining(&reply->http)) return r;
     x->phase = COMPSHARE__PHASE_DRAIN;
     return COMPSHARE_OK;
@@ -5810,14 +5814,16 @@ static int compshare__exchange_receive(compshare *c)
 
 /* Keeps the connection only if it is certainly clean: untouched, or behind a whole reply that
    nothing follows. */
-static void compshare__exchange_settle(const compshare__exchange *x,
-    compshare__connection *conn, const compshare__http *http, const compshare__clock *clock)
+static void compshare__exchange_settle(compshare *c)
 {
+    const compshare__exchange *x = &c->exchange;
+    const compshare__http *http = &c->reply.http;
+    compshare__connection *conn = &c->connection;
     bool clean = x->phase >= COMPSHARE__PHASE_RECEIVE && http->state == COMPSHARE__HTTP_DONE
-        && http->keep_alive && !conn->tls.mute && compshare__tls_quiet(&conn->tls);
+        && http->keep_alive && !x->attempt.cut_short && compshare__tls_quiet(&conn->tls);
     if (x->phase == COMPSHARE__PHASE_PROXY) compshare__proxy_wipe(conn);
     if (x->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__exchange_disconnect(conn);
-    conn->used_at = clock->looked_at;
+    conn->used_at = c->clock.looked_at;
 }
 
 /* Whether bytes of the request were sent, and no definite answer came to them. */
@@ -5831,7 +5837,7 @@ static void compshare__exchange_again(compshare *c, uint32_t pause_ms)
 {
     compshare__exchange *x = &c->exchange;
     x->lost = compshare__exchange_unanswered(c);
-    compshare__exchange_settle(x, &c->connection, &c->reply.http, &c->clock);
+    compshare__exchange_settle(c);
     compshare__exchange_rewind(c);
     compshare__client_name(&c->error, x->request.action);
     x->pause_until = compshare__client_now(&c->clock) + pause_ms;
@@ -5909,14 +5915,6 @@ static const struct {
     { COMPSHARE_STAGE_RECEIVE, "" }
 };
 
-/* The stage at which a failure happens now. */
-static int compshare__exchange_stage(const compshare__exchange *x, const compshare__http *http)
-{
-    if (x->phase == COMPSHARE__PHASE_RECEIVE && http->state == COMPSHARE__HTTP_DONE)
-        return COMPSHARE_STAGE_JUDGE;
-    return compshare__exchange_phases[x->phase].stage;
-}
-
 /* Begins the TLS handshake, now that the server can be reached. */
 static int compshare__exchange_reached(compshare *c)
 {
@@ -5934,12 +5932,14 @@ static int compshare__exchange_established(compshare__exchange *x, compshare__co
         "it closed the connection, or spoke, before it was asked");
 }
 
-/* The reply is complete. */
+/* The reply is complete. Of one that was drained the verdict stands already. */
 static int compshare__exchange_judge(compshare *c)
 {
-    const compshare__exchange *x = &c->exchange;
-    int r = x->phase == COMPSHARE__PHASE_DRAIN ? c->error.status
-        : compshare__judge(&c->reply, &x->request, &c->params, !c->connection.tls.mute, &c->error);
+    int r = c->error.status;
+    if (c->exchange.phase != COMPSHARE__PHASE_DRAIN) {
+        r = compshare__judge(&c->reply, &c->exchange, &c->error);
+        if (r != COMPSHARE_OK) compshare__client_fail_at(&c->error, COMPSHARE_STAGE_JUDGE);
+    }
     compshare__client_trace(&c->config, "HTTP status%s %l", "", (uint32_t)c->reply.http.status);
     return r == COMPSHARE_OK ? COMPSHARE__VERDICT : r;
 }
@@ -6083,18 +6083,18 @@ static void compshare__exchange_finish(compshare *c, int status)
     const compshare__http *http = &c->reply.http;
     compshare_view id;
     if (status != COMPSHARE_OK)
-        compshare__client_fail_at(e, compshare__exchange_stage(x, http));
+        compshare__client_fail_at(e, compshare__exchange_phases[x->phase].stage);
     e->outcome_unknown = status != COMPSHARE_OK && compshare__exchange_unanswered(c);
     e->http_status = http->status;
     id.ptr = http->request_id;
     id.len = strlen(http->request_id);
-    if (!http->tunnel && !compshare__judge_is_echo(&c->params, id))
+    if (!http->tunnel && !compshare__judge_is_echo(&x->params, id))
         memcpy(e->request_id, http->request_id, sizeof e->request_id);
-    compshare__exchange_settle(x, &c->connection, http, &c->clock);
+    compshare__exchange_settle(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS)
         compshare__client_forget_values(&c->reply);
     if (status != COMPSHARE_OK && e->stage < COMPSHARE_STAGE_JUDGE) c->reply.body.len = 0;
-    compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
+    compshare__bytes_wipe(x->params.signature, sizeof x->params.signature);
     x->phase = COMPSHARE__PHASE_IDLE;
     x->wants = 0;
 }
@@ -6170,7 +6170,7 @@ static int compshare__task_request(compshare *c)
     r = t->step->begin(c);
     if (r < 0) compshare__client_name(&c->error, x->request.action);
     if (r != COMPSHARE_OK) return r;
-    r = compshare__exchange_collect(&c->params, &x->request, &c->config, t->ids.region, &c->error);
+    r = compshare__exchange_collect(x, &c->config, t->ids.region, &c->error);
     if (r != COMPSHARE_OK) return r;
     compshare__task_allow(t, x, &c->clock, c->config.timeout_ms);
     t->pause_ms = 0;
@@ -6275,12 +6275,18 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     return compshare__task_end(c, status);
 }
 
+/* Whether a task can be stepped or aborted now. */
+static int compshare__task_ready(const compshare *c)
+{
+    if (c == NULL) return COMPSHARE_E_CONFIG;
+    if (c->entered) return COMPSHARE_E_BUSY;
+    return c->task.step != NULL ? COMPSHARE_OK : COMPSHARE_E_IDLE;
+}
+
 COMPSHARE__DEF int compshare_step(compshare *client)
 {
-    int r;
-    if (client == NULL) return COMPSHARE_E_CONFIG;
-    if (client->entered) return COMPSHARE_E_BUSY;
-    if (client->task.step == NULL) return COMPSHARE_E_IDLE;
+    int r = compshare__task_ready(client);
+    if (r != COMPSHARE_OK) return r;
     client->entered = true;
     r = compshare__task_work(client);
     client->entered = false;
@@ -6290,9 +6296,8 @@ COMPSHARE__DEF int compshare_step(compshare *client)
 
 COMPSHARE__DEF int compshare_abort(compshare *client)
 {
-    if (client == NULL) return COMPSHARE_E_CONFIG;
-    if (client->entered) return COMPSHARE_E_BUSY;
-    if (client->task.step == NULL) return COMPSHARE_E_IDLE;
+    int r = compshare__task_ready(client);
+    if (r != COMPSHARE_OK) return r;
     return compshare__task_abort(client, COMPSHARE_E_ABORTED, "the call was aborted");
 }
 
@@ -6591,8 +6596,8 @@ static int compshare__call_end(compshare *c, int status)
     const char *id;
     if (status != COMPSHARE_OK) return status;
     if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
-    id = compshare__params_text(&c->params, "UHostId");
-    time = compshare__params_find(&c->params, "SchedulerStopTime");
+    id = compshare__params_text(&c->exchange.params, "UHostId");
+    time = compshare__params_find(&c->exchange.params, "SchedulerStopTime");
     if (id == NULL) return status;
     if (update && (time == NULL || time->text != NULL)) {
         compshare__recent_forget(c, id);
@@ -6939,7 +6944,7 @@ static int compshare__describe_element(void *user, compshare_value element)
     (void)element;
     if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
         return 0;               /* whatever else stands in it */
-    if (compshare__judge_is_echo(&c->params, compshare__json_raw(&c->reply.tree, 0)))
+    if (compshare__judge_is_echo(&c->exchange.params, compshare__json_raw(&c->reply.tree, 0)))
         reason = "a repetition of the request";
     if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
         return compshare__typed_malformed(c, reason);
