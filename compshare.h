@@ -147,17 +147,17 @@
    of the request was sent; a workflow's change of class "always": or it was refused. And
    it may help: no connection, a connection that broke, HTTP 429 or 5xx, or a RetCode that
    means "later" (153 rate limit, 8903 busy, ...). Pauses double from 0.5 to 8 s, half of
-   each by chance, and last as long as Retry-After asks at least; one that would pass
-   timeout_ms is not begun. The 300 s floor of a stop time is checked before each sending. A
+   each is random jitter, and they last at least as long as Retry-After asks; one that
+   would outlast timeout_ms is not started. The 300 s floor of a stop time is checked before each sending. A
    call that has handed out elements of a list is not begun again; compshare_each_instance
    reads the page again.
 
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,756 with full TLS records: enough for a page
+       compshare_memory_needed()  36,820 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,468 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,532 with records of 4 KB
        stack                      under 8 KiB (on s390x under 9)
 
    TRUST
