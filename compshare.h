@@ -1055,14 +1055,13 @@ extern "C" {
 #endif
 
 /* What a private function may return besides a public status, which is negative, COMPSHARE_OK or
-   COMPSHARE_PENDING. None of these reaches a program. */
-enum {
-    COMPSHARE__EOF = 2,     /* tls: the stream has ended; tls.orderly says whether with close_notify */
-    COMPSHARE__VERDICT,     /* exchange: the reply is complete, and a success */
-    COMPSHARE__AGAIN,       /* a step's `end`: run this step once more, after task.pause_ms */
-    COMPSHARE__NEXT,        /* a step's `end`: go on to the next step; its `begin`: skip this one */
-    COMPSHARE__FINISHED     /* schedule: what stands is what the plan wants, nothing is to be changed */
-};
+   COMPSHARE_PENDING. None of these reaches a program. (No enum: C++ warns where two enums meet in
+   one expression.) */
+#define COMPSHARE__EOF 2        /* tls: the stream has ended; tls.orderly: with close_notify */
+#define COMPSHARE__VERDICT 3    /* exchange: the reply is complete, and a success */
+#define COMPSHARE__AGAIN 4      /* a step's `end`: run this step once more, after task.pause_ms */
+#define COMPSHARE__NEXT 5       /* a step's `end`: go on to the next; its `begin`: skip this one */
+#define COMPSHARE__FINISHED 6   /* schedule: what stands is what the plan wants: change nothing */
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
 #define COMPSHARE__TYPED_PARAMS 6           /* no typed call has more */
@@ -4469,7 +4468,7 @@ typedef struct compshare__request {
     bool reads;                 /* it changes nothing */
     bool inner;                 /* its elements go to the client itself, not to the program */
     bool leaves_half;           /* it gets half of the time left: another must follow it */
-    int64_t stop_time;          /* for `check` */
+    int64_t stop_time;          /* that it sets; 0: none */
     /* not NULL: what must hold at every sending, the first and each retry */
     int (*check)(const struct compshare__request *request, const compshare__clock *clock,
         compshare_error *error);
@@ -4737,6 +4736,7 @@ typedef struct compshare__status {
     const char *name, *text;
 } compshare__status;
 
+/* The row of a status; of an unknown one, the last. */
 static const compshare__status *compshare__client_status(int status)
 {
 #define COMPSHARE__STATUS_ROW(name, value, text) { value, "COMPSHARE_" #name, text },
@@ -4943,6 +4943,7 @@ static void compshare__client_divide(compshare *c, size_t behind)
     conn->tls.socket = f->transport == NULL;
 }
 
+/* The client is the first thing in the caller's block, aligned; `client_divide` does the rest. */
 COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
 {
     char unused[1];
@@ -5364,6 +5365,7 @@ static int compshare__exchange_prepare_trust(compshare__connection *conn,
     return compshare__client_fail_bundle(e, conn, "cannot be opened");
 }
 
+/* Enters CONNECT: what TLS needs is there, and the time for connecting runs. */
 static int compshare__exchange_connect_begin(compshare *c)
 {
     compshare__connection *conn = &c->connection;
@@ -5470,6 +5472,7 @@ static int compshare__exchange_handshake_begin(compshare__connection *conn,
     return started ? COMPSHARE_OK : compshare__client_fail_tls(e, conn);
 }
 
+/* Goes on with the TLS handshake; once it is over, neither roots nor bundle are needed any more. */
 static int compshare__exchange_handshake(compshare__connection *conn, const compshare_config *f,
     compshare_error *e)
 {
@@ -5688,6 +5691,7 @@ static int compshare__exchange_element(compshare *c)
         : compshare__client_fail(&c->error, COMPSHARE_E_STOPPED, "the callback returned non-zero");
 }
 
+/* Feeds bytes of a streamed body to the splitter, and hands out each element that they end. */
 static int compshare__exchange_split(compshare *c, compshare_view body)
 {
     compshare__splitter *s = &c->reply.split;
@@ -6082,18 +6086,19 @@ static void compshare__exchange_finish(compshare *c, int status)
     compshare_error *e = &c->error;
     const compshare__http *http = &c->reply.http;
     compshare_view id;
-    if (status != COMPSHARE_OK)
+    if (status != COMPSHARE_OK) {
         compshare__client_fail_at(e, compshare__exchange_phases[x->phase].stage);
-    e->outcome_unknown = status != COMPSHARE_OK && compshare__exchange_unanswered(c);
+        e->outcome_unknown = compshare__exchange_unanswered(c);
+        if (status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS)
+            compshare__client_forget_values(&c->reply);
+        if (e->stage < COMPSHARE_STAGE_JUDGE) c->reply.body.len = 0;
+    }
     e->http_status = http->status;
     id.ptr = http->request_id;
     id.len = strlen(http->request_id);
     if (!http->tunnel && !compshare__judge_is_echo(&x->params, id))
         memcpy(e->request_id, http->request_id, sizeof e->request_id);
     compshare__exchange_settle(c);
-    if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS)
-        compshare__client_forget_values(&c->reply);
-    if (status != COMPSHARE_OK && e->stage < COMPSHARE_STAGE_JUDGE) c->reply.body.len = 0;
     compshare__bytes_wipe(x->params.signature, sizeof x->params.signature);
     x->phase = COMPSHARE__PHASE_IDLE;
     x->wants = 0;
