@@ -211,15 +211,15 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,732 with full TLS records: enough for a page
+       compshare_memory_needed()  36,820 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,444 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,532 with records of 4 KB
        stack                      under 8 KiB (on s390x under 9)
 
    The block, config.memory:
 
        | struct compshare | reply area                            | TLS record buffer |
-       | 10,560 bytes     | 9,472 bytes or what is left           | 16,709 or 4,421   |
+       | 10,624 bytes     | 9,472 bytes or what is left           | 16,709 or 4,421   |
 
        handshake          | X.509 contexts | part of bundle | tx  |
        sending            |                                 | tx  |
@@ -260,8 +260,8 @@
 
    The implementation follows the public half in the order in which data flows;
    search for "* ====":  api, limits, bytes, params, encode, http, json, split, tokens, pem,
-   trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
-   power, schedule, public, licence. A room calls only rooms above it. */
+   trust, tls, posix, config, client, judge, session, proxy, exchange, task, actions,
+   confirm, power, schedule, public, licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
@@ -1128,6 +1128,15 @@ extern "C" {
 #else
 #define COMPSHARE__NOINLINE
 #endif
+
+/* What a private function may return besides a public status, which is negative, COMPSHARE_OK or
+   COMPSHARE_PENDING. None of these reaches a program. (No enum: C++ warns where two enums meet in
+   one expression.) */
+#define COMPSHARE__EOF 2        /* tls: the stream has ended; tls.orderly: with close_notify */
+#define COMPSHARE__VERDICT 3    /* exchange: the reply is complete, and a success */
+#define COMPSHARE__AGAIN 4      /* a step's `end`: run this step once more, after task.pause_ms */
+#define COMPSHARE__NEXT 5       /* a step's `end`: go on to the next; its `begin`: skip this one */
+#define COMPSHARE__FINISHED 6   /* schedule: what stands is what the plan wants: change nothing */
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
 #define COMPSHARE__TYPED_PARAMS 6           /* no typed call has more */
@@ -3672,9 +3681,6 @@ static const char *compshare__trust_refusal(int code)
    struct, the record buffer, tx and the transport. Must never wait for a peer's
    close_notify, nor take an end of stream without one for the end of a reply. */
 
-/* A private result, outside the range of public statuses. */
-#define COMPSHARE__EOF 2        /* the stream ended; tls.orderly says how */
-
 typedef struct compshare__tls {
     const compshare_transport *io;
     const char *alpn[1];        /* the one protocol offered, RFC 7301; the engine points here */
@@ -3958,7 +3964,7 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
     return COMPSHARE_PENDING;
 }
 
-/* ---- the channel: what `drive` uses, encrypted or not ---- */
+/* ---- the channel: what `exchange` uses, encrypted or not ---- */
 
 static int compshare__tls_handshake(compshare__tls *t)
 {
@@ -4727,29 +4733,335 @@ static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 
 #endif /* COMPSHARE_NO_SOCKETS */
 
-/* ==== client =================================================================================
-   What a client is made of, its clocks, and its failures in sentences. Touches the
-   client alone. Must never put a key, a parameter or a body into an error. */
+/* ==== config =================================================================================
+   Takes compshare_config apart: refuses what cannot work, naming the field and the limit, and
+   fills in the defaults. Pure: touches only its arguments. Must never ignore a setting that
+   it does not support. */
 
-enum {
-    COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_PAUSE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
-    COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE, COMPSHARE__PHASE_SEND, COMPSHARE__PHASE_RECEIVE
-};
-
-/* What a step may ask for instead of ending the task with a status. */
-#define COMPSHARE__AGAIN 4      /* its `end`: run the same step once more, after task.pause_ms */
-#define COMPSHARE__NEXT 5       /* run the next step of the table; its `begin`: instead of this one */
-#define COMPSHARE__FINISHED 6   /* nothing is left to do */
-
-/* base_url or proxy taken apart. */
+/* base_url or proxy, taken apart. */
 typedef struct compshare__url {
     char host[COMPSHARE__HOST_MAX + 1];
-    uint16_t port;              /* 0: there is no proxy */
-    bool plain, port_shown;
-    compshare_view path;        /* of a proxy: user and password */
+    uint16_t port;              /* 0: nothing was given, there is no proxy */
+    bool plain;                 /* http:// */
+    bool port_shown;            /* it is not the scheme's own, and stands in Host */
+    compshare_view path;        /* of base_url */
+    compshare_view credentials; /* of a proxy: "user" or "user:password", with percent-escapes */
 } compshare__url;
 
-/* One HTTP exchange. */
+/* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
+   nothing can hide at the end of a key either; bytes of UTF-8 pass. */
+static bool compshare__config_printable(const char *s, char least)
+{
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s < (unsigned char)least || *s == 0x7F) return false;
+    return true;
+}
+
+/* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
+   with dNSName entries only, so an address could not be verified. */
+static const char *compshare__config_host(const char *host, size_t len, bool plain)
+{
+    size_t i, start = 0, last = 0;      /* of a label, and of the one before it */
+    if (len == 0) return "it has no host name";
+    if (host[0] == '[') return "an IP address cannot be verified: use a host name";
+    if (len > 253) return "the host name is longer than 253 bytes";
+    for (i = 0; i <= len; i++) {
+        if (i == len || host[i] == '.') {
+            if (i == start) return "the host name has an empty label";
+            last = start;
+            start = i + 1;
+        } else if (!compshare__bytes_in((unsigned char)host[i], COMPSHARE__LABEL)) {
+            return "the host name holds a character that is not allowed";
+        } else if (i - start == 63) {
+            return "a label of the host name is longer than 63 bytes";
+        }
+    }
+    if (!plain && compshare__bytes_digit(host[last])
+        && (compshare__bytes_span(host + last, "0123456789ABCDEFabcdef", true) == len - last
+        || (host[last] == '0' && compshare__bytes_lower(host[last + 1]) == 'x')))
+        return "an IP address cannot be verified: use a host name";
+    return NULL;
+}
+
+/* host[:port] at *s, which moves behind it. port: the scheme's own. ipv6: the host may be an
+   IPv6 address in brackets. NULL, or why it is refused. */
+static const char *compshare__config_authority(const char **s, compshare__url *url, uint16_t port,
+    bool ipv6)
+{
+    const char *p = *s, *reason;
+    compshare_view digits;
+    uint64_t number;
+    size_t len, name;
+    if (ipv6 && p[0] == '[') {
+        len = compshare__bytes_span(++p, "0123456789ABCDEFabcdef:.", true);
+        if (len == 0 || len > 45 || p[len] != ']') return "its IPv6 address is malformed";
+        memcpy(url->host, p, len++);
+    } else {
+        len = compshare__bytes_span(p, ":/?#@", false);
+        name = len > 0 && p[len - 1] == '.' ? len - 1 : len;
+        reason = compshare__config_host(p, name, url->plain);
+        if (reason != NULL) return reason;
+        memcpy(url->host, p, name);
+    }
+    p += len;
+    url->port = port;
+    if (*p == ':') {
+        digits.ptr = p + 1;
+        digits.len = compshare__bytes_span(p + 1, "/", false);
+        if (digits.len > 5 || !compshare__bytes_number(digits, 65535, &number) || number == 0)
+            return "its port is not a number from 1 to 65535";
+        url->port = (uint16_t)number;
+        url->port_shown = url->port != port;
+        p += 1 + digits.len;
+    }
+    *s = p;
+    return NULL;
+}
+
+/* scheme://host[:port][/path]. NULL, or why it is refused. */
+static const char *compshare__config_url(const char *s, compshare__url *url)
+{
+    const char *reason;
+    memset(url, 0, sizeof *url);
+    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
+    if (compshare__bytes_begins(s, "http://")) {
+#ifndef COMPSHARE_PLAINTEXT
+        return "http:// would send the signed request in the open: use https://";
+#else
+        url->plain = true;
+#endif
+    } else if (!compshare__bytes_begins(s, "https://")) {
+        return "it does not begin with https://";
+    }
+    s += url->plain ? 7 : 8;
+    reason = compshare__config_authority(&s, url, url->plain ? 80 : 443, false);
+    if (reason != NULL) return reason;
+    url->path.ptr = *s == '\0' ? "/" : s;
+    url->path.len = strlen(url->path.ptr);
+    if (*url->path.ptr != '/') return "nothing but a port and a path may follow its host name";
+    if (url->path.len > COMPSHARE__PATH_MAX) return "its path is longer than 255 bytes";
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s >= 0x80 || *s == '?' || *s == '#')
+            return "its path holds a character that is not allowed";
+    return NULL;
+}
+
+/* The user and password of a proxy's URL; as RFC 7617 2 has it, no colon is in the user. NULL,
+   or why they are refused. */
+static const char *compshare__config_credentials(compshare_view v)
+{
+    size_t i;
+    bool password = false;
+    if (v.len > COMPSHARE__CREDENTIALS_MAX)
+        return "its user and password are longer than 255 bytes";
+    for (i = 0; i < v.len; i++) {
+        int high, c;
+        password = password || v.ptr[i] == ':';
+        if (v.ptr[i] != '%') continue;
+        high = compshare__bytes_hex((unsigned char)v.ptr[i + 1]);
+        c = high < 0 ? -1 : compshare__bytes_hex((unsigned char)v.ptr[i + 2]);
+        if (c < 0)
+            return "a % in its user or password is not followed by two hexadecimal digits";
+        c += 16 * high;
+        if (c < 0x20 || c == 0x7F) return "its user or password holds a control character";
+        if (c == ':' && !password) return "its user holds a colon";
+    }
+    return NULL;
+}
+
+/* http://[user:password@]host[:port][/]. What a proxy is asked for passes through it encrypted,
+   so the proxy itself is not verified, and its host may be an IP address. NULL, or why it is
+   refused. */
+static const char *compshare__config_proxy(const char *s, compshare__url *url)
+{
+    const char *reason;
+    size_t end = 0, at = 0;
+    memset(url, 0, sizeof *url);
+    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
+    if (!compshare__bytes_begins(s, "http://")) return "only http:// proxies are supported";
+    s += 7;
+    for (; s[end] != '\0' && s[end] != '/'; end++)
+        if (s[end] == '@') at = end + 1;
+    url->credentials.ptr = s;
+    url->credentials.len = at > 0 ? at - 1 : 0;
+    if ((reason = compshare__config_credentials(url->credentials)) != NULL) return reason;
+    s += at;
+    url->plain = true;
+    if ((reason = compshare__config_authority(&s, url, 80, true)) != NULL) return reason;
+    return *s == '\0' || (*s == '/' && s[1] == '\0') ? NULL
+        : "nothing but a port may follow its host name";
+}
+
+/* One of the credentials (key) and identifiers that are sent with every call. NULL, or why it is
+   refused. */
+static const char *compshare__config_identity(const char *value, bool needed, bool key)
+{
+    if (value == NULL) return needed ? "it is missing" : NULL;
+    if (key && value[0] == '\0') return "it is empty";
+    if (!compshare__config_printable(value, '!'))
+        return "it holds a space, a line end or a control character";
+    return key || compshare__bytes_all(value, strlen(value), COMPSHARE__IDENTIFIER) ? NULL
+        : "only A-Z a-z 0-9 . _ - are allowed in it";
+}
+
+/* What this build does not have is refused, never ignored. NULL, or a field and why. */
+static const char *compshare__config_parts(const compshare_config *f)
+{
+    const compshare_transport *io = f->transport;
+    if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN))
+        return "flags: it has an unknown bit";
+    if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL)
+        return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
+    if (f->ca_file != NULL && f->ca_pem != NULL)
+        return "ca_pem: ca_file is given as well: give one of them";
+    if (io != NULL
+        && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
+        return "transport: open, send, recv and close are all needed";
+    return compshare__posix_refusal(f);
+}
+
+static const char *compshare__config_user_agent(const char *s)
+{
+    if (s == NULL) return NULL;
+    if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX) return "1 to 255 bytes are needed";
+    return compshare__config_printable(s, ' ') ? NULL : "it holds a control character";
+}
+
+/* NULL, or why the configuration is refused, and in *field what of it. */
+static const char *compshare__config_refusal(const compshare_config *f, compshare__url *url,
+    compshare__url *proxy, const char **field)
+{
+    static const char *const names[] = {
+        "public_key: ", "private_key: ", "security_token: ", "region: ", "zone: ", "project_id: "
+    };
+    const char *const values[] = {
+        f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id
+    };
+    const char *reason;
+    size_t i;
+    for (i = 0; i < 6; i++) {
+        *field = names[i];
+        reason = compshare__config_identity(values[i], i < 2, i < 3);
+        if (reason != NULL) return reason;
+    }
+    *field = "";
+    if ((reason = compshare__config_parts(f)) != NULL) return reason;
+    *field = "base_url: ";
+    reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url);
+    if (reason != NULL) return reason;
+    if ((f->flags & COMPSHARE_FAST_OPEN) && url->plain) {
+        *field = "flags: ";
+        return "COMPSHARE_FAST_OPEN is for https://: a SYN may arrive twice, and the request in it";
+    }
+    *field = "proxy: ";
+    memset(proxy, 0, sizeof *proxy);
+    if (f->proxy != NULL && (reason = compshare__config_proxy(f->proxy, proxy)) != NULL)
+        return reason;
+    *field = "user_agent: ";
+    if ((reason = compshare__config_user_agent(f->user_agent)) != NULL) return reason;
+    *field = "memory: ";
+    return f->memory == NULL ? "it is NULL" : NULL;
+}
+
+/* Checks all of it; needed: the least memory_size. Fills in url and proxy (port 0: there is
+   none), or says why not. */
+static int compshare__config_check(const compshare_config *f, size_t needed, compshare__url *url,
+    compshare__url *proxy, compshare__text *why)
+{
+    const char *field = "", *reason = "config: it is NULL";
+    if (f != NULL) reason = compshare__config_refusal(f, url, proxy, &field);
+    if (reason != NULL) {
+        compshare__text_form(why, "%s%s", field, reason);
+        return COMPSHARE_E_CONFIG;
+    }
+    if (f->memory_size >= needed) return COMPSHARE_OK;
+    compshare__text_form(why, "memory_size: %l bytes given, at least %l needed",
+        (int64_t)f->memory_size, (int64_t)needed);
+    return COMPSHARE_E_MEMORY;
+}
+
+/* Puts the defaults where nothing was given, after the check. */
+static void compshare__config_defaults(compshare_config *f)
+{
+    f->region = compshare__bytes_first(f->region, NULL);
+    f->zone = compshare__bytes_first(f->zone, NULL);
+    f->project_id = compshare__bytes_first(f->project_id, NULL);
+    if (f->user_agent == NULL) f->user_agent = COMPSHARE__USER_AGENT;
+    if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
+    if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
+    if (f->ca_pem != NULL && f->ca_pem_len == 0) f->ca_pem_len = strlen(f->ca_pem);
+    compshare__posix_defaults(f);
+}
+
+/* The region that a zone is in: "cn-wlcb-01" is in "cn-wlcb". Empty where the zone does not end
+   in - and digits. */
+static void compshare__config_zone_region(const char *zone, char *region, size_t cap)
+{
+    size_t len = strlen(zone);
+    compshare__text t = compshare__text_into(region, cap);
+    while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
+    if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
+    compshare__text_bytes(&t, zone, len - 1);
+}
+
+/* Region and Zone of one request belong together: the API answers others with 230. What is
+   given (not NULL) stays as it is; the configuration's takes the place of what is not where
+   it belongs to the rest, else a region is derived from the zone that is sent. */
+static void compshare__config_place(const compshare_config *f, const char **region,
+    const char **zone, char derived[32])
+{
+    const char *sent = *zone != NULL ? *zone : f->zone;
+    if (*zone != NULL && *region != NULL) return;
+    compshare__config_zone_region(sent != NULL ? sent : "", derived, 32);
+    if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region))
+        *zone = sent;
+    if (*region != NULL) return;
+    if (f->region != NULL && (derived[0] == '\0' || compshare__bytes_equal(derived, f->region)))
+        *region = f->region;
+    else *region = compshare__bytes_first(derived, NULL);
+}
+
+/* ==== client =================================================================================
+   What a client is made of, in parts; its clocks; its failures in sentences. A function takes
+   the part that it needs. Touches these parts alone. Must never put a key, a parameter or a
+   body into an error. */
+
+/* The phases of an exchange, in order:
+
+   phase      waits for                       then                               not after
+   IDLE       the next exchange               BEGIN
+   BEGIN      exchange.pause_until, if that   SEND where a connection is kept,   exchange
+              is still to come                else CONNECT
+   CONNECT    the transport's `open`          PROXY where there is one,          connection
+                                              else HANDSHAKE
+   PROXY      the reply to CONNECT            HANDSHAKE                          connection
+   HANDSHAKE  TLS (http://: nothing)          SEND                               connection
+   SEND       room for the whole request      RECEIVE                            exchange
+   RECEIVE    the reply                       the verdict; or, where the reply   exchange
+                                              is too large, DRAIN
+   DRAIN      the rest of such a reply        the verdict that it is too large   exchange
+
+   The last column names whose deadline is kept to; in SEND and RECEIVE it is reuse_deadline
+   while a reading on a kept connection has no byte of its reply. From every phase a failure leads
+   to IDLE, or, where the request may be sent again, to BEGIN. */
+enum {
+    COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
+    COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE, COMPSHARE__PHASE_SEND,
+    COMPSHARE__PHASE_RECEIVE, COMPSHARE__PHASE_DRAIN
+};
+
+/* What is known of time. The monotonic clock alone decides deadlines. */
+typedef struct compshare__clock {
+    uint64_t (*monotonic_ms)(void *user);
+    int64_t (*unix_time)(void *user);
+    void *user;
+    uint64_t looked_at;         /* what the monotonic clock said last, in milliseconds */
+    uint64_t deadline;          /* of the task; 0: the monotonic clock has stepped back */
+    int64_t server_date;        /* the last verified Date, in seconds since 1970; 0: none yet */
+    uint64_t server_date_at;    /* when it came, on the monotonic clock */
+} compshare__clock;
+
+/* One request, as a step describes it. */
 typedef struct compshare__request {
     const char *action;
     const compshare_param *params;
@@ -4757,18 +5069,21 @@ typedef struct compshare__request {
     bool defaults;              /* add Region, Zone and ProjectId from the configuration */
     bool csv;                   /* a CSV reply is a success */
     bool always;                /* retry class "always" */
-    bool repeatable;            /* it may be sent again without being looked at in between */
+    bool repeatable;            /* it may be sent again without a reading in between */
     bool reads;                 /* it changes nothing */
-    bool inner;                 /* its elements go no further than to the client */
-    bool half;                  /* it may take half of the time left, for more must come */
-    int64_t stop_time;          /* not 0: must be 300 s ahead at every sending */
+    bool inner;                 /* its elements go to the client itself, not to the program */
+    bool leaves_half;           /* it gets half of the time left: another must follow it */
+    int64_t stop_time;          /* that it sets; 0: none */
+    /* not NULL: what must hold at every sending, the first and each retry */
+    int (*check)(const struct compshare__request *request, const compshare__clock *clock,
+        compshare_error *error);
     const char *array;          /* not NULL: stream this array */
     compshare_each_fn each;
     void *user;
 } compshare__request;
 
-/* A step of a task: `begin` fills client->exchange.request; `end` sees the exchange's
-   status and returns the task's. See COMPSHARE__AGAIN for what else they return. */
+/* A step of a task: `begin` fills in exchange.request; `end` is given the status of the exchange,
+   and returns that of the task. See COMPSHARE__AGAIN for what else they return. */
 typedef struct compshare__step {
     int (*begin)(compshare *c);
     int (*end)(compshare *c, int status);
@@ -4876,64 +5191,68 @@ typedef struct compshare__recent {
     bool shown;                 /* one has */
 } compshare__recent;
 
-/* What is known of time. The monotonic clock alone decides deadlines. */
-typedef struct compshare__clock {
-    uint64_t looked_at;         /* what the monotonic clock said last, in milliseconds */
-    uint64_t deadline;          /* of the task; 0: that clock has stepped back */
-    int64_t server_date;        /* the last verified Date, in seconds since 1970; 0: none yet */
-    uint64_t server_date_at;    /* when it came, on the monotonic clock */
-} compshare__clock;
+/* One sending of a request. All zero before each. */
+typedef struct compshare__attempt {
+    bool reused;                /* it goes over a kept connection */
+    bool head_written;          /* the encoder goes on with the body */
+    bool flushing;              /* a record is complete, and not sent yet */
+    bool cut_short;             /* sending ended before the request was complete */
+    bool send_failed;           /* because the transport failed: the reply, if any, may tell why */
+    bool replied;               /* a byte of the reply has come */
+    bool dated;                 /* the head of the reply is complete, and its Date noted */
+    uint64_t reuse_deadline;    /* when a kept connection that says nothing is given up */
+    compshare__encoder encoder;
+} compshare__attempt;
 
-/* One request on its way to a verdict: where it stands, and what may still be done. */
+/* One request on its way to a verdict, over one sending or several. All zero before each. */
 typedef struct compshare__exchange {
     int phase;
     unsigned wants;             /* COMPSHARE_READ, COMPSHARE_WRITE: what a step waits for */
     bool more;                  /* a step stopped although it could go on */
-    bool reused;                /* it began on a kept connection */
-    bool head_written;          /* the encoder goes on with the body */
-    bool flushing;              /* a record is complete, and not sent yet */
-    bool send_failed;           /* the reply, if one has come, may tell why */
-    bool replied;               /* a byte of the reply has come */
-    bool dated;                 /* and its head, with the server's time */
-    bool lost;                  /* an earlier sending of this request got no answer */
-    bool definite;              /* a RetCode has settled what happened */
-    bool resent;                /* the one reconnection has been used up */
-    unsigned retries;           /* left for this request */
-    uint32_t request_ms;        /* the time that it was given, for the error text */
+    bool lost;                  /* an earlier sending got no definite answer */
+    bool reconnected;           /* a dead kept connection has been replaced: once only */
+    unsigned retries;           /* left */
+    uint32_t allowed_ms;        /* the time from its start to its deadline, for the error text */
     uint64_t deadline, pause_until;
-    uint64_t reuse_deadline;    /* when a kept connection that says nothing is given up */
-    compshare__encoder encoder;
+    compshare__attempt attempt;
     compshare__request request;
+    compshare__params params;   /* of the request, sorted and signed */
 } compshare__exchange;
+
+/* The body of one reply, and what it has brought. All zero before each sending. */
+typedef struct compshare__body {
+    size_t at, len;             /* in the area; at skips a byte order mark */
+    uint32_t drained;           /* bytes read and dropped in the phase DRAIN */
+    bool cut;                   /* an error's body was too long to keep whole */
+    bool handed;                /* an element of it went to the program */
+    bool definite;              /* its RetCode has settled what happened */
+} compshare__body;
 
 /* What has come back: the bytes, and how far they are understood. */
 typedef struct compshare__reply {
+    compshare__tree tree;
     char *area;                 /* during a handshake the X.509 engine's, then body and tokens */
     size_t area_cap;
-    size_t body_at, body_len;   /* in the area; body_at skips a byte order mark */
-    bool body_cut;              /* an error's body was too long to keep */
-    bool handed;                /* an element went to the callback */
-    bool draining;              /* the reply was too large, and its rest is read */
-    uint32_t drained;           /* bytes of that rest */
     uint32_t generation;        /* of the values that programs hold */
-    compshare__tree tree;
+    compshare__body body;
     compshare__http http;
     compshare__splitter split;
 } compshare__reply;
 
-/* The way to the server. It outlives an exchange where its reply left it clean. */
+/* The way to the server. It outlives an exchange whose reply left it clean. */
 typedef struct compshare__connection {
+    compshare__tls tls;
     bool open;                  /* the transport is */
     bool resuming;              /* the handshake offers a session */
-    uint64_t deadline;          /* of connecting, tunnel and handshake */
+    uint64_t deadline;          /* of connecting, tunnel and handshake together */
     uint64_t used_at;           /* when the kept connection was last in use */
+    const compshare__url *peer; /* whom the client talks to: the proxy, until its tunnel is open */
     const char *bundle;         /* what the roots come from, for error texts */
-    compshare__trust *trust;    /* in the reply area, during a handshake */
+    compshare__trust *trust;    /* in the reply area, during a handshake; else NULL */
     compshare_handshake handshake;
     compshare_transport io;
     compshare__posix posix;
     compshare__url url, proxy;
-    compshare__tls tls;
 } compshare__connection;
 
 /* What has been learned of the account, and holds for later calls. */
@@ -4943,57 +5262,59 @@ typedef struct compshare__account {
     compshare__recent recent[COMPSHARE__RECENT];
 } compshare__account;
 
-/* The exchange first: an instruction reaches near offsets with fewer bytes. */
+/* Clock and error first: they are passed on most, and an instruction reaches near offsets with
+   fewer bytes. */
 struct compshare {
-    bool entered;               /* inside compshare_step: callbacks may not call back */
-    compshare__exchange exchange;
-    compshare__reply reply;
     compshare__clock clock;
+    bool entered;               /* inside compshare_step: callbacks may not call back */
     compshare_error error;
+    compshare__reply reply;
+    compshare__exchange exchange;
+    compshare__task task;
     compshare_config config;    /* defaults filled in */
     compshare__account account;
-    compshare__task task;
-    compshare__params params;
     compshare__connection connection;
 };
 
-static uint64_t compshare__client_now(const compshare *c)
+/* The least size of the caller's block: the client, aligned, its reply area and record buffer.
+   f may be NULL. */
+static size_t compshare__client_memory(const compshare_config *f)
 {
-    return c->config.monotonic_ms(c->config.user);
+    bool small = f != NULL && (f->flags & COMPSHARE_SMALL_RECORDS);
+    size_t record = small ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
+    return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + record;
 }
 
-/* Seconds since 1970; what sums and BearSSL's day count cannot take becomes 0. */
-static int64_t compshare__client_unix_time(const compshare *c)
+/* ---- clocks ---- */
+
+static uint64_t compshare__client_now(const compshare__clock *clock)
 {
-    int64_t now = c->config.unix_time(c->config.user);
+    return clock->monotonic_ms(clock->user);
+}
+
+/* Seconds since 1970; 0 where they are too many for sums and for BearSSL's count of days. */
+static int64_t compshare__client_unix_time(const compshare__clock *clock)
+{
+    int64_t now = clock->unix_time(clock->user);
     return now > 0 && now / 86400 < INT32_MAX ? now : 0;
 }
 
 /* The server's clock, carried on by the monotonic one; 0 if not known. */
-static int64_t compshare__client_server_time(const compshare *c)
+static int64_t compshare__client_server_time(const compshare__clock *clock)
 {
-    uint64_t now = compshare__client_now(c);
-    if (c->clock.server_date == 0) return 0;
-    return c->clock.server_date + (now > c->clock.server_date_at ? (int64_t)((now - c->clock.server_date_at) / 1000) : 0);
+    uint64_t now = compshare__client_now(clock), at = clock->server_date_at;
+    if (clock->server_date == 0) return 0;
+    return clock->server_date + (now > at ? (int64_t)((now - at) / 1000) : 0);
 }
 
 /* The same, or the local clock where the server's is not known. */
-static int64_t compshare__client_best_time(const compshare *c)
+static int64_t compshare__client_best_time(const compshare__clock *clock)
 {
-    int64_t now = compshare__client_server_time(c);
-    return now != 0 ? now : compshare__client_unix_time(c);
+    int64_t now = compshare__client_server_time(clock);
+    return now != 0 ? now : compshare__client_unix_time(clock);
 }
 
-static bool compshare__client_encrypted(const compshare *c)
-{
-    return !c->connection.url.plain;
-}
-
-/* Whom the client talks to now: the proxy, until that has opened the tunnel. */
-static const compshare__url *compshare__client_peer(const compshare *c)
-{
-    return c->connection.proxy.port != 0 && c->exchange.phase <= COMPSHARE__PHASE_PROXY ? &c->connection.proxy : &c->connection.url;
-}
+/* ---- values ---- */
 
 /* A value as programs see it: good until the client forgets it. */
 static compshare_value compshare__client_value(const compshare *c, uint32_t token)
@@ -5005,10 +5326,10 @@ static compshare_value compshare__client_value(const compshare *c, uint32_t toke
     return v;
 }
 
-static void compshare__client_forget_values(compshare *c)
+static void compshare__client_forget_values(compshare__reply *reply)
 {
-    memset(&c->reply.tree, 0, sizeof c->reply.tree);
-    c->reply.generation++;
+    memset(&reply->tree, 0, sizeof reply->tree);
+    reply->generation++;
 }
 
 /* ---- failures ---- */
@@ -5018,7 +5339,8 @@ typedef struct compshare__status {
     const char *name, *text;
 } compshare__status;
 
-static const compshare__status *compshare__fail_status(int status)
+/* The row of a status; of an unknown one, the last. */
+static const compshare__status *compshare__client_status(int status)
 {
 #define COMPSHARE__STATUS_ROW(name, value, text) { value, "COMPSHARE_" #name, text },
     static const compshare__status rows[] = {
@@ -5031,407 +5353,258 @@ static const compshare__status *compshare__fail_status(int status)
     return &rows[i];
 }
 
-static int compshare__fail_stage(const compshare *c)
+/* Appends a sentence, in the form of compshare__text_form, to what a failure says. */
+static void compshare__client_say(compshare_error *e, const char *form, va_list args)
 {
-    static const unsigned char stages[] = {     /* of each phase */
-        COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_CONNECT,
-        COMPSHARE_STAGE_CONNECT, COMPSHARE_STAGE_HANDSHAKE, COMPSHARE_STAGE_SEND, COMPSHARE_STAGE_RECEIVE
-    };
-    bool judging = c->exchange.phase == COMPSHARE__PHASE_RECEIVE ? c->reply.http.state == COMPSHARE__HTTP_DONE
-        : c->exchange.phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL;
-    if (judging) return COMPSHARE_STAGE_JUDGE;
-    return stages[c->exchange.phase];
-}
-
-/* In place of a status: goes on with the sentence of the failure. */
-#define COMPSHARE__MORE 7
-
-/* Records a failure: its status, the stage, and a sentence as of
-   compshare__text_form. Returns the status. While the rest of a refused reply is
-   read, its refusal stands. */
-static int compshare__fail(compshare *c, int status, const char *form, ...)
-{
-    compshare__text t;
-    va_list args;
-    size_t said = status == COMPSHARE__MORE ? strlen(c->error.detail) : 0;
-    if (c->reply.draining) return c->error.status;
-    t = compshare__text_into(c->error.detail + said, sizeof c->error.detail - said);
-    va_start(args, form);
+    size_t said = strlen(e->detail);
+    compshare__text t = compshare__text_into(e->detail + said, sizeof e->detail - said);
     compshare__text_list(&t, form, args);
-    va_end(args);
-    if (status != COMPSHARE__MORE) {
-        c->error.status = status;
-        c->error.stage = compshare__fail_stage(c);
-    }
-    return c->error.status;
 }
 
-/* ": why", from the POSIX transport. */
-static int compshare__fail_errno(compshare *c)
+/* Records a failure: its status, and a sentence. Its stage is noted by those who know it:
+   compshare__client_fail_at. Returns the status. */
+static int compshare__client_fail(compshare_error *e, int status, const char *form, ...)
 {
-    int error = compshare__posix_error(&c->connection.posix);
-    if (compshare__posix_serves(&c->connection.posix, &c->connection.io) && error != 0 && !c->reply.draining) {
-        (void)compshare__fail(c, COMPSHARE__MORE, ": %s (errno %d)", compshare__posix_meaning(error), error);
-        c->error.sys_errno = error;
-    }
-    return c->error.status;
+    va_list args;
+    e->status = status;
+    e->stage = COMPSHARE_STAGE_NONE;
+    e->detail[0] = '\0';
+    va_start(args, form);
+    compshare__client_say(e, form, args);
+    va_end(args);
+    return status;
+}
+
+/* What fails is this action, whichever was called last. */
+static void compshare__client_name(compshare_error *e, const char *action)
+{
+    memset(e->action, 0, sizeof e->action);
+    memcpy(e->action, action, strlen(action));
+}
+
+/* Goes on with the sentence of a failure. Returns its status. */
+static int compshare__client_fail_append(compshare_error *e, const char *form, ...)
+{
+    va_list args;
+    va_start(args, form);
+    compshare__client_say(e, form, args);
+    va_end(args);
+    return e->status;
+}
+
+/* Notes the stage of a failure, unless it is known already. */
+static void compshare__client_fail_at(compshare_error *e, int stage)
+{
+    if (e->stage == COMPSHARE_STAGE_NONE) e->stage = stage;
+}
+
+/* Appends what the system said, where the transport is the POSIX one: ": why (errno N)". */
+static int compshare__client_fail_errno(compshare_error *e, const compshare__connection *conn)
+{
+    int error = compshare__posix_error(&conn->posix);
+    if (!compshare__posix_serves(&conn->posix, &conn->io) || error == 0) return e->status;
+    e->sys_errno = error;
+    return compshare__client_fail_append(e, ": %s (errno %d)", compshare__posix_meaning(error),
+        error);
 }
 
 /* What the peer, or the way to it, did. */
-static int compshare__fail_host(compshare *c, int status, const char *what)
+static int compshare__client_fail_host(compshare_error *e, const compshare__connection *conn,
+    int status, const char *what)
 {
-    const compshare__url *peer = compshare__client_peer(c);
-    (void)compshare__fail(c, status, "%s:%d: %s", peer->host, peer->port, what);
-    return compshare__fail_errno(c);
+    (void)compshare__client_fail(e, status, "%s:%d: %s", conn->peer->host, conn->peer->port, what);
+    return compshare__client_fail_errno(e, conn);
 }
 
-static int compshare__fail_timeout(compshare *c)
+static int compshare__client_fail_clock(compshare_error *e, const compshare__clock *clock,
+    const char *consequence)
 {
-    const compshare__url *peer = compshare__client_peer(c);
-    bool connecting = c->exchange.phase >= COMPSHARE__PHASE_CONNECT && c->exchange.phase <= COMPSHARE__PHASE_HANDSHAKE
-        && compshare__client_now(c) < c->exchange.deadline;
-    if (c->clock.deadline == 0)
-        return compshare__fail(c, COMPSHARE_E_TIMEOUT,
-            "monotonic_ms: it stepped back: no time can be kept");
-    return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
-        (int64_t)(connecting ? c->config.connect_timeout_ms : c->exchange.request_ms),
-        c->exchange.phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
-        : c->exchange.phase == COMPSHARE__PHASE_HANDSHAKE ? "during the TLS handshake"
-        : c->exchange.phase == COMPSHARE__PHASE_SEND ? "while the request was sent"
-        : c->exchange.phase == COMPSHARE__PHASE_RECEIVE ? "while the reply was awaited" : "while connecting");
+    return compshare__client_fail(e, COMPSHARE_E_CLOCK,
+        "this machine's clock reads %t, which cannot be: %s", clock->unix_time(clock->user),
+        consequence);
 }
 
-static int compshare__fail_clock(compshare *c, const char *consequence)
+static int compshare__client_fail_bundle(compshare_error *e, compshare__connection *conn,
+    const char *what)
 {
-    return compshare__fail(c, COMPSHARE_E_CLOCK, "this machine's clock reads %t, which cannot be: %s",
-        c->config.unix_time(c->config.user), consequence);
+    (void)compshare__client_fail(e, COMPSHARE_E_TRUST, "root certificates: %s %s", conn->bundle,
+        what);
+    compshare__posix_blame_bundle(&conn->posix);
+    return compshare__client_fail_errno(e, conn);   /* none unless opening or reading failed */
 }
 
-static int compshare__fail_bundle(compshare *c, const char *what)
+/* TLS failed: BearSSL's code, or what is wrong with the bundle, in a sentence. */
+static int compshare__client_fail_tls(compshare_error *e, compshare__connection *conn)
 {
-    (void)compshare__fail(c, COMPSHARE_E_TRUST, "root certificates: %s %s", c->connection.bundle, what);
-    compshare__posix_blame_bundle(&c->connection.posix);
-    return compshare__fail_errno(c);    /* none unless opening or reading failed */
-}
-
-/* TLS failed: BearSSL's code, or the bundle, in a sentence. */
-static int compshare__fail_tls(compshare *c)
-{
-    int code = compshare__tls_error(&c->connection.tls);
-    int trouble = c->connection.trust != NULL ? compshare__trust_trouble(c->connection.trust) : COMPSHARE__TRUST_FINE;
-    if (c->reply.draining) return c->error.status;
-    c->error.tls_code = code;
+    const compshare__trust *trust = conn->trust;
+    int code = compshare__tls_error(&conn->tls);
+    int trouble = trust != NULL ? compshare__trust_trouble(trust) : COMPSHARE__TRUST_FINE;
+    int status = compshare__trust_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS;
+    e->tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
-        return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
-    (void)compshare__fail(c, compshare__trust_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
-        c->connection.url.host, c->connection.url.port, compshare__tls_meaning(code));
-    if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->connection.tls.now);
+        return compshare__client_fail_bundle(e, conn, compshare__trust_meaning(trouble));
+    (void)compshare__client_fail(e, status, "%s:%d: %s", conn->url.host, conn->url.port,
+        compshare__tls_meaning(code));
+    if (code == BR_ERR_X509_EXPIRED)
+        (void)compshare__client_fail_append(e, " by this machine's clock, %t", conn->tls.now);
     if (code == BR_ERR_X509_NOT_TRUSTED)
-        (void)compshare__fail(c, COMPSHARE__MORE,
-            " in %s, or an intermediate certificate is missing%s", c->connection.bundle,
-            c->connection.trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
-    (void)compshare__fail(c, COMPSHARE__MORE, " (BearSSL %d)", code);
-    return c->error.status;
+        (void)compshare__client_fail_append(e,
+            " in %s, or an intermediate certificate is missing%s", conn->bundle,
+            trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
+    return compshare__client_fail_append(e, " (BearSSL %d)", code);
 }
 
-static int compshare__fail_too_large(compshare *c, const char *what)
+static int compshare__client_fail_too_large(compshare_error *e, const compshare__reply *reply,
+    const char *what)
 {
-    return compshare__fail(c, COMPSHARE_E_TOO_LARGE, "%s does not fit the reply area of %l bytes: enlarge memory_size, "
-        "or stream it with compshare_call_each", what, (int64_t)c->reply.area_cap);
+    return compshare__client_fail(e, COMPSHARE_E_TOO_LARGE,
+        "%s does not fit the reply area of %l bytes: enlarge memory_size, "
+        "or stream it with compshare_call_each", what, (int64_t)reply->area_cap);
 }
 
-static int compshare__fail_json(compshare *c, const char *reason, uint64_t at)
+/* The validator has found the body malformed. */
+static int compshare__client_fail_json(compshare_error *e, const compshare__reply *reply,
+    const char *reason)
 {
-    bool typed = c->reply.http.content_type[0] != '\0';
-    return compshare__fail(c, COMPSHARE_E_JSON, "the reply is not valid JSON: %s at byte %l%s%s%s", reason, (int64_t)at,
-        typed ? " (content type " : "", c->reply.http.content_type, typed ? ")" : "");
+    const char *type = reply->http.content_type;
+    return compshare__client_fail(e, COMPSHARE_E_JSON,
+        "the reply is not valid JSON: %s at byte %l%s%s%s", reason, (int64_t)reply->split.json.at,
+        type[0] != '\0' ? " (content type " : "", type, type[0] != '\0' ? ")" : "");
 }
 
-static int compshare__fail_http(compshare *c, int status)
+static int compshare__client_fail_http(compshare_error *e, const compshare__connection *conn,
+    int status, const compshare__http *http)
 {
-    (void)compshare__fail_host(c, status, c->reply.http.reason);
-    if (c->reply.http.received > 0) (void)compshare__fail(c, COMPSHARE__MORE, " (after %l bytes of it)", (int64_t)c->reply.http.received);
-    return c->error.status;
+    (void)compshare__client_fail_host(e, conn, status, http->reason);
+    if (http->received > 0)
+        (void)compshare__client_fail_append(e, " (after %l bytes of it)", (int64_t)http->received);
+    return e->status;
 }
 
 /* form may hold %s for text and behind that %l for number. Never a part of its callers: its
    line would lie below every handshake, which is then deeper than the stack is wiped. */
-COMPSHARE__NOINLINE static void compshare__trace(const compshare *c, const char *form, const char *text, uint32_t number)
+COMPSHARE__NOINLINE static void compshare__client_trace(const compshare_config *f,
+    const char *form, const char *text, uint32_t number)
 {
     char line[384];
     compshare__text t;
-    if (c->config.trace == NULL) return;
+    if (f->trace == NULL) return;
     t = compshare__text_into(line, sizeof line);
     compshare__text_form(&t, form, text, (int64_t)number);
-    c->config.trace(c->config.user, line);
+    f->trace(f->user, line);
 }
 
-/* ==== config =================================================================================
-   Takes compshare_config apart and refuses what cannot work, naming the field and
-   the limit. Touches only its arguments. Must never ignore a setting that it does
-   not support. */
+/* ---- public ---- */
 
-/* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
-   nothing can hide at the end of a key either; bytes of UTF-8 pass. */
-static bool compshare__config_printable(const char *s, char least)
+COMPSHARE__DEF size_t compshare_memory_needed(const compshare_config *config)
 {
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s < (unsigned char)least || *s == 0x7F) return false;
-    return true;
+    return compshare__client_memory(config);
 }
 
-/* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
-   with dNSName entries only, so an address could not be verified. */
-static const char *compshare__config_host(const char *host, size_t len, bool plain)
+COMPSHARE__DEF const char *compshare_version(void)
 {
-    size_t i, start = 0, last = 0;      /* of a label, and of the one before it */
-    if (len == 0) return "it has no host name";
-    if (host[0] == '[') return "an IP address cannot be verified: use a host name";
-    if (len > 253) return "the host name is longer than 253 bytes";
-    for (i = 0; i <= len; i++) {
-        if (i == len || host[i] == '.') {
-            if (i == start) return "the host name has an empty label";
-            last = start;
-            start = i + 1;
-        } else if (!compshare__bytes_in((unsigned char)host[i], COMPSHARE__LABEL)) {
-            return "the host name holds a character that is not allowed";
-        } else if (i - start == 63) {
-            return "a label of the host name is longer than 63 bytes";
-        }
-    }
-    if (!plain && compshare__bytes_digit(host[last])
-        && (compshare__bytes_span(host + last, "0123456789ABCDEFabcdef", true) == len - last
-        || (host[last] == '0' && compshare__bytes_lower(host[last + 1]) == 'x')))
-        return "an IP address cannot be verified: use a host name";
-    return NULL;
+    return COMPSHARE_VERSION;
 }
 
-/* host[:port] at *s, which moves behind it. A proxy is not verified, so its host may
-   be an IP address. NULL, or why it is refused. */
-static const char *compshare__config_authority(const char **s, compshare__url *url, uint16_t port)
+COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, char *buf,
+    size_t cap)
 {
-    const char *p = *s, *reason;
-    compshare_view digits;
-    uint64_t number;
-    size_t len, name;
-    if (url->path.ptr != NULL && p[0] == '[') {      /* a proxy's path stands before its host */
-        len = compshare__bytes_span(++p, "0123456789ABCDEFabcdef:.", true);
-        if (len == 0 || len > 45 || p[len] != ']') return "its IPv6 address is malformed";
-        memcpy(url->host, p, len++);
-    } else {
-        len = compshare__bytes_span(p, ":/?#@", false);
-        name = len > 0 && p[len - 1] == '.' ? len - 1 : len;
-        reason = compshare__config_host(p, name, url->plain);
-        if (reason != NULL) return reason;
-        memcpy(url->host, p, name);
-    }
-    p += len;
-    url->port = port;
-    if (*p == ':') {
-        digits.ptr = p + 1;
-        digits.len = compshare__bytes_span(p + 1, "/", false);
-        if (digits.len > 5 || !compshare__bytes_number(digits, 65535, &number) || number == 0)
-            return "its port is not a number from 1 to 65535";
-        url->port = (uint16_t)number;
-        url->port_shown = url->port != port;
-        p += 1 + digits.len;
-    }
-    *s = p;
-    return NULL;
+    compshare__url url, proxy;
+    compshare__text why = compshare__text_into(buf, cap);
+    int r = compshare__config_check(config, compshare__client_memory(config), &url, &proxy, &why);
+    if (r == COMPSHARE_OK) compshare__text_put(&why, "done");
+    return buf;
 }
 
-/* scheme://host[:port][/path]. NULL, or why it is refused. */
-static const char *compshare__config_url(const char *s, compshare__url *url)
+/* Divides what is behind the client in its block: first the reply area, which must be aligned for
+   BearSSL's contexts, then the record buffer. */
+static void compshare__client_divide(compshare *c, size_t behind)
 {
-    const char *reason;
-    memset(url, 0, sizeof *url);
-    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
-    if (compshare__bytes_begins(s, "http://")) {
-#ifndef COMPSHARE_PLAINTEXT
-        return "http:// would send the signed request in the open: use https://";
-#else
-        url->plain = true;
-#endif
-    } else if (!compshare__bytes_begins(s, "https://")) {
-        return "it does not begin with https://";
-    }
-    s += url->plain ? 7 : 8;
-    reason = compshare__config_authority(&s, url, url->plain ? 80 : 443);
-    if (reason != NULL) return reason;
-    url->path.ptr = *s == '\0' ? "/" : s;
-    url->path.len = strlen(url->path.ptr);
-    if (*url->path.ptr != '/') return "nothing but a port and a path may follow its host name";
-    if (url->path.len > COMPSHARE__PATH_MAX) return "its path is longer than 255 bytes";
-    for (; *s != '\0'; s++)
-        if ((unsigned char)*s >= 0x80 || *s == '?' || *s == '#') return "its path holds a character that is not allowed";
-    return NULL;
+    const compshare_config *f = &c->config;
+    compshare__connection *conn = &c->connection;
+    compshare__scratch record;
+    record.cap = f->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL
+        : COMPSHARE__RECORD_FULL;
+    c->reply.area = (char *)(c + 1);
+    c->reply.area_cap = behind - record.cap;
+    record.ptr = (unsigned char *)c->reply.area + c->reply.area_cap;
+    compshare__tls_init(&conn->tls, &conn->io, f->transport == NULL, record, conn->url.plain);
 }
 
-/* http://[user:password@]host[:port][/]. NULL, or why it is refused. */
-static const char *compshare__config_proxy(const char *s, compshare__url *url)
+/* The client is the first thing in the caller's block, aligned; `client_divide` does the rest. */
+COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
 {
-    const char *reason;
-    size_t i, end = 0, at = 0;
-    bool password = false;
-    memset(url, 0, sizeof *url);
-    if (!compshare__config_printable(s, '!')) return "it holds a space or a control character";
-    if (!compshare__bytes_begins(s, "http://")) return "only http:// proxies are supported";
-    s += 7;
-    for (; s[end] != '\0' && s[end] != '/'; end++)
-        if (s[end] == '@') at = end + 1;
-    url->path.ptr = s;
-    url->path.len = at > 0 ? at - 1 : 0;
-    if (url->path.len > COMPSHARE__CREDENTIALS_MAX) return "its user and password are longer than 255 bytes";
-    for (i = 0; i < url->path.len; i++) {
-        int high, c;
-        password = password || s[i] == ':';
-        if (s[i] != '%') continue;
-        high = compshare__bytes_hex((unsigned char)s[i + 1]);
-        c = high < 0 ? -1 : compshare__bytes_hex((unsigned char)s[i + 2]);
-        if (c < 0) return "a % in its user or password is not followed by two hexadecimal digits";
-        c += 16 * high;
-        if (c < 0x20 || c == 0x7F) return "its user or password holds a control character";
-        if (c == ':' && !password) return "its user holds a colon";     /* RFC 7617 2 */
-    }
-    s += at;
-    url->plain = true;
-    reason = compshare__config_authority(&s, url, 80);
-    if (reason != NULL) return reason;
-    return *s == '\0' || (*s == '/' && s[1] == '\0') ? NULL : "nothing but a port may follow its host name";
+    char unused[1];
+    compshare__text why = compshare__text_into(unused, sizeof unused);
+    compshare__url url, proxy;
+    compshare *c;
+    size_t skew;
+    int r;
+    if (client == NULL) return COMPSHARE_E_CONFIG;
+    *client = NULL;
+    r = compshare__config_check(config, compshare__client_memory(config), &url, &proxy, &why);
+    if (r != COMPSHARE_OK) return r;
+    skew = (0 - (size_t)(uintptr_t)config->memory) % COMPSHARE__ALIGN;
+    c = (compshare *)(void *)((char *)config->memory + skew);
+    memset(c, 0, sizeof *c);
+    c->config = *config;
+    compshare__config_defaults(&c->config);
+    c->clock.monotonic_ms = c->config.monotonic_ms;
+    c->clock.unix_time = c->config.unix_time;
+    c->clock.user = c->config.user;
+    c->connection.url = url;
+    c->connection.proxy = proxy;
+    compshare__posix_init(&c->connection.posix, &c->connection.io);
+    compshare__posix_configure(&c->connection.posix, &c->config);
+    if (config->transport != NULL) c->connection.io = *config->transport;
+    compshare__client_divide(c, config->memory_size - skew - sizeof *c);
+    *client = c;
+    return COMPSHARE_OK;
 }
 
-/* One of the credentials and identifiers that are sent with every call. */
-static const char *compshare__config_identity(const char *value, bool needed, bool key)
+COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *client)
 {
-    if (value == NULL) return needed ? "it is missing" : NULL;
-    if (key && value[0] == '\0') return "it is empty";
-    if (!compshare__config_printable(value, '!')) return "it holds a space, a line end or a control character";
-    return key || compshare__bytes_all(value, strlen(value), COMPSHARE__IDENTIFIER) ? NULL : "only A-Z a-z 0-9 . _ - are allowed in it";
+    static const compshare_error none = {
+        COMPSHARE_E_CONFIG, COMPSHARE_STAGE_NONE, false, false, 0, 0, 0, 0, "", "", "",
+        "there is no client"
+    };
+    return client != NULL ? &client->error : &none;
 }
 
-/* What this build does not have is refused, never ignored. NULL, or a field and why. */
-static const char *compshare__config_parts(const compshare_config *f)
+COMPSHARE__DEF const char *compshare_status_name(int status)
 {
-    const compshare_transport *io = f->transport;
-    if (f->flags & ~(COMPSHARE_SMALL_RECORDS | COMPSHARE_FAST_OPEN)) return "flags: it has an unknown bit";
-    if ((f->flags & COMPSHARE_FAST_OPEN) && io != NULL) return "flags: COMPSHARE_FAST_OPEN is for POSIX sockets, and transport is given";
-    if (f->ca_file != NULL && f->ca_pem != NULL) return "ca_pem: ca_file is given as well: give one of them";
-    if (io != NULL && (io->open == NULL || io->send == NULL || io->recv == NULL || io->close == NULL))
-        return "transport: open, send, recv and close are all needed";
-    return compshare__posix_refusal(f);
+    return compshare__client_status(status)->name;
 }
 
-static const char *compshare__config_user_agent(const char *s)
+COMPSHARE__DEF int64_t compshare_server_time(const compshare *client)
 {
-    if (s == NULL) return NULL;
-    if (*s == '\0' || strlen(s) > COMPSHARE__USER_AGENT_MAX) return "1 to 255 bytes are needed";
-    return compshare__config_printable(s, ' ') ? NULL : "it holds a control character";
+    return client != NULL ? compshare__client_server_time(&client->clock) : 0;
 }
 
-static size_t compshare__config_memory(const compshare_config *f)
+COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *client)
 {
-    bool small = f != NULL && (f->flags & COMPSHARE_SMALL_RECORDS);
-    size_t record = small ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
-    return COMPSHARE__ALIGN - 1 + sizeof(compshare) + COMPSHARE__REPLY_MIN + record;
-}
-
-/* NULL, or why the configuration is refused, and what of it. */
-static const char *compshare__config_refusal(const compshare_config *f, compshare__url *url, compshare__url *proxy, const char **field)
-{
-    static const char *const names[] = { "public_key: ", "private_key: ", "security_token: ", "region: ", "zone: ", "project_id: " };
-    const char *const values[] = { f->public_key, f->private_key, f->security_token, f->region, f->zone, f->project_id };
-    const char *reason;
-    size_t i;
-    for (i = 0; i < 6; i++) {
-        *field = names[i];
-        if ((reason = compshare__config_identity(values[i], i < 2, i < 3)) != NULL) return reason;
-    }
-    *field = "";
-    if ((reason = compshare__config_parts(f)) != NULL) return reason;
-    *field = "base_url: ";
-    if ((reason = compshare__config_url(f->base_url != NULL ? f->base_url : COMPSHARE__BASE_URL, url)) != NULL) return reason;
-    if ((f->flags & COMPSHARE_FAST_OPEN) && url->plain) {
-        *field = "flags: ";
-        return "COMPSHARE_FAST_OPEN is for https://: a SYN may arrive twice, and the request in it";
-    }
-    *field = "proxy: ";
-    memset(proxy, 0, sizeof *proxy);
-    if (f->proxy != NULL && (reason = compshare__config_proxy(f->proxy, proxy)) != NULL) return reason;
-    *field = "user_agent: ";
-    if ((reason = compshare__config_user_agent(f->user_agent)) != NULL) return reason;
-    *field = "memory: ";
-    return f->memory == NULL ? "it is NULL" : NULL;
-}
-
-static int compshare__config_check(const compshare_config *f, compshare__url *url, compshare__url *proxy, compshare__text *why)
-{
-    const char *field = "", *reason = f == NULL ? "config: it is NULL" : compshare__config_refusal(f, url, proxy, &field);
-    size_t needed;
-    if (reason != NULL) {
-        compshare__text_form(why, "%s%s", field, reason);
-        return COMPSHARE_E_CONFIG;
-    }
-    needed = compshare__config_memory(f);
-    if (f->memory_size >= needed) return COMPSHARE_OK;
-    compshare__text_form(why, "memory_size: %l bytes given, at least %l needed", (int64_t)f->memory_size, (int64_t)needed);
-    return COMPSHARE_E_MEMORY;
-}
-
-static void compshare__config_defaults(compshare_config *f)
-{
-    f->region = compshare__bytes_first(f->region, NULL);
-    f->zone = compshare__bytes_first(f->zone, NULL);
-    f->project_id = compshare__bytes_first(f->project_id, NULL);
-    if (f->user_agent == NULL) f->user_agent = COMPSHARE__USER_AGENT;
-    if (f->connect_timeout_ms == 0) f->connect_timeout_ms = COMPSHARE__CONNECT_TIMEOUT_MS;
-    if (f->timeout_ms == 0) f->timeout_ms = COMPSHARE__TIMEOUT_MS;
-    if (f->ca_pem != NULL && f->ca_pem_len == 0) f->ca_pem_len = strlen(f->ca_pem);
-    compshare__posix_defaults(f);
-}
-
-/* "cn-wlcb-01" is in "cn-wlcb". Empty where a zone has no such form. */
-static void compshare__zone_region(const char *zone, char *region, size_t cap)
-{
-    size_t len = strlen(zone);
-    compshare__text t = compshare__text_into(region, cap);
-    while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
-    if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
-    compshare__text_bytes(&t, zone, len - 1);
-}
-
-/* Region and Zone of one request belong together: the API answers others with 230. What is
-   given (not NULL) stays as it is; the configuration's takes the place of what is not where
-   it belongs to the rest, else a region is derived from the zone that is sent. */
-static void compshare__config_place(const compshare_config *f, const char **region,
-    const char **zone, char derived[32])
-{
-    const char *sent = *zone != NULL ? *zone : f->zone;
-    if (*zone != NULL && *region != NULL) return;
-    compshare__zone_region(sent != NULL ? sent : "", derived, 32);
-    if (*region == NULL || derived[0] == '\0' || compshare__bytes_equal(derived, *region))
-        *zone = sent;
-    if (*region != NULL) return;
-    if (f->region != NULL && (derived[0] == '\0' || compshare__bytes_equal(derived, f->region)))
-        *region = f->region;
-    else *region = compshare__bytes_first(derived, NULL);
+    compshare_handshake none;
+    memset(&none, 0, sizeof none);
+    return client != NULL ? client->connection.handshake : none;
 }
 
 /* ==== judge ==================================================================================
-   Decides what a complete reply means: law 1, success is complete HTTP framing,
-   status 2xx, one valid JSON object and exactly one RetCode that is 0. Touches the
-   client's error, values and server time. Must never call a reply a success for
-   any other reason; the `end` functions of `actions` may only refuse more. */
+   Decides what a complete reply means: law 1, success is complete HTTP framing, status 2xx, one
+   valid JSON object and exactly one RetCode that is 0. Touches the reply, the error and, of the
+   clock, the server's time. Must never call a reply a success for any other reason; the `end`
+   functions of `actions` may only refuse more. */
 
-static bool compshare__judge_is_2xx(const compshare *c)
+static bool compshare__judge_is_2xx(const compshare__http *http)
 {
-    return c->reply.http.status / 100 == 2;
+    return http->status / 100 == 2;
 }
 
 /* RetCodes that mean "later". */
 static bool compshare__judge_transient(int code)
 {
     static const int codes[] = {
-        110, 120, 130, 150, 153, 8357, 8433, 8434, 8438, 8441, 8498, 8510, 8520, 8580, 8903, 8964, 226604, 226609, 226619, 226622
+        110, 120, 130, 150, 153, 8357, 8433, 8434, 8438, 8441, 8498, 8510, 8520, 8580, 8903, 8964,
+        226604, 226609, 226619, 226622
     };
     size_t i;
     for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
@@ -5461,484 +5634,603 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
     return NULL;
 }
 
-/* Whether remote text repeats the signed request, or the beginning of its signature:
-   that is a credential, and comes into no error. */
-static bool compshare__judge_is_echo(const compshare *c, compshare_view text)
+/* Whether remote text repeats the signed request, by the beginning of its signature or by the
+   security token: these are credentials, and come into no error. */
+static bool compshare__judge_is_echo(const compshare__params *params, compshare_view text)
 {
-    const char *token = c->config.security_token;
-    return compshare__bytes_hold(text, c->params.signature, 16) || (token != NULL && compshare__bytes_hold(text, token, strlen(token)));
+    const char *token = params->own[COMPSHARE__OWN_TOKEN].text;
+    return compshare__bytes_hold(text, params->signature, 16)
+        || (token != NULL && compshare__bytes_hold(text, token, strlen(token)));
 }
 
-static void compshare__judge_message(compshare *c)
+static void compshare__judge_message(const compshare__tree *tree, const compshare__params *params,
+    compshare_error *e)
 {
     uint32_t at;
     compshare_view raw;
-    if (compshare__tokens_find(&c->reply.tree, 0, "Message", &at) == 0 || compshare__tokens_type(&c->reply.tree, at) != COMPSHARE_STRING) return;
-    raw = compshare__tokens_raw(&c->reply.tree, at);
-    if (compshare__judge_is_echo(c, raw)) return;
-    (void)compshare__json_copy(raw, c->error.message, sizeof c->error.message, true);
+    if (compshare__tokens_find(tree, 0, "Message", &at) == 0
+        || compshare__tokens_type(tree, at) != COMPSHARE_STRING) return;
+    raw = compshare__tokens_raw(tree, at);
+    if (compshare__judge_is_echo(params, raw)) return;
+    (void)compshare__json_copy(raw, e->message, sizeof e->message, true);
 }
 
-/* Validates and tokenizes the body, or what the splitter kept of it. */
-static int compshare__judge_parse(compshare *c)
+/* Validates and tokenizes the body; of one that was streamed, what the splitter kept of it. */
+static int compshare__judge_parse(compshare__reply *reply, bool streamed, compshare_error *e)
 {
-    compshare__json *json = &c->reply.split.json;
+    compshare__json *json = &reply->split.json;
+    compshare__body *body = &reply->body;
     const char *reason;
-    size_t end;
-    if (c->exchange.request.array != NULL && compshare__judge_is_2xx(c)) {
-        end = c->reply.split.kept;
-    } else {
-        end = c->reply.body_len;
-        c->reply.body_at = compshare__json_bom(c->reply.area, c->reply.body_len);
+    size_t end = streamed ? reply->split.kept : body->len;
+    if (!streamed) {
+        body->at = compshare__json_bom(reply->area, body->len);
         compshare__json_init(json);
-        compshare__json_feed(json, c->reply.area + c->reply.body_at, end - c->reply.body_at);
+        compshare__json_feed(json, reply->area + body->at, end - body->at);
     }
     reason = compshare__json_finish(json);
-    if (reason != NULL) return compshare__fail_json(c, reason, json->at);
-    if (!compshare__tokens_parse(&c->reply.tree, c->reply.area + c->reply.body_at, end - c->reply.body_at, c->reply.area + end, c->reply.area_cap - end))
-        return compshare__fail_too_large(c, "the reply with its values");
+    if (reason != NULL) return compshare__client_fail_json(e, reply, reason);
+    if (!compshare__tokens_parse(&reply->tree, reply->area + body->at, end - body->at,
+        reply->area + end, reply->area_cap - end))
+        return compshare__client_fail_too_large(e, reply, "the reply with its values");
     return COMPSHARE_OK;
 }
 
-/* A status outside 2xx is an error whatever the body says; what the body says is
-   kept where it is an envelope. */
-static int compshare__judge_status(compshare *c)
+/* A status outside 2xx is an error whatever the body says; its RetCode and Message are kept where
+   it has them. */
+static int compshare__judge_status(compshare__reply *reply, const compshare__params *params,
+    compshare_error *e)
 {
-    int status = c->reply.http.status, code = 0;
-    if (!c->reply.body_cut && c->reply.body_len > 0 && compshare__judge_parse(c) == COMPSHARE_OK
-        && compshare__judge_ret_code(&c->reply.tree, &code) == NULL) {
-        c->exchange.definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
-        c->error.ret_code = code;
+    int status = reply->http.status, code = 0;
+    if (!reply->body.cut && reply->body.len > 0
+        && compshare__judge_parse(reply, false, e) == COMPSHARE_OK
+        && compshare__judge_ret_code(&reply->tree, &code) == NULL) {
+        reply->body.definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
+        e->ret_code = code;
     }
-    if (c->reply.tree.count > 0) compshare__judge_message(c);
-    c->error.retryable = status == 429 || status >= 500;
-    return compshare__fail(c, COMPSHARE_E_STATUS, "HTTP status %d%s", status, status / 100 == 3
-        ? ": a redirect, which is never followed, because it would hand the signed request on" : "");
+    if (reply->tree.count > 0) compshare__judge_message(&reply->tree, params, e);
+    e->retryable = status == 429 || status >= 500;
+    return compshare__client_fail(e, COMPSHARE_E_STATUS, "HTTP status %d%s", status,
+        status / 100 == 3 ? ": a redirect, which is never followed, because it would hand "
+        "the signed request on" : "");
 }
 
-/* Whether an action that answers with CSV has done so. */
-static bool compshare__judge_is_csv(const compshare *c)
+/* Whether the body is CSV, by its beginning and its content type. */
+static bool compshare__judge_is_csv(const compshare__reply *reply)
 {
-    size_t i = compshare__json_bom(c->reply.area, c->reply.body_len);
-    while (i < c->reply.body_len && compshare__json_is_space(c->reply.area[i])) i++;
-    if (!c->exchange.request.csv || i == c->reply.body_len || c->reply.area[i] == '{') return false;
-    return compshare__bytes_listed(c->reply.http.content_type,
-        "text/csv\0application/csv\0application/octet-stream\0application/vnd.ms-excel\0");
+    size_t i = compshare__json_bom(reply->area, reply->body.len);
+    while (i < reply->body.len && compshare__json_is_space(reply->area[i])) i++;
+    if (i == reply->body.len || reply->area[i] == '{') return false;
+    return compshare__bytes_listed(reply->http.content_type, "text/csv\0application/csv\0"
+        "application/octet-stream\0application/vnd.ms-excel\0");
 }
 
 /* A head is complete: its Date is the server's time, RFC 9110 6.6.1. */
-static void compshare__judge_date(compshare *c)
+static void compshare__judge_date(const compshare__http *http, compshare__clock *clock)
 {
-    if (c->reply.http.date <= 0) return;
-    c->clock.server_date = c->reply.http.date;
-    c->clock.server_date_at = c->clock.looked_at;
+    if (http->date <= 0) return;
+    clock->server_date = http->date;
+    clock->server_date_at = clock->looked_at;
 }
 
 /* The reply is complete: is it a success? */
-static int compshare__judge(compshare *c)
+static int compshare__judge(compshare__reply *reply, const compshare__exchange *x,
+    compshare_error *e)
 {
+    const compshare__request *request = &x->request;
+    const compshare__splitter *s = &reply->split;
     const char *reason;
     int code = 0, r;
-    if (c->reply.http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
-    if (!compshare__judge_is_2xx(c)) return compshare__judge_status(c);
-    if (!compshare__judge_is_csv(c)) {
-        if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
-        if ((reason = compshare__judge_ret_code(&c->reply.tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, "%s", reason);
+    if (reply->http.encoded)
+        return compshare__client_fail(e, COMPSHARE_E_HTTP,
+            "the reply has a Content-Encoding that was not asked for");
+    if (!compshare__judge_is_2xx(&reply->http))
+        return compshare__judge_status(reply, &x->params, e);
+    if (!request->csv || !compshare__judge_is_csv(reply)) {
+        r = compshare__judge_parse(reply, request->array != NULL, e);
+        if (r != COMPSHARE_OK) return r;
+        if ((reason = compshare__judge_ret_code(&reply->tree, &code)) != NULL)
+            return compshare__client_fail(e, COMPSHARE_E_REPLY, "%s", reason);
     }
-    if (code == 0 && c->connection.tls.sending_aborted) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
-    c->exchange.definite = !compshare__judge_timeout_code(code);
+    if (code == 0 && x->attempt.cut_short)
+        return compshare__client_fail(e, COMPSHARE_E_REPLY,
+            "a success came before the request was complete");
+    reply->body.definite = !compshare__judge_timeout_code(code);
     if (code != 0) {
-        c->error.ret_code = code;
-        c->error.retryable = compshare__judge_transient(code);
-        compshare__judge_message(c);
-        return compshare__fail(c, COMPSHARE_E_API, "the API refused");
+        e->ret_code = code;
+        e->retryable = compshare__judge_transient(code);
+        compshare__judge_message(&reply->tree, &x->params, e);
+        return compshare__client_fail(e, COMPSHARE_E_API, "the API refused");
     }
-    if (c->exchange.request.array != NULL && (c->reply.split.twice || c->reply.split.not_array))
-        return compshare__fail(c, COMPSHARE_E_REPLY,
-            c->reply.split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
+    if (request->array != NULL && (s->twice || s->not_array))
+        return compshare__client_fail(e, COMPSHARE_E_REPLY, s->twice
+            ? "the reply holds the streamed array more than once"
+            : "what was to be streamed is not an array");
     return COMPSHARE_OK;
 }
 
 /* ==== session ================================================================================
-   TLS sessions to resume, in the caller's compshare_session. Touches that, the client,
-   and the bundle's attributes. Must never offer a session to another server, or one
-   that was agreed on under other root certificates: resumption checks none. */
+   TLS sessions to resume, in the caller's compshare_session; and what each handshake agreed on.
+   Touches that, the connection, and the bundle's attributes. Must never offer a session to
+   another server, or one that was agreed on under other root certificates: resumption checks
+   none. */
 
 typedef struct compshare__session {
     int64_t since;              /* when its server proved who it is; 0: no session */
-    unsigned char bound[br_sha256_SIZE];    /* what it is good for */
+    unsigned char bound[br_sha256_SIZE];    /* the binding that it is good for */
     br_ssl_session_parameters parameters;
 } compshare__session;
-typedef char compshare__assert_session[sizeof(compshare__session) <= sizeof(compshare_session) ? 1 : -1];
+typedef char compshare__assert_session[sizeof(compshare__session) <= sizeof(compshare_session)
+    ? 1 : -1];
 
-/* Host, port, size of records and root certificates, as one hash. */
-static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha256_SIZE])
+/* Host, port, size of records and root certificates, as one hash. False: the bundle cannot be
+   told from others, and no session can be bound to it. */
+static bool compshare__session_binding(compshare__connection *conn, const compshare_config *f,
+    unsigned char hash[br_sha256_SIZE])
 {
+    const compshare__url *url = &conn->url;
+    size_t record = conn->tls.record.cap;       /* RFC 6066 4: a session keeps it */
     br_sha256_context sha256;
     bool known = true;
     br_sha256_init(&sha256);
-    br_sha256_update(&sha256, c->connection.url.host, strlen(c->connection.url.host) + 1);
-    br_sha256_update(&sha256, &c->connection.url.port, sizeof c->connection.url.port);
-    br_sha256_update(&sha256, &c->connection.tls.record.cap, sizeof c->connection.tls.record.cap);    /* RFC 6066 4: a session keeps it */
-    if (c->config.ca_pem != NULL) {
-        br_sha256_update(&sha256, c->config.ca_pem, c->config.ca_pem_len);
+    br_sha256_update(&sha256, url->host, strlen(url->host) + 1);
+    br_sha256_update(&sha256, &url->port, sizeof url->port);
+    br_sha256_update(&sha256, &record, sizeof record);
+    if (f->ca_pem != NULL) {
+        br_sha256_update(&sha256, f->ca_pem, f->ca_pem_len);
     } else {
         int64_t identity[5];
-        known = compshare__posix_bundle_identity(&c->connection.posix, identity);
+        known = compshare__posix_bundle_identity(&conn->posix, identity);
         if (known) br_sha256_update(&sha256, identity, sizeof identity);
     }
     br_sha256_out(&sha256, hash);
     return known;
 }
 
-/* The session to offer. False: there is none that fits. What a new one will be good for
-   is noted before anything of the bundle is read, which may change meanwhile. */
-static bool compshare__session_load(compshare *c, compshare__session *s)
+/* The session to offer. False: there is none that fits. The binding of the one to come is taken
+   before anything of the bundle is read, which may change meanwhile. */
+static bool compshare__session_load(compshare__connection *conn, const compshare_config *f,
+    compshare__session *s)
 {
-    compshare__trust *t = c->connection.trust;
-    if (c->config.session == NULL) return false;
-    t->binding_known = compshare__session_binding(c, t->binding);
-    memcpy(s, c->config.session, sizeof *s);
-    return t->binding_known && s->since > 0 && c->connection.tls.now >= s->since && c->connection.tls.now - s->since < COMPSHARE__SESSION_S
+    compshare__trust *t = conn->trust;
+    int64_t now = conn->tls.now;
+    if (f->session == NULL) return false;
+    t->binding_known = compshare__session_binding(conn, f, t->binding);
+    memcpy(s, f->session, sizeof *s);
+    return t->binding_known && s->since > 0 && now >= s->since && now - s->since < COMPSHARE__SESSION_S
         && memcmp(t->binding, s->bound, sizeof s->bound) == 0;
 }
 
-/* Keeps what a full handshake agreed on, in place of a session that was declined. One that
-   was resumed stays as it is: its day goes on, and who has forgotten it meanwhile does not
-   get it back. */
-static void compshare__session_store(compshare *c)
+/* Notes what a handshake agreed on, and keeps the session of a full one, in place of one that was
+   declined. One that was resumed stays as it is: its life is not prolonged, and a program that has
+   forgotten it meanwhile does not get it back. */
+static void compshare__session_store(compshare__connection *conn, const compshare_config *f)
 {
+    const compshare__trust *t = conn->trust;
+    compshare_handshake *h = &conn->handshake;
     compshare__session s;
     memset(&s, 0, sizeof s);
-    br_ssl_engine_get_session_parameters(&c->connection.tls.client.eng, &s.parameters);
-    c->connection.handshake.version = s.parameters.version;
-    c->connection.handshake.suite = s.parameters.cipher_suite;
-    c->connection.handshake.resumed = c->connection.trust->certificates == 0;     /* none was judged */
-    c->connection.handshake.not_after = c->connection.trust->not_after;
-    if (c->config.session != NULL && !c->connection.handshake.resumed) {
-        s.since = c->connection.tls.now;
-        memcpy(s.bound, c->connection.trust->binding, sizeof s.bound);
-        if (s.parameters.session_id_len > 0 && c->connection.trust->binding_known) memcpy(c->config.session, &s, sizeof s);
-        else compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
+    br_ssl_engine_get_session_parameters(&conn->tls.client.eng, &s.parameters);
+    h->version = s.parameters.version;
+    h->suite = s.parameters.cipher_suite;
+    h->resumed = t->certificates == 0;      /* none was judged */
+    h->not_after = t->not_after;
+    if (f->session != NULL && !h->resumed) {
+        s.since = conn->tls.now;
+        memcpy(s.bound, t->binding, sizeof s.bound);
+        if (s.parameters.session_id_len > 0 && t->binding_known) memcpy(f->session, &s, sizeof s);
+        else compshare__bytes_wipe(f->session, sizeof *f->session);
     }
     compshare__bytes_wipe(&s, sizeof s);
 }
 
-/* ==== drive ==================================================================================
-   One exchange as a state machine: it joins the pure rooms to a transport, keeps
-   the connection, watches the deadline, and decides what is known when something
-   fails. Touches the client and, through it, everything. Must never send a request
-   twice unless nothing of it left or its action is repeatable. */
+COMPSHARE__DEF void compshare_session_forget(compshare_session *session)
+{
+    if (session != NULL) compshare__bytes_wipe(session, sizeof *session);
+}
+
+/* ==== proxy ==================================================================================
+   Asks an HTTP proxy for a tunnel, RFC 9110 9.3.6. Touches the connection, the reply's HTTP parser
+   and the error. Must never take a byte behind the proxy's reply for the server's: in TLS the
+   client speaks first, so there can be none. */
+
+static void compshare__proxy_begin(compshare__connection *conn, compshare__http *http)
+{
+    compshare__tls *t = &conn->tls;
+    compshare__http_init(http, true);
+    t->tx_len = compshare__encode_connect(conn->url.host, conn->url.port, conn->proxy.credentials,
+        (char *)t->tx.ptr, t->tx.cap);
+}
+
+/* The reply is complete, or malformed. more: bytes came behind it. */
+static int compshare__proxy_reply(const compshare__connection *conn, const compshare__http *http,
+    bool more, compshare_error *e)
+{
+    int status = http->status;
+    if (http->state == COMPSHARE__HTTP_FAILED)
+        return compshare__client_fail_http(e, conn, COMPSHARE_E_PROXY, http);
+    if (compshare__judge_is_2xx(http)) {
+        if (more)
+            return compshare__client_fail_host(e, conn, COMPSHARE_E_PROXY,
+                "the proxy sent more than its reply");
+        return COMPSHARE_OK;
+    }
+    e->retryable = status == 429 || status >= 500;
+    return compshare__client_fail(e, COMPSHARE_E_PROXY,
+        "%s:%d: the proxy answered with HTTP status %d%s", conn->proxy.host, conn->proxy.port,
+        status, status == 407 ? ": it wants another user and password" : "");
+}
+
+/* Sends the request for the tunnel, and reads the head that answers it. */
+static int compshare__proxy_work(compshare__connection *conn, compshare__http *http,
+    compshare_error *e)
+{
+    compshare__tls *t = &conn->tls;
+    ptrdiff_t n = compshare__tls_drain(t);
+    while (n == COMPSHARE_OK) {
+        compshare_view none;
+        size_t used;
+        n = compshare__tls_recv(t, t->rx, sizeof t->rx);
+        if (n <= 0) break;
+        used = compshare__http_feed(http, t->rx, (size_t)n, &none);
+        if (http->state >= COMPSHARE__HTTP_DONE)
+            return compshare__proxy_reply(conn, http, used < (size_t)n, e);
+        n = COMPSHARE_OK;
+    }
+    if (n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE) return (int)n;
+    return compshare__client_fail_host(e, conn, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO,
+        "the proxy broke the connection off");
+}
+
+/* ==== exchange ===============================================================================
+   One request to its verdict, as a state machine (its phases: see `client`): it joins the pure
+   rooms to a transport, keeps the connection, reconnects, retries, watches the deadline, and
+   decides what is known when something fails. Knows nothing of tasks and steps. Touches every
+   part of the client but its task. Must never send a request twice unless nothing of it left or
+   its action is repeatable. */
 
 /* ---- connection ---- */
 
-static void compshare__drive_close_bundle(compshare *c)
+static void compshare__exchange_close_bundle(compshare__connection *conn)
 {
-    compshare__posix_close_bundle(&c->connection.posix);
-    c->connection.trust = NULL;
+    compshare__posix_close_bundle(&conn->posix);
+    conn->trust = NULL;
 }
 
-static void compshare__drive_disconnect(compshare *c)
+static void compshare__exchange_disconnect(compshare__connection *conn)
 {
-    if (c->connection.open) compshare__tls_close(&c->connection.tls);
-    (c->connection.io.close)(c->connection.io.user);
-    compshare__drive_close_bundle(c);
-    compshare__tls_reset(&c->connection.tls);
-    c->connection.open = false;
+    if (conn->open) compshare__tls_close(&conn->tls);
+    (conn->io.close)(conn->io.user);
+    compshare__exchange_close_bundle(conn);
+    compshare__tls_reset(&conn->tls);
+    conn->open = false;
 }
 
-static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
+/* Reads ca_pem as if it were a file. */
+static ptrdiff_t compshare__exchange_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
 {
-    const compshare *c = (const compshare *)ctx;
-    size_t left = offset < c->config.ca_pem_len ? c->config.ca_pem_len - (size_t)offset : 0;
+    const compshare_config *f = (const compshare_config *)ctx;
+    size_t left = offset < f->ca_pem_len ? f->ca_pem_len - (size_t)offset : 0;
     if (cap > left) cap = left;
-    if (cap > 0) memcpy(dst, c->config.ca_pem + offset, cap);
+    if (cap > 0) memcpy(dst, f->ca_pem + offset, cap);
     return (ptrdiff_t)cap;
 }
 
-/* What TLS will need must be there before a byte is sent: time and roots. */
-static int compshare__drive_prepare_trust(compshare *c)
+/* What TLS will need must be there before a byte is sent: a time and root certificates. */
+static int compshare__exchange_prepare_trust(compshare__connection *conn,
+    const compshare__clock *clock, const compshare_config *f, compshare_error *e)
 {
     const char *wrong;
-    c->connection.tls.now = compshare__client_unix_time(c);
-    if (c->connection.tls.now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no certificate can be checked by it");
-    c->connection.bundle = "ca_pem";
-    if (c->config.ca_pem != NULL) return COMPSHARE_OK;
-    wrong = compshare__posix_find_bundle(&c->connection.posix, c->config.ca_file, &c->connection.bundle);
-    return wrong == NULL ? COMPSHARE_OK : compshare__fail_bundle(c, wrong);
+    conn->tls.now = compshare__client_unix_time(clock);
+    if (conn->tls.now < COMPSHARE__EARLIEST_TIME)
+        return compshare__client_fail_clock(e, clock, "no certificate can be checked by it");
+    conn->bundle = "ca_pem";
+    if (f->ca_pem != NULL) return COMPSHARE_OK;
+    wrong = compshare__posix_find_bundle(&conn->posix, f->ca_file, &conn->bundle);
+    return wrong == NULL ? COMPSHARE_OK : compshare__client_fail_bundle(e, conn, wrong);
 }
 
 /* Lends a part of the memory that begins with the reply area. tx is the last of that; behind
    it is the record buffer. See compshare__trust_init. */
-static compshare__scratch compshare__drive_memory(compshare *c, size_t from, size_t to)
+static compshare__scratch compshare__exchange_memory(const compshare__reply *reply, size_t from,
+    size_t to)
 {
     compshare__scratch part;
-    part.ptr = (unsigned char *)c->reply.area + from;
+    part.ptr = (unsigned char *)reply->area + from;
     part.cap = to - from;
     return part;
 }
 
-static int compshare__drive_connect_begin(compshare *c)
+/* Enters CONNECT: what TLS needs is there, and the time for connecting runs. */
+static int compshare__exchange_connect_begin(compshare *c)
 {
-    uint64_t now = compshare__client_now(c);
+    compshare__connection *conn = &c->connection;
+    uint64_t deadline = compshare__client_now(&c->clock) + c->config.connect_timeout_ms;
     int r;
     c->exchange.phase = COMPSHARE__PHASE_CONNECT;
-    c->connection.tls.tx = compshare__drive_memory(c, c->reply.area_cap - COMPSHARE__TX, c->reply.area_cap);
-    if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
-    c->connection.deadline = now + c->config.connect_timeout_ms;
-    if (c->connection.deadline > c->exchange.deadline) c->connection.deadline = c->exchange.deadline;
-    compshare__posix_allow(&c->connection.posix, c->connection.deadline,
-        (uint32_t)(c->clock.deadline - c->connection.deadline));
-    compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
+    conn->tls.tx = compshare__exchange_memory(&c->reply, c->reply.area_cap - COMPSHARE__TX,
+        c->reply.area_cap);
+    if (!COMPSHARE__TLS_PLAIN(&conn->tls)) {
+        r = compshare__exchange_prepare_trust(conn, &c->clock, &c->config, &c->error);
+        if (r != COMPSHARE_OK) return r;
+    }
+    conn->deadline = deadline < c->exchange.deadline ? deadline : c->exchange.deadline;
+    compshare__posix_allow(&conn->posix, conn->deadline,
+        (uint32_t)(c->clock.deadline - conn->deadline));
+    compshare__client_trace(&c->config, "connect %s %l", conn->peer->host, conn->peer->port);
     return COMPSHARE_OK;
 }
 
-/* The time that a name took is given back to the connection and to the request, as far
-   as the call's goes: nobody can end a look-up. */
-static void compshare__drive_give_back(compshare *c)
+/* The time that looking up a name took is added to the deadlines of the connection and of the
+   exchange, as far as the task's goes: getaddrinfo cannot be interrupted. */
+static void compshare__exchange_give_back(compshare__exchange *x, compshare__connection *conn,
+    const compshare__clock *clock)
 {
-    uint64_t taken = compshare__posix_extended(&c->connection.posix, c->connection.deadline);
-    uint64_t left = c->clock.deadline - c->exchange.deadline;
-    c->connection.deadline += taken;
-    c->exchange.deadline += taken < left ? taken : left;
+    uint64_t taken = compshare__posix_extended(&conn->posix, conn->deadline);
+    uint64_t left = clock->deadline - x->deadline;
+    conn->deadline += taken;
+    x->deadline += taken < left ? taken : left;
 }
 
-static int compshare__drive_connect(compshare *c)
+/* Goes on with opening the transport. */
+static int compshare__exchange_connect(compshare__connection *conn, compshare_error *e)
 {
-    const compshare__url *peer = compshare__client_peer(c);
-    int r = (c->connection.io.open)(c->connection.io.user, peer->host, peer->port);
-    compshare__drive_give_back(c);
-    if (r == COMPSHARE_OK) c->connection.open = true;
+    const compshare__url *peer = conn->peer;
+    int r = (conn->io.open)(conn->io.user, peer->host, peer->port);
+    if (r == COMPSHARE_OK) conn->open = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
-    if (r == COMPSHARE_E_RESOLVE && compshare__posix_serves(&c->connection.posix, &c->connection.io))
-        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(&c->connection.posix));
-    (void)compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
-    if (compshare__posix_name_failed(&c->connection.posix))
-        (void)compshare__fail(c, COMPSHARE__MORE, ", at an address from before: %s",
-            compshare__posix_resolve_meaning(&c->connection.posix));
-    return c->error.status;
+    if (r == COMPSHARE_E_RESOLVE && compshare__posix_serves(&conn->posix, &conn->io))
+        return compshare__client_fail(e, r, "%s: %s", peer->host,
+            compshare__posix_resolve_meaning(&conn->posix));
+    (void)compshare__client_fail_host(e, conn, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
+    if (compshare__posix_name_failed(&conn->posix))
+        (void)compshare__client_fail_append(e, ", at an address from before: %s",
+            compshare__posix_resolve_meaning(&conn->posix));
+    return e->status;
 }
 
-static void compshare__drive_proxy_begin(compshare *c)
-{
-    c->exchange.phase = COMPSHARE__PHASE_PROXY;
-    compshare__http_init(&c->reply.http, true);
-    c->connection.tls.tx_len = compshare__encode_connect(c->connection.url.host, c->connection.url.port, c->connection.proxy.path, (char *)c->connection.tls.tx.ptr, c->connection.tls.tx.cap);
-    compshare__trace(c, "CONNECT %s %l", c->connection.url.host, c->connection.url.port);
-}
-
-/* The proxy's reply is complete, and so must be what it says: TLS begins with us. */
-static int compshare__drive_proxy_reply(compshare *c, bool more)
-{
-    int status = c->reply.http.status;
-    const char *meaning = status == 407 ? ": it wants another user and password" : "";
-    if (c->reply.http.state == COMPSHARE__HTTP_FAILED) return compshare__fail_http(c, COMPSHARE_E_PROXY);
-    if (compshare__judge_is_2xx(c))
-        return more ? compshare__fail_host(c, COMPSHARE_E_PROXY, "the proxy sent more than its reply") : COMPSHARE_OK;
-    c->error.retryable = status == 429 || status >= 500;
-    return compshare__fail(c, COMPSHARE_E_PROXY, "%s:%d: the proxy answered with HTTP status %d%s", c->connection.proxy.host, c->connection.proxy.port,
-        status, meaning);
-}
-
-static int compshare__drive_proxy(compshare *c)
-{
-    ptrdiff_t n = compshare__tls_drain(&c->connection.tls);
-    while (n == COMPSHARE_OK) {
-        compshare_view none;
-        size_t used;
-        n = compshare__tls_recv(&c->connection.tls, c->connection.tls.rx, sizeof c->connection.tls.rx);
-        if (n <= 0) break;
-        used = compshare__http_feed(&c->reply.http, c->connection.tls.rx, (size_t)n, &none);
-        if (c->reply.http.state >= COMPSHARE__HTTP_DONE) return compshare__drive_proxy_reply(c, used < (size_t)n);
-        n = COMPSHARE_OK;
-    }
-    if (n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE) return (int)n;
-    return compshare__fail_host(c, n == 0 ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO, "the proxy broke the connection off");
-}
-
-static int compshare__drive_handshake_begin(compshare *c)
+/* The tunnel, or the connection, stands: from now on the client talks to the server itself. */
+static int compshare__exchange_handshake_begin(compshare__connection *conn,
+    const compshare__reply *reply, compshare_config *f, compshare_error *e)
 {
     compshare__session session;
-    bool started;
     unsigned char entropy[32];
-    bool text = c->config.ca_pem != NULL;
-    c->exchange.phase = COMPSHARE__PHASE_HANDSHAKE;
-    c->connection.resuming = false;
-    if (!compshare__client_encrypted(c)) return COMPSHARE_OK;
-    if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
-        return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
-    c->connection.trust = compshare__trust_init(compshare__drive_memory(c, 0, c->reply.area_cap - COMPSHARE__TX),
-        text ? compshare__drive_read_pem : compshare__posix_read_bundle,
-        text ? (void *)c : (void *)&c->connection.posix, c->connection.tls.now);
-    c->connection.resuming = compshare__session_load(c, &session);
-    started = compshare__tls_start(&c->connection.tls, c->connection.trust, c->connection.url.host, entropy, c->connection.resuming ? &session.parameters : NULL);
+    bool text = f->ca_pem != NULL, started;
+    conn->peer = &conn->url;
+    conn->resuming = false;
+    if (COMPSHARE__TLS_PLAIN(&conn->tls)) return COMPSHARE_OK;
+    if (f->entropy(f->user, entropy, sizeof entropy) != 0)
+        return compshare__client_fail(e, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
+    conn->trust = compshare__trust_init(
+        compshare__exchange_memory(reply, 0, reply->area_cap - COMPSHARE__TX),
+        text ? compshare__exchange_read_pem : compshare__posix_read_bundle,
+        text ? (void *)f : (void *)&conn->posix, conn->tls.now);
+    conn->resuming = compshare__session_load(conn, f, &session);
+    started = compshare__tls_start(&conn->tls, conn->trust, conn->url.host, entropy,
+        conn->resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
-    return started ? COMPSHARE_OK : compshare__fail_tls(c);
+    return started ? COMPSHARE_OK : compshare__client_fail_tls(e, conn);
 }
 
-static int compshare__drive_handshake(compshare *c)
+/* Goes on with the TLS handshake; once it is over, neither roots nor bundle are needed any more. */
+static int compshare__exchange_handshake(compshare__connection *conn,
+    const compshare__reply *reply, const compshare_config *f, compshare_error *e)
 {
-    int r = compshare__tls_handshake(&c->connection.tls);
-    /* while the server thinks about the first flight, its certificate can be prepared for */
-    if (r == COMPSHARE_WANT_READ && c->connection.trust != NULL && !c->connection.resuming && compshare__tls_is_idle(&c->connection.tls))
-        compshare__trust_prescan(c->connection.trust, compshare__drive_memory(c, 0, c->reply.area_cap + c->connection.tls.record.cap));
-    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
-    if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
-    if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
+    compshare__tls *t = &conn->tls;
+    int r = compshare__tls_handshake(t);
+    /* While the server works on its first flight there is time to read the bundle. tx and the
+       record buffer, which lie behind the trust's memory, are free until it answers. */
+    if (r == COMPSHARE_WANT_READ && conn->trust != NULL && !conn->resuming
+        && compshare__tls_is_idle(t))
+        compshare__trust_prescan(conn->trust,
+            compshare__exchange_memory(reply, 0, reply->area_cap + t->record.cap));
+    if (r == COMPSHARE_E_TLS) return compshare__client_fail_tls(e, conn);
+    if (r == COMPSHARE__EOF)
+        return compshare__client_fail_host(e, conn, COMPSHARE_E_CLOSED,
+            "it closed the connection during the TLS handshake");
+    if (r == COMPSHARE_E_IO)
+        return compshare__client_fail_host(e, conn, r,
+            "the connection broke during the TLS handshake");
     if (r != COMPSHARE_OK) return r;
-    if (compshare__client_encrypted(c)) {
-        compshare__session_store(c);
-        compshare__trace(c, "TLS 1.2%s", c->connection.handshake.resumed ? ", resumed" : "", 0);
+    if (!COMPSHARE__TLS_PLAIN(&conn->tls)) {
+        compshare__session_store(conn, f);
+        compshare__client_trace(f, "TLS 1.2%s", conn->handshake.resumed ? ", resumed" : "", 0);
     }
-    compshare__posix_verified(&c->connection.posix);
-    compshare__drive_close_bundle(c);
+    compshare__posix_verified(&conn->posix);
+    compshare__exchange_close_bundle(conn);
     return COMPSHARE_OK;
 }
 
 /* ---- request ---- */
 
-/* Whether a stop time is far enough ahead on the server's clock. Where that is not known,
-   the server judges. */
-static int compshare__drive_check_floor(compshare *c)
+/* Collects, completes and sorts the parameters. region: room for one that has to be derived. */
+static int compshare__exchange_collect(compshare__exchange *x, const compshare_config *f,
+    char region[32], compshare_error *e)
 {
-    int64_t ahead = c->exchange.request.stop_time - compshare__client_server_time(c);
-    if (c->exchange.request.stop_time == 0 || c->clock.server_date == 0 || ahead >= COMPSHARE__STOP_FLOOR_S)
-        return COMPSHARE_OK;
-    return compshare__fail(c, COMPSHARE_E_TOO_SOON, "SchedulerStopTime %t must be at least 300 s ahead: it is %l s short",
-        c->exchange.request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
-}
-
-/* Collects, completes and sorts the parameters. */
-static int compshare__drive_collect(compshare *c)
-{
-    compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
-    const compshare_config *f = &c->config;
-    const char *action = c->exchange.request.action;
+    compshare__text why = compshare__text_into(e->detail, sizeof e->detail);
+    const compshare__request *request = &x->request;
+    compshare__params *params = &x->params;
+    const char *action = request->action;
     const char *own[COMPSHARE__OWN_SIGNATURE] = {
         action, f->public_key, f->security_token, NULL, NULL, NULL
     };
     size_t i;
-    if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof c->error.action
+    if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof e->action
         || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
-        return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
-    memcpy(c->error.action, action, strlen(action) + 1);
-    if (!compshare__params_collect(&c->params, c->exchange.request.params, c->exchange.request.count, &why)) {
-        c->error.status = COMPSHARE_E_PARAM;
-        c->error.stage = COMPSHARE_STAGE_PREPARE;
-        return COMPSHARE_E_PARAM;
-    }
-    if (c->exchange.request.defaults) {
-        own[COMPSHARE__OWN_REGION] = compshare__params_text(&c->params, "Region");
-        own[COMPSHARE__OWN_ZONE] = compshare__params_text(&c->params, "Zone");
+        return compshare__client_fail(e, COMPSHARE_E_PARAM,
+            "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
+    compshare__client_name(e, action);
+    if (!compshare__params_collect(params, request->params, request->count, &why))
+        return e->status = COMPSHARE_E_PARAM;
+    if (request->defaults) {
+        own[COMPSHARE__OWN_REGION] = compshare__params_text(params, "Region");
+        own[COMPSHARE__OWN_ZONE] = compshare__params_text(params, "Zone");
         own[COMPSHARE__OWN_PROJECT] = f->project_id;
-        compshare__config_place(f, &own[COMPSHARE__OWN_REGION], &own[COMPSHARE__OWN_ZONE],
-            c->task.ids.region);
+        compshare__config_place(f, &own[COMPSHARE__OWN_REGION], &own[COMPSHARE__OWN_ZONE], region);
     }
-    for (i = 0; i < COMPSHARE__OWN_SIGNATURE; i++) compshare__params_own(&c->params, i, own[i]);
+    for (i = 0; i < COMPSHARE__OWN_SIGNATURE; i++) compshare__params_own(params, i, own[i]);
     return COMPSHARE_OK;
 }
 
-/* Puts the exchange at its beginning, on the connection there is or a new one. */
-static int compshare__drive_begin(compshare *c)
+/* How much of the time that is left goes to a request that another must follow, in milliseconds:
+   half, but what a reading needs at least and `most` at the most. */
+static uint32_t compshare__exchange_half(uint64_t left, uint32_t most)
 {
-    uint64_t now = c->clock.looked_at;
-    int r = compshare__drive_check_floor(c);
-    if (r != COMPSHARE_OK) return r;
-    if (c->params.signature[0] == '\0') compshare__params_sign(&c->params, c->config.private_key);
-    compshare__http_init(&c->reply.http, false);
-    memset(&c->exchange.encoder, 0, sizeof c->exchange.encoder);
-    c->exchange.head_written = c->exchange.flushing = c->exchange.send_failed = c->exchange.replied = c->exchange.dated = c->reply.body_cut = false;
-    c->reply.body_at = c->reply.body_len = 0;
-    if (c->exchange.request.array != NULL) compshare__split_init(&c->reply.split, c->exchange.request.array, c->reply.area, c->reply.area_cap);
-    c->exchange.reused = c->connection.open && now - c->connection.used_at < COMPSHARE__IDLE_MS
-        && compshare__tls_is_alive(&c->connection.tls);
-    c->exchange.reuse_deadline = now + COMPSHARE__REUSE_MS;
-    if (c->exchange.reuse_deadline < now + c->exchange.request_ms / 2) c->exchange.reuse_deadline = now + c->exchange.request_ms / 2;
-    if (c->exchange.reuse_deadline > c->exchange.deadline) c->exchange.reuse_deadline = c->exchange.deadline;
-    compshare__tls_begin_request(&c->connection.tls);
-    if (c->exchange.reused) {
-        c->exchange.phase = COMPSHARE__PHASE_SEND;
-        return COMPSHARE_OK;
-    }
-    compshare__drive_disconnect(c);
-    return compshare__drive_connect_begin(c);
+    uint64_t ms = left / 2;
+    if (ms < COMPSHARE__READING_MS) ms = COMPSHARE__READING_MS;
+    if (ms > most) ms = most;
+    return (uint32_t)(ms < left ? ms : left);
 }
 
-/* The first record: the head, and as much of the body as fits. The body is encoded
-   before the head, for then its length is known. */
-static size_t compshare__drive_first(compshare *c, unsigned char *dst, size_t cap)
+/* When a kept connection that says nothing is given up: after half of the request's time, but not
+   before COMPSHARE__REUSE_MS. */
+static uint64_t compshare__exchange_reuse_until(const compshare__exchange *x, uint64_t now)
 {
+    uint32_t half = x->allowed_ms / 2;
+    uint64_t until = now + (half > COMPSHARE__REUSE_MS ? half : COMPSHARE__REUSE_MS);
+    return until < x->deadline ? until : x->deadline;
+}
+
+/* Everything of one sending back to its beginning: the attempt, its reply, its error. */
+static void compshare__exchange_rewind(compshare *c)
+{
+    compshare__connection *conn = &c->connection;
+    memset(&c->exchange.attempt, 0, sizeof c->exchange.attempt);
+    memset(&c->reply.body, 0, sizeof c->reply.body);
+    memset(&c->error, 0, sizeof c->error);
+    compshare__client_forget_values(&c->reply);
+    compshare__http_init(&c->reply.http, false);
+    compshare__tls_begin_request(&conn->tls);
+    conn->peer = conn->proxy.port != 0 ? &conn->proxy : &conn->url;
+    c->exchange.phase = COMPSHARE__PHASE_BEGIN;
+}
+
+/* Begins a sending, on the connection there is or a new one. */
+static int compshare__exchange_begin(compshare *c)
+{
+    compshare__exchange *x = &c->exchange;
+    compshare__connection *conn = &c->connection;
+    const compshare__request *request = &x->request;
+    uint64_t now = c->clock.looked_at;
+    int r = request->check != NULL ? request->check(request, &c->clock, &c->error) : COMPSHARE_OK;
+    if (r != COMPSHARE_OK) return r;
+    if (x->params.signature[0] == '\0') compshare__params_sign(&x->params, c->config.private_key);
+    if (request->array != NULL)
+        compshare__split_init(&c->reply.split, request->array, c->reply.area, c->reply.area_cap);
+    x->attempt.reused = conn->open && now - conn->used_at < COMPSHARE__IDLE_MS
+        && compshare__tls_is_alive(&conn->tls);
+    x->attempt.reuse_deadline = compshare__exchange_reuse_until(x, now);
+    if (x->attempt.reused) {
+        conn->peer = &conn->url;
+        x->phase = COMPSHARE__PHASE_SEND;
+        return COMPSHARE_OK;
+    }
+    compshare__exchange_disconnect(conn);
+    return compshare__exchange_connect_begin(c);
+}
+
+/* Whether the encoder has written the whole body. */
+static bool compshare__exchange_encoded(const compshare__encoder *encoder,
+    const compshare__params *params)
+{
+    return encoder->part >= 2 * params->count;
+}
+
+/* The first record: the head, and as much of the body as fits. The body is encoded before the
+   head, because the head states its length; what that leaves behind the record is wiped. */
+static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t cap)
+{
+    const compshare__url *url = &c->connection.url;
+    const compshare__params *params = &c->exchange.params;
+    compshare__encoder *encoder = &c->exchange.attempt.encoder;
     unsigned char *ahead = dst + COMPSHARE__HEAD_MOST;
-    size_t body = compshare__encode_body(&c->exchange.encoder, &c->params, ahead, cap - COMPSHARE__HEAD_MOST), n;
+    size_t body = compshare__encode_body(encoder, params, ahead, cap - COMPSHARE__HEAD_MOST);
+    size_t n;
     compshare__head head;
-    head.host = c->connection.url.host;
-    head.port = c->connection.url.port_shown ? c->connection.url.port : 0;
-    head.path = c->connection.url.path;
+    head.host = url->host;
+    head.port = url->port_shown ? url->port : 0;
+    head.path = url->path;
     head.user_agent = c->config.user_agent;
-    head.content_length = c->exchange.encoder.part >= 2 * c->params.count ? body : compshare__encode_length(&c->params);
-    head.timestamp_ms = compshare__client_unix_time(c) * 1000;
+    head.content_length = compshare__exchange_encoded(encoder, params) ? body
+        : compshare__encode_length(params);
+    head.timestamp_ms = compshare__client_unix_time(&c->clock) * 1000;
     head.csv = c->exchange.request.csv;
     n = compshare__encode_head(&head, (char *)dst, COMPSHARE__HEAD_MOST);
     memmove(dst + n, ahead, body);
     n += body;
-    compshare__bytes_wipe(dst + n, (size_t)(ahead + body - (dst + n)));    /* a copy of the body, which would not be overwritten */
-    c->exchange.head_written = true;
-    return n + compshare__encode_body(&c->exchange.encoder, &c->params, dst + n, cap - n);
+    compshare__bytes_wipe(dst + n, (size_t)(ahead + body - (dst + n)));
+    return n + compshare__encode_body(encoder, params, dst + n, cap - n);
 }
 
-/* Sending is stuck or over although the request is not complete: read what the
-   peer has to say, and send nothing more. */
-static int compshare__drive_stop_sending(compshare *c)
+/* Sends nothing more of the request, so that what the peer says can be read. */
+static int compshare__exchange_cut_short(compshare__attempt *a, compshare__tls *t)
 {
-    compshare__tls_stop_sending(&c->connection.tls);
+    a->cut_short = true;
+    compshare__tls_stop_sending(t);
     return COMPSHARE_OK;
 }
 
-static int compshare__drive_send_trouble(compshare *c, int r)
+/* Sending is stuck or has failed. What the peer has said already is read: it may tell why. */
+static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__connection *conn,
+    compshare_error *e, int r)
 {
-    if (r != COMPSHARE_E_IO) return compshare__tls_peer_speaks(&c->connection.tls) ? compshare__drive_stop_sending(c) : r;
-    (void)compshare__fail_host(c, r, "sending failed");
-    if (!c->connection.tls.sent) return r;
-    c->exchange.send_failed = true;      /* what the peer has said already may tell why */
-    return compshare__drive_stop_sending(c);
+    if (r == COMPSHARE_E_IO) {
+        (void)compshare__client_fail_host(e, conn, r, "sending failed");
+        compshare__client_fail_at(e, COMPSHARE_STAGE_SEND);
+        if (!conn->tls.sent) return r;
+        a->send_failed = true;
+    } else if (!compshare__tls_peer_speaks(&conn->tls)) {
+        return r;
+    }
+    return compshare__exchange_cut_short(a, &conn->tls);
 }
 
-/* One record after the other. */
-static int compshare__drive_send(compshare *c)
+/* Sends one record after the other. */
+static int compshare__exchange_send(compshare *c)
 {
+    compshare__attempt *a = &c->exchange.attempt;
+    const compshare__params *params = &c->exchange.params;
+    compshare__tls *t = &c->connection.tls;
     for (;;) {
         unsigned char *dst;
         size_t cap;
-        if (c->exchange.flushing) {
-            int r = compshare__tls_flush(&c->connection.tls);
-            if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
-            c->exchange.flushing = false;
-            if (c->exchange.encoder.part >= 2 * c->params.count) return COMPSHARE_OK;
-            if (compshare__tls_peer_speaks(&c->connection.tls)) return compshare__drive_stop_sending(c);
+        if (a->flushing) {
+            int r = compshare__tls_flush(t);
+            if (r != COMPSHARE_OK)
+                return compshare__exchange_send_trouble(a, &c->connection, &c->error, r);
+            a->flushing = false;
+            if (compshare__exchange_encoded(&a->encoder, params)) return COMPSHARE_OK;
+            if (compshare__tls_peer_speaks(t)) return compshare__exchange_cut_short(a, t);
         }
-        if ((dst = compshare__tls_room(&c->connection.tls, &cap)) == NULL) return compshare__fail_tls(c);
-        compshare__tls_commit(&c->connection.tls, c->exchange.head_written ? compshare__encode_body(&c->exchange.encoder, &c->params, dst, cap)
-            : compshare__drive_first(c, dst, cap));
-        c->exchange.flushing = true;
+        if ((dst = compshare__tls_room(t, &cap)) == NULL)
+            return compshare__client_fail_tls(&c->error, &c->connection);
+        compshare__tls_commit(t, a->head_written
+            ? compshare__encode_body(&a->encoder, params, dst, cap)
+            : compshare__exchange_first(c, dst, cap));
+        a->head_written = a->flushing = true;
     }
 }
 
 /* ---- reply ---- */
 
 /* One element of the streamed array is complete in the area. */
-static int compshare__drive_element(compshare *c)
+static int compshare__exchange_element(compshare *c)
 {
-    compshare__splitter *s = &c->reply.split;
-    int stop;
-    if (!compshare__tokens_parse(&c->reply.tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
-        return compshare__fail_too_large(c, "an element of the reply");
-    c->reply.handed = !c->exchange.request.inner;
-    stop = c->exchange.request.each != NULL ? c->exchange.request.each(c->exchange.request.user, compshare__client_value(c, 0)) : 0;
-    compshare__client_forget_values(c);
-    return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
+    compshare__reply *reply = &c->reply;
+    compshare__splitter *s = &reply->split;
+    const compshare__request *request = &c->exchange.request;
+    int stop = 0;
+    if (!compshare__tokens_parse(&reply->tree, s->area + s->kept, s->used - s->kept,
+        s->area + s->used, s->cap - s->used))
+        return compshare__client_fail_too_large(&c->error, reply, "an element of the reply");
+    reply->body.handed = !request->inner;
+    if (request->each != NULL) stop = request->each(request->user, compshare__client_value(c, 0));
+    compshare__client_forget_values(reply);
+    return stop == 0 ? COMPSHARE_OK
+        : compshare__client_fail(&c->error, COMPSHARE_E_STOPPED, "the callback returned non-zero");
 }
 
-static int compshare__drive_split(compshare *c, compshare_view body)
+/* Feeds bytes of a streamed body to the splitter, and hands out each element that they end. */
+static int compshare__exchange_split(compshare *c, compshare_view body)
 {
     compshare__splitter *s = &c->reply.split;
     size_t i = 0;
@@ -5946,73 +6238,103 @@ static int compshare__drive_split(compshare *c, compshare_view body)
         bool complete;
         int r = COMPSHARE_OK;
         i += compshare__split_feed(s, body.ptr + i, body.len - i, &complete);
-        if (complete) r = compshare__drive_element(c);
+        if (complete) r = compshare__exchange_element(c);
         if (r != COMPSHARE_OK) return r;
     }
-    if (s->json.state == COMPSHARE__JSON_FAILED) return compshare__fail_json(c, s->json.reason, s->json.at);
-    return s->full ? compshare__fail_too_large(c, "an element of the reply") : COMPSHARE_OK;
+    if (s->json.state == COMPSHARE__JSON_FAILED)
+        return compshare__client_fail_json(&c->error, &c->reply, s->json.reason);
+    return !s->full ? COMPSHARE_OK
+        : compshare__client_fail_too_large(&c->error, &c->reply, "an element of the reply");
 }
 
-/* Where body bytes go: to the splitter, or whole into the area. The body of an
-   error status is kept as far as it fits: the status matters more. */
-static int compshare__drive_body(compshare *c, compshare_view body)
+/* Takes bytes of the body into the area. That of an error status is kept as far as it fits: the
+   status matters more. */
+static int compshare__exchange_store(compshare__reply *reply, compshare_view bytes,
+    compshare_error *e)
 {
-    size_t room = c->reply.area_cap - c->reply.body_len;
-    if (c->exchange.request.array != NULL && compshare__judge_is_2xx(c)) return compshare__drive_split(c, body);
-    if (body.len > room) {
-        if (compshare__judge_is_2xx(c)) return compshare__fail_too_large(c, "the reply");
-        c->reply.body_cut = true;
-        body.len = room;
+    compshare__body *body = &reply->body;
+    size_t room = reply->area_cap - body->len;
+    if (bytes.len > room) {
+        if (compshare__judge_is_2xx(&reply->http))
+            return compshare__client_fail_too_large(e, reply, "the reply");
+        body->cut = true;
+        bytes.len = room;
     }
-    if (body.len > 0) memcpy(c->reply.area + c->reply.body_len, body.ptr, body.len);
-    c->reply.body_len += body.len;
+    memcpy(reply->area + body->len, bytes.ptr, bytes.len);
+    body->len += bytes.len;
     return COMPSHARE_OK;
 }
 
-/* Whether to read the rest of a reply that was too large, so that the connection can
-   be kept: not when that is long, or may never end. */
-static bool compshare__drive_worth_draining(const compshare *c)
+/* Whether to read the rest of a reply that was too large, so that the connection can be kept: not
+   when that is long, or may never end. */
+static bool compshare__exchange_worth_draining(const compshare__http *http)
 {
-    if (c->reply.http.state == COMPSHARE__HTTP_FAILED) return false;
-    return c->reply.drained < COMPSHARE__DRAIN && (c->reply.http.chunked || c->reply.http.length < COMPSHARE__DRAIN);
+    if (http->state == COMPSHARE__HTTP_FAILED) return false;
+    return http->chunked || http->length < COMPSHARE__DRAIN;
 }
 
-/* Feeds one piece of plaintext to the parser and its body to the sink. */
-static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t len)
+/* Where bytes of the body go: nowhere, to the splitter, or into the area. */
+static int compshare__exchange_body(compshare *c, compshare_view body)
 {
+    compshare__exchange *x = &c->exchange;
+    compshare__reply *reply = &c->reply;
+    int r;
+    if (x->phase == COMPSHARE__PHASE_DRAIN) {
+        reply->body.drained += (uint32_t)body.len;
+        return reply->body.drained < COMPSHARE__DRAIN ? COMPSHARE_OK : c->error.status;
+    }
+    if (x->request.array != NULL && compshare__judge_is_2xx(&reply->http))
+        r = compshare__exchange_split(c, body);
+    else r = compshare__exchange_store(reply, body, &c->error);
+    if (r != COMPSHARE_E_TOO_LARGE || !compshare__exchange_worth_draining(&reply->http)) return r;
+    x->phase = COMPSHARE__PHASE_DRAIN;
+    return COMPSHARE_OK;
+}
+
+/* The reply cannot be read to its end. In DRAIN the verdict stands already. */
+static int compshare__exchange_broken(compshare *c, int status)
+{
+    if (c->exchange.phase == COMPSHARE__PHASE_DRAIN) return c->error.status;
+    if (status == COMPSHARE_E_TLS) return compshare__client_fail_tls(&c->error, &c->connection);
+    return compshare__client_fail_http(&c->error, &c->connection, status, &c->reply.http);
+}
+
+/* Feeds one piece of plaintext to the parser, and its body to where it goes. */
+static int compshare__exchange_feed(compshare *c, const unsigned char *src, size_t len)
+{
+    compshare__http *http = &c->reply.http;
+    compshare__attempt *a = &c->exchange.attempt;
     size_t used = 0;
     int r = COMPSHARE_OK;
-    while (used < len && r == COMPSHARE_OK && c->reply.http.state < COMPSHARE__HTTP_DONE) {
+    while (used < len && r == COMPSHARE_OK && http->state < COMPSHARE__HTTP_DONE) {
         compshare_view body;
-        used += compshare__http_feed(&c->reply.http, src + used, len - used, &body);
-        if (!c->exchange.dated && (body.len > 0 || c->reply.http.state == COMPSHARE__HTTP_DONE)) {
-            compshare__judge_date(c);
-            c->exchange.dated = true;
+        used += compshare__http_feed(http, src + used, len - used, &body);
+        if (!a->dated && (body.len > 0 || http->state == COMPSHARE__HTTP_DONE)) {
+            compshare__judge_date(http, &c->clock);
+            a->dated = true;
         }
-        if (c->reply.http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
-        else if (c->reply.draining)
-            r = (c->reply.drained += (uint32_t)body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK
-                : COMPSHARE_E_TOO_LARGE;
-        else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
-        if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
-            c->reply.draining = true;
-            r = COMPSHARE_OK;
-        }
+        if (http->state == COMPSHARE__HTTP_FAILED)
+            r = compshare__exchange_broken(c, COMPSHARE_E_HTTP);
+        else if (body.len > 0) r = compshare__exchange_body(c, body);
     }
     compshare__tls_consumed(&c->connection.tls, used);
     return r;
 }
 
-static int compshare__drive_receive_end(compshare *c, int r)
+/* The stream has ended or failed. An orderly end may be that of the reply. */
+static int compshare__exchange_receive_end(compshare *c, int r)
 {
-    if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
-    compshare__http_end(&c->reply.http, r == COMPSHARE__EOF && c->connection.tls.orderly);
-    if (c->reply.http.state == COMPSHARE__HTTP_DONE) return COMPSHARE_OK;
-    return compshare__fail_http(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO);
+    compshare__http *http = &c->reply.http;
+    if (r != COMPSHARE_E_TLS)
+        compshare__http_end(http, r == COMPSHARE__EOF && c->connection.tls.orderly);
+    if (http->state == COMPSHARE__HTTP_DONE) return COMPSHARE_OK;
+    return compshare__exchange_broken(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : r);
 }
 
-static int compshare__drive_receive(compshare *c)
+/* Reads the reply, or what remains of it. */
+static int compshare__exchange_receive(compshare *c)
 {
+    compshare__attempt *a = &c->exchange.attempt;
     int reads;
     size_t len = 0, all = 0;
     for (reads = 0; c->reply.http.state != COMPSHARE__HTTP_DONE; reads++, all += len) {
@@ -6021,268 +6343,329 @@ static int compshare__drive_receive(compshare *c)
         if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES)
             return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->connection.tls, &src, &len);
-        if (r == COMPSHARE_WANT_READ && c->exchange.send_failed) return COMPSHARE_E_IO;
-        if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
-        if (r != COMPSHARE_OK) return compshare__drive_receive_end(c, r);
-        c->exchange.replied = true;
-        if ((r = compshare__drive_feed(c, src, len)) != COMPSHARE_OK) return r;
+        if (r == COMPSHARE_WANT_READ && a->send_failed) return c->error.status;
+        if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE)
+            return r;
+        if (r != COMPSHARE_OK) return compshare__exchange_receive_end(c, r);
+        a->replied = true;
+        if ((r = compshare__exchange_feed(c, src, len)) != COMPSHARE_OK) return r;
     }
     return COMPSHARE_OK;
 }
 
-/* ---- the machine ---- */
+/* ---- once more ---- */
 
-/* Keeps the connection only if it is certainly clean: untouched, or behind a whole
-   reply that nothing follows. */
-static void compshare__drive_settle(compshare *c)
+/* Keeps the connection only if it is certainly clean: untouched, or behind a whole reply that
+   nothing follows. */
+static void compshare__exchange_settle(compshare *c)
 {
-    bool clean = c->exchange.phase == COMPSHARE__PHASE_RECEIVE && c->reply.http.state == COMPSHARE__HTTP_DONE && c->reply.http.keep_alive
-        && compshare__tls_is_clean(&c->connection.tls);
-    if (c->exchange.phase == COMPSHARE__PHASE_PROXY) compshare__tls_wipe_tx(&c->connection.tls);   /* a password is in it */
-    if (c->exchange.phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
-    c->connection.used_at = c->clock.looked_at;
+    const compshare__exchange *x = &c->exchange;
+    const compshare__http *http = &c->reply.http;
+    compshare__connection *conn = &c->connection;
+    bool clean = x->phase >= COMPSHARE__PHASE_RECEIVE && http->state == COMPSHARE__HTTP_DONE
+        && http->keep_alive && !x->attempt.cut_short && compshare__tls_is_clean(&conn->tls);
+    if (x->phase == COMPSHARE__PHASE_PROXY) compshare__tls_wipe_tx(&conn->tls);
+    if (x->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__exchange_disconnect(conn);
+    conn->used_at = c->clock.looked_at;
 }
 
-/* Puts the request back to its beginning; this end leaves no trace in the error. */
-static void compshare__drive_again(compshare *c, uint32_t pause_ms)
+/* Whether bytes of the request were sent, and no definite answer came to them. */
+static bool compshare__exchange_unanswered(const compshare *c)
 {
-    c->exchange.lost = c->exchange.lost || (c->connection.tls.sent && !c->exchange.definite);
-    compshare__drive_settle(c);
-    c->connection.tls.sent = c->exchange.definite = c->reply.draining = false;
-    compshare__http_init(&c->reply.http, false);
-    memset(&c->error, 0, sizeof c->error);
-    memcpy(c->error.action, c->exchange.request.action, strlen(c->exchange.request.action));
-    compshare__client_forget_values(c);
-    c->exchange.pause_until = compshare__client_now(c) + pause_ms;
-    c->exchange.phase = pause_ms > 0 ? COMPSHARE__PHASE_PAUSE : COMPSHARE__PHASE_BEGIN;
+    return c->exchange.lost || (c->connection.tls.sent && !c->reply.body.definite);
+}
+
+/* Puts the request back to its beginning; how this sending ended leaves no trace in the error. */
+static void compshare__exchange_again(compshare *c, uint32_t pause_ms)
+{
+    compshare__exchange *x = &c->exchange;
+    x->lost = compshare__exchange_unanswered(c);
+    compshare__exchange_settle(c);
+    compshare__exchange_rewind(c);
+    compshare__client_name(&c->error, x->request.action);
+    x->pause_until = compshare__client_now(&c->clock) + pause_ms;
 }
 
 /* A kept connection may have died unnoticed; for a reading its silence is enough of a sign.
    Nothing sent: open another. Sent, and no reply: only what may be repeated is sent once more. */
-static bool compshare__drive_reconnect(compshare *c, int r)
+static bool compshare__exchange_reconnect(compshare *c, int r)
 {
-    bool silent = r == COMPSHARE_E_TIMEOUT && c->exchange.request.reads
-        && compshare__client_now(c) < c->exchange.deadline;
-    if (!c->exchange.reused || c->exchange.resent || c->exchange.replied
+    compshare__exchange *x = &c->exchange;
+    bool silent = r == COMPSHARE_E_TIMEOUT && x->request.reads
+        && compshare__client_now(&c->clock) < x->deadline;
+    if (!x->attempt.reused || x->reconnected || x->attempt.replied
         || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO && !silent)) return false;
-    if (c->connection.tls.sent && !c->exchange.request.repeatable) return false;
-    compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
-    compshare__drive_again(c, 0);
-    c->exchange.resent = true;
+    if (c->connection.tls.sent && !x->request.repeatable) return false;
+    compshare__client_trace(&c->config, "the kept connection was dead: reconnecting", "", 0);
+    compshare__exchange_again(c, 0);
+    x->reconnected = true;
     return true;
 }
 
 /* Retry-After in milliseconds, RFC 9110 10.2.3; 0: none. */
-static uint64_t compshare__drive_retry_after(const compshare *c)
+static uint64_t compshare__exchange_retry_after(const compshare__http *http,
+    const compshare__clock *clock)
 {
-    int64_t after = c->reply.http.retry_after_s;
-    if (c->reply.http.retry_after_date != 0) after = c->reply.http.retry_after_date - compshare__client_best_time(c);
+    int64_t after = http->retry_after_s;
+    if (http->retry_after_date != 0)
+        after = http->retry_after_date - compshare__client_best_time(clock);
     return after > 0 ? (uint64_t)after * 1000 : 0;
 }
 
-/* Milliseconds to wait before a retry: doubled each time, half of it by chance so that
-   many clients do not come back together, and not less than Retry-After. */
-static uint64_t compshare__drive_backoff(const compshare *c)
+/* Milliseconds to wait before a retry: doubled with each one `tried`, half of it random jitter, so
+   that many clients do not come back together. */
+static uint32_t compshare__exchange_backoff(const compshare_config *f, unsigned tried)
 {
-    unsigned tried = c->config.max_retries - c->exchange.retries;
-    uint32_t whole = COMPSHARE__RETRY_FIRST_MS, chance = 0;
-    uint64_t after = compshare__drive_retry_after(c);
+    uint32_t whole = COMPSHARE__RETRY_FIRST_MS, jitter = 0;
     for (; tried > 0 && whole < COMPSHARE__RETRY_MOST_MS; tried--) whole *= 2;
-    (void)c->config.entropy(c->config.user, &chance, sizeof chance);     /* none: no harm */
-    whole = whole / 2 + chance % (whole / 2 + 1);
-    return after > whole ? after : whole;
+    (void)f->entropy(f->user, &jitter, sizeof jitter);  /* without any, the pause is the shortest */
+    return whole / 2 + jitter % (whole / 2 + 1);
 }
 
-/* Law 3: again only what may be repeated, or of which nothing was sent; and nothing
-   that a callback has seen in part. */
-static bool compshare__drive_retry(compshare *c)
+/* Law 3: again only what may be repeated, or of which nothing was sent; and nothing of which a
+   callback of the program has seen a part. Not before Retry-After. */
+static bool compshare__exchange_retry(compshare *c)
 {
-    uint64_t pause, now = compshare__client_now(c);
-    if (c->exchange.retries == 0 || !c->error.retryable || c->reply.handed) return false;
-    if (c->connection.tls.sent && !c->exchange.request.repeatable && !(c->exchange.request.always && c->exchange.definite)) return false;
-    pause = compshare__drive_backoff(c);
-    if (now >= c->exchange.deadline || pause >= c->exchange.deadline - now) return false;
-    c->exchange.retries--;
-    compshare__trace(c, "retry in%s %l ms", "", (uint32_t)pause);
-    compshare__drive_again(c, (uint32_t)pause);
+    compshare__exchange *x = &c->exchange;
+    uint64_t pause, after, now = compshare__client_now(&c->clock);
+    if (x->retries == 0 || !c->error.retryable || c->reply.body.handed) return false;
+    if (c->connection.tls.sent && !x->request.repeatable
+        && !(x->request.always && c->reply.body.definite)) return false;
+    pause = compshare__exchange_backoff(&c->config, c->config.max_retries - x->retries);
+    after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
+    if (pause < after) pause = after;
+    if (now >= x->deadline || pause >= x->deadline - now) return false;
+    x->retries--;
+    compshare__client_trace(&c->config, "retry in%s %l ms", "", (uint32_t)pause);
+    compshare__exchange_again(c, (uint32_t)pause);
     return true;
 }
 
-/* Enters the phase after the one that is complete. */
-static int compshare__drive_next(compshare *c)
+/* ---- the machine ---- */
+
+/* What a failure in each phase is called: its stage, and when a time was over. */
+static const struct {
+    int stage;
+    const char *when;
+} compshare__exchange_phases[] = {
+    { COMPSHARE_STAGE_PREPARE, "" },
+    { COMPSHARE_STAGE_PREPARE, "before the request was begun" },
+    { COMPSHARE_STAGE_CONNECT, "while connecting" },
+    { COMPSHARE_STAGE_CONNECT, "while connecting" },
+    { COMPSHARE_STAGE_HANDSHAKE, "during the TLS handshake" },
+    { COMPSHARE_STAGE_SEND, "while the request was sent" },
+    { COMPSHARE_STAGE_RECEIVE, "while the reply was awaited" },
+    { COMPSHARE_STAGE_RECEIVE, "" }
+};
+
+/* Begins the TLS handshake, now that the server can be reached. */
+static int compshare__exchange_reached(compshare *c)
 {
+    c->exchange.phase = COMPSHARE__PHASE_HANDSHAKE;
+    return compshare__exchange_handshake_begin(&c->connection, &c->reply, &c->config, &c->error);
+}
+
+/* The handshake is over. What comes before the request cannot be its reply. */
+static int compshare__exchange_established(compshare__exchange *x, compshare__connection *conn,
+    compshare_error *e)
+{
+    x->phase = COMPSHARE__PHASE_SEND;
+    if (COMPSHARE__TLS_PLAIN(&conn->tls) || compshare__tls_is_alive(&conn->tls)) return COMPSHARE_OK;
+    return compshare__client_fail_host(e, conn, COMPSHARE_E_CLOSED,
+        "it closed the connection, or spoke, before it was asked");
+}
+
+/* The reply is complete. Of one that was drained the verdict stands already. */
+static int compshare__exchange_judge(compshare *c)
+{
+    int r = c->error.status;
+    if (c->exchange.phase != COMPSHARE__PHASE_DRAIN) {
+        r = compshare__judge(&c->reply, &c->exchange, &c->error);
+        if (r != COMPSHARE_OK) compshare__client_fail_at(&c->error, COMPSHARE_STAGE_JUDGE);
+    }
+    compshare__client_trace(&c->config, "HTTP status%s %l", "", (uint32_t)c->reply.http.status);
+    return r == COMPSHARE_OK ? COMPSHARE__VERDICT : r;
+}
+
+/* Works in the current phase until that waits or fails, or enters the next (COMPSHARE_OK).
+   COMPSHARE__VERDICT: it was the last, and the reply is a success. */
+static int compshare__exchange_work(compshare *c)
+{
+    compshare__exchange *x = &c->exchange;
+    compshare__connection *conn = &c->connection;
+    compshare_error *e = &c->error;
     int r;
-    switch (c->exchange.phase) {
-    case COMPSHARE__PHASE_PAUSE:
-        c->exchange.phase = COMPSHARE__PHASE_BEGIN;
-        return COMPSHARE_OK;
+    switch (x->phase) {
     case COMPSHARE__PHASE_BEGIN:
-        return compshare__drive_begin(c);
+        return compshare__exchange_begin(c);
     case COMPSHARE__PHASE_CONNECT:
-        if (c->connection.proxy.port == 0) return compshare__drive_handshake_begin(c);
-        compshare__drive_proxy_begin(c);
+        r = compshare__exchange_connect(conn, e);
+        compshare__exchange_give_back(x, conn, &c->clock);
+        if (r != COMPSHARE_OK) return r;
+        if (conn->proxy.port == 0) return compshare__exchange_reached(c);
+        x->phase = COMPSHARE__PHASE_PROXY;
+        compshare__proxy_begin(conn, &c->reply.http);
+        compshare__client_trace(&c->config, "CONNECT %s %l", conn->url.host, conn->url.port);
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_PROXY:
-        compshare__tls_wipe_tx(&c->connection.tls);    /* a password is in it */
+        if ((r = compshare__proxy_work(conn, &c->reply.http, e)) != COMPSHARE_OK) return r;
+        compshare__tls_wipe_tx(&conn->tls);
         compshare__http_init(&c->reply.http, false);
-        return compshare__drive_handshake_begin(c);
+        return compshare__exchange_reached(c);
     case COMPSHARE__PHASE_HANDSHAKE:
-        c->exchange.phase = COMPSHARE__PHASE_SEND;
-        if (!compshare__client_encrypted(c) || compshare__tls_is_alive(&c->connection.tls)) return COMPSHARE_OK;
-        /* what comes before the request cannot be its reply */
-        return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection, or spoke, before it was asked");
+        if ((r = compshare__exchange_handshake(conn, &c->reply, &c->config, e)) != COMPSHARE_OK) return r;
+        return compshare__exchange_established(x, conn, e);
     case COMPSHARE__PHASE_SEND:
-        c->exchange.phase = COMPSHARE__PHASE_RECEIVE;
-        compshare__trace(c, "sent %s", c->error.action, 0);
+        if ((r = compshare__exchange_send(c)) != COMPSHARE_OK) return r;
+        x->phase = COMPSHARE__PHASE_RECEIVE;
+        compshare__client_trace(&c->config, "sent %s", e->action, 0);
         return COMPSHARE_OK;
     default:
-        r = c->reply.draining ? c->error.status : compshare__judge(c);
-        compshare__trace(c, "HTTP status%s %l", "", (uint32_t)c->reply.http.status);
-        return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
+        r = compshare__exchange_receive(c);
+        return r == COMPSHARE_OK ? compshare__exchange_judge(c) : r;
     }
 }
 
-static int compshare__drive_work(compshare *c)
+static bool compshare__exchange_connecting(const compshare__exchange *x)
 {
-    switch (c->exchange.phase) {
-    case COMPSHARE__PHASE_PAUSE:
-    case COMPSHARE__PHASE_BEGIN: return COMPSHARE_OK;
-    case COMPSHARE__PHASE_CONNECT: return compshare__drive_connect(c);
-    case COMPSHARE__PHASE_PROXY: return compshare__drive_proxy(c);
-    case COMPSHARE__PHASE_HANDSHAKE: return compshare__drive_handshake(c);
-    case COMPSHARE__PHASE_SEND: return compshare__drive_send(c);
-    default: return compshare__drive_receive(c);
-    }
+    return x->phase >= COMPSHARE__PHASE_CONNECT && x->phase <= COMPSHARE__PHASE_HANDSHAKE;
 }
 
-/* When the current phase must be over. */
-static uint64_t compshare__drive_due(const compshare *c)
+/* When the current phase must be over: see the table of phases. */
+static uint64_t compshare__exchange_due(const compshare__exchange *x,
+    const compshare__connection *conn)
 {
-    if (c->exchange.phase >= COMPSHARE__PHASE_CONNECT && c->exchange.phase <= COMPSHARE__PHASE_HANDSHAKE)
-        return c->connection.deadline;
-    if (c->exchange.phase >= COMPSHARE__PHASE_SEND && c->exchange.reused && !c->exchange.replied && c->exchange.request.reads)
-        return c->exchange.reuse_deadline;
-    return c->exchange.deadline;
+    const compshare__attempt *a = &x->attempt;
+    if (compshare__exchange_connecting(x)) return conn->deadline;
+    if (x->phase >= COMPSHARE__PHASE_SEND && a->reused && !a->replied && x->request.reads)
+        return a->reuse_deadline;
+    return x->deadline;
 }
 
-/* Notes of a failure what does not depend on where it came from. */
-static int compshare__drive_failed(compshare *c, int status)
+/* Reads the monotonic clock. If it has stepped back, no time can be kept: all is due. */
+static uint64_t compshare__exchange_look(compshare__exchange *x, compshare__connection *conn,
+    compshare__clock *clock)
 {
-    if (c->exchange.phase >= COMPSHARE__PHASE_HANDSHAKE && c->connection.resuming && !c->exchange.reused && !c->exchange.replied) {
-        /* it may be what was wrong: the next handshake is a full one */
-        compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
-        if (c->exchange.phase == COMPSHARE__PHASE_HANDSHAKE) c->error.retryable = true;
+    uint64_t now = compshare__client_now(clock);
+    if (now < clock->looked_at)
+        clock->deadline = x->deadline = x->attempt.reuse_deadline = conn->deadline = 0;
+    return clock->looked_at = now;
+}
+
+/* The current phase was due. In DRAIN the verdict stands already. */
+static int compshare__exchange_overdue(compshare *c)
+{
+    const compshare__exchange *x = &c->exchange;
+    const compshare__url *peer = c->connection.peer;
+    uint32_t allowed = x->allowed_ms;
+    if (x->phase == COMPSHARE__PHASE_DRAIN) return c->error.status;
+    if (c->clock.deadline == 0)
+        return compshare__client_fail(&c->error, COMPSHARE_E_TIMEOUT,
+            "monotonic_ms: it stepped back: no time can be kept");
+    if (compshare__exchange_connecting(x) && c->clock.looked_at < x->deadline)
+        allowed = c->config.connect_timeout_ms;
+    return compshare__client_fail(&c->error, COMPSHARE_E_TIMEOUT,
+        "%s:%d: timed out after %l ms %s", peer->host, peer->port, (int64_t)allowed,
+        compshare__exchange_phases[x->phase].when);
+}
+
+/* Notes what follows from a failure for later connections, and whether a retry may help. A session
+   may be its cause: it is dropped, so that the next handshake is a full one. */
+static void compshare__exchange_failed(compshare *c, int status)
+{
+    const compshare__exchange *x = &c->exchange;
+    const compshare_config *f = &c->config;
+    compshare_error *e = &c->error;
+    if (x->phase >= COMPSHARE__PHASE_HANDSHAKE && c->connection.resuming && !x->attempt.reused
+        && !x->attempt.replied) {
+        compshare__bytes_wipe(f->session, sizeof *f->session);
+        if (x->phase == COMPSHARE__PHASE_HANDSHAKE) e->retryable = true;
     }
-    if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
-        || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
-    return status;
+    if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE
+        || status == COMPSHARE_E_TIMEOUT || status == COMPSHARE_E_CLOSED
+        || status == COMPSHARE_E_IO) e->retryable = true;
 }
 
 /* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
-static int compshare__drive_advance(compshare *c)
+static int compshare__exchange_advance(compshare *c)
 {
+    compshare__exchange *x = &c->exchange;
     for (;;) {
-        uint64_t now = compshare__client_now(c);
+        uint64_t now = compshare__exchange_look(x, &c->connection, &c->clock);
         int r;
-        if (now < c->clock.looked_at) {
-            c->clock.deadline = c->exchange.deadline = 0;
-            c->exchange.reuse_deadline = c->connection.deadline = 0;
-        }
-        c->clock.looked_at = now;
-        if (now >= compshare__drive_due(c)) r = compshare__fail_timeout(c);
-        else if (c->exchange.phase == COMPSHARE__PHASE_PAUSE && now < c->exchange.pause_until) return COMPSHARE_PENDING;
-        else r = compshare__drive_work(c);
+        if (now >= compshare__exchange_due(x, &c->connection)) r = compshare__exchange_overdue(c);
+        else if (x->phase == COMPSHARE__PHASE_BEGIN && now < x->pause_until)
+            return COMPSHARE_PENDING;
+        else r = compshare__exchange_work(c);
         if (r == COMPSHARE_PENDING) {
-            c->exchange.more = true;
+            x->more = true;
             return r;
         }
         if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) {
-            c->exchange.wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
-            if (c->exchange.phase == COMPSHARE__PHASE_SEND) c->exchange.wants |= COMPSHARE_READ;
+            x->wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
+            if (x->phase == COMPSHARE__PHASE_SEND) x->wants |= COMPSHARE_READ;
             return COMPSHARE_PENDING;
         }
-        c->exchange.wants = 0;
-        if (r == COMPSHARE_OK) r = compshare__drive_next(c);
+        x->wants = 0;
         if (r == COMPSHARE_OK) continue;
-        if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
-        if (!compshare__drive_reconnect(c, compshare__drive_failed(c, r)) && !compshare__drive_retry(c)) return r;
+        if (r == COMPSHARE__VERDICT) return COMPSHARE_OK;
+        compshare__exchange_failed(c, r);
+        if (!compshare__exchange_reconnect(c, r) && !compshare__exchange_retry(c)) return r;
     }
 }
 
-/* The exchange is over. */
-static void compshare__drive_finish(compshare *c, int status)
+/* The exchange is over: completes the error, and keeps of the connection and the reply only what
+   is whole. */
+static void compshare__exchange_finish(compshare *c, int status)
 {
+    compshare__exchange *x = &c->exchange;
+    compshare_error *e = &c->error;
+    const compshare__http *http = &c->reply.http;
     compshare_view id;
-    c->error.outcome_unknown = status != COMPSHARE_OK && (c->exchange.lost || (c->connection.tls.sent && !c->exchange.definite));
-    c->error.http_status = c->reply.http.status;
-    id.ptr = c->reply.http.request_id;
-    id.len = strlen(c->reply.http.request_id);
-    if (!c->reply.http.tunnel && !compshare__judge_is_echo(c, id)) memcpy(c->error.request_id, c->reply.http.request_id, sizeof c->error.request_id);
-    compshare__drive_settle(c);
-    if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
-    if (status != COMPSHARE_OK && c->error.stage < COMPSHARE_STAGE_JUDGE) c->reply.body_len = 0;     /* a part is no reply */
-    compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
-    c->exchange.phase = COMPSHARE__PHASE_IDLE;
-    c->reply.draining = false;
-    c->exchange.wants = 0;
-}
-
-/* Begins the exchange that the current step describes. */
-static int compshare__drive_request(compshare *c)
-{
-    compshare__task *t = &c->task;
-    uint64_t start = compshare__client_now(c) + t->pause_ms, left;
-    int r;
-    memset(&c->error, 0, sizeof c->error);
-    memset(&c->exchange.request, 0, sizeof c->exchange.request);
-    compshare__client_forget_values(c);
-    compshare__http_init(&c->reply.http, false);
-    c->reply.body_at = c->reply.body_len = c->reply.drained = 0;
-    c->exchange.lost = c->connection.tls.sent = c->exchange.definite = c->exchange.replied = c->exchange.resent = c->exchange.more = c->reply.handed = c->reply.draining = false;
-    c->exchange.retries = c->config.max_retries;
-    c->exchange.phase = COMPSHARE__PHASE_BEGIN;
-    r = t->step->begin(c);
-    if (r < 0) memcpy(c->error.action, c->exchange.request.action, strlen(c->exchange.request.action));
-    if (r == COMPSHARE_OK) r = compshare__drive_collect(c);
-    if (r != COMPSHARE_OK) return r;
-    c->exchange.deadline = c->clock.deadline;
-    c->exchange.request_ms = t->timeout_ms;
-    if (c->exchange.request.half && start < c->clock.deadline) {
-        left = c->clock.deadline - start;
-        c->exchange.request_ms = (uint32_t)(left / 2);
-        if (c->exchange.request_ms < COMPSHARE__READING_MS) c->exchange.request_ms = COMPSHARE__READING_MS;
-        if (c->exchange.request_ms > c->config.timeout_ms) c->exchange.request_ms = c->config.timeout_ms;
-        if (c->exchange.request_ms > left) c->exchange.request_ms = (uint32_t)left;
-        c->exchange.deadline = start + c->exchange.request_ms;
+    if (status != COMPSHARE_OK) {
+        compshare__client_fail_at(e, compshare__exchange_phases[x->phase].stage);
+        e->outcome_unknown = compshare__exchange_unanswered(c);
+        if (status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS)
+            compshare__client_forget_values(&c->reply);
+        if (e->stage < COMPSHARE_STAGE_JUDGE) c->reply.body.len = 0;
     }
-    c->exchange.pause_until = start;
-    if (t->pause_ms > 0) c->exchange.phase = COMPSHARE__PHASE_PAUSE;
-    t->pause_ms = 0;
-    return COMPSHARE_OK;
+    e->http_status = http->status;
+    id.ptr = http->request_id;
+    id.len = strlen(http->request_id);
+    if (!http->tunnel && !compshare__judge_is_echo(&x->params, id))
+        memcpy(e->request_id, http->request_id, sizeof e->request_id);
+    compshare__exchange_settle(c);
+    compshare__bytes_wipe(x->params.signature, sizeof x->params.signature);
+    x->phase = COMPSHARE__PHASE_IDLE;
+    x->wants = 0;
 }
 
 /* ==== task ===================================================================================
-   Tables of steps, each one exchange: every call is a task, every blocking call is
-   its start and a loop around its steps. Touches the client. Must never leave a
-   client busy after a task has ended, nor secrets on the stack when it returns. */
+   Tables of steps, each one exchange: every call is a task, every blocking call is its start and
+   a loop around its steps. Touches every part of the client. Must never leave a client busy after
+   a task has ended, nor secrets on the stack when it returns. */
 
-/* What failed is this action, whichever was called last. */
-static void compshare__task_name(compshare *c, const char *action)
+/* compshare__request.check of a request that sets a stop time: whether that is far enough ahead on
+   the server's clock, by the API's own rule. Where that clock is not known, the API judges. */
+static int compshare__task_check_floor(const compshare__request *request,
+    const compshare__clock *clock, compshare_error *e)
 {
-    memset(c->error.action, 0, sizeof c->error.action);
-    memcpy(c->error.action, action, strlen(action));
+    int64_t ahead = request->stop_time - compshare__client_server_time(clock);
+    if (clock->server_date == 0 || ahead >= COMPSHARE__STOP_FLOOR_S) return COMPSHARE_OK;
+    return compshare__client_fail(e, COMPSHARE_E_TOO_SOON,
+        "SchedulerStopTime %t must be at least 300 s ahead: it is %l s short",
+        request->stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
 
+/* The task is over. A failure whose stage is not known yet happened before anything was sent. */
 static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
-    c->exchange.phase = COMPSHARE__PHASE_IDLE;
-    c->exchange.wants = 0;
-    c->exchange.more = false;
+    memset(&c->exchange, 0, sizeof c->exchange);
+    if (status != COMPSHARE_OK) compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
     if (status == COMPSHARE_OK || !c->task.workflow) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
-    if (!c->task.unsettled) return status;
-    compshare__task_name(c, c->task.as.change.action);
+    if (c->task.unsettled) compshare__client_name(&c->error, c->task.as.change.action);
     return status;
 }
 
@@ -6296,18 +6679,50 @@ static int compshare__task_claim(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* A claimed client, and an argument that cannot be used. */
+/* Gives a claimed client back: an argument cannot be used. */
 static int compshare__task_refuse(compshare *c, int status, const char *why)
 {
     memset(&c->error, 0, sizeof c->error);
-    return compshare__task_end(c, compshare__fail(c, status, "%s", why));
+    return compshare__task_end(c, compshare__client_fail(&c->error, status, "%s", why));
+}
+
+/* When the exchange of the current step begins, and how long it may take. */
+static void compshare__task_allow(const compshare__task *t, compshare__exchange *x,
+    const compshare__clock *clock, uint32_t most)
+{
+    uint64_t start = compshare__client_now(clock) + t->pause_ms;
+    x->pause_until = start;
+    x->deadline = clock->deadline;
+    x->allowed_ms = t->timeout_ms;
+    if (!x->request.leaves_half || start >= clock->deadline) return;
+    x->allowed_ms = compshare__exchange_half(clock->deadline - start, most);
+    x->deadline = start + x->allowed_ms;
+}
+
+/* Begins the exchange that the current step describes. */
+static int compshare__task_request(compshare *c)
+{
+    compshare__exchange *x = &c->exchange;
+    compshare__task *t = &c->task;
+    int r;
+    memset(x, 0, sizeof *x);
+    compshare__exchange_rewind(c);
+    x->retries = c->config.max_retries;
+    r = t->step->begin(c);
+    if (r < 0) compshare__client_name(&c->error, x->request.action);
+    if (r != COMPSHARE_OK) return r;
+    r = compshare__exchange_collect(x, &c->config, t->ids.region, &c->error);
+    if (r != COMPSHARE_OK) return r;
+    compshare__task_allow(t, x, &c->clock, c->config.timeout_ms);
+    t->pause_ms = 0;
+    return COMPSHARE_OK;
 }
 
 /* Begins the current step, or the first one behind it that has something to do. */
 static int compshare__task_enter(compshare *c)
 {
     int r;
-    while ((r = compshare__drive_request(c)) == COMPSHARE__NEXT) c->task.step++;
+    while ((r = compshare__task_request(c)) == COMPSHARE__NEXT) c->task.step++;
     return r;
 }
 
@@ -6316,7 +6731,7 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     int r;
     c->entered = true;
     c->task.step = steps;
-    c->task.began = c->clock.looked_at = compshare__client_now(c);
+    c->task.began = c->clock.looked_at = compshare__client_now(&c->clock);
     c->clock.deadline = c->task.poll_until = c->task.began + c->task.timeout_ms;
     r = compshare__task_enter(c);
     c->entered = false;
@@ -6326,9 +6741,11 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
 /* Asks for a pause before the next exchange, if there is time for both. */
 static bool compshare__task_pause(compshare *c, uint32_t ms)
 {
-    uint64_t now = compshare__client_now(c), after = compshare__drive_retry_after(c);
+    uint64_t now = compshare__client_now(&c->clock);
+    uint64_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     if (after < ms) after = ms;
-    if (now >= c->clock.deadline || c->clock.deadline - now < after + COMPSHARE__READING_MS) return false;
+    if (now >= c->clock.deadline || c->clock.deadline - now < after + COMPSHARE__READING_MS)
+        return false;
     c->task.pause_ms = (uint32_t)after;
     return true;
 }
@@ -6340,10 +6757,11 @@ static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
     uint64_t until = t->poll_until < c->clock.deadline ? t->poll_until : c->clock.deadline;
-    uint64_t now = compshare__client_now(c);
+    uint64_t now = compshare__client_now(&c->clock);
     /* a clock that stepped back has put the deadline to 0 */
     uint64_t left = until > now ? until - now : 0;
-    uint64_t pause = COMPSHARE__POLL_FIRST_MS, after = compshare__drive_retry_after(c);
+    uint64_t pause = COMPSHARE__POLL_FIRST_MS;
+    uint64_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     unsigned i;
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
     if (pause > COMPSHARE__POLL_MOST_MS) pause = COMPSHARE__POLL_MOST_MS;
@@ -6356,15 +6774,23 @@ static bool compshare__task_poll(compshare *c)
     return true;
 }
 
+/* The exchange of the current step is over: what the step makes of that. */
+static int compshare__task_leave(compshare *c, int status)
+{
+    compshare__exchange_finish(c, status);
+    status = c->task.step->end(c, status);
+    if (status < 0) compshare__client_fail_at(&c->error, COMPSHARE_STAGE_JUDGE);
+    return status;
+}
+
 /* Runs steps until one waits or the table is done. */
 static int compshare__task_work(compshare *c)
 {
     c->exchange.more = false;
     for (;;) {
-        int r = compshare__drive_advance(c);
+        int r = compshare__exchange_advance(c);
         if (r == COMPSHARE_PENDING) return r;
-        compshare__drive_finish(c, r);
-        r = c->task.step->end(c, r);
+        r = compshare__task_leave(c, r);
         if (r == COMPSHARE__NEXT) c->task.step++;
         if (r == COMPSHARE__NEXT || r == COMPSHARE__AGAIN) r = compshare__task_enter(c);
         else return compshare__task_end(c, r);
@@ -6372,47 +6798,93 @@ static int compshare__task_work(compshare *c)
     }
 }
 
-static int compshare__task_step(compshare *c)
-{
-    int r;
-    if (c->entered) return COMPSHARE_E_BUSY;
-    if (c->task.step == NULL) return COMPSHARE_E_IDLE;
-    c->entered = true;
-    r = compshare__task_work(c);
-    c->entered = false;
-    compshare__bytes_wipe_stack();
-    return r;
-}
-
+/* The task ends before its time. */
 static int compshare__task_abort(compshare *c, int status, const char *why)
 {
+    compshare_error *e = &c->error;
     c->entered = true;
-    c->reply.draining = false;
-    (void)compshare__fail(c, status, "%s", why);
+    (void)compshare__client_fail(e, status, "%s", why);
     if (status == COMPSHARE_E_IO) {
-        (void)compshare__drive_failed(c, status);
-        (void)compshare__fail_errno(c);
+        (void)compshare__client_fail_errno(e, &c->connection);
+        compshare__exchange_failed(c, status);
     }
-    c->reply.http.state = COMPSHARE__HTTP_FAILED;
+    c->reply.http.state = COMPSHARE__HTTP_FAILED;   /* so that the connection is not kept */
     c->task.aborted = true;
-    compshare__drive_finish(c, status);
-    (void)c->task.step->end(c, status);     /* empties half-filled results */
+    (void)compshare__task_leave(c, status);         /* empties half-filled results */
     c->entered = false;
     compshare__bytes_wipe_stack();
     return compshare__task_end(c, status);
 }
 
-/* Milliseconds until the next step is due although nothing became ready. */
-static uint32_t compshare__task_timeout_ms(const compshare *c)
+/* Whether a task can be stepped or aborted now. */
+static int compshare__task_ready(const compshare *c)
 {
-    uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
-    bool pausing = c->exchange.phase == COMPSHARE__PHASE_PAUSE;
-    if (c->exchange.more || (c->exchange.wants == 0 && !pausing) || now < c->clock.looked_at) return 0;
-    if (pausing) due = c->exchange.pause_until;
-    if (c->exchange.phase == COMPSHARE__PHASE_CONNECT && compshare__posix_serves(&c->connection.posix, &c->connection.io)
-        && compshare__posix_attempt_deadline(&c->connection.posix) < due)
-        due = compshare__posix_attempt_deadline(&c->connection.posix);
+    if (c == NULL) return COMPSHARE_E_CONFIG;
+    if (c->entered) return COMPSHARE_E_BUSY;
+    return c->task.step != NULL ? COMPSHARE_OK : COMPSHARE_E_IDLE;
+}
+
+COMPSHARE__DEF int compshare_step(compshare *client)
+{
+    int r = compshare__task_ready(client);
+    if (r != COMPSHARE_OK) return r;
+    client->entered = true;
+    r = compshare__task_work(client);
+    client->entered = false;
+    compshare__bytes_wipe_stack();
+    return r;
+}
+
+COMPSHARE__DEF int compshare_abort(compshare *client)
+{
+    int r = compshare__task_ready(client);
+    if (r != COMPSHARE_OK) return r;
+    return compshare__task_abort(client, COMPSHARE_E_ABORTED, "the call was aborted");
+}
+
+COMPSHARE__DEF int compshare_fd(compshare *client)
+{
+    const compshare_transport *io = client != NULL ? &client->connection.io : NULL;
+    if (io == NULL || io->fd == NULL || client->exchange.phase == COMPSHARE__PHASE_BEGIN)
+        return -1;
+    return (io->fd)(io->user);
+}
+
+COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
+{
+    return client != NULL ? client->exchange.wants : 0;
+}
+
+/* Until the next step is due although nothing became ready. 0 also after the monotonic clock has
+   stepped back. */
+COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
+{
+    const compshare__exchange *x;
+    const compshare__posix *posix;
+    uint64_t now, due;
+    bool begins;
+    if (client == NULL || client->task.step == NULL) return 0;
+    x = &client->exchange;
+    posix = &client->connection.posix;
+    now = compshare__client_now(&client->clock);
+    begins = x->phase == COMPSHARE__PHASE_BEGIN;
+    if (x->more || (x->wants == 0 && !begins) || now < client->clock.looked_at) return 0;
+    due = begins ? x->pause_until : compshare__exchange_due(x, &client->connection);
+    if (x->phase == COMPSHARE__PHASE_CONNECT && compshare__posix_serves(posix, &client->connection.io)
+        && compshare__posix_attempt_deadline(posix) < due)
+        due = compshare__posix_attempt_deadline(posix);
     return due > now ? (uint32_t)(due - now) : 0;
+}
+
+COMPSHARE__DEF void compshare_close(compshare *client)
+{
+    if (client == NULL || client->entered) return;
+    if (client->task.step != NULL)
+        (void)compshare__task_abort(client, COMPSHARE_E_ABORTED, "the client was closed");
+    client->entered = true;
+    compshare__exchange_disconnect(&client->connection);
+    compshare__bytes_wipe(client->config.memory, client->config.memory_size);
+    compshare__bytes_wipe_stack();
 }
 
 /* The blocking form of every call, given what its start returned: steps, and waiting
@@ -6425,8 +6897,8 @@ static int compshare__task_run(compshare *c, int r)
             "transport: wait is NULL, so only compshare_step can be used");
     for (;;) {
         uint32_t timeout;
-        if ((r = compshare__task_step(c)) != COMPSHARE_PENDING) return r;
-        if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
+        if ((r = compshare_step(c)) != COMPSHARE_PENDING) return r;
+        if ((timeout = compshare_timeout_ms(c)) == 0) continue;
         c->entered = true;
         r = (c->connection.io.wait)(c->connection.io.user, c->exchange.wants, timeout);
         c->entered = false;
@@ -6641,7 +7113,7 @@ static const compshare__recent *compshare__recent_doubt(compshare *c, const comp
 {
     compshare__recent *r = compshare__recent_of(c, i->uhost_id);
     if (r == NULL) return NULL;
-    if (r->after != 0 && r->after <= compshare__client_server_time(c)) return NULL;
+    if (r->after != 0 && r->after <= compshare__client_server_time(&c->clock)) return NULL;
     if (compshare__recent_near(i->stop_time, r->after)) {
         r->shown = true;
         return NULL;
@@ -6665,8 +7137,8 @@ static int compshare__call_end(compshare *c, int status)
     const char *id;
     if (status != COMPSHARE_OK) return status;
     if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
-    id = compshare__params_text(&c->params, "UHostId");
-    time = compshare__params_find(&c->params, "SchedulerStopTime");
+    id = compshare__params_text(&c->exchange.params, "UHostId");
+    time = compshare__params_find(&c->exchange.params, "SchedulerStopTime");
     if (id == NULL) return status;
     if (update && (time == NULL || time->text != NULL)) {
         compshare__recent_forget(c, id);
@@ -6709,7 +7181,7 @@ static int compshare__typed_id(compshare *c, const char *key, const char *value,
         return COMPSHARE_OK;
     }
     if (!required) return COMPSHARE_OK;
-    return compshare__fail(c, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
+    return compshare__client_fail(&c->error, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
 }
 
 /* Copies what the target or the configuration names. NULL, or what is too long. */
@@ -6897,7 +7369,7 @@ static const char *compshare__read_instance(const compshare__tree *tree, int64_t
     }
     if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER))
         i->region[0] = '\0';
-    if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
+    if (i->region[0] == '\0') compshare__config_zone_region(i->zone, i->region, sizeof i->region);
     return compshare__read_schedule(tree, now, &i->stop_time, raw);
 }
 
@@ -6911,10 +7383,10 @@ static int compshare__typed_malformed(compshare *c, const char *field)
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
-    (void)compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once",
+    (void)compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once",
         c->exchange.request.array, c->task.malformed);
     if (c->task.raw[0] != '\0')
-        (void)compshare__fail(c, COMPSHARE__MORE, ": it is %s, and Unix seconds are needed",
+        (void)compshare__client_fail_append(&c->error, ": it is %s, and Unix seconds are needed",
             c->task.raw);
     return COMPSHARE_E_REPLY;
 }
@@ -6981,7 +7453,7 @@ static int compshare__projects_end(compshare *c, int status)
     if (status == COMPSHARE_OK && (t->found == 1 || only)) return status;
     if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
     if (status != COMPSHARE_OK || t->out == NULL) return status;
-    return compshare__fail(c, COMPSHARE_E_PROJECT, "%s%s", seen == 0 ? "the account has no project"
+    return compshare__client_fail(&c->error, COMPSHARE_E_PROJECT, "%s%s", seen == 0 ? "the account has no project"
         : c->config.project_id != NULL ? "project_id is not among the account's projects: "
         : t->found > 1 ? "several projects are the default; set project_id: " : "no project is the default; set project_id: ",
         t->read.list.name_list);
@@ -7008,12 +7480,12 @@ static int compshare__describe_element(void *user, compshare_value element)
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
+    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(&c->clock),
         &instance, t->raw);
     (void)element;
     if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
         return 0;               /* whatever else stands in it */
-    if (compshare__judge_is_echo(c, compshare__tokens_raw(&c->reply.tree, 0)))
+    if (compshare__judge_is_echo(&c->exchange.params, compshare__tokens_raw(&c->reply.tree, 0)))
         reason = "a repetition of the request";
     if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
         return compshare__typed_malformed(c, reason);
@@ -7034,8 +7506,8 @@ static int compshare__describe_begin(compshare *c)
 
 static int compshare__describe_missing(compshare *c)
 {
-    compshare__task_name(c, COMPSHARE__DESCRIBE);
-    return compshare__fail(c, COMPSHARE_E_NOT_FOUND,
+    compshare__client_name(&c->error, COMPSHARE__DESCRIBE);
+    return compshare__client_fail(&c->error, COMPSHARE_E_NOT_FOUND,
         "no instance %s in this account, region and project", c->task.ids.uhost_id);
 }
 
@@ -7078,7 +7550,7 @@ static bool compshare__find_mend(compshare *c, int status)
     if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return false;
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
-        if (zone != NULL) compshare__zone_region(zone, ids->look_region, sizeof ids->look_region);
+        if (zone != NULL) compshare__config_zone_region(zone, ids->look_region, sizeof ids->look_region);
         if (ids->look_region[0] != '\0') return true;
     }
     if (region || t->project_given || t->listed) return false;
@@ -7091,7 +7563,7 @@ static bool compshare__find_mend(compshare *c, int status)
 /* A part of the time is over, and not all: a reading is begun again, on a new connection. */
 static bool compshare__find_silent(const compshare *c, int status)
 {
-    uint64_t now = compshare__client_now(c);
+    uint64_t now = compshare__client_now(&c->clock);
     return status == COMPSHARE_E_TIMEOUT && now < c->clock.deadline
         && c->clock.deadline - now >= COMPSHARE__READING_MS;
 }
@@ -7102,7 +7574,7 @@ static int compshare__find_project(compshare *c)
     compshare__task *t = &c->task;
     if (!t->list_projects) return COMPSHARE__NEXT;
     t->out = &t->read.list.project;
-    c->exchange.request.half = true;
+    c->exchange.request.leaves_half = true;
     return compshare__projects_begin(c);
 }
 
@@ -7142,7 +7614,7 @@ static int compshare__find_begin(compshare *c)
 {
     compshare__task *t = &c->task;
     t->out = t->workflow ? &t->read.instance : t->instance;
-    c->exchange.request.half = t->as.change.action != NULL;
+    c->exchange.request.leaves_half = t->as.change.action != NULL;
     return compshare__describe_begin(c);
 }
 
@@ -7175,7 +7647,7 @@ static int compshare__find_end(compshare *c, int status)
     if (t->workflow && compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND) return compshare__find_elsewhere(c);
     if (status == COMPSHARE_E_API && t->list_refused)
-        (void)compshare__fail(c, COMPSHARE__MORE, ", and so was GetProjectList: set project_id");
+        (void)compshare__client_fail_append(&c->error, ", and so was GetProjectList: set project_id");
     return status;
 }
 
@@ -7194,7 +7666,7 @@ static int compshare__each_element(void *user, compshare_value element)
     compshare__task *t = &c->task;
     compshare__list *l = &t->as.list;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
+    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(&c->clock),
         &instance, t->raw);
     uint64_t mark;
     size_t i;
@@ -7249,7 +7721,7 @@ static int compshare__each_back(compshare *c)
     compshare__list *l = &c->task.as.list;
     if (l->offset == 0) {
         if (l->restarts++ == COMPSHARE__RESTARTS)
-            return compshare__fail(c, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
+            return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
         l->anew = true;
     }
     l->offset = l->offset > COMPSHARE__PAGE ? l->offset - COMPSHARE__PAGE : 0;
@@ -7264,7 +7736,7 @@ static int compshare__each_empty(compshare *c)
     if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS)
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     if (l->mark[0] == 0) return COMPSHARE_OK;
-    return compshare__fail(c, COMPSHARE_E_REPLY, "the list became empty while it was read");
+    return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list became empty while it was read");
 }
 
 /* Another page, until one brings nothing new. */
@@ -7277,7 +7749,7 @@ static int compshare__each_next(compshare *c)
         if (l->seen < l->most || total == l->seen || (l->end > 0 && l->offset + l->seen >= l->end))
             return COMPSHARE_OK;
         if (l->restarts++ == COMPSHARE__RESTARTS)
-            return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
+            return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
     }
     if (l->seen > l->most) l->most = l->seen;
     if (l->seen == 1 && total <= 1) return COMPSHARE_OK;
@@ -7330,9 +7802,10 @@ static int compshare__update_begin(compshare *c)
     int r;
     compshare__typed_request(c, COMPSHARE__UPDATE);
     if (t->stop_time <= 0 || t->stop_time > COMPSHARE__LATEST_TIME)
-        return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
+        return compshare__client_fail(&c->error, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->exchange.request.stop_time = t->stop_time;
+    c->exchange.request.check = compshare__task_check_floor;
     compshare__typed_put(c, compshare__params_make("SchedulerStopTime", NULL, t->stop_time,
         COMPSHARE__INT));
     if (t->both_names || c->account.both_names)
@@ -7357,7 +7830,7 @@ static int compshare__change_end(compshare *c, int status)
         && compshare__json_equals(compshare__tokens_raw(&c->reply.tree, at), c->task.ids.uhost_id)))
         return status;
     c->error.outcome_unknown = true;
-    return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
+    return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
 }
 
 /* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
@@ -7400,6 +7873,64 @@ static const compshare__step compshare__delete_steps[] = {
     { compshare__delete_begin, compshare__change_once_end }
 };
 
+/* ---- generic calls and errors: the public half ---- */
+
+COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action,
+    const compshare_param *params, size_t count, const char *array, compshare_each_fn each, void *user)
+{
+    compshare_action info = compshare__action_find(action != NULL ? action : "");
+    int r = compshare__task_claim(client);
+    compshare__request *call;
+    if (r != COMPSHARE_OK) return r;
+    call = &client->task.as.call;
+    call->action = action;
+    call->params = params;
+    call->count = count;
+    call->defaults = info.group[0] != 'a';
+    call->csv = info.csv;
+    call->always = call->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    call->reads = call->always && !info.mutating;
+    call->array = array;
+    call->each = each;
+    call->user = user;
+    return compshare__task_start(client, compshare__call_steps);
+}
+
+COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action,
+    const compshare_param *params, size_t count)
+{
+    return compshare_call_each_start(client, action, params, count, NULL, NULL, NULL);
+}
+
+COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action,
+    const compshare_param *params, size_t count, const char *array, compshare_each_fn each, void *user)
+{
+    return compshare__task_run(client,
+        compshare_call_each_start(client, action, params, count, array, each, user));
+}
+
+COMPSHARE__DEF int compshare_call(compshare *client, const char *action,
+    const compshare_param *params, size_t count)
+{
+    return compshare_call_each(client, action, params, count, NULL, NULL, NULL);
+}
+
+COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
+{
+    const compshare_error *e = compshare_last_error(client);
+    compshare__text t = compshare__text_into(buf, cap);
+    if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
+    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail
+        : compshare__client_status(e->status)->text);
+    if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
+    if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
+    if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
+    if (e->outcome_unknown && compshare__action_may_change(e->action))
+        compshare__text_put(&t,
+            "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
+    return buf;
+}
+
 /* ==== confirm ================================================================================
    Changes that are looked at, and what proves them: law 7. Touches the task. Must never call
    a change done that no reading has shown, nor take a reading for proof that only shows what
@@ -7422,7 +7953,7 @@ static bool compshare__poll_refused(const compshare *c, int status)
 static int compshare__poll_begin(compshare *c)
 {
     c->task.out = &c->task.read.instance;
-    c->exchange.request.half = true;
+    c->exchange.request.leaves_half = true;
     return compshare__describe_begin(c);
 }
 
@@ -7443,7 +7974,7 @@ static int compshare__change_sent(compshare *c, int status)
         ch->code = c->error.ret_code;
         memcpy(ch->request_id, c->error.request_id, sizeof ch->request_id);
     }
-    ch->sent_at = compshare__client_now(c);
+    ch->sent_at = compshare__client_now(&c->clock);
     ch->sendings++;
     if (t->aborted) {
         t->unsettled = t->unsettled || c->error.outcome_unknown;
@@ -7457,7 +7988,7 @@ static int compshare__change_sent(compshare *c, int status)
         ch->lost = true;
     } else if (first) {
         if (status == COMPSHARE_E_API && t->list_refused)
-            (void)compshare__fail(c, COMPSHARE__MORE,
+            (void)compshare__client_fail_append(&c->error,
                 "; GetProjectList was refused as well: set project_id");
         return status;
     } else if (told && !compshare__judge_transient(c->error.ret_code)) {
@@ -7476,7 +8007,7 @@ static bool compshare__confirm_shown(const compshare *c)
     const compshare__change *ch = &t->as.change;
     if (ch->states != NULL) return compshare__bytes_listed(t->read.instance.state, ch->states);
     /* a plan whose time has come is gone without having been cancelled */
-    if (ch->wanted == 0 && ch->before != 0 && ch->before <= compshare__client_best_time(c)
+    if (ch->wanted == 0 && ch->before != 0 && ch->before <= compshare__client_best_time(&c->clock)
         && !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
     return compshare__recent_near(t->read.instance.stop_time, ch->wanted);
 }
@@ -7498,7 +8029,7 @@ static bool compshare__confirm_resend(compshare *c)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
-    uint64_t now = compshare__client_now(c), since = now - ch->sent_at,
+    uint64_t now = compshare__client_now(&c->clock), since = now - ch->sent_at,
         least = COMPSHARE__RESEND_MS;
     bool same = t->read.instance.stop_time == ch->before || t->read.instance.stop_time == 0;
     if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
@@ -7538,15 +8069,15 @@ static int compshare__confirm_failed(compshare *c, int status)
     c->error.ret_code = ch->code;
     c->error.message[0] = '\0';
     memcpy(c->error.request_id, ch->request_id, sizeof ch->request_id);
-    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, ch->wanted != 0 ? "%t was asked for: " : "",
+    (void)compshare__client_fail(&c->error, COMPSHARE_E_UNCONFIRMED, ch->wanted != 0 ? "%t was asked for: " : "",
         ch->wanted);
     if (ch->accepted)
-        (void)compshare__fail(c, COMPSHARE__MORE, "accepted, not confirmed: %s", last);
+        (void)compshare__client_fail_append(&c->error, "accepted, not confirmed: %s", last);
     else if (ch->status == COMPSHARE_E_STATUS)
-        (void)compshare__fail(c, COMPSHARE__MORE,
+        (void)compshare__client_fail_append(&c->error,
             "no clear answer (HTTP status %d), not confirmed: %s", ch->http, last);
-    else (void)compshare__fail(c, COMPSHARE__MORE, "no clear answer (%s), not confirmed: %s",
-        compshare__fail_status(ch->status)->text, last);
+    else (void)compshare__client_fail_append(&c->error, "no clear answer (%s), not confirmed: %s",
+        compshare__client_status(ch->status)->text, last);
     /* to do the whole workflow again repeats nothing that matters */
     c->error.retryable = ch->states == NULL;
     return COMPSHARE_E_UNCONFIRMED;
@@ -7590,7 +8121,7 @@ static int compshare__power_found(compshare *c, int status)
 static int compshare__power_begin(compshare *c)
 {
     compshare__typed_request(c, c->task.as.change.action);
-    c->exchange.request.half = true;
+    c->exchange.request.leaves_half = true;
     return compshare__typed_target(c, true);
 }
 
@@ -7647,7 +8178,7 @@ static bool compshare__wait_elsewhere(compshare *c)
 static bool compshare__wait_gone(compshare *c)
 {
     compshare__task *t = &c->task;
-    bool new_one = !t->seen && compshare__client_now(c) - t->began < COMPSHARE__MISSING_MS;
+    bool new_one = !t->seen && compshare__client_now(&c->clock) - t->began < COMPSHARE__MISSING_MS;
     t->missing++;
     return t->missing >= 3 && !new_one;
 }
@@ -7669,7 +8200,7 @@ static int compshare__wait_end(compshare *c, int status)
         if (compshare__bytes_equal(state, t->state)) return status;
         len = strlen(state);
         if (len >= 4 && memcmp(state + len - 4, "Fail", 4) == 0)
-            return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
+            return compshare__client_fail(&c->error, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
                 t->ids.uhost_id, state, t->state);
     } else if (status == COMPSHARE_E_NOT_FOUND) {
         if (compshare__wait_elsewhere(c)) return COMPSHARE__AGAIN;
@@ -7681,7 +8212,7 @@ static int compshare__wait_end(compshare *c, int status)
     if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND && !t->seen) return status;
     memcpy(reason, c->error.detail, sizeof reason);
-    return compshare__fail(c, COMPSHARE_E_TIMEOUT,
+    return compshare__client_fail(&c->error, COMPSHARE_E_TIMEOUT,
         "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->ids.uhost_id, t->state,
         (int64_t)t->timeout_ms, t->seen ? state : "never", status != COMPSHARE_OK
             ? "; reading failed: " : "", reason);
@@ -7728,7 +8259,7 @@ static void compshare__schedule_note(compshare *c, bool read)
 static int compshare__schedule_done(compshare *c, bool changed)
 {
     compshare_schedule *s = c->task.result;
-    int64_t left = c->task.read.instance.stop_time - compshare__client_best_time(c);
+    int64_t left = c->task.read.instance.stop_time - compshare__client_best_time(&c->clock);
     if (s == NULL) return COMPSHARE_OK;
     compshare__schedule_note(c, true);
     s->stop_time = s->shown;
@@ -7742,9 +8273,9 @@ static int compshare__schedule_allowed(compshare *c)
 {
     const compshare_instance *i = &c->task.read.instance;
     if (compshare__bytes_listed(i->charge_type, "Spot\0Preemptive\0"))
-        return compshare__fail(c, COMPSHARE_E_SPOT, "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
+        return compshare__client_fail(&c->error, COMPSHARE_E_SPOT, "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
     if (compshare__bytes_equal(i->state, "Running")) return COMPSHARE_OK;
-    return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",
+    return compshare__client_fail(&c->error, COMPSHARE_E_STATE, "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",
         i->uhost_id, i->state);
 }
 
@@ -7756,24 +8287,24 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     static const int64_t margins[] = { 3, 8, 68 };
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
-    int64_t now = compshare__client_best_time(c), base = 0, more = ch->plan.in_seconds;
+    int64_t now = compshare__client_best_time(&c->clock), base = 0, more = ch->plan.in_seconds;
     int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised];
     unsigned mode = ch->plan.mode;
     ch->wanted = ch->plan.at;
     if (ch->by_seconds > 0) {
         if (current == 0)
-            return compshare__fail(c, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend",
+            return compshare__client_fail(&c->error, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend",
                 t->ids.uhost_id);
         base = current;
         more = ch->by_seconds;
     } else if (more > 0) {
-        if (now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no stop time can be reckoned by it");
+        if (now < COMPSHARE__EARLIEST_TIME) return compshare__client_fail_clock(&c->error, &c->clock, "no stop time can be reckoned by it");
         base = now;
         if (more < floor) more = floor;
     }
     if (base > 0) {
         if (base > COMPSHARE__LATEST_TIME || more > COMPSHARE__LATEST_TIME - base)
-            return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime would be after the year 9999");
+            return compshare__client_fail(&c->error, COMPSHARE_E_PARAM, "SchedulerStopTime would be after the year 9999");
         ch->wanted = base + more;
     }
     t->stop_time = ch->wanted;
@@ -7788,12 +8319,12 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
 static int compshare__schedule_doubtful(compshare *c, const compshare__recent *known)
 {
     compshare__change *ch = &c->task.as.change;
-    (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted"
+    (void)compshare__client_fail(&c->error, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted"
         : "no timed shutdown was accepted", known->after);
     if (ch->before != 0)
-        (void)compshare__fail(c, COMPSHARE__MORE, " a moment ago, but the API still shows %t",
+        (void)compshare__client_fail_append(&c->error, " a moment ago, but the API still shows %t",
             ch->before);
-    else (void)compshare__fail(c, COMPSHARE__MORE,
+    else (void)compshare__client_fail_append(&c->error,
         " a moment ago, but the API still shows no timed shutdown");
     c->error.retryable = true;
     return COMPSHARE_E_UNCONFIRMED;
@@ -7842,7 +8373,7 @@ static int compshare__schedule_found(compshare *c, int status)
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
     const compshare__recent *known;
-    uint64_t now = compshare__client_now(c);
+    uint64_t now = compshare__client_now(&c->clock);
     bool first = ch->looks == 0 && t->polls == 0;
     status = first ? compshare__find_end(c, status) : compshare__describe_end(c, status);
     if (t->aborted || (first && status != COMPSHARE_OK)) return status;
@@ -7867,7 +8398,7 @@ static int compshare__schedule_found(compshare *c, int status)
     }
     status = compshare__schedule_judge(c, known);
     if (status >= 0) return status;
-    if (ch->action != NULL) compshare__task_name(c, ch->action);
+    if (ch->action != NULL) compshare__client_name(&c->error, ch->action);
     return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
         ? compshare__schedule_agreed(c, status) : status;
 }
@@ -7875,7 +8406,7 @@ static int compshare__schedule_found(compshare *c, int status)
 static int compshare__schedule_change(compshare *c)
 {
     int r = c->task.stop_time != 0 ? compshare__update_begin(c) : compshare__delete_begin(c);
-    c->exchange.request.half = true;
+    c->exchange.request.leaves_half = true;
     /* somebody else may have changed it since: it is looked at first */
     c->exchange.request.repeatable = false;
     return r;
@@ -7890,7 +8421,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
         || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
     if (!soon || ch->accepted || (ch->lost && status != COMPSHARE_E_TOO_SOON)
         || ch->plan.in_seconds == 0
-        || ch->wanted - compshare__client_best_time(c) > 2 * COMPSHARE__STOP_FLOOR_S
+        || ch->wanted - compshare__client_best_time(&c->clock) > 2 * COMPSHARE__STOP_FLOOR_S
         || ch->raised == 2) return false;
     ch->raised++;
     if (compshare__schedule_decide(c, ch->before) != COMPSHARE_OK) return false;
@@ -7935,176 +8466,6 @@ static const compshare__step compshare__schedule_steps[] = {
    The functions of the public half that are not elsewhere. Thin: each checks its
    arguments and calls one room. Must never hold logic that a room should. */
 
-/* ---- life ---- */
-
-COMPSHARE__DEF size_t compshare_memory_needed(const compshare_config *config)
-{
-    return compshare__config_memory(config);
-}
-
-COMPSHARE__DEF void compshare_session_forget(compshare_session *session)
-{
-    if (session != NULL) compshare__bytes_wipe(session, sizeof *session);
-}
-
-COMPSHARE__DEF const char *compshare_version(void)
-{
-    return COMPSHARE_VERSION;
-}
-
-COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, char *buf, size_t cap)
-{
-    compshare__url url, proxy;
-    compshare__text why = compshare__text_into(buf, cap);
-    if (compshare__config_check(config, &url, &proxy, &why) == COMPSHARE_OK) compshare__text_put(&why, "done");
-    return buf;
-}
-
-COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
-{
-    char unused[1];
-    compshare__text why = compshare__text_into(unused, sizeof unused);
-    compshare__url url, proxy;
-    compshare__scratch record;
-    compshare *c;
-    char *base;
-    size_t skew;
-    int r;
-    if (client == NULL) return COMPSHARE_E_CONFIG;
-    *client = NULL;
-    if ((r = compshare__config_check(config, &url, &proxy, &why)) != COMPSHARE_OK) return r;
-    skew = (0 - (size_t)(uintptr_t)config->memory) % COMPSHARE__ALIGN;
-    base = (char *)config->memory + skew;
-    c = (compshare *)(void *)base;
-    memset(c, 0, sizeof *c);
-    c->config = *config;
-    compshare__config_defaults(&c->config);
-    c->connection.url = url;
-    c->connection.proxy = proxy;
-    compshare__posix_init(&c->connection.posix, &c->connection.io);
-    compshare__posix_configure(&c->connection.posix, &c->config);
-    if (config->transport != NULL) c->connection.io = *config->transport;
-    /* the reply area first: it must be aligned for BearSSL's contexts */
-    record.cap = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
-    c->reply.area = base + sizeof *c;
-    c->reply.area_cap = config->memory_size - skew - sizeof *c - record.cap;
-    record.ptr = (unsigned char *)c->reply.area + c->reply.area_cap;
-    compshare__tls_init(&c->connection.tls, &c->connection.io, config->transport == NULL, record, url.plain);
-    *client = c;
-    return COMPSHARE_OK;
-}
-
-COMPSHARE__DEF void compshare_close(compshare *client)
-{
-    void *memory;
-    size_t size;
-    if (client == NULL || client->entered) return;
-    if (client->task.step != NULL) (void)compshare__task_abort(client, COMPSHARE_E_ABORTED, "the client was closed");
-    client->entered = true;
-    compshare__drive_disconnect(client);
-    memory = client->config.memory;
-    size = client->config.memory_size;
-    compshare__bytes_wipe(memory, size);
-    compshare__bytes_wipe_stack();
-}
-
-/* ---- calls ---- */
-
-COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
-    const char *array, compshare_each_fn each, void *user)
-{
-    compshare_action info = compshare__action_find(action != NULL ? action : "");
-    int r = compshare__task_claim(client);
-    compshare__request *call;
-    if (r != COMPSHARE_OK) return r;
-    call = &client->task.as.call;
-    call->action = action;
-    call->params = params;
-    call->count = count;
-    call->defaults = info.group[0] != 'a';
-    call->csv = info.csv;
-    call->always = call->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
-    call->reads = call->always && !info.mutating;
-    call->array = array;
-    call->each = each;
-    call->user = user;
-    return compshare__task_start(client, compshare__call_steps);
-}
-
-COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count)
-{
-    return compshare_call_each_start(client, action, params, count, NULL, NULL, NULL);
-}
-
-COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action, const compshare_param *params, size_t count,
-    const char *array, compshare_each_fn each, void *user)
-{
-    return compshare__task_run(client, compshare_call_each_start(client, action, params, count, array, each, user));
-}
-
-COMPSHARE__DEF int compshare_call(compshare *client, const char *action, const compshare_param *params, size_t count)
-{
-    return compshare_call_each(client, action, params, count, NULL, NULL, NULL);
-}
-
-COMPSHARE__DEF int compshare_step(compshare *client)
-{
-    return client != NULL ? compshare__task_step(client) : COMPSHARE_E_CONFIG;
-}
-
-COMPSHARE__DEF int compshare_abort(compshare *client)
-{
-    if (client == NULL) return COMPSHARE_E_CONFIG;
-    if (client->entered) return COMPSHARE_E_BUSY;
-    if (client->task.step == NULL) return COMPSHARE_E_IDLE;
-    return compshare__task_abort(client, COMPSHARE_E_ABORTED, "the call was aborted");
-}
-
-COMPSHARE__DEF int compshare_fd(compshare *client)
-{
-    if (client == NULL || client->connection.io.fd == NULL || client->exchange.phase == COMPSHARE__PHASE_PAUSE) return -1;
-    return (client->connection.io.fd)(client->connection.io.user);
-}
-
-COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
-{
-    return client != NULL ? client->exchange.wants : 0;
-}
-
-COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
-{
-    return client != NULL && client->task.step != NULL ? compshare__task_timeout_ms(client) : 0;
-}
-
-/* ---- errors ---- */
-
-COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *client)
-{
-    static const compshare_error none = {
-        COMPSHARE_E_CONFIG, COMPSHARE_STAGE_NONE, false, false, 0, 0, 0, 0, "", "", "", "there is no client"
-    };
-    return client != NULL ? &client->error : &none;
-}
-
-COMPSHARE__DEF const char *compshare_status_name(int status)
-{
-    return compshare__fail_status(status)->name;
-}
-
-COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
-{
-    const compshare_error *e = compshare_last_error(client);
-    compshare__text t = compshare__text_into(buf, cap);
-    if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
-    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__fail_status(e->status)->text);
-    if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
-    if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
-    if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
-    if (e->outcome_unknown && compshare__action_may_change(e->action))
-        compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
-    return buf;
-}
-
 /* ---- replies ---- */
 
 /* The tree that a value points into; NULL if it is none, or stale. */
@@ -8123,7 +8484,7 @@ COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
 {
     compshare_view v;
     v.ptr = client != NULL ? client->reply.area : "";
-    v.len = client != NULL ? client->reply.body_len : 0;
+    v.len = client != NULL ? client->reply.body.len : 0;
     return v;
 }
 
@@ -8214,7 +8575,7 @@ static int compshare__typed_claim(compshare *c, const compshare_target *target)
     field = compshare__typed_ids(c, target != NULL ? target : &none);
     if (field == NULL) return r;
     memset(&c->error, 0, sizeof c->error);
-    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM,
+    return compshare__task_end(c, compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
         "%s is longer than any of its kind: 63 bytes of an id, 31 of "
         "a region or zone", field));
 }
@@ -8373,18 +8734,6 @@ COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id,
     return compshare__task_run(client, compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
 }
 
-COMPSHARE__DEF int64_t compshare_server_time(const compshare *client)
-{
-    return client != NULL ? compshare__client_server_time(client) : 0;
-}
-
-COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *client)
-{
-    compshare_handshake none;
-    memset(&none, 0, sizeof none);
-    return client != NULL ? client->connection.handshake : none;
-}
-
 /* ---- schedule ---- */
 
 static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
@@ -8487,7 +8836,7 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
 
 #undef COMPSHARE__DEF
 #undef COMPSHARE__NOINLINE
-#undef COMPSHARE__PLAIN
+#undef COMPSHARE__TLS_PLAIN
 
 #endif /* COMPSHARE_IMPLEMENTATION */
 

@@ -690,7 +690,7 @@ static void check_unknown(const world *w, size_t from, int kind, bool unknown)
     /* a reading that was understood at last, and refused for what it says; where the judge
        cannot read it, the client has to have found a RetCode in it */
     if (kind == CALL_PROJECTS && w->count > from
-        && (w->exchanges[w->count - 1].success || (w->exchanges[w->count - 1].murky && w->client->exchange.definite))) return;
+        && (w->exchanges[w->count - 1].success || (w->exchanges[w->count - 1].murky && w->client->reply.body.definite))) return;
     for (i = from; i < w->count; i++) {
         const exchange *e = &w->exchanges[i];
         if (e->tunnel || e->sent == 0 || e->murky || (change != NULL && strcmp(e->action, change) != 0)) continue;

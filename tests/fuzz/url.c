@@ -88,7 +88,7 @@ static void check_basic(CURLU *u, const compshare__url *ours)
     credentials[user_len] = ':';
     memcpy(credentials + user_len + 1, plain_password, (size_t)password_len);
     wanted_len = EVP_EncodeBlock(wanted, credentials, (int)both);
-    compshare__encode_basic(&t, ours->path);
+    compshare__encode_basic(&t, ours->credentials);
     CHECK(fuzz_same(room, t.len, wanted, (size_t)wanted_len));
     free(credentials); free(wanted); free(room);
     curl_free(user); curl_free(password); curl_free(plain_user); curl_free(plain_password);
@@ -101,10 +101,10 @@ static void check_connect(const compshare__url *ours)
     size_t len, lines = 0;
     memset(host, 'h', sizeof host - 1);
     host[sizeof host - 1] = '\0';
-    len = compshare__encode_connect(host, 65535, ours->path, room, COMPSHARE__TX);
+    len = compshare__encode_connect(host, 65535, ours->credentials, room, COMPSHARE__TX);
     CHECK(len == strlen(room) && len < COMPSHARE__TX - 1 && strcmp(room + len - 4, "\r\n\r\n") == 0);
     for (at = room; (at = strchr(at, '\n')) != NULL; at++) lines++;
-    CHECK(lines == (ours->path.len > 0 ? 4 : 3));
+    CHECK(lines == (ours->credentials.len > 0 ? 4 : 3));
     free(room);
 }
 
@@ -119,10 +119,10 @@ static void check_proxy(const char *s)
     if (compshare__config_proxy(s, &url) == NULL) {
         for (i = 0; at != NULL && s + i < at; i++) odd = odd || s[i] == '?' || s[i] == '#' || s[i] == '\\' || s[i] == '@';
         CHECK(code == CURLUE_OK || odd || strchr(s, '[') != NULL);
-        CHECK(fuzz_is_text(url.host, sizeof url.host, true) && url.port != 0 && url.path.len <= COMPSHARE__CREDENTIALS_MAX);
+        CHECK(fuzz_is_text(url.host, sizeof url.host, true) && url.port != 0 && url.credentials.len <= COMPSHARE__CREDENTIALS_MAX);
         if (code == CURLUE_OK && !odd) {
             check_host(u, &url);
-            if (url.path.len > 0) check_basic(u, &url);
+            if (url.credentials.len > 0) check_basic(u, &url);
         }
         check_connect(&url);
     }

@@ -602,8 +602,7 @@ static int open_addresses(compshare__posix *p)
 static void by_hand(compshare__posix *p)
 {
     compshare_transport io;
-    compshare__posix_init(p, &io);
-    p->monotonic_ms = hand_ms;
+    compshare__posix_init(p, &io, hand_ms, NULL);
     hand_clock = 100000;
     p->deadline = hand_clock + 9000;
 }

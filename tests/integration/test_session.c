@@ -344,14 +344,14 @@ static void bound_to_the_whole_name(void **state)
     h.config.ca_file = NULL;
     h.config.ca_pem = "";
     harness_open(&h);
-    assert_true(compshare__session_binding(h.client, own));
+    assert_true(compshare__session_binding(&h.client->connection, &h.client->config, own));
     for (i = 0; i < sizeof others / sizeof others[0]; i++) {
         strcpy(h.client->connection.url.host, others[i]);
-        assert_true(compshare__session_binding(h.client, hash));
+        assert_true(compshare__session_binding(&h.client->connection, &h.client->config, hash));
         if (memcmp(own, hash, sizeof own) == 0) fail_msg("%s is taken for localhost", others[i]);
     }
     strcpy(h.client->connection.url.host, "localhost");
-    assert_true(compshare__session_binding(h.client, hash));
+    assert_true(compshare__session_binding(&h.client->connection, &h.client->config, hash));
     assert_memory_equal(own, hash, sizeof own);
 }
 
@@ -685,7 +685,7 @@ static void declined_is_dropped(void **state)
     h.config.ca_pem = text;
     harness_open(&h);
     memcpy(&s, &session, sizeof s);
-    assert_true(compshare__session_binding(h.client, s.bound));
+    assert_true(compshare__session_binding(&h.client->connection, &h.client->config, s.bound));
     memcpy(&session, &s, sizeof s);
     harness_close(&h);
     for (k = 0; k < 2; k++) {

@@ -659,8 +659,7 @@ static const compshare_transport io_transport = { NULL, io_open, io_send, io_rec
 
 static void io_init(void)
 {
-    compshare__posix_init(&io_posix, &io_inner);
-    io_posix.monotonic_ms = io_monotonic_ms;
+    compshare__posix_init(&io_posix, &io_inner, io_monotonic_ms, NULL);
     io_posix.deadline = UINT64_MAX;
 }
 

@@ -1161,7 +1161,7 @@ static void zones(void **state)
     (void)state;
     for (i = 0; i < COUNT_OF(cases); i++) {
         support_case("zone %s", cases[i].zone);
-        compshare__zone_region(cases[i].zone, region, sizeof region);
+        compshare__config_zone_region(cases[i].zone, region, sizeof region);
         CHECK_TEXT(region, cases[i].region);
     }
 }

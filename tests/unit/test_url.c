@@ -305,10 +305,11 @@ static void proxy_is(const char *text, const char *host, unsigned port, const ch
     compshare__text t = compshare__text_into(why, sizeof why);
     support_case("proxy %s", text);
     config.proxy = text;
-    CHECK_NUMBER(compshare__config_check(&config, &base, &proxy, &t), COMPSHARE_OK);
+    CHECK_NUMBER(compshare__config_check(&config, compshare_memory_needed(&config), &base, &proxy, &t), COMPSHARE_OK);
     CHECK_TEXT(proxy.host, host);
     CHECK_NUMBER(proxy.port, port);
-    CHECK(proxy.path.len == strlen(credentials) && memcmp(proxy.path.ptr, credentials, proxy.path.len) == 0);
+    CHECK(proxy.credentials.len == strlen(credentials));
+    CHECK(memcmp(proxy.credentials.ptr, credentials, proxy.credentials.len) == 0);
 }
 
 static void good_proxies(void **state)

@@ -1,4 +1,4 @@
-/* Room drive against peers that keep it busy, stop in the middle, or answer too
+/* Rooms proxy and exchange against peers that keep them busy, stop in the middle, or answer too
    early: over a transport in memory, on an injected clock. */
 
 #define COMPSHARE_IMPLEMENTATION
@@ -426,6 +426,114 @@ static void empty_defaults(void **state)
     }
 }
 
+/* ---- times ---- */
+
+/* What a request gets that another must follow: half, a reading's least, the most, what is left. */
+static void half_of_the_time(void **state)
+{
+    static const struct { uint64_t left; uint32_t most, half; } rows[] = {
+        { 15000, 15000, 7500 }, { 15001, 15000, 7500 }, { 4002, 15000, 2001 }, { 4000, 15000, 2000 }, { 3999, 15000, 2000 },
+        { 2001, 15000, 2000 }, { 2000, 15000, 2000 }, { 1999, 15000, 1999 }, { 1, 15000, 1 },
+        { 60000, 15000, 15000 }, { 30000, 15000, 15000 }, { 29999, 15000, 14999 }, { 15000, 1500, 1500 }, { 1000, 1500, 1000 },
+        { UINT32_MAX, UINT32_MAX, UINT32_MAX / 2 }, { UINT64_MAX, UINT32_MAX, UINT32_MAX }
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(rows); i++) {
+        support_case("%u of the time", (unsigned)i);
+        CHECK_NUMBER(compshare__exchange_half(rows[i].left, rows[i].most), rows[i].half);
+    }
+}
+
+/* A silent one: after half of the request's time, 4 s at least, and never behind its deadline. */
+static void kept_connection_given_up(void **state)
+{
+    static const struct { uint32_t allowed_ms; uint64_t deadline, until; } rows[] = {
+        { 15000, 16000, 8500 }, { 8002, 9002, 5001 }, { 8000, 9000, 5000 }, { 7000, 8000, 5000 }, { 4000, 5000, 5000 },
+        { 3000, 4000, 4000 }, { 15000, 8000, 8000 }
+    };
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(rows); i++) {
+        compshare__exchange x;
+        memset(&x, 0, sizeof x);
+        x.allowed_ms = rows[i].allowed_ms;
+        x.deadline = rows[i].deadline;
+        support_case("kept connection %u", (unsigned)i);
+        CHECK_NUMBER(compshare__exchange_reuse_until(&x, 1000), rows[i].until);
+    }
+}
+
+static uint32_t jitter;
+static int jitter_entropy(void *user, void *dst, size_t len) { (void)user; memcpy(dst, &jitter, len); return 0; }
+static int no_entropy(void *user, void *dst, size_t len) { (void)user; (void)dst; (void)len; return -1; }
+
+/* Doubled from 500 to 8,000 ms, and half of each is jitter. */
+static void backoff(void **state)
+{
+    static const uint32_t most[] = { 500, 1000, 2000, 4000, 8000, 8000, 8000 };
+    unsigned i;
+    compshare_config f;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    for (i = 0; i < COUNT_OF(most); i++) {
+        f.entropy = jitter_entropy;
+        jitter = most[i] / 2;
+        CHECK_NUMBER(compshare__exchange_backoff(&f, i), most[i]);
+        jitter = most[i] / 2 + 1;
+        CHECK_NUMBER(compshare__exchange_backoff(&f, i), most[i] / 2);
+        f.entropy = no_entropy;
+        CHECK_NUMBER(compshare__exchange_backoff(&f, i), most[i] / 2);
+    }
+    CHECK_NUMBER(compshare__exchange_backoff(&f, UINT32_MAX), 4000);
+}
+
+/* ---- the rest of a reply that was too large ---- */
+
+static const char *too_large_reply(size_t *len)
+{
+    static char text[COMPSHARE_MEMORY];
+    size_t area = client->reply.area_cap;
+    int head = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n", (unsigned)area + 1000);
+    memset(text + head, ' ', area + 10);
+    *len = (size_t)head + area + 10;
+    return text;
+}
+
+/* The verdict stands, whatever becomes of that rest; the connection is not kept. */
+static void drained(int after)
+{
+    const char *text;
+    size_t len;
+    open_at("http://localhost");
+    text = too_large_reply(&len);
+    reply_is(text, len);
+    plan.after = after;
+    CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_TOO_LARGE);
+    CHECK_NUMBER(last()->status, COMPSHARE_E_TOO_LARGE);
+    CHECK_NUMBER(last()->stage, COMPSHARE_STAGE_RECEIVE);
+    CHECK_NUMBER(last()->http_status, 200);
+    CHECK(strstr(last()->detail, "the reply does not fit the reply area") == last()->detail);
+    CHECK(last()->outcome_unknown && !last()->retryable);
+    CHECK(!client->connection.open);
+}
+
+static void drained_until_the_deadline(void **state)
+{
+    (void)state;
+    drained(COMPSHARE_WANT_READ);
+    CHECK(plan.now >= 1000 + 15000);
+}
+
+static void drained_until_broken(void **state)
+{
+    (void)state;
+    drained(COMPSHARE_E_IO);
+    (void)close_it(state);
+    drained(0);
+    CHECK(plan.now < 1000 + 15000);
+}
+
 #define T(name) cmocka_unit_test_teardown(name, close_it)
 
 int main(void)
@@ -434,7 +542,8 @@ int main(void)
         T(engine_stuck), T(engine_flooded), T(engine_flooded_in_steps), T(success_before_the_request), T(sending_fails),
         T(stuck_at_the_end), T(lost_then_refused), T(nothing_half_filled), T(remote_text_is_clean),
         T(nothing_left_of_the_last_reply), T(callbacks_are_refused), T(results_are_empty), T(absurd_clocks), T(idle_either_way),
-        T(meanings), T(empty_defaults)
+        T(meanings), T(empty_defaults), T(half_of_the_time), T(kept_connection_given_up), T(backoff), T(drained_until_the_deadline),
+        T(drained_until_broken)
     };
-    return cmocka_run_group_tests_name("drive", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("exchange", tests, NULL, NULL);
 }
