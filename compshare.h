@@ -109,7 +109,7 @@
    3  Nothing happens twice by itself: see RETRIES.
    4  Secrets stay in. A signed body is a credential; it is in no error and no trace, and
       is wiped.
-   5  Every part is a pure function, but for one driver of connections.
+   5  Every part is a pure function, but for one driver of connections (room exchange).
    6  What is given is borrowed; what is given back is a copy, or a view with a stated life.
    7  Confirmed means proved. A workflow (schedule_*, stop, start) returns COMPSHARE_OK only
       where the API accepted the change and a later reading shows it; or where no answer
