@@ -121,7 +121,7 @@
    3  Nothing happens twice by itself: see RETRIES.
    4  Secrets stay in. A signed body is a credential: it is in no error and no trace, and it
       is wiped after use, the stack included.
-   5  Everything is a pure function, except the driver that joins them to a transport.
+   5  Everything is a pure function, except the one that drives a connection (room exchange).
    6  What is given is borrowed; what is given back is a copy, or a view with a stated life.
    7  Confirmed means proved. A workflow (schedule_*, stop, start) returns COMPSHARE_OK only
       where the API accepted the change and a later reading shows it; or where no answer
