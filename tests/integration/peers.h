@@ -594,7 +594,9 @@ static HARNESS_UNUSED void tap_insert(tap *t, harness_client *h, bool hold_clock
     memset(t, 0, sizeof *t);
     tap_tick_ms = 0;
     if (hold_clock) h->config.monotonic_ms = tap_monotonic_ms;
-    compshare__posix_init(&t->posix, &t->inner, h->config.monotonic_ms, h);
+    compshare__posix_init(&t->posix, &t->inner);
+    t->posix.monotonic_ms = h->config.monotonic_ms;
+    t->posix.user = h;
     t->posix.deadline = UINT64_MAX;
     t->h = h;
     t->io.user = t;

@@ -602,7 +602,8 @@ static int open_addresses(compshare__posix *p)
 static void by_hand(compshare__posix *p)
 {
     compshare_transport io;
-    compshare__posix_init(p, &io, hand_ms, NULL);
+    compshare__posix_init(p, &io);
+    p->monotonic_ms = hand_ms;
     hand_clock = 100000;
     p->deadline = hand_clock + 9000;
 }

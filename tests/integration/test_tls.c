@@ -1112,7 +1112,7 @@ static void test_places_of_bundles(void **state)
         }
         if (access(temporary("a-secret"), R_OK) == 0 && strstr("a-secret", rows[i].first) != NULL) continue;     /* root reads all */
         if (access(temporary("a-secret"), R_OK) == 0 && strstr("a-secret", rows[i].second) != NULL) continue;
-        compshare__posix_init(&p, &io, NULL, NULL);
+        compshare__posix_init(&p, &io);
         got = compshare__posix_open_bundle(&p, paths, 3);
         if ((p.bundle >= 0) != (rows[i].opened != NULL)) fail_msg("row %zu: open or not", i);
         assert_int_equal(p.bundle_errno, rows[i].error);

@@ -181,7 +181,7 @@ static void longest_wait(void **state)
     compshare_transport io;
     int ends[2];
     (void)state;
-    compshare__posix_init(&p, &io, NULL, NULL);
+    compshare__posix_init(&p, &io);
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "x", 1), 1);
     p.fd = ends[0];

@@ -208,7 +208,9 @@ static int shim_fd(void *user)
 static HARNESS_UNUSED void shim_insert(shim *s, harness_client *h)
 {
     memset(s, 0, sizeof *s);
-    compshare__posix_init(&s->posix, &s->inner, harness_monotonic_ms, h);
+    compshare__posix_init(&s->posix, &s->inner);
+    s->posix.monotonic_ms = harness_monotonic_ms;
+    s->posix.user = h;
     s->posix.deadline = UINT64_MAX;
     s->h = h;
     s->io.user = s;

@@ -659,7 +659,8 @@ static const compshare_transport io_transport = { NULL, io_open, io_send, io_rec
 
 static void io_init(void)
 {
-    compshare__posix_init(&io_posix, &io_inner, io_monotonic_ms, NULL);
+    compshare__posix_init(&io_posix, &io_inner);
+    io_posix.monotonic_ms = io_monotonic_ms;
     io_posix.deadline = UINT64_MAX;
 }
 
