@@ -54,6 +54,20 @@
        if (compshare_call(client, "RebootCompShareInstance", params, 1) == COMPSHARE_OK)
            ... compshare_get(compshare_reply(client), "UHostId") ...
 
+   HOW TO ADD A TYPED CALL
+
+   In a program: a struct, a table that says which member of the reply goes into which of its
+   members, and compshare_read behind compshare_call, or in the callback of compshare_call_each:
+
+       typedef struct price { char charge_type[16], instance[24]; } price;
+       static const compshare_field price_fields[] = {
+           COMPSHARE_FIELD_TEXT(price, charge_type, "ChargeType"),
+           COMPSHARE_FIELD_DECIMAL(price, instance, "Instance")
+       };
+       if (compshare_call(client, "GetCompShareInstancePrice", params, 6) == COMPSHARE_OK
+           && compshare_read(compshare_first(compshare_get(compshare_reply(client), "PriceDetails")),
+               price_fields, 2, &p) == COMPSHARE_OK) ...
+
    SWITCHES (define before the include that has COMPSHARE_IMPLEMENTATION)
 
        COMPSHARE_IMPLEMENTATION   compile the code here
@@ -574,6 +588,68 @@ COMPSHARE_API compshare_view compshare_number_text(compshare_value value);
 COMPSHARE_API ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap);
 /* The same for the name of an object member. */
 COMPSHARE_API ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap);
+
+/* ---- a reply's object into a struct --------------------------------------- */
+
+/* What a member of the struct is, and which JSON values go into it. null is the same as no
+   such member. */
+enum compshare_kind {
+    COMPSHARE_KIND_TEXT,    /* char[]: a string that is compared or sent on; one that does not fit
+                               whole, or holds a control character, is an error */
+    COMPSHARE_KIND_SHOWN,   /* char[]: a string for people; cut to whole characters that fit,
+                               control characters shown as '?' */
+    COMPSHARE_KIND_INT,     /* int64_t: an integer, or a string that holds one */
+    COMPSHARE_KIND_DECIMAL, /* char[]: a number, or a string that holds one, as the reply writes
+                               it ("0.74"); one that does not fit is an error */
+    COMPSHARE_KIND_BOOL     /* bool: true, false, 1 or 0; also as strings */
+};
+
+/* What a value that is missing, of another type, or there twice, means. */
+enum compshare_need {
+    COMPSHARE_OPTIONAL,     /* missing: the member is zero; anything else is an error */
+    COMPSHARE_REQUIRED,     /* each is an error */
+    COMPSHARE_LENIENT       /* none is: the member is zero. For what nothing is decided by */
+};
+
+/* One member of a struct, and where it stands in a JSON object. Made by the macros below. */
+typedef struct compshare_field {
+    const char *name;       /* in the object */
+    const char *other;      /* a second name, used where the first is missing or null; NULL: none */
+    int kind;               /* enum compshare_kind */
+    int need;               /* enum compshare_need */
+    size_t offset, size;    /* of the member, in bytes */
+} compshare_field;
+
+/* A row of a table: COMPSHARE_FIELD_INT(struct price, count, "Count") is an optional member
+   with one name; COMPSHARE_FIELD says everything. `member` is of the type of its kind. */
+#define COMPSHARE_FIELD(type, member, name, other, kind, need) \
+    { name, other, kind, need, offsetof(type, member), sizeof(((type *)0)->member) }
+#define COMPSHARE_FIELD_TEXT(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_SHOWN(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_SHOWN, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_INT(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_INT, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_DECIMAL(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_DECIMAL, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_BOOL(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_BOOL, COMPSHARE_OPTIONAL)
+
+/* Most rows of one table. */
+#define COMPSHARE_MAX_FIELDS 64
+
+/* Reads an object of the last reply, or the element of a streamed array, into the struct at
+   `out`, in one pass over its members. Every member that the table names is then set, or zero
+   where its value is missing or cannot be read; others stay as they are. All is copied: the
+   struct does not depend on the reply.
+   COMPSHARE_E_TYPE: `object` is none, stale or no object, or a value has another type.
+   COMPSHARE_E_REPLY: a required member is missing, one is there twice, or does not fit.
+   COMPSHARE_E_PARAM: the table cannot be right (a size that is not that of the kind, more
+   than COMPSHARE_MAX_FIELDS rows); nothing is written and noted.
+   compshare_last_error names the field, in its detail, unless the call itself has failed
+   otherwise; what is read in a streaming callback, until that returns. */
+COMPSHARE_API int compshare_read(compshare_value object, const compshare_field *fields, size_t count,
+    void *out);
 
 /* ---- typed calls --------------------------------------------------------- */
 
@@ -5697,6 +5773,10 @@ static int compshare__task_end(compshare *c, int status)
     c->exchange.phase = COMPSHARE__PHASE_IDLE;
     c->exchange.wants = 0;
     c->exchange.more = false;
+    if (status == COMPSHARE_OK) {           /* compshare_read in a callback may have noted a failure */
+        c->error.status = c->error.stage = 0;
+        c->error.detail[0] = '\0';
+    }
     if (status == COMPSHARE_OK || !c->task.workflow) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
     if (!c->task.unsettled) return status;
@@ -6182,67 +6262,46 @@ static int compshare__typed_target(compshare *c, bool zone_required)
 
 /* ---- reading typed values ---- */
 
-/* A member of an element: absent and null are the same; twice is malformed. */
-static bool compshare__read_member(const compshare__tree *tree, const char *key, uint32_t *at)
+/* Where the values of a table's fields stand in an object. Bits are numbered like rows. */
+typedef struct compshare__read_places {
+    uint32_t at[COMPSHARE_MAX_FIELDS];  /* COMPSHARE__NO_TOKEN: missing or null */
+    uint64_t seen[2];                   /* the first name, the second name */
+    uint64_t twice;                     /* one of them is there more than once */
+    size_t bad;                         /* the first row whose value is an error, */
+    int status;                         /* and which; COMPSHARE_OK: none is */
+} compshare__read_places;
+
+/* Whether a member has this name. Most are told apart by their first byte. */
+static bool compshare__read_is(compshare_view key, const char *name)
 {
-    size_t hits = compshare__json_find(tree, 0, key, at);
-    if (hits == 1 && compshare__json_type(tree, *at) == COMPSHARE_NULL) *at = COMPSHARE__NO_TOKEN;
-    return hits <= 1;
+    return name != NULL && key.len > 0 && (key.ptr[0] == name[0] || key.ptr[0] == '\\')
+        && compshare__json_equals(key, name);
 }
 
-/* Text, cut to fit and made safe for a terminal. exact: it is compared or sent on, so
-   that must change nothing. */
-static bool compshare__read_text(const compshare__tree *tree, const char *key, bool exact, char *buf, size_t cap)
+/* Finds the values of all fields in one pass over the object's members. An object
+   COMPSHARE__NO_TOKEN has none, and so has what is no object. */
+static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
+    const compshare_field *fields, size_t count, compshare__read_places *p)
 {
     uint32_t at;
-    compshare_view raw;
-    buf[0] = '\0';
-    if (!compshare__read_member(tree, key, &at)) return false;
-    if (at == COMPSHARE__NO_TOKEN) return true;
-    if (compshare__json_type(tree, at) != COMPSHARE_STRING) return !exact;
-    raw = compshare__json_raw(tree, at);
-    (void)compshare__json_copy(raw, buf, cap, true);
-    if (!exact || compshare__json_equals(raw, buf)) return true;
-    buf[0] = '\0';
-    return false;
-}
-
-/* A number that nothing is decided by: what is no non-negative integer is 0. */
-static void compshare__read_count(const compshare__tree *tree, const char *key, int64_t *out)
-{
-    uint32_t at;
-    if (!compshare__read_member(tree, key, &at) || at == COMPSHARE__NO_TOKEN
-        || !compshare__json_int(tree, at, out)
-        || *out < 0) *out = 0;
-}
-
-/* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
-   is also what is not above 0. *given: the member is there and not null. False: it is no time,
-   or one in milliseconds; `raw` is what stands there. */
-static bool compshare__read_time(const compshare__tree *tree, const char *key, bool *given,
-    int64_t *out, char raw[32])
-{
-    uint32_t at;
-    compshare_view v = { "twice", 5 };
-    compshare__text t = compshare__text_into(raw, 32);
-    int type;
-    size_t point;
-    bool once = compshare__read_member(tree, key, &at);
-    *out = 0;
-    *given = !once || at != COMPSHARE__NO_TOKEN;
-    if (!*given) return true;
-    if (once) v = compshare__json_raw(tree, at);
-    type = once ? compshare__json_type(tree, at) : COMPSHARE_NONE;
-    if (type == COMPSHARE_STRING && v.len == 0) return true;
-    if (type == COMPSHARE_STRING) (void)compshare__json_copy(v, raw, 32, true);
-    else compshare__text_bytes(&t, v.ptr, v.len);
-    if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
-    point = compshare__bytes_find(v.ptr, v.len, '.');
-    if (point + 1 < v.len
-        && compshare__bytes_span(v.ptr + point + 1, "0", true) >= v.len - point - 1) v.len = point;
-    if (!compshare__bytes_int(v, out) || *out > COMPSHARE__LATEST_TIME) return false;
-    if (*out < 0) *out = 0;
-    return true;
+    size_t i;
+    memset(p->at, 0xFF, sizeof p->at);      /* COMPSHARE__NO_TOKEN */
+    p->seen[0] = p->seen[1] = p->twice = 0;
+    at = COMPSHARE__NO_TOKEN;
+    if (object != at && compshare__json_type(tree, object) == COMPSHARE_OBJECT)
+        at = compshare__json_first(tree, object);
+    for (; at != COMPSHARE__NO_TOKEN; at = compshare__json_next(tree, at)) {
+        compshare_view key = compshare__json_raw(tree, compshare__json_key(tree, at));
+        for (i = 0; i < count; i++) {
+            bool first = compshare__read_is(key, fields[i].name);
+            uint64_t bit = UINT64_C(1) << i;
+            if (!first && !compshare__read_is(key, fields[i].other)) continue;
+            p->twice |= p->seen[!first] & bit;
+            p->seen[!first] |= bit;
+            if (compshare__json_type(tree, at) == COMPSHARE_NULL) continue;
+            if (first || p->at[i] == COMPSHARE__NO_TOKEN) p->at[i] = at;
+        }
+    }
 }
 
 /* true or false, or a string that says so. */
@@ -6258,21 +6317,134 @@ static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool 
     return false;
 }
 
+/* The same, or 0 or 1 as an integer. */
+static bool compshare__read_flag(const compshare__tree *tree, uint32_t at, bool *out)
+{
+    int64_t number;
+    if (compshare__read_bool(tree, at, out)) return true;
+    if (!compshare__json_int(tree, at, &number) || number < 0 || number > 1) return false;
+    *out = number == 1;
+    return true;
+}
+
+/* Whether a string, not unescaped, is a number by the grammar of RFC 8259 6. */
+static bool compshare__read_decimal(compshare_view raw)
+{
+    compshare__json json;
+    if (raw.len == 0 || !compshare__bytes_digit(raw.ptr[raw.len - 1])) return false;
+    if (raw.ptr[0] != '-' && !compshare__bytes_digit(raw.ptr[0])) return false;
+    compshare__json_init(&json);
+    compshare__json_feed(&json, raw.ptr, raw.len);
+    return compshare__json_finish(&json) == NULL;
+}
+
+/* Stores one value. COMPSHARE_E_TYPE: it has another type; COMPSHARE_E_REPLY: it does not
+   fit unchanged. */
+static int compshare__read_store(const compshare__tree *tree, uint32_t at, const compshare_field *f,
+    void *member)
+{
+    compshare_view raw = compshare__json_raw(tree, at);
+    int type = compshare__json_type(tree, at);
+    bool good = type == COMPSHARE_STRING;
+    if (f->kind == COMPSHARE_KIND_INT)
+        return compshare__json_int(tree, at, (int64_t *)member) ? COMPSHARE_OK : COMPSHARE_E_TYPE;
+    if (f->kind == COMPSHARE_KIND_BOOL)
+        return compshare__read_flag(tree, at, (bool *)member) ? COMPSHARE_OK : COMPSHARE_E_TYPE;
+    if (f->kind == COMPSHARE_KIND_DECIMAL)
+        good = type == COMPSHARE_NUMBER || (good && compshare__read_decimal(raw));
+    if (!good) return COMPSHARE_E_TYPE;
+    (void)compshare__json_copy(raw, (char *)member, f->size, true);
+    return f->kind == COMPSHARE_KIND_SHOWN || compshare__json_equals(raw, (char *)member)
+        ? COMPSHARE_OK : COMPSHARE_E_REPLY;
+}
+
+/* Sets every member that the table names: to its value, or to zero. Returns p->status. */
+static int compshare__read_members(const compshare__tree *tree, const compshare_field *fields,
+    size_t count, compshare__read_places *p, void *out)
+{
+    size_t i;
+    p->status = COMPSHARE_OK;
+    for (i = 0; i < count; i++) {
+        const compshare_field *f = &fields[i];
+        void *member = (char *)out + f->offset;
+        int r = COMPSHARE_E_REPLY;
+        memset(member, 0, f->size);
+        if (p->at[i] == COMPSHARE__NO_TOKEN && f->need != COMPSHARE_REQUIRED) r = COMPSHARE_OK;
+        if (p->at[i] != COMPSHARE__NO_TOKEN) r = compshare__read_store(tree, p->at[i], f, member);
+        if (p->twice >> i & 1) r = COMPSHARE_E_REPLY;
+        if (r == COMPSHARE_OK) continue;
+        memset(member, 0, f->size);
+        if (f->need == COMPSHARE_LENIENT || p->status != COMPSHARE_OK) continue;
+        p->bad = i;
+        p->status = r;
+    }
+    return p->status;
+}
+
+/* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
+   is also what is not above 0. False: it is no time, or one in milliseconds, or there twice;
+   `raw` is what stands there. */
+static bool compshare__read_time(const compshare__tree *tree, uint32_t at, bool twice, int64_t *out,
+    char raw[32])
+{
+    compshare_view v = { "twice", 5 };
+    compshare__text t = compshare__text_into(raw, 32);
+    int type = COMPSHARE_NONE;
+    size_t point;
+    *out = 0;
+    if (!twice) {
+        if (at == COMPSHARE__NO_TOKEN) return true;
+        v = compshare__json_raw(tree, at);
+        type = compshare__json_type(tree, at);
+    }
+    if (type == COMPSHARE_STRING && v.len == 0) return true;
+    if (type == COMPSHARE_STRING) (void)compshare__json_copy(v, raw, 32, true);
+    else compshare__text_bytes(&t, v.ptr, v.len);
+    if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
+    point = compshare__bytes_find(v.ptr, v.len, '.');
+    if (point + 1 < v.len
+        && compshare__bytes_span(v.ptr + point + 1, "0", true) >= v.len - point - 1) v.len = point;
+    if (!compshare__bytes_int(v, out) || *out > COMPSHARE__LATEST_TIME) return false;
+    if (*out < 0) *out = 0;
+    return true;
+}
+
+/* What an instance is read from. The last two rows are looked up only. */
+static const compshare_field compshare__read_instance_fields[] = {
+#define COMPSHARE__ROW(member, name, kind, need) \
+    COMPSHARE_FIELD(compshare_instance, member, name, NULL, kind, need)
+    COMPSHARE__ROW(uhost_id, "UHostId", COMPSHARE_KIND_TEXT, COMPSHARE_REQUIRED),
+    COMPSHARE__ROW(state, "State", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL),
+    COMPSHARE__ROW(charge_type, "ChargeType", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL),
+    COMPSHARE__ROW(zone, "Zone", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL),
+    COMPSHARE__ROW(name, "Name", COMPSHARE_KIND_SHOWN, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(region, "Region", COMPSHARE_KIND_SHOWN, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(gpu_type, "GpuType", COMPSHARE_KIND_SHOWN, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(gpu, "GPU", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(create_time, "CreateTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(expire_time, "ExpireTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(stop_time, "SchedulerStopTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(stop_time, "StopSchedulerTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT)
+#undef COMPSHARE__ROW
+};
+#define COMPSHARE__INSTANCE_FIELDS 12
+#define COMPSHARE__STOP_TIMES 10        /* the row of the first stop time */
+
 /* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
    never StopTime, which is when it was stopped last. The official client reads the first
    only: where that is given, text in the second that is no time decides nothing. A time that is
    over by the server's clock (0: not known), or before this file existed, is none. */
-static const char *compshare__read_schedule(const compshare__tree *tree, int64_t now, int64_t *out,
-    char raw[32])
+static const char *compshare__read_schedule(const compshare__tree *tree,
+    const compshare__read_places *p, int64_t now, int64_t *out, char raw[32])
 {
-    static const char *const keys[] = { "SchedulerStopTime", "StopSchedulerTime" };
-    bool given = false, other;
+    bool given = false;
     size_t k;
     *out = 0;
-    for (k = 0; k < 2 && *out == 0; k++) {
-        if (!compshare__read_time(tree, keys[k], &other, out, raw) && (!given || *out != 0))
-            return keys[k];
-        given = given || other;
+    for (k = COMPSHARE__STOP_TIMES; k < COMPSHARE__INSTANCE_FIELDS && *out == 0; k++) {
+        bool twice = (p->twice >> k & 1) != 0;
+        if (!compshare__read_time(tree, p->at[k], twice, out, raw) && (!given || *out != 0))
+            return compshare__read_instance_fields[k].name;
+        given = twice || p->at[k] != COMPSHARE__NO_TOKEN;
     }
     if (*out <= now || *out < COMPSHARE__EARLIEST_TIME) *out = 0;
     return NULL;
@@ -6283,41 +6455,39 @@ static const char *compshare__read_schedule(const compshare__tree *tree, int64_t
 static const char *compshare__read_instance(const compshare__tree *tree, int64_t now,
     compshare_instance *i, char raw[32])
 {
-    enum { exact, shown, count };
-#define COMPSHARE__MEMBER(name) offsetof(compshare_instance, name), sizeof ((compshare_instance *)0)->name
-    static const struct {
-        const char *key;
-        int kind;
-        size_t offset, size;
-    } rows[] = {
-        { "UHostId", exact, COMPSHARE__MEMBER(uhost_id) },
-        { "State", exact, COMPSHARE__MEMBER(state) },
-        { "ChargeType", exact, COMPSHARE__MEMBER(charge_type) },
-        { "Zone", exact, COMPSHARE__MEMBER(zone) },
-        { "Name", shown, COMPSHARE__MEMBER(name) },
-        { "Region", shown, COMPSHARE__MEMBER(region) },
-        { "GpuType", shown, COMPSHARE__MEMBER(gpu_type) },
-        { "GPU", count, COMPSHARE__MEMBER(gpu) },
-        { "CreateTime", count, COMPSHARE__MEMBER(create_time) },
-        { "ExpireTime", count, COMPSHARE__MEMBER(expire_time) }
-    };
-#undef COMPSHARE__MEMBER
-    size_t k;
+    const compshare_field *fields = compshare__read_instance_fields;
+    compshare__read_places places;
     memset(i, 0, sizeof *i);
     raw[0] = '\0';
     if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
-    for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
-        char *at = (char *)i + rows[k].offset;
-        if (rows[k].kind == count) compshare__read_count(tree, rows[k].key, (int64_t *)(void *)at);
-        else if (!compshare__read_text(tree, rows[k].key, rows[k].kind == exact, at, rows[k].size)
-            && rows[k].kind == exact)
-            return rows[k].key;
-        if (i->uhost_id[0] == '\0') return rows[k].key;
-    }
+    compshare__read_locate(tree, 0, fields, COMPSHARE__INSTANCE_FIELDS, &places);
+    if (compshare__read_members(tree, fields, COMPSHARE__STOP_TIMES, &places, i) != COMPSHARE_OK)
+        return fields[places.bad].name;
+    if (i->uhost_id[0] == '\0') return "UHostId";
+    if (i->gpu < 0) i->gpu = 0;
+    if (i->create_time < 0) i->create_time = 0;
+    if (i->expire_time < 0) i->expire_time = 0;
     if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER))
         i->region[0] = '\0';
     if (i->region[0] == '\0') compshare__zone_region(i->zone, i->region, sizeof i->region);
-    return compshare__read_schedule(tree, now, &i->stop_time, raw);
+    return compshare__read_schedule(tree, &places, now, &i->stop_time, raw);
+}
+
+/* The same for a project. */
+static const char *compshare__read_project(const compshare__tree *tree, compshare_project *p)
+{
+    static const compshare_field fields[] = {
+        COMPSHARE_FIELD(compshare_project, project_id, "ProjectId", NULL, COMPSHARE_KIND_TEXT,
+            COMPSHARE_REQUIRED),
+        COMPSHARE_FIELD(compshare_project, project_name, "ProjectName", NULL, COMPSHARE_KIND_SHOWN,
+            COMPSHARE_LENIENT),
+        COMPSHARE_FIELD(compshare_project, is_default, "IsDefault", NULL, COMPSHARE_KIND_BOOL,
+            COMPSHARE_LENIENT)
+    };
+    compshare__read_places places;
+    compshare__read_locate(tree, 0, fields, 3, &places);
+    (void)compshare__read_members(tree, fields, 3, &places, p);
+    return p->project_id[0] == '\0' ? "ProjectId" : NULL;
 }
 
 /* An element callback met a malformed element: the task ends with E_REPLY. */
@@ -6340,33 +6510,16 @@ static int compshare__typed_status(compshare *c, int status)
 
 /* ---- GetProjectList ---- */
 
-/* true and 1 in every form: what cannot be read is no default. */
-static bool compshare__projects_default(const compshare__tree *tree)
-{
-    uint32_t at;
-    int64_t number;
-    bool is_default = false;
-    if (!compshare__read_member(tree, "IsDefault", &at) || at == COMPSHARE__NO_TOKEN) return false;
-    if (compshare__json_int(tree, at, &number)) return number == 1;
-    return compshare__read_bool(tree, at, &is_default) && is_default;
-}
-
 static int compshare__projects_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
     compshare_project p, *chosen = (compshare_project *)t->out;
     int64_t number = t->read.list.seen++;
+    const char *reason = compshare__read_project(&c->reply.tree, &p);
     bool wanted;
     (void)element;
-    memset(&p, 0, sizeof p);
-    if (compshare__json_type(&c->reply.tree, 0) != COMPSHARE_OBJECT
-        || !compshare__read_text(&c->reply.tree, "ProjectId", true, p.project_id, sizeof p.project_id)
-            || p.project_id[0] == '\0')
-        return compshare__typed_malformed(c, "ProjectId");
-    (void)compshare__read_text(&c->reply.tree, "ProjectName", false, p.project_name,
-        sizeof p.project_name);
-    p.is_default = compshare__projects_default(&c->reply.tree);
+    if (reason != NULL) return compshare__typed_malformed(c, reason);
     if (t->other > 0) wanted = number + 1 == (int64_t)t->other;
     else wanted = c->config.project_id != NULL
         ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
@@ -7648,6 +7801,61 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, s
 {
     const compshare__tree *tree = compshare__value_tree(member);
     return compshare__copy_token(tree, tree != NULL ? compshare__json_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
+}
+
+/* Whether a table can be right: no row writes anything but its member. */
+static bool compshare__read_sound(const compshare_field *fields, size_t count)
+{
+    size_t i;
+    if (fields == NULL || count > COMPSHARE_MAX_FIELDS) return false;
+    for (i = 0; i < count; i++) {
+        int kind = fields[i].kind;
+        size_t size = kind == COMPSHARE_KIND_INT ? sizeof(int64_t)
+            : kind == COMPSHARE_KIND_BOOL ? sizeof(bool) : fields[i].size;
+        if (fields[i].name == NULL || kind < COMPSHARE_KIND_TEXT || kind > COMPSHARE_KIND_BOOL
+            || size == 0 || fields[i].size != size) return false;
+    }
+    return true;
+}
+
+/* What is wrong with the value of the first bad row, which is of this kind. */
+static const char *compshare__read_why(const compshare__read_places *p, int kind)
+{
+    static const char *const types[] = {
+        "is not a string", "is not a string", "is not an integer", "is not a number",
+        "is neither true nor false"
+    };
+    if (p->twice >> p->bad & 1) return "is there more than once";
+    if (p->at[p->bad] == COMPSHARE__NO_TOKEN) return "is missing";
+    return p->status == COMPSHARE_E_TYPE ? types[kind] : "does not fit, or holds control characters";
+}
+
+/* Notes why an object was not read, unless its call has failed for a reason of its own. */
+static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
+{
+    int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
+    if (before != COMPSHARE_OK && before != COMPSHARE_E_REPLY && before != COMPSHARE_E_TYPE) return status;
+    (void)compshare__fail(c, status, "%s %s", what, why);
+    c->error.stage = COMPSHARE_STAGE_JUDGE;
+    return status;
+}
+
+COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields, size_t count,
+    void *out)
+{
+    const compshare__tree *tree = compshare__value_tree(object);
+    compshare *c = (compshare *)object.client;  /* its error is written, as by every call */
+    compshare__read_places places;
+    if (out == NULL || !compshare__read_sound(fields, count)) return COMPSHARE_E_PARAM;
+    if (tree == NULL || compshare__json_type(tree, object.token) != COMPSHARE_OBJECT)
+        object.token = COMPSHARE__NO_TOKEN;
+    compshare__read_locate(tree, object.token, fields, count, &places);
+    (void)compshare__read_members(tree, fields, count, &places, out);
+    if (object.token == COMPSHARE__NO_TOKEN)
+        return compshare__read_fail(c, COMPSHARE_E_TYPE, "what is to be read", "is not an object");
+    if (places.status == COMPSHARE_OK) return COMPSHARE_OK;
+    return compshare__read_fail(c, places.status, fields[places.bad].name,
+        compshare__read_why(&places, fields[places.bad].kind));
 }
 
 /* ---- typed calls ---- */
