@@ -206,8 +206,8 @@
 
    The implementation follows the public half in the order in which data flows;
    search for "* ====":  api, limits, bytes, params, sign, encode, http, json,
-   trust, tls, posix, client, config, judge, session, drive, task, actions, confirm,
-   power, schedule, public, licence. A room calls only rooms above it. */
+   trust, tls, posix, client, config, judge, session, drive, task, actions, read, list,
+   recent, call, typed, find, change, confirm, power, schedule, public, licence. A room calls only rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
@@ -5934,18 +5934,15 @@ static int compshare__task_run(compshare *c, int r)
 }
 
 /* ==== actions ================================================================================
-   The table of the API's actions, and the typed calls: each fills parameters,
-   reads the reply into a struct, and refuses what does not fit. Touches the task
-   and the caller's results. Must never take the first entry of a list for the
-   one that was asked for, nor leave a result half filled. */
-
-/* ---- table ---- */
+   The table of the API's actions, and what it says of one: its group, whether it changes
+   something, whether it may be repeated. Touches nothing. Must never call an action
+   repeatable that is not in the table. */
 
 /* Group (a account, i instance, m image, d data, t team, u ulhost, o other,
    x telemetry), r read or w write, retry class (a always, v verify, n never),
    cost (+ may cost, - saves, x destroys), and a mark: s secrets inside, c CSV
    reply, p partial failure, j JSON body only. */
-static const char compshare__actions[] =
+static const char compshare__actions_table[] =
 #ifndef COMPSHARE_NO_ACTION_TABLE
     "iwa--UpdateCompShareStopScheduler\0"
     "iwa+-DeleteCompShareStopScheduler\0"
@@ -6043,9 +6040,13 @@ static const char compshare__actions[] =
 #endif
     "";
 
-#define COMPSHARE__ACTION_MARKS 5
+#define COMPSHARE__ACTIONS_MARKS 5
 
-static compshare_action compshare__action_row(const char *row)
+#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
+#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
+#define COMPSHARE__DESCRIBE "DescribeCompShareInstance"
+
+static compshare_action compshare__actions_row(const char *row)
 {
     static const char *const groups[] = { "account", "instance", "image", "data", "team", "ulhost", "other", "telemetry" };
     static const char letters[] = "aimdtuox";
@@ -6057,7 +6058,7 @@ static compshare_action compshare__action_row(const char *row)
     if (row[0] == '\0') return a;
     for (i = 0; i < 8; i++)
         if (row[0] == letters[i]) a.group = groups[i];
-    a.name = row + COMPSHARE__ACTION_MARKS;
+    a.name = row + COMPSHARE__ACTIONS_MARKS;
     a.mutating = row[1] == 'w';
     a.retry = row[2] == 'a' ? COMPSHARE_RETRY_ALWAYS : row[2] == 'v' ? COMPSHARE_RETRY_VERIFY : COMPSHARE_RETRY_NEVER;
     a.cost = row[3];
@@ -6068,199 +6069,37 @@ static compshare_action compshare__action_row(const char *row)
     return a;
 }
 
-static compshare_action compshare__action_find(const char *name)
+static compshare_action compshare__actions_find(const char *name)
 {
-    const char *row = compshare__actions;
-    while (row[0] != '\0' && !compshare__bytes_equal(row + COMPSHARE__ACTION_MARKS, name)) row += strlen(row) + 1;
-    return compshare__action_row(row);
+    const char *row = compshare__actions_table;
+    while (row[0] != '\0' && !compshare__bytes_equal(row + COMPSHARE__ACTIONS_MARKS, name)) row += strlen(row) + 1;
+    return compshare__actions_row(row);
 }
 
 /* An action that is not in the table may do anything. */
-static bool compshare__action_may_change(const char *name)
+static bool compshare__actions_may_change(const char *name)
 {
-    compshare_action a = compshare__action_find(name);
+    compshare_action a = compshare__actions_find(name);
     return a.name == NULL || a.mutating;
 }
 
-/* ---- what this client has changed, and no reading has shown yet ---- */
-
-#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
-#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
-#define COMPSHARE__DESCRIBE "DescribeCompShareInstance"
-
-static bool compshare__recent_near(int64_t a, int64_t b)
+COMPSHARE__DEF compshare_action compshare_action_info(const char *name)
 {
-    return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S
-        && b - a <= COMPSHARE__ROUNDING_S);
+    return compshare__actions_find(name != NULL ? name : "");
 }
 
-/* What is kept of an instance, for calls that begin while readings may lag; NULL: nothing. */
-static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_id)
+COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
 {
-    uint64_t mark = compshare__bytes_mark(uhost_id);
-    size_t i;
-    for (i = 0; i < COMPSHARE__RECENT; i++)
-        if (c->account.recent[i].mark == mark && c->task.began < c->account.recent[i].at + COMPSHARE__LAG_MS)
-            return &c->account.recent[i];
-    return NULL;
+    const char *row = compshare__actions_table;
+    while (row[0] != '\0' && i-- > 0) row += strlen(row) + 1;
+    return compshare__actions_row(row);
 }
 
-/* Keeps that a timed shutdown was changed with success. before: what was shown until then; -1:
-   not known. after: what must be shown; 0: none. */
-static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before,
-    int64_t after)
-{
-    compshare__recent *r = compshare__recent_of(c, uhost_id);
-    size_t i;
-    if (r == NULL) {
-        r = c->account.recent;
-        for (i = 1; i < COMPSHARE__RECENT; i++)
-            if (c->account.recent[i].at < r->at) r = &c->account.recent[i];     /* the oldest, or a free one */
-    } else if (r->after != after) {
-        before = r->shown ? r->after : -1;
-    } else {
-        before = r->before;
-    }
-    r->mark = compshare__bytes_mark(uhost_id);
-    r->before = before;
-    r->after = after;
-    r->at = c->clock.looked_at;
-    r->shown = false;
-}
-
-static void compshare__recent_forget(compshare *c, const char *uhost_id)
-{
-    compshare__recent *r = compshare__recent_of(c, uhost_id);
-    if (r != NULL) memset(r, 0, sizeof *r);
-}
-
-/* What this client knows better than a reading: it shows what was there before a change that
-   has succeeded. NULL: nothing. */
-static const compshare__recent *compshare__recent_doubt(compshare *c, const compshare_instance *i)
-{
-    compshare__recent *r = compshare__recent_of(c, i->uhost_id);
-    if (r == NULL) return NULL;
-    if (r->after != 0 && r->after <= compshare__client_server_time(c)) return NULL;
-    if (compshare__recent_near(i->stop_time, r->after)) {
-        r->shown = true;
-        return NULL;
-    }
-    return r->before < 0 || r->before == i->stop_time ? r : NULL;
-}
-
-/* ---- generic call ---- */
-
-static int compshare__call_begin(compshare *c)
-{
-    c->exchange.request = c->task.as.call;
-    return COMPSHARE_OK;
-}
-
-/* What it may have changed is noted. Of a time that is given as text nothing is kept. */
-static int compshare__call_end(compshare *c, int status)
-{
-    bool update = compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE);
-    const compshare_param *time;
-    const char *id;
-    if (status != COMPSHARE_OK) return status;
-    if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
-    id = compshare__params_text(&c->params, "UHostId");
-    time = compshare__params_find(&c->params, "SchedulerStopTime");
-    if (id == NULL) return status;
-    if (update && (time == NULL || time->text != NULL)) {
-        compshare__recent_forget(c, id);
-        return status;
-    }
-    compshare__recent_note(c, id, -1, update ? time->number : 0);
-    return status;
-}
-
-static const compshare__step compshare__call_steps[] = {
-    { compshare__call_begin, compshare__call_end }
-};
-
-/* ---- parameters of typed calls ---- */
-
-/* What every typed call sets; none of them takes the configuration's defaults
-   blindly, because each knows which it needs. */
-static void compshare__typed_request(compshare *c, const char *action)
-{
-    compshare_action info = compshare__action_find(action);
-    c->exchange.request.action = action;
-    c->exchange.request.always = c->exchange.request.repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
-    c->exchange.request.reads = c->exchange.request.always && !info.mutating;
-    c->exchange.request.params = c->task.params;
-    c->task.malformed = NULL;
-}
-
-/* One too many makes the call fail: its count says so. */
-static void compshare__typed_put(compshare *c, compshare_param param)
-{
-    if (c->exchange.request.count < COMPSHARE__TYPED_PARAMS) c->task.params[c->exchange.request.count++] = param;
-    else c->exchange.request.count = COMPSHARE_MAX_PARAMS + 1;
-}
-
-/* Adds an identifier; required ones must be there. */
-static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
-{
-    if (value != NULL) {
-        compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
-        return COMPSHARE_OK;
-    }
-    if (!required) return COMPSHARE_OK;
-    return compshare__fail(c, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
-}
-
-/* Copies what the target or the configuration names. NULL, or what is too long. */
-static const char *compshare__typed_ids(compshare *c, const compshare_target *target)
-{
-    static const char *const fields[] = { "uhost_id", "project_id", "region", "zone", "region" };
-    compshare__ids *ids = &c->task.ids;
-    const compshare_config *f = &c->config;
-    const char *const from[] = {
-        target->uhost_id, compshare__bytes_first(target->project_id, f->project_id),
-        target->region, target->zone,
-        compshare__bytes_first(target->region, f->region)
-    };
-    char *const to[] = { ids->uhost_id, ids->project_id, ids->region, ids->zone, ids->look_region };
-    static const size_t caps[] = {
-        sizeof ids->uhost_id, sizeof ids->project_id, sizeof ids->region, sizeof ids->zone,
-        sizeof ids->look_region
-    };
-    size_t i;
-    for (i = 0; i < 5; i++) {
-        size_t size = from[i] != NULL ? strlen(from[i]) + 1 : 1;
-        if (size > caps[i]) return fields[i];
-        memcpy(to[i], from[i] != NULL ? from[i] : "", size);
-    }
-    c->task.project_given = ids->project_id[0] != '\0';
-    if (!c->task.project_given) memcpy(ids->project_id, c->account.project, sizeof c->account.project);
-    return NULL;
-}
-
-/* Region, Zone, ProjectId and UHostId of an action that changes one instance. A workflow
-   goes on without a project where the account may not list them. */
-static int compshare__typed_target(compshare *c, bool zone_required)
-{
-    compshare__ids *ids = &c->task.ids;
-    const char *region = compshare__bytes_first(ids->region, NULL);
-    const char *zone = compshare__bytes_first(ids->zone, NULL);
-    char derived[sizeof ids->region];
-    int r;
-    compshare__config_place(&c->config, &region, &zone, derived);
-    if (region == derived) {
-        memcpy(ids->region, derived, sizeof ids->region);
-        region = ids->region;
-    }
-    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(ids->uhost_id, NULL),
-        true)) != COMPSHARE_OK) return r;
-    if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
-    if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
-    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL),
-        !c->task.workflow);
-}
-
-/* ---- reading typed values ---- */
+/* ==== read ===================================================================================
+   A JSON object into a struct, by a table of fields; instances and projects are read by it
+   too. At the end the public functions that read values. Touches the caller's struct and, to
+   say why it was not filled, the client's error. Must never leave a member as it was, nor
+   write beyond it. */
 
 /* Where the values of a table's fields stand in an object. Bits are numbered like rows. */
 typedef struct compshare__read_places {
@@ -6381,6 +6220,8 @@ static int compshare__read_members(const compshare__tree *tree, const compshare_
     return p->status;
 }
 
+/* ---- instances and projects ---- */
+
 /* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
    is also what is not above 0. False: it is no time, or one in milliseconds, or there twice;
    `raw` is what stands there. */
@@ -6490,6 +6331,460 @@ static const char *compshare__read_project(const compshare__tree *tree, compshar
     return p->project_id[0] == '\0' ? "ProjectId" : NULL;
 }
 
+/* ---- values, as programs see them ---- */
+
+/* The tree that a value points into; NULL if it is none, or stale. */
+static const compshare__tree *compshare__read_tree(compshare_value v)
+{
+    if (v.client == NULL || v.generation != v.client->reply.generation || v.token >= v.client->reply.tree.count) return NULL;
+    return &v.client->reply.tree;
+}
+
+COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
+{
+    return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
+{
+    compshare_view v;
+    v.ptr = client != NULL ? client->reply.area : "";
+    v.len = client != NULL ? client->reply.body_len : 0;
+    return v;
+}
+
+COMPSHARE__DEF int compshare_type(compshare_value value)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    return tree != NULL ? compshare__json_type(tree, value.token) : COMPSHARE_NONE;
+}
+
+COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
+{
+    const compshare__tree *tree = compshare__read_tree(object);
+    uint32_t at = COMPSHARE__NO_TOKEN;
+    if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
+    return compshare__client_value(object.client, at);
+}
+
+COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
+{
+    const compshare__tree *tree = compshare__read_tree(container);
+    return compshare__client_value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
+{
+    const compshare__tree *tree = compshare__read_tree(element);
+    return compshare__client_value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF size_t compshare_count(compshare_value container)
+{
+    const compshare__tree *tree = compshare__read_tree(container);
+    int type = compshare_type(container);
+    return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT ? (size_t)tree->token[container.token].size : 0;
+}
+
+COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    return tree != NULL && compshare__json_int(tree, value.token, out);
+}
+
+COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    return tree != NULL && compshare__read_bool(tree, value.token, out);
+}
+
+COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    int type = compshare_type(value);
+    compshare_view v = { "", 0 };
+    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__json_raw(tree, value.token) : v;
+}
+
+static ptrdiff_t compshare__read_copy(const compshare__tree *tree, uint32_t at, char *buf, size_t cap)
+{
+    size_t len;
+    if (cap > 0) buf[0] = '\0';
+    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__json_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
+    len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
+    if (len < cap) return (ptrdiff_t)len;
+    if (cap > 0) buf[0] = '\0';
+    return COMPSHARE_E_TOO_LARGE;
+}
+
+COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap)
+{
+    return compshare__read_copy(compshare__read_tree(value), value.token, buf, cap);
+}
+
+COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
+{
+    const compshare__tree *tree = compshare__read_tree(member);
+    return compshare__read_copy(tree, tree != NULL ? compshare__json_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
+}
+
+/* Whether a table can be right: no row writes anything but its member. */
+static bool compshare__read_sound(const compshare_field *fields, size_t count)
+{
+    size_t i;
+    if (fields == NULL || count > COMPSHARE_MAX_FIELDS) return false;
+    for (i = 0; i < count; i++) {
+        int kind = fields[i].kind;
+        size_t size = kind == COMPSHARE_KIND_INT ? sizeof(int64_t)
+            : kind == COMPSHARE_KIND_BOOL ? sizeof(bool) : fields[i].size;
+        if (fields[i].name == NULL || kind < COMPSHARE_KIND_TEXT || kind > COMPSHARE_KIND_BOOL
+            || size == 0 || fields[i].size != size) return false;
+    }
+    return true;
+}
+
+/* What is wrong with the value of the first bad row, which is of this kind. */
+static const char *compshare__read_why(const compshare__read_places *p, int kind)
+{
+    static const char *const types[] = {
+        "is not a string", "is not a string", "is not an integer", "is not a number",
+        "is neither true nor false"
+    };
+    if (p->twice >> p->bad & 1) return "is there more than once";
+    if (p->at[p->bad] == COMPSHARE__NO_TOKEN) return "is missing";
+    return p->status == COMPSHARE_E_TYPE ? types[kind] : "does not fit, or holds control characters";
+}
+
+/* Notes why an object was not read, unless its call has failed for a reason of its own. */
+static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
+{
+    int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
+    if (before != COMPSHARE_OK && before != COMPSHARE_E_REPLY && before != COMPSHARE_E_TYPE) return status;
+    (void)compshare__fail(c, status, "%s %s", what, why);
+    c->error.stage = COMPSHARE_STAGE_JUDGE;
+    return status;
+}
+
+COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields, size_t count,
+    void *out)
+{
+    const compshare__tree *tree = compshare__read_tree(object);
+    compshare *c = (compshare *)object.client;  /* its error is written, as by every call */
+    compshare__read_places places;
+    if (out == NULL || !compshare__read_sound(fields, count)) return COMPSHARE_E_PARAM;
+    if (tree == NULL || compshare__json_type(tree, object.token) != COMPSHARE_OBJECT)
+        object.token = COMPSHARE__NO_TOKEN;
+    compshare__read_locate(tree, object.token, fields, count, &places);
+    (void)compshare__read_members(tree, fields, count, &places, out);
+    if (object.token == COMPSHARE__NO_TOKEN)
+        return compshare__read_fail(c, COMPSHARE_E_TYPE, "what is to be read", "is not an object");
+    if (places.status == COMPSHARE_OK) return COMPSHARE_OK;
+    return compshare__read_fail(c, places.status, fields[places.bad].name,
+        compshare__read_why(&places, fields[places.bad].kind));
+}
+
+/* ==== list ===================================================================================
+   Pages of a list that changes while it is read: what is new in a page, which page is next,
+   and when the list is over. Pure: touches one compshare__list. Must never pass over an element
+   that is there all the time; it may hand one out twice.
+
+   A page is asked for by Offset and Limit, and what is deleted in front of it moves all that is
+   behind: with pages of four, after "a b c d" and the deletion of b, Offset 4 would miss e:
+
+       page 1, Offset 0    a b c d | e f g h
+                           a c d e | f g h           b is deleted; Offset 4 begins with f
+
+   So a page overlaps the one before by its last element at least, and elements are known by
+   marks, which are hashes of their ids. The last four marks handed out are kept. What stands in
+   a page before the first of them was handed out before (`searching`), what follows is new:
+
+       page 2, Offset 3    d e f g                   nothing has changed: d is a mark, e is new
+       page 2, Offset 3    e f g h                   b is deleted: no mark, so e might not be
+                                                     the next one: back by a page
+               Offset 0    a c d e                   a, c and d are marks, e is new; later pages
+                                                     overlap by a quarter of a page
+       page 2, Offset 3    c d e f                   x was created in front: c and d are marks
+
+   Where no mark is left at Offset 0 either, all of them are deleted, and the list is handed out
+   from its beginning: a restart. Four marks, because with a single one each deletion of just
+   that element is a restart, and hands out again all that was handed out. */
+
+#define COMPSHARE__PAGE 100     /* elements of a page: the API's most */
+
+/* What is to be done after a page. */
+enum {
+    COMPSHARE__LIST_MORE,       /* ask for the page at `offset` */
+    COMPSHARE__LIST_OVER,       /* all of it has been handed out */
+    COMPSHARE__LIST_EMPTY,      /* its first page has no element */
+    COMPSHARE__LIST_STUCK,      /* whole pages come again, whatever the Offset is */
+    COMPSHARE__LIST_RESTLESS    /* it was restarted too often */
+};
+
+/* Before the page at `offset` is asked for. */
+static void compshare__list_begin(compshare__list *l)
+{
+    l->seen = 0;
+    l->fresh = false;
+    l->searching = l->mark[0] != 0 && !l->anew;
+    l->anew = false;
+}
+
+/* Takes the next element of the page. Whether it is to be handed out. */
+static bool compshare__list_take(compshare__list *l, const char *id)
+{
+    uint64_t mark = compshare__bytes_mark(id);
+    size_t i;
+    l->seen++;
+    for (i = 0; i < COMPSHARE__MARKS; i++)
+        if (l->mark[i] == mark) {
+            l->searching = false;
+            return false;
+        }
+    if (l->searching) return false;
+    l->fresh = true;
+    memmove(l->mark + 1, l->mark, sizeof l->mark - sizeof l->mark[0]);
+    l->mark[0] = mark;
+    return true;
+}
+
+/* No mark is in the page: elements before it have gone. Steps back until one is found, and
+   lets later pages overlap by more; where none is left, the list is handed out anew. */
+static int compshare__list_back(compshare__list *l)
+{
+    if (l->offset == 0) {
+        if (l->restarts++ == COMPSHARE__RESTARTS) return COMPSHARE__LIST_RESTLESS;
+        l->anew = true;
+    }
+    l->offset = l->offset > COMPSHARE__PAGE ? l->offset - COMPSHARE__PAGE : 0;
+    l->overlap = COMPSHARE__PAGE / 4;
+    return COMPSHARE__LIST_MORE;
+}
+
+/* Another page, until one brings nothing new. total: what the reply counts; -1: nothing. It may
+   count too few, or what is not shown: it decides only where the list itself cannot, which is a
+   page that comes again. */
+static int compshare__list_next(compshare__list *l, int64_t total)
+{
+    int64_t step = l->seen - l->overlap - 1;
+    if (!l->fresh) {
+        /* nothing new on a whole page: as much appeared before it, or Offset is not kept to */
+        if (l->seen < l->most || total == l->seen || (l->end > 0 && l->offset + l->seen >= l->end))
+            return COMPSHARE__LIST_OVER;
+        if (l->restarts++ == COMPSHARE__RESTARTS) return COMPSHARE__LIST_STUCK;
+    }
+    if (l->seen > l->most) l->most = l->seen;
+    if (l->seen == 1 && total <= 1) return COMPSHARE__LIST_OVER;
+    l->offset += step > 0 ? step : 1;
+    return COMPSHARE__LIST_MORE;
+}
+
+/* The page is complete: what is to be done next. */
+static int compshare__list_end(compshare__list *l, int64_t total)
+{
+    if (l->seen == 0 && l->offset == 0) return COMPSHARE__LIST_EMPTY;
+    l->empty = 0;
+    if (l->fresh) l->end = 0;
+    else if (l->seen == 0) l->end = l->offset;
+    return l->searching ? compshare__list_back(l) : compshare__list_next(l, total);
+}
+
+/* ==== recent =================================================================================
+   The timed shutdowns that this client has changed, and that readings may not show yet.
+   Touches what the client knows of its account. Must never take for old what somebody else may
+   have set. */
+
+static bool compshare__recent_near(int64_t a, int64_t b)
+{
+    return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S
+        && b - a <= COMPSHARE__ROUNDING_S);
+}
+
+/* What is kept of an instance, for calls that begin while readings may lag; NULL: nothing. */
+static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_id)
+{
+    uint64_t mark = compshare__bytes_mark(uhost_id);
+    size_t i;
+    for (i = 0; i < COMPSHARE__RECENT; i++)
+        if (c->account.recent[i].mark == mark && c->task.began < c->account.recent[i].at + COMPSHARE__LAG_MS)
+            return &c->account.recent[i];
+    return NULL;
+}
+
+/* Keeps that a timed shutdown was changed with success. before: what was shown until then; -1:
+   not known. after: what must be shown; 0: none. */
+static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before,
+    int64_t after)
+{
+    compshare__recent *r = compshare__recent_of(c, uhost_id);
+    size_t i;
+    if (r == NULL) {
+        r = c->account.recent;
+        for (i = 1; i < COMPSHARE__RECENT; i++)
+            if (c->account.recent[i].at < r->at) r = &c->account.recent[i];     /* the oldest, or a free one */
+    } else if (r->after != after) {
+        before = r->shown ? r->after : -1;
+    } else {
+        before = r->before;
+    }
+    r->mark = compshare__bytes_mark(uhost_id);
+    r->before = before;
+    r->after = after;
+    r->at = c->clock.looked_at;
+    r->shown = false;
+}
+
+static void compshare__recent_forget(compshare *c, const char *uhost_id)
+{
+    compshare__recent *r = compshare__recent_of(c, uhost_id);
+    if (r != NULL) memset(r, 0, sizeof *r);
+}
+
+/* What this client knows better than a reading: it shows what was there before a change that
+   has succeeded. NULL: nothing. */
+static const compshare__recent *compshare__recent_doubt(compshare *c, const compshare_instance *i)
+{
+    compshare__recent *r = compshare__recent_of(c, i->uhost_id);
+    if (r == NULL) return NULL;
+    if (r->after != 0 && r->after <= compshare__client_server_time(c)) return NULL;
+    if (compshare__recent_near(i->stop_time, r->after)) {
+        r->shown = true;
+        return NULL;
+    }
+    return r->before < 0 || r->before == i->stop_time ? r : NULL;
+}
+
+/* ==== call ===================================================================================
+   The generic call: one exchange, as the program describes it. Touches the task. Must never
+   change what the program gave. */
+
+static int compshare__call_begin(compshare *c)
+{
+    c->exchange.request = c->task.as.call;
+    return COMPSHARE_OK;
+}
+
+/* What it may have changed is noted. Of a time that is given as text nothing is kept. */
+static int compshare__call_end(compshare *c, int status)
+{
+    bool update = compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE);
+    const compshare_param *time;
+    const char *id;
+    if (status != COMPSHARE_OK) return status;
+    if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
+    id = compshare__params_text(&c->params, "UHostId");
+    time = compshare__params_find(&c->params, "SchedulerStopTime");
+    if (id == NULL) return status;
+    if (update && (time == NULL || time->text != NULL)) {
+        compshare__recent_forget(c, id);
+        return status;
+    }
+    compshare__recent_note(c, id, -1, update ? time->number : 0);
+    return status;
+}
+
+static const compshare__step compshare__call_steps[] = {
+    { compshare__call_begin, compshare__call_end }
+};
+
+/* ==== typed ==================================================================================
+   What the library's own typed calls have in common: who is meant, the parameters that say
+   so, and elements that cannot be read. Touches the task. Must never send Region and Zone that
+   do not belong together. */
+
+/* What every typed call sets; none of them takes the configuration's defaults
+   blindly, because each knows which it needs. */
+static void compshare__typed_request(compshare *c, const char *action)
+{
+    compshare_action info = compshare__actions_find(action);
+    c->exchange.request.action = action;
+    c->exchange.request.always = c->exchange.request.repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    c->exchange.request.reads = c->exchange.request.always && !info.mutating;
+    c->exchange.request.params = c->task.params;
+    c->task.malformed = NULL;
+}
+
+/* One too many makes the call fail: its count says so. */
+static void compshare__typed_put(compshare *c, compshare_param param)
+{
+    if (c->exchange.request.count < COMPSHARE__TYPED_PARAMS) c->task.params[c->exchange.request.count++] = param;
+    else c->exchange.request.count = COMPSHARE_MAX_PARAMS + 1;
+}
+
+/* Adds an identifier; required ones must be there. */
+static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
+{
+    if (value != NULL) {
+        compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
+        return COMPSHARE_OK;
+    }
+    if (!required) return COMPSHARE_OK;
+    return compshare__fail(c, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
+}
+
+/* Copies what the target or the configuration names. NULL, or what is too long. */
+static const char *compshare__typed_ids(compshare *c, const compshare_target *target)
+{
+    static const char *const fields[] = { "uhost_id", "project_id", "region", "zone", "region" };
+    compshare__ids *ids = &c->task.ids;
+    const compshare_config *f = &c->config;
+    const char *const from[] = {
+        target->uhost_id, compshare__bytes_first(target->project_id, f->project_id),
+        target->region, target->zone,
+        compshare__bytes_first(target->region, f->region)
+    };
+    char *const to[] = { ids->uhost_id, ids->project_id, ids->region, ids->zone, ids->look_region };
+    static const size_t caps[] = {
+        sizeof ids->uhost_id, sizeof ids->project_id, sizeof ids->region, sizeof ids->zone,
+        sizeof ids->look_region
+    };
+    size_t i;
+    for (i = 0; i < 5; i++) {
+        size_t size = from[i] != NULL ? strlen(from[i]) + 1 : 1;
+        if (size > caps[i]) return fields[i];
+        memcpy(to[i], from[i] != NULL ? from[i] : "", size);
+    }
+    c->task.project_given = ids->project_id[0] != '\0';
+    if (!c->task.project_given) memcpy(ids->project_id, c->account.project, sizeof c->account.project);
+    return NULL;
+}
+
+/* Takes the client for a typed call. target may be NULL only where none is needed. */
+static int compshare__typed_claim(compshare *c, const compshare_target *target)
+{
+    static const compshare_target none = { NULL, NULL, NULL, NULL };
+    const char *field;
+    int r = compshare__task_claim(c);
+    if (r != COMPSHARE_OK) return r;
+    field = compshare__typed_ids(c, target != NULL ? target : &none);
+    if (field == NULL) return r;
+    memset(&c->error, 0, sizeof c->error);
+    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM,
+        "%s is longer than any of its kind: 63 bytes of an id, 31 of "
+        "a region or zone", field));
+}
+
+/* Region, Zone, ProjectId and UHostId of an action that changes one instance. A workflow
+   goes on without a project where the account may not list them. */
+static int compshare__typed_target(compshare *c, bool zone_required)
+{
+    compshare__ids *ids = &c->task.ids;
+    const char *region = compshare__bytes_first(ids->region, NULL);
+    const char *zone = compshare__bytes_first(ids->zone, NULL);
+    char derived[sizeof ids->region];
+    int r;
+    compshare__config_place(&c->config, &region, &zone, derived);
+    if (region == derived) {
+        memcpy(ids->region, derived, sizeof ids->region);
+        region = ids->region;
+    }
+    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(ids->uhost_id, NULL),
+        true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
+    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL),
+        !c->task.workflow);
+}
+
 /* An element callback met a malformed element: the task ends with E_REPLY. */
 static int compshare__typed_malformed(compshare *c, const char *field)
 {
@@ -6508,9 +6803,14 @@ static int compshare__typed_status(compshare *c, int status)
     return COMPSHARE_E_REPLY;
 }
 
+/* ==== find ===================================================================================
+   Projects and instances: the list of projects, one instance in whichever project it is, all
+   instances. Touches the task and the caller's results. Must never take the first entry of a
+   list for the one that was asked for, nor leave a result half filled. */
+
 /* ---- GetProjectList ---- */
 
-static int compshare__projects_element(void *user, compshare_value element)
+static int compshare__find_projects_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
@@ -6530,12 +6830,12 @@ static int compshare__projects_element(void *user, compshare_value element)
     return t->on_project != NULL ? t->on_project(t->user, &p) : 0;
 }
 
-static int compshare__projects_begin(compshare *c)
+static int compshare__find_projects_begin(compshare *c)
 {
     compshare__task *t = &c->task;
     compshare__typed_request(c, "GetProjectList");
     c->exchange.request.array = "ProjectSet";
-    c->exchange.request.each = compshare__projects_element;
+    c->exchange.request.each = compshare__find_projects_element;
     c->exchange.request.user = c;
     t->found = 0;
     t->read.list.seen = 0;
@@ -6544,7 +6844,7 @@ static int compshare__projects_begin(compshare *c)
     return COMPSHARE_OK;
 }
 
-static int compshare__projects_end(compshare *c, int status)
+static int compshare__find_projects_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     int64_t seen = t->read.list.seen;
@@ -6559,12 +6859,12 @@ static int compshare__projects_end(compshare *c, int status)
         t->read.list.name_list);
 }
 
-static const compshare__step compshare__projects_steps[] = { { compshare__projects_begin, compshare__projects_end } };
+static const compshare__step compshare__find_projects_steps[] = { { compshare__find_projects_begin, compshare__find_projects_end } };
 
 /* ---- DescribeCompShareInstance ---- */
 
 /* Region, ProjectId and what `describe` and `each` have in common. */
-static void compshare__describe_request(compshare *c, compshare_each_fn each)
+static void compshare__find_request(compshare *c, compshare_each_fn each)
 {
     const compshare__ids *ids = &c->task.ids;
     compshare__typed_request(c, COMPSHARE__DESCRIBE);
@@ -6575,7 +6875,7 @@ static void compshare__describe_request(compshare *c, compshare_each_fn each)
     c->exchange.request.user = c;
 }
 
-static int compshare__describe_element(void *user, compshare_value element)
+static int compshare__find_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
@@ -6595,16 +6895,16 @@ static int compshare__describe_element(void *user, compshare_value element)
     return 0;
 }
 
-static int compshare__describe_begin(compshare *c)
+static int compshare__find_describe(compshare *c)
 {
-    compshare__describe_request(c, compshare__describe_element);
+    compshare__find_request(c, compshare__find_element);
     c->exchange.request.inner = true;
     c->task.found = 0;
     return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL),
         true);
 }
 
-static int compshare__describe_missing(compshare *c)
+static int compshare__find_missing(compshare *c)
 {
     compshare__task_name(c, COMPSHARE__DESCRIBE);
     return compshare__fail(c, COMPSHARE_E_NOT_FOUND,
@@ -6612,7 +6912,7 @@ static int compshare__describe_missing(compshare *c)
 }
 
 /* Gone is an empty list, or RetCode 8039 or 8351. */
-static int compshare__describe_end(compshare *c, int status)
+static int compshare__find_described(compshare *c, int status)
 {
     status = compshare__typed_status(c, status);
     if (status == COMPSHARE_OK && c->task.found == 1) {
@@ -6622,13 +6922,13 @@ static int compshare__describe_end(compshare *c, int status)
     if (c->task.found > 0) c->task.spoiled = true;
     if (!c->task.workflow) memset(c->task.out, 0, sizeof(compshare_instance));
     if (status == COMPSHARE_E_API && (c->error.ret_code == 8039 || c->error.ret_code == 8351)) {
-        (void)compshare__describe_missing(c);
+        (void)compshare__find_missing(c);
         return COMPSHARE_E_NOT_FOUND;
     }
-    return status == COMPSHARE_OK ? compshare__describe_missing(c) : status;
+    return status == COMPSHARE_OK ? compshare__find_missing(c) : status;
 }
 
-/* ---- find: in which project, and with or without a Region ---- */
+/* ---- in which project, and with or without a Region ---- */
 
 static bool compshare__find_names(const compshare *c, const char *word)
 {
@@ -6640,7 +6940,7 @@ static bool compshare__find_names(const compshare *c, const char *word)
 
 /* A reading was refused for what it lacked, or for a project that is no more. True: what is
    known of that goes with it the next time, and the task's step is the one to go on with. */
-static bool compshare__find_mend(compshare *c, int status)
+static bool compshare__find_fix(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     compshare__ids *ids = &t->ids;
@@ -6675,7 +6975,7 @@ static int compshare__find_project(compshare *c)
     if (!t->list_projects) return COMPSHARE__NEXT;
     t->out = &t->read.list.project;
     c->exchange.request.half = true;
-    return compshare__projects_begin(c);
+    return compshare__find_projects_begin(c);
 }
 
 /* A wait has looked in all projects, or could not list them: it goes on without one, and looks
@@ -6694,14 +6994,14 @@ static int compshare__find_project_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     int code = c->error.ret_code;
-    status = compshare__projects_end(c, status);
+    status = compshare__find_projects_end(c, status);
     if (t->aborted) return status;
     if (compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
     t->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
     if (t->state != NULL && status != COMPSHARE_OK && (t->other > 0 || !t->list_refused))
         return compshare__find_everywhere(c, status);
     if (t->other > 0 && (status == COMPSHARE_E_PROJECT || t->list_refused))
-        return compshare__describe_missing(c);
+        return compshare__find_missing(c);
     if (status != COMPSHARE_OK && !t->list_refused) return status;
     if (status == COMPSHARE_OK)
         memcpy(t->ids.project_id, t->read.list.project.project_id, sizeof t->ids.project_id);
@@ -6715,7 +7015,7 @@ static int compshare__find_begin(compshare *c)
     compshare__task *t = &c->task;
     t->out = t->workflow ? &t->read.instance : t->instance;
     c->exchange.request.half = t->as.change.action != NULL;
-    return compshare__describe_begin(c);
+    return compshare__find_describe(c);
 }
 
 /* Not where it was looked for: in each project of the account before it is said. A workflow
@@ -6737,13 +7037,13 @@ static int compshare__find_elsewhere(compshare *c)
 static int compshare__find_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    status = compshare__describe_end(c, status);
+    status = compshare__find_described(c, status);
     if (t->aborted) return status;
     if (status == COMPSHARE_OK) {
         if (!t->project_given) memcpy(c->account.project, t->ids.project_id, sizeof c->account.project);
         return status;
     }
-    if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
+    if (compshare__find_fix(c, status)) return COMPSHARE__AGAIN;
     if (t->workflow && compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND) return compshare__find_elsewhere(c);
     if (status == COMPSHARE_E_API && t->list_refused)
@@ -6751,86 +7051,57 @@ static int compshare__find_end(compshare *c, int status)
     return status;
 }
 
-static const compshare__step compshare__describe_steps[] = {
+/* Looks for the task's instance once more, as it was found. */
+static int compshare__find_again(compshare *c)
+{
+    c->task.out = &c->task.read.instance;
+    c->exchange.request.half = true;
+    return compshare__find_describe(c);
+}
+
+static const compshare__step compshare__find_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__find_end }
 };
 
 /* ---- all instances ---- */
 
-/* A page begins with the last elements of the one before. Where these have moved, what
-   stands before the marks has been handed out already, and what is behind them not. */
-static int compshare__each_element(void *user, compshare_value element)
+/* Hands out what is new in the page. */
+static int compshare__find_each_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
-    compshare__list *l = &t->as.list;
     compshare_instance instance;
     const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
         &instance, t->raw);
-    uint64_t mark;
-    size_t i;
     if (reason != NULL) return compshare__typed_malformed(c, reason);
-    l->seen++;
-    mark = compshare__bytes_mark(instance.uhost_id);
-    for (i = 0; i < COMPSHARE__MARKS; i++)
-        if (l->mark[i] == mark) {
-            l->searching = false;
-            return 0;
-        }
-    if (l->searching) return 0;
-    l->fresh = true;
-    memmove(l->mark + 1, l->mark, sizeof l->mark - sizeof l->mark[0]);
-    l->mark[0] = mark;
+    if (!compshare__list_take(&t->as.list, instance.uhost_id)) return 0;
     return t->on_instance(t->user, &instance, element);
 }
 
-#define COMPSHARE__PAGE 100     /* the API's most */
-
-static int compshare__each_begin(compshare *c)
+static int compshare__find_each_begin(compshare *c)
 {
     compshare__list *l = &c->task.as.list;
-    compshare__describe_request(c, compshare__each_element);
+    compshare__find_request(c, compshare__find_each_element);
     (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.ids.zone, NULL), false);
     compshare__typed_put(c, compshare__param("Offset", NULL, l->offset, COMPSHARE__INT));
     compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
-    l->seen = 0;
-    l->fresh = false;
-    l->searching = l->mark[0] != 0 && !l->anew;
-    l->anew = false;
+    compshare__list_begin(l);
     return COMPSHARE_OK;
 }
 
-/* TotalCount, which some replies call Total; -1 where there is none that can be read. It may
-   count too few, or what is not shown: it decides only where the list itself cannot, which is a
-   page that comes again. */
-static int64_t compshare__each_total(compshare *c)
+/* TotalCount, which some replies call Total; -1 where there is none that can be read. */
+static int64_t compshare__find_each_total(const compshare__tree *tree)
 {
     uint32_t at;
     int64_t total;
-    if (compshare__json_find(&c->reply.tree, 0, "TotalCount", &at) != 1
-        && compshare__json_find(&c->reply.tree, 0, "Total", &at) != 1) return -1;
-    return compshare__json_int(&c->reply.tree, at, &total) ? total : -1;
-}
-
-/* No mark is in the page: elements before it have gone. Steps back until one is found,
-   and lets later pages overlap by more; where none is left, the list is handed out
-   anew. */
-static int compshare__each_back(compshare *c)
-{
-    compshare__list *l = &c->task.as.list;
-    if (l->offset == 0) {
-        if (l->restarts++ == COMPSHARE__RESTARTS)
-            return compshare__fail(c, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
-        l->anew = true;
-    }
-    l->offset = l->offset > COMPSHARE__PAGE ? l->offset - COMPSHARE__PAGE : 0;
-    l->overlap = COMPSHARE__PAGE / 4;
-    return COMPSHARE__AGAIN;
+    if (compshare__json_find(tree, 0, "TotalCount", &at) != 1
+        && compshare__json_find(tree, 0, "Total", &at) != 1) return -1;
+    return compshare__json_int(tree, at, &total) ? total : -1;
 }
 
 /* A list without any element: it may be so for a moment only. */
-static int compshare__each_empty(compshare *c)
+static int compshare__find_each_empty(compshare *c)
 {
     compshare__list *l = &c->task.as.list;
     if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS)
@@ -6839,64 +7110,122 @@ static int compshare__each_empty(compshare *c)
     return compshare__fail(c, COMPSHARE_E_REPLY, "the list became empty while it was read");
 }
 
-/* Another page, until one brings nothing new. */
-static int compshare__each_next(compshare *c)
-{
-    compshare__list *l = &c->task.as.list;
-    int64_t total = compshare__each_total(c), step = l->seen - l->overlap - 1;
-    if (!l->fresh) {
-        /* nothing new on a whole page: as much appeared before it, or Offset is not kept to */
-        if (l->seen < l->most || total == l->seen || (l->end > 0 && l->offset + l->seen >= l->end))
-            return COMPSHARE_OK;
-        if (l->restarts++ == COMPSHARE__RESTARTS)
-            return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
-    }
-    if (l->seen > l->most) l->most = l->seen;
-    if (l->seen == 1 && total <= 1) return COMPSHARE_OK;
-    l->offset += step > 0 ? step : 1;
-    return COMPSHARE__AGAIN;
-}
-
 /* A page that cannot be read, behind others that could, is read again: it is found by its
    marks. */
-static int compshare__each_failed(compshare *c, int status)
+static int compshare__find_each_failed(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.list;
     bool broken = status != COMPSHARE_E_STOPPED && status != COMPSHARE_E_REPLY
         && status != COMPSHARE_E_TOO_LARGE && (status != COMPSHARE_E_API
             || compshare__judge_transient(c->error.ret_code));
-    if (!l->fresh && compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
+    if (!l->fresh && compshare__find_fix(c, status)) return COMPSHARE__AGAIN;
     if (!broken || l->mark[0] == 0 || l->failures++ == COMPSHARE__LOOKS
         || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
     return COMPSHARE__AGAIN;
 }
 
-static int compshare__each_end(compshare *c, int status)
+/* The end of a page. */
+static int compshare__find_each_end(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.list;
+    int64_t total = -1;
     status = compshare__typed_status(c, status);
     if (c->task.aborted) return status;
-    /* an Offset behind the last element may be refused */
-    if (status == COMPSHARE_E_API && c->error.ret_code == 8401 && l->offset > 0) {
-        memset(&c->error, 0, sizeof c->error);
-        status = COMPSHARE_OK;
+    if (status == COMPSHARE_OK) {
+        total = compshare__find_each_total(&c->reply.tree);
+    } else if (status == COMPSHARE_E_API && c->error.ret_code == 8401 && l->offset > 0) {
+        memset(&c->error, 0, sizeof c->error);  /* an Offset behind the last element may be refused */
+    } else {
+        return compshare__find_each_failed(c, status);
     }
-    if (status != COMPSHARE_OK) return compshare__each_failed(c, status);
-    if (l->seen == 0 && l->offset == 0) return compshare__each_empty(c);
-    l->empty = 0;
-    if (l->fresh) l->end = 0;
-    else if (l->seen == 0) l->end = l->offset;
-    return l->searching ? compshare__each_back(c) : compshare__each_next(c);
+    switch (compshare__list_end(l, total)) {
+    case COMPSHARE__LIST_MORE: return COMPSHARE__AGAIN;
+    case COMPSHARE__LIST_OVER: return COMPSHARE_OK;
+    case COMPSHARE__LIST_EMPTY: return compshare__find_each_empty(c);
+    case COMPSHARE__LIST_STUCK:
+        return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
+    default:
+        return compshare__fail(c, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
+    }
 }
 
-static const compshare__step compshare__each_steps[] = {
+static const compshare__step compshare__find_each_steps[] = {
     { compshare__find_project, compshare__find_project_end },
-    { compshare__each_begin, compshare__each_end }
+    { compshare__find_each_begin, compshare__find_each_end }
 };
 
-/* ---- UpdateCompShareStopScheduler, DeleteCompShareStopScheduler ---- */
+/* ---- typed calls ---- */
 
-static int compshare__update_begin(compshare *c)
+COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user)
+{
+    int r = compshare__typed_claim(client, NULL);
+    if (r != COMPSHARE_OK) return r;
+    if (chosen != NULL) memset(chosen, 0, sizeof *chosen);
+    client->task.out = chosen;
+    client->task.on_project = each;
+    client->task.user = user;
+    return compshare__task_start(client, compshare__find_projects_steps);
+}
+
+COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user)
+{
+    return compshare__task_run(client, compshare_get_project_list_start(client, chosen, each, user));
+}
+
+COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target,
+    compshare_instance *instance)
+{
+    int r = compshare__typed_claim(client, target);
+    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
+    if (r != COMPSHARE_OK) return r;
+    if (instance == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
+    client->task.instance = instance;
+    client->task.uses_schedule = true;
+    return compshare__task_start(client, compshare__find_steps);
+}
+
+COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance)
+{
+    return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
+}
+
+/* A list is narrowed by its filter, not by where an instance was found before. */
+COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user)
+{
+    int r = compshare__typed_claim(client, filter);
+    compshare__ids *ids;
+    const char *region, *zone;
+    if (r != COMPSHARE_OK) return r;
+    if (each == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "each is NULL");
+    ids = &client->task.ids;
+    if (!client->task.project_given) ids->project_id[0] = '\0';
+    region = compshare__bytes_first(ids->region, NULL);
+    zone = compshare__bytes_first(ids->zone, NULL);
+    if (region == NULL && zone != NULL) {
+        compshare__config_place(&client->config, &region, &zone, ids->look_region);
+        if (region != NULL && region != ids->look_region)
+            memcpy(ids->look_region, region, strlen(region) + 1);
+    }
+    client->task.on_instance = each;
+    client->task.user = user;
+    return compshare__task_start(client, compshare__find_each_steps);
+}
+
+COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user)
+{
+    return compshare__task_run(client, compshare_each_instance_start(client, filter, each, user));
+}
+
+/* ==== change =================================================================================
+   UpdateCompShareStopScheduler and DeleteCompShareStopScheduler as single calls: accepted is
+   all that they say. Touches the task, and what the client knows of its account. Must never call
+   a change accepted whose reply names another instance. */
+
+static int compshare__change_update(compshare *c)
 {
     compshare__task *t = &c->task;
     int r;
@@ -6912,7 +7241,7 @@ static int compshare__update_begin(compshare *c)
     return COMPSHARE_OK;
 }
 
-static int compshare__delete_begin(compshare *c)
+static int compshare__change_delete(compshare *c)
 {
     compshare__typed_request(c, COMPSHARE__DELETE);
     return compshare__typed_target(c, false);
@@ -6934,7 +7263,7 @@ static int compshare__change_end(compshare *c, int status)
 
 /* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
    was executed, and it is worth one more sending with both names. */
-static bool compshare__update_renamed(compshare *c, int status)
+static bool compshare__change_renamed(compshare *c, int status)
 {
     static const char name[] = "StopTime";
     const char *message = c->error.message, *at;
@@ -6958,28 +7287,52 @@ static int compshare__change_once_end(compshare *c, int status)
 {
     status = compshare__change_end(c, status);
     if (c->task.aborted) return status;
-    if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (compshare__change_renamed(c, status)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK) return status;
     compshare__recent_note(c, c->task.ids.uhost_id, -1, c->task.stop_time);
     if (c->task.both_names) c->account.both_names = true;
     return status;
 }
 
-static const compshare__step compshare__update_steps[] = {
-    { compshare__update_begin, compshare__change_once_end }
+static const compshare__step compshare__change_update_steps[] = {
+    { compshare__change_update, compshare__change_once_end }
 };
-static const compshare__step compshare__delete_steps[] = {
-    { compshare__delete_begin, compshare__change_once_end }
+static const compshare__step compshare__change_delete_steps[] = {
+    { compshare__change_delete, compshare__change_once_end }
 };
 
+COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time)
+{
+    int r = compshare__typed_claim(client, target);
+    if (r != COMPSHARE_OK) return r;
+    client->task.stop_time = stop_time;
+    return compshare__task_start(client, compshare__change_update_steps);
+}
+
+COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time)
+{
+    return compshare__task_run(client, compshare_update_stop_scheduler_start(client, target, stop_time));
+}
+
+COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target)
+{
+    int r = compshare__typed_claim(client, target);
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__change_delete_steps) : r;
+}
+
+COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_delete_stop_scheduler_start(client, target));
+}
+
 /* ==== confirm ================================================================================
-   Changes that are looked at, and what proves them: law 7. Touches the task. Must never call
-   a change done that no reading has shown, nor take a reading for proof that only shows what
-   was shown before. */
+   Changes that are read back, and what proves them: law 7. Touches the task. Must never call a
+   change done that no reading has shown, nor take a reading for proof that only shows what was
+   shown before. */
 
 /* A refusal that another reading will not change. 8905 and 226607: the API itself is not sure
    of the state. */
-static bool compshare__poll_refused(const compshare *c, int status)
+static bool compshare__confirm_refused(const compshare *c, int status)
 {
     int code = c->error.ret_code;
     bool told = status == COMPSHARE_E_API
@@ -6990,18 +7343,10 @@ static bool compshare__poll_refused(const compshare *c, int status)
         && !compshare__judge_transient(code);
 }
 
-/* Looks for the task's instance once more, as it was found. */
-static int compshare__poll_begin(compshare *c)
-{
-    c->task.out = &c->task.read.instance;
-    c->exchange.request.half = true;
-    return compshare__describe_begin(c);
-}
-
 /* A sending of the change has ended: refused; or accepted, or nothing is known of it, which
    the next step has to settle. A later one that did not leave, or may succeed later, settles
    nothing. */
-static int compshare__change_sent(compshare *c, int status)
+static int compshare__confirm_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
@@ -7021,7 +7366,7 @@ static int compshare__change_sent(compshare *c, int status)
         t->unsettled = t->unsettled || c->error.outcome_unknown;
         return status;
     }
-    if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (compshare__change_renamed(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
         if (ch->states == NULL) compshare__recent_note(c, t->ids.uhost_id, ch->before, ch->wanted);
@@ -7099,7 +7444,7 @@ static int compshare__confirm_failed(compshare *c, int status)
     char last[sizeof c->error.detail];
     compshare__text text = compshare__text_into(last, sizeof last);
     if (status != COMPSHARE_OK && (!ch->read_back || t->spoiled || status == COMPSHARE_E_NOT_FOUND
-        || compshare__poll_refused(c, status)))
+        || compshare__confirm_refused(c, status)))
         compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
             : "reading back failed: %s", c->error.detail, c->error.ret_code);
     else if (ch->states == NULL && i->stop_time != 0)
@@ -7140,13 +7485,13 @@ static int compshare__confirm_end(compshare *c, int status)
             return COMPSHARE__AGAIN;
         }
     }
-    if (!compshare__poll_refused(c, status) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    if (!compshare__confirm_refused(c, status) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     return compshare__confirm_failed(c, status);
 }
 
 /* ==== power ==================================================================================
-   Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change
-   of state twice. */
+   Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change of
+   state twice. */
 
 static int compshare__power_found(compshare *c, int status)
 {
@@ -7173,7 +7518,7 @@ static int compshare__power_begin(compshare *c)
 static int compshare__power_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    status = compshare__change_sent(c, status);
+    status = compshare__confirm_sent(c, status);
     if (!t->as.change.accepted || !compshare__bytes_equal(t->as.change.action, COMPSHARE__REBOOT))
         return status;
     t->unsettled = false;
@@ -7183,28 +7528,73 @@ static int compshare__power_sent(compshare *c, int status)
 static int compshare__power_verify(compshare *c, int status)
 {
     if (c->task.aborted) return status;
-    return compshare__confirm_end(c, compshare__describe_end(c, status));
+    return compshare__confirm_end(c, compshare__find_described(c, status));
 }
 
 static const compshare__step compshare__power_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__power_found },
     { compshare__power_begin, compshare__power_sent },
-    { compshare__poll_begin, compshare__power_verify }
+    { compshare__find_again, compshare__power_verify }
 };
+
+/* state: the names that show it was executed, each with its NUL. */
+static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
+    const char *states)
+{
+    int r = compshare__typed_claim(c, target);
+    if (r != COMPSHARE_OK) return r;
+    if (c->task.ids.uhost_id[0] == '\0')
+        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
+    c->task.workflow = true;
+    c->task.list_projects = c->task.ids.project_id[0] == '\0';
+    c->task.as.change.action = action;
+    c->task.as.change.states = states;
+    return compshare__task_start(c, compshare__power_steps);
+}
+
+COMPSHARE__DEF int compshare_stop_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, "StopCompShareInstance", "Stopping\0Stopped\0");
+}
+
+COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, "StartCompShareInstance", "Starting\0Running\0");
+}
+
+COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, COMPSHARE__REBOOT, "Rebooting\0");
+}
+
+COMPSHARE__DEF int compshare_stop_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_stop_instance_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_start_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_start_instance_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_reboot_instance_start(client, target));
+}
 
 /* ---- wait for a state ---- */
 
 /* What no later reading will mend: it is this machine's, or refused. */
-static bool compshare__wait_hopeless(const compshare *c, int status)
+static bool compshare__power_wait_hopeless(const compshare *c, int status)
 {
-    return compshare__poll_refused(c, status) || status == COMPSHARE_E_TRUST
+    return compshare__confirm_refused(c, status) || status == COMPSHARE_E_TRUST
         || status == COMPSHARE_E_CLOCK || status == COMPSHARE_E_ENTROPY
         || status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TOO_LARGE;
 }
 
 /* Nowhere yet: in which project it is has to be found out, once. */
-static bool compshare__wait_elsewhere(compshare *c)
+static bool compshare__power_wait_elsewhere(compshare *c)
 {
     compshare__task *t = &c->task;
     if (t->project_given || t->seen || t->list_refused || (t->other == 0 && t->missing > 0))
@@ -7216,7 +7606,7 @@ static bool compshare__wait_elsewhere(compshare *c)
 }
 
 /* What is missing is gone if it was there before, or should be there by now. */
-static bool compshare__wait_gone(compshare *c)
+static bool compshare__power_wait_gone(compshare *c)
 {
     compshare__task *t = &c->task;
     bool new_one = !t->seen && compshare__client_now(c) - t->began < COMPSHARE__MISSING_MS;
@@ -7224,14 +7614,14 @@ static bool compshare__wait_gone(compshare *c)
     return t->missing >= 3 && !new_one;
 }
 
-static int compshare__wait_end(compshare *c, int status)
+static int compshare__power_wait_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     char *state = t->as.seen, reason[sizeof c->error.detail];
     size_t len;
     if (t->aborted) return status;
-    status = compshare__describe_end(c, status);
-    if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
+    status = compshare__find_described(c, status);
+    if (compshare__find_fix(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         memcpy(state, t->read.instance.state, sizeof t->as.seen);
         t->missing = 0;
@@ -7244,10 +7634,10 @@ static int compshare__wait_end(compshare *c, int status)
             return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
                 t->ids.uhost_id, state, t->state);
     } else if (status == COMPSHARE_E_NOT_FOUND) {
-        if (compshare__wait_elsewhere(c)) return COMPSHARE__AGAIN;
-        if (compshare__wait_gone(c)) return status;
+        if (compshare__power_wait_elsewhere(c)) return COMPSHARE__AGAIN;
+        if (compshare__power_wait_gone(c)) return status;
     } else {
-        if (compshare__wait_hopeless(c, status)) return status;
+        if (compshare__power_wait_hopeless(c, status)) return status;
         t->missing = 0;
     }
     if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
@@ -7259,15 +7649,36 @@ static int compshare__wait_end(compshare *c, int status)
             ? "; reading failed: " : "", reason);
 }
 
-static const compshare__step compshare__wait_steps[] = {
+static const compshare__step compshare__power_wait_steps[] = {
     { compshare__find_project, compshare__find_project_end },
-    { compshare__poll_begin, compshare__wait_end }
+    { compshare__find_again, compshare__power_wait_end }
 };
 
+COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
+    compshare_instance *instance)
+{
+    compshare_target target = { uhost_id, NULL, NULL, NULL };
+    int r = compshare__typed_claim(client, &target);
+    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
+    if (r != COMPSHARE_OK) return r;
+    if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
+    client->task.workflow = true;
+    client->task.state = state;
+    client->task.instance = instance;
+    if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
+    return compshare__task_start(client, compshare__power_wait_steps);
+}
+
+COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
+    compshare_instance *instance)
+{
+    return compshare__task_run(client, compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
+}
+
 /* ==== schedule ===============================================================================
-   The timed shutdown as workflows: project, instance, change, and reading back until
-   the API shows it. Touches the task, and the project that the client remembers. Must
-   never report a time that it has not read from the API. */
+   The timed shutdown as workflows: project, instance, change, and reading back until the API
+   shows it. Touches the task, and the project that the client remembers. Must never report a
+   time that it has not read from the API. */
 
 /* What stopping this instance will not save. */
 static unsigned compshare__schedule_caveats(const char *charge_type)
@@ -7416,7 +7827,7 @@ static int compshare__schedule_found(compshare *c, int status)
     const compshare__recent *known;
     uint64_t now = compshare__client_now(c);
     bool first = ch->looks == 0 && t->polls == 0;
-    status = first ? compshare__find_end(c, status) : compshare__describe_end(c, status);
+    status = first ? compshare__find_end(c, status) : compshare__find_described(c, status);
     if (t->aborted || (first && status != COMPSHARE_OK)) return status;
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
@@ -7446,7 +7857,7 @@ static int compshare__schedule_found(compshare *c, int status)
 
 static int compshare__schedule_change(compshare *c)
 {
-    int r = c->task.stop_time != 0 ? compshare__update_begin(c) : compshare__delete_begin(c);
+    int r = c->task.stop_time != 0 ? compshare__change_update(c) : compshare__change_delete(c);
     c->exchange.request.half = true;
     /* somebody else may have changed it since: it is looked at first */
     c->exchange.request.repeatable = false;
@@ -7473,7 +7884,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
 static int compshare__schedule_sent(compshare *c, int status)
 {
     int r = !c->task.aborted && compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
-        : compshare__change_sent(c, status);
+        : compshare__confirm_sent(c, status);
     compshare__schedule_note(c, false);
     return r;
 }
@@ -7483,7 +7894,7 @@ static int compshare__schedule_confirm(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     if (t->aborted) return status;
-    status = compshare__describe_end(c, status);
+    status = compshare__find_described(c, status);
     compshare__schedule_note(c, status == COMPSHARE_OK);
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
@@ -7500,8 +7911,84 @@ static const compshare__step compshare__schedule_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__schedule_found },
     { compshare__schedule_change, compshare__schedule_sent },
-    { compshare__poll_begin, compshare__schedule_confirm }
+    { compshare__find_again, compshare__schedule_confirm }
 };
+
+static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
+    compshare_schedule *result)
+{
+    compshare_target target = { uhost_id, NULL, NULL, NULL };
+    int r = compshare__typed_claim(c, &target);
+    if (result != NULL && r != COMPSHARE_E_BUSY) memset(result, 0, sizeof *result);
+    if (r != COMPSHARE_OK) return r;
+    if (c->task.ids.uhost_id[0] == '\0')
+        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
+    c->task.workflow = c->task.uses_schedule = true;
+    c->task.list_projects = action != NULL && c->task.ids.project_id[0] == '\0';
+    c->task.as.change.action = action;
+    c->task.result = result;
+    return COMPSHARE_OK;
+}
+
+COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+{
+    static const compshare_plan none = { NULL, 0, 0, 0 };
+    compshare_plan p = plan != NULL ? *plan : none;
+    int r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
+    if (r != COMPSHARE_OK) return r;
+    if (p.at < 0 || p.in_seconds < 0 || (p.at == 0) == (p.in_seconds == 0))
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM,
+            "plan: give at or in_seconds, above 0, and not both");
+    if (p.mode > COMPSHARE_ONLY_SHORTEN)
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
+    if (p.in_seconds != 0 && p.in_seconds < COMPSHARE__STOP_FLOOR_S)
+        return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON, "plan: in_seconds must be at least 300");
+    client->task.as.change.plan = p;
+    return compshare__task_start(client, compshare__schedule_steps);
+}
+
+COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    int r = compshare__schedule_claim(client, uhost_id, NULL, schedule);
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_get_steps) : r;
+}
+
+COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
+    compshare_schedule *schedule)
+{
+    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__UPDATE, schedule);
+    if (r != COMPSHARE_OK) return r;
+    if (by_seconds <= 0) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
+    client->task.as.change.by_seconds = by_seconds;
+    return compshare__task_start(client, compshare__schedule_steps);
+}
+
+COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__DELETE, schedule);
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_steps) : r;
+}
+
+COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_set_start(client, plan, schedule));
+}
+
+COMPSHARE__DEF int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_get_start(client, uhost_id, schedule));
+}
+
+COMPSHARE__DEF int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
+    compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_extend_start(client, uhost_id, by_seconds, schedule));
+}
+
+COMPSHARE__DEF int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+{
+    return compshare__task_run(client, compshare_schedule_cancel_start(client, uhost_id, schedule));
+}
 
 /* ==== public =================================================================================
    The functions of the public half that are not elsewhere. Thin: each checks its
@@ -7614,7 +8101,7 @@ COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *va
 COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user)
 {
-    compshare_action info = compshare__action_find(action != NULL ? action : "");
+    compshare_action info = compshare__actions_find(action != NULL ? action : "");
     int r = compshare__task_claim(client);
     compshare__request *call;
     if (r != COMPSHARE_OK) return r;
@@ -7701,333 +8188,12 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
     if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
     if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
     if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
-    if (e->outcome_unknown && compshare__action_may_change(e->action))
+    if (e->outcome_unknown && compshare__actions_may_change(e->action))
         compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
     return buf;
 }
 
-/* ---- replies ---- */
-
-/* The tree that a value points into; NULL if it is none, or stale. */
-static const compshare__tree *compshare__value_tree(compshare_value v)
-{
-    if (v.client == NULL || v.generation != v.client->reply.generation || v.token >= v.client->reply.tree.count) return NULL;
-    return &v.client->reply.tree;
-}
-
-COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
-{
-    return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
-}
-
-COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
-{
-    compshare_view v;
-    v.ptr = client != NULL ? client->reply.area : "";
-    v.len = client != NULL ? client->reply.body_len : 0;
-    return v;
-}
-
-COMPSHARE__DEF int compshare_type(compshare_value value)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL ? compshare__json_type(tree, value.token) : COMPSHARE_NONE;
-}
-
-COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
-{
-    const compshare__tree *tree = compshare__value_tree(object);
-    uint32_t at = COMPSHARE__NO_TOKEN;
-    if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
-    return compshare__client_value(object.client, at);
-}
-
-COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
-{
-    const compshare__tree *tree = compshare__value_tree(container);
-    return compshare__client_value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
-}
-
-COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
-{
-    const compshare__tree *tree = compshare__value_tree(element);
-    return compshare__client_value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
-}
-
-COMPSHARE__DEF size_t compshare_count(compshare_value container)
-{
-    const compshare__tree *tree = compshare__value_tree(container);
-    int type = compshare_type(container);
-    return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT ? (size_t)tree->token[container.token].size : 0;
-}
-
-COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL && compshare__json_int(tree, value.token, out);
-}
-
-COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL && compshare__read_bool(tree, value.token, out);
-}
-
-COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    int type = compshare_type(value);
-    compshare_view v = { "", 0 };
-    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__json_raw(tree, value.token) : v;
-}
-
-static ptrdiff_t compshare__copy_token(const compshare__tree *tree, uint32_t at, char *buf, size_t cap)
-{
-    size_t len;
-    if (cap > 0) buf[0] = '\0';
-    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__json_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
-    len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
-    if (len < cap) return (ptrdiff_t)len;
-    if (cap > 0) buf[0] = '\0';
-    return COMPSHARE_E_TOO_LARGE;
-}
-
-COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap)
-{
-    return compshare__copy_token(compshare__value_tree(value), value.token, buf, cap);
-}
-
-COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
-{
-    const compshare__tree *tree = compshare__value_tree(member);
-    return compshare__copy_token(tree, tree != NULL ? compshare__json_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
-}
-
-/* Whether a table can be right: no row writes anything but its member. */
-static bool compshare__read_sound(const compshare_field *fields, size_t count)
-{
-    size_t i;
-    if (fields == NULL || count > COMPSHARE_MAX_FIELDS) return false;
-    for (i = 0; i < count; i++) {
-        int kind = fields[i].kind;
-        size_t size = kind == COMPSHARE_KIND_INT ? sizeof(int64_t)
-            : kind == COMPSHARE_KIND_BOOL ? sizeof(bool) : fields[i].size;
-        if (fields[i].name == NULL || kind < COMPSHARE_KIND_TEXT || kind > COMPSHARE_KIND_BOOL
-            || size == 0 || fields[i].size != size) return false;
-    }
-    return true;
-}
-
-/* What is wrong with the value of the first bad row, which is of this kind. */
-static const char *compshare__read_why(const compshare__read_places *p, int kind)
-{
-    static const char *const types[] = {
-        "is not a string", "is not a string", "is not an integer", "is not a number",
-        "is neither true nor false"
-    };
-    if (p->twice >> p->bad & 1) return "is there more than once";
-    if (p->at[p->bad] == COMPSHARE__NO_TOKEN) return "is missing";
-    return p->status == COMPSHARE_E_TYPE ? types[kind] : "does not fit, or holds control characters";
-}
-
-/* Notes why an object was not read, unless its call has failed for a reason of its own. */
-static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
-{
-    int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
-    if (before != COMPSHARE_OK && before != COMPSHARE_E_REPLY && before != COMPSHARE_E_TYPE) return status;
-    (void)compshare__fail(c, status, "%s %s", what, why);
-    c->error.stage = COMPSHARE_STAGE_JUDGE;
-    return status;
-}
-
-COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields, size_t count,
-    void *out)
-{
-    const compshare__tree *tree = compshare__value_tree(object);
-    compshare *c = (compshare *)object.client;  /* its error is written, as by every call */
-    compshare__read_places places;
-    if (out == NULL || !compshare__read_sound(fields, count)) return COMPSHARE_E_PARAM;
-    if (tree == NULL || compshare__json_type(tree, object.token) != COMPSHARE_OBJECT)
-        object.token = COMPSHARE__NO_TOKEN;
-    compshare__read_locate(tree, object.token, fields, count, &places);
-    (void)compshare__read_members(tree, fields, count, &places, out);
-    if (object.token == COMPSHARE__NO_TOKEN)
-        return compshare__read_fail(c, COMPSHARE_E_TYPE, "what is to be read", "is not an object");
-    if (places.status == COMPSHARE_OK) return COMPSHARE_OK;
-    return compshare__read_fail(c, places.status, fields[places.bad].name,
-        compshare__read_why(&places, fields[places.bad].kind));
-}
-
-/* ---- typed calls ---- */
-
-/* Takes the client for a typed call. target may be NULL only where none is needed. */
-static int compshare__typed_claim(compshare *c, const compshare_target *target)
-{
-    static const compshare_target none = { NULL, NULL, NULL, NULL };
-    const char *field;
-    int r = compshare__task_claim(c);
-    if (r != COMPSHARE_OK) return r;
-    field = compshare__typed_ids(c, target != NULL ? target : &none);
-    if (field == NULL) return r;
-    memset(&c->error, 0, sizeof c->error);
-    return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM,
-        "%s is longer than any of its kind: 63 bytes of an id, 31 of "
-        "a region or zone", field));
-}
-
-COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
-    compshare_project_fn each, void *user)
-{
-    int r = compshare__typed_claim(client, NULL);
-    if (r != COMPSHARE_OK) return r;
-    if (chosen != NULL) memset(chosen, 0, sizeof *chosen);
-    client->task.out = chosen;
-    client->task.on_project = each;
-    client->task.user = user;
-    return compshare__task_start(client, compshare__projects_steps);
-}
-
-COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target,
-    compshare_instance *instance)
-{
-    int r = compshare__typed_claim(client, target);
-    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
-    if (r != COMPSHARE_OK) return r;
-    if (instance == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
-    client->task.instance = instance;
-    client->task.uses_schedule = true;
-    return compshare__task_start(client, compshare__describe_steps);
-}
-
-/* A list is narrowed by its filter, not by where an instance was found before. */
-COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
-    compshare_instance_fn each, void *user)
-{
-    int r = compshare__typed_claim(client, filter);
-    compshare__ids *ids;
-    const char *region, *zone;
-    if (r != COMPSHARE_OK) return r;
-    if (each == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "each is NULL");
-    ids = &client->task.ids;
-    if (!client->task.project_given) ids->project_id[0] = '\0';
-    region = compshare__bytes_first(ids->region, NULL);
-    zone = compshare__bytes_first(ids->zone, NULL);
-    if (region == NULL && zone != NULL) {
-        compshare__config_place(&client->config, &region, &zone, ids->look_region);
-        if (region != NULL && region != ids->look_region)
-            memcpy(ids->look_region, region, strlen(region) + 1);
-    }
-    client->task.on_instance = each;
-    client->task.user = user;
-    return compshare__task_start(client, compshare__each_steps);
-}
-
-COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time)
-{
-    int r = compshare__typed_claim(client, target);
-    if (r != COMPSHARE_OK) return r;
-    client->task.stop_time = stop_time;
-    return compshare__task_start(client, compshare__update_steps);
-}
-
-COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target)
-{
-    int r = compshare__typed_claim(client, target);
-    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__delete_steps) : r;
-}
-
-/* state: the names that show it was executed, each with its NUL. */
-static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
-    const char *states)
-{
-    int r = compshare__typed_claim(c, target);
-    if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0')
-        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
-    c->task.workflow = true;
-    c->task.list_projects = c->task.ids.project_id[0] == '\0';
-    c->task.as.change.action = action;
-    c->task.as.change.states = states;
-    return compshare__task_start(c, compshare__power_steps);
-}
-
-COMPSHARE__DEF int compshare_stop_instance_start(compshare *client, const compshare_target *target)
-{
-    return compshare__power_start(client, target, "StopCompShareInstance", "Stopping\0Stopped\0");
-}
-
-COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const compshare_target *target)
-{
-    return compshare__power_start(client, target, "StartCompShareInstance", "Starting\0Running\0");
-}
-
-COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client, const compshare_target *target)
-{
-    return compshare__power_start(client, target, COMPSHARE__REBOOT, "Rebooting\0");
-}
-
-COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance)
-{
-    compshare_target target = { uhost_id, NULL, NULL, NULL };
-    int r = compshare__typed_claim(client, &target);
-    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
-    if (r != COMPSHARE_OK) return r;
-    if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
-    client->task.workflow = true;
-    client->task.state = state;
-    client->task.instance = instance;
-    if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
-    return compshare__task_start(client, compshare__wait_steps);
-}
-
-COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen,
-    compshare_project_fn each, void *user)
-{
-    return compshare__task_run(client, compshare_get_project_list_start(client, chosen, each, user));
-}
-
-COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance)
-{
-    return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
-}
-
-COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter,
-    compshare_instance_fn each, void *user)
-{
-    return compshare__task_run(client, compshare_each_instance_start(client, filter, each, user));
-}
-
-COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time)
-{
-    return compshare__task_run(client, compshare_update_stop_scheduler_start(client, target, stop_time));
-}
-
-COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_delete_stop_scheduler_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_stop_instance(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_stop_instance_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_start_instance(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_start_instance_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_reboot_instance_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance)
-{
-    return compshare__task_run(client, compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
-}
+/* ---- time, TLS ---- */
 
 COMPSHARE__DEF int64_t compshare_server_time(const compshare *client)
 {
@@ -8039,98 +8205,6 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
     compshare_handshake none;
     memset(&none, 0, sizeof none);
     return client != NULL ? client->connection.handshake : none;
-}
-
-/* ---- schedule ---- */
-
-static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
-    compshare_schedule *result)
-{
-    compshare_target target = { uhost_id, NULL, NULL, NULL };
-    int r = compshare__typed_claim(c, &target);
-    if (result != NULL && r != COMPSHARE_E_BUSY) memset(result, 0, sizeof *result);
-    if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0')
-        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
-    c->task.workflow = c->task.uses_schedule = true;
-    c->task.list_projects = action != NULL && c->task.ids.project_id[0] == '\0';
-    c->task.as.change.action = action;
-    c->task.result = result;
-    return COMPSHARE_OK;
-}
-
-COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
-{
-    static const compshare_plan none = { NULL, 0, 0, 0 };
-    compshare_plan p = plan != NULL ? *plan : none;
-    int r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
-    if (r != COMPSHARE_OK) return r;
-    if (p.at < 0 || p.in_seconds < 0 || (p.at == 0) == (p.in_seconds == 0))
-        return compshare__task_refuse(client, COMPSHARE_E_PARAM,
-            "plan: give at or in_seconds, above 0, and not both");
-    if (p.mode > COMPSHARE_ONLY_SHORTEN)
-        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
-    if (p.in_seconds != 0 && p.in_seconds < COMPSHARE__STOP_FLOOR_S)
-        return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON, "plan: in_seconds must be at least 300");
-    client->task.as.change.plan = p;
-    return compshare__task_start(client, compshare__schedule_steps);
-}
-
-COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
-{
-    int r = compshare__schedule_claim(client, uhost_id, NULL, schedule);
-    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_get_steps) : r;
-}
-
-COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
-    compshare_schedule *schedule)
-{
-    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__UPDATE, schedule);
-    if (r != COMPSHARE_OK) return r;
-    if (by_seconds <= 0) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
-    client->task.as.change.by_seconds = by_seconds;
-    return compshare__task_start(client, compshare__schedule_steps);
-}
-
-COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
-{
-    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__DELETE, schedule);
-    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_steps) : r;
-}
-
-COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
-{
-    return compshare__task_run(client, compshare_schedule_set_start(client, plan, schedule));
-}
-
-COMPSHARE__DEF int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule)
-{
-    return compshare__task_run(client, compshare_schedule_get_start(client, uhost_id, schedule));
-}
-
-COMPSHARE__DEF int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
-    compshare_schedule *schedule)
-{
-    return compshare__task_run(client, compshare_schedule_extend_start(client, uhost_id, by_seconds, schedule));
-}
-
-COMPSHARE__DEF int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule)
-{
-    return compshare__task_run(client, compshare_schedule_cancel_start(client, uhost_id, schedule));
-}
-
-/* ---- actions ---- */
-
-COMPSHARE__DEF compshare_action compshare_action_info(const char *name)
-{
-    return compshare__action_find(name != NULL ? name : "");
-}
-
-COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
-{
-    const char *row = compshare__actions;
-    while (row[0] != '\0' && i-- > 0) row += strlen(row) + 1;
-    return compshare__action_row(row);
 }
 
 #if defined(__GNUC__) && !defined(__clang__) && (defined(__cplusplus) || __GNUC__ >= 14)
