@@ -169,9 +169,9 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,756 with full TLS records: enough for a page
+       compshare_memory_needed()  36,700 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,468 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,412 with records of 4 KB
        stack                      under 8 KiB (on s390x under 9)
 
    TRUST
@@ -4178,6 +4178,7 @@ enum {
 #define COMPSHARE__AGAIN 4      /* its `end`: run the same step once more, after task.pause_ms */
 #define COMPSHARE__NEXT 5       /* run the next step of the table; its `begin`: instead of this one */
 #define COMPSHARE__FINISHED 6   /* nothing is left to do */
+#define COMPSHARE__BACK 8       /* its `end`: run the step before it, after task.pause_ms */
 
 /* base_url or proxy taken apart. */
 typedef struct compshare__url {
@@ -4220,9 +4221,34 @@ typedef struct compshare__ids {
     char region[32], zone[32];  /* sent with changes; of a workflow, where a reading has shown it */
 } compshare__ids;
 
-/* A list in pages. */
+/* One reading of the list of projects. */
+typedef struct compshare__projects {
+    compshare_project chosen;   /* the wanted one, or the first */
+    size_t seen, wanted;        /* projects in the list, and how many of them are wanted */
+    compshare__text names;      /* their ids, for an error text, */
+    char name_list[136];        /* which stand here */
+} compshare__projects;
+
+/* Where the task's instance is looked for, and what has been read. */
+typedef struct compshare__search {
+    bool project_given;         /* by the target or the configuration */
+    bool list_projects;         /* the step that lists them has something to do */
+    bool listed;                /* they were listed because a reading was refused: only once */
+    bool list_refused;          /* the account may not list them */
+    bool spoiled;               /* a reading that failed has overwritten `instance` */
+    unsigned other;             /* the n-th project is looked in; 0: the default one */
+    size_t found;               /* how often the instance stands in the newest reading */
+    compshare__ids ids;
+    union {
+        compshare__projects projects;   /* of the step that lists them */
+        compshare_instance instance;    /* as it was read last */
+    } read;
+} compshare__search;
+
+/* A list in pages; its banner, `list`, draws what the marks are for. */
 typedef struct compshare__list {
-    int64_t offset, seen;       /* where the page begins, and its elements so far */
+    int64_t offset;             /* where the page begins */
+    int64_t seen;               /* its elements so far */
     int64_t overlap;            /* elements of the page before, besides the last, to begin with */
     int64_t most;               /* elements of the longest page */
     int64_t end;                /* not 0: from here on a page was empty */
@@ -4231,18 +4257,21 @@ typedef struct compshare__list {
     unsigned empty;             /* pages in a row that had no element, and should have */
     unsigned failures;          /* pages that could not be read */
     bool fresh;                 /* the page has brought something new */
-    bool searching, anew;       /* for one of the marks; not for them in the next page */
+    bool searching;             /* no mark has been met in the page yet */
+    bool anew;                  /* the next page is handed out from its beginning, without one */
 } compshare__list;
 
 /* A change, and what is known of it by now: law 7. */
 typedef struct compshare__change {
-    const char *action;         /* NULL: the workflow only reads */
+    const char *action;
     const char *states;         /* of power: those that show it, each with its NUL */
+    compshare_schedule *result; /* of a schedule: the caller's; may be NULL */
     compshare_plan plan;        /* of a schedule: its times and mode */
-    int64_t by_seconds;
+    int64_t by_seconds;         /* of an extension */
     unsigned raised;            /* how often the API found the time too soon */
-    int64_t wanted;             /* of a schedule: what is to be shown; 0: none */
+    int64_t wanted;             /* the stop time that is sent and has to be shown; 0: none */
     int64_t before;             /* what was shown before the change */
+    bool both_names;            /* StopTime goes with SchedulerStopTime */
     bool shown_before;          /* what is wanted was: another such reading proves nothing */
     unsigned looks;             /* how often a reading that refuses the workflow was checked, */
     int refusal;                /* and what the one before said */
@@ -4252,57 +4281,65 @@ typedef struct compshare__change {
     bool read_back;             /* a reading after it has succeeded */
     unsigned readings;          /* in a row that have shown what is wanted */
     unsigned sendings;
-    uint64_t sent_at;           /* when the last one ended, and how: */
-    int status, http, code;
+    uint64_t sent_at;           /* when the last sending ended, on the monotonic clock, */
+    int status, http, code;     /* and how: status, HTTP status, RetCode */
     char request_id[64];
 } compshare__change;
 
-/* What a task works on: arguments and results of typed calls, and its progress. */
+/* A wait for a state. */
+typedef struct compshare__wait {
+    const char *state;          /* the caller's */
+    compshare_instance *instance;   /* the caller's; may be NULL */
+    char last[32];              /* the state that was read last */
+    bool seen;                  /* the instance was read at least once */
+    unsigned missing;           /* readings in a row without it */
+} compshare__wait;
+
+/* What a task is: it decides which member of `as` is used. From COMPSHARE__TASK_WAIT on they
+   are workflows, from COMPSHARE__TASK_POWER on they change something. */
+enum {
+    COMPSHARE__TASK_CALL,       /* a generic call */
+    COMPSHARE__TASK_PROJECTS,   /* the list of projects */
+    COMPSHARE__TASK_EACH,       /* all instances */
+    COMPSHARE__TASK_CHANGE,     /* one Update or Delete of a timed shutdown */
+    COMPSHARE__TASK_DESCRIBE,   /* one instance */
+    COMPSHARE__TASK_WAIT,       /* for a state of one */
+    COMPSHARE__TASK_SHOW,       /* its timed shutdown is read */
+    COMPSHARE__TASK_POWER,      /* it is stopped, started, rebooted */
+    COMPSHARE__TASK_SCHEDULE    /* its timed shutdown is set, extended, cancelled */
+};
+
+/* A call in progress: its steps, its time, and the data of its kind. */
 typedef struct compshare__task {
-    const compshare__step *step;        /* NULL: no task */
-    uint32_t timeout_ms, pause_ms;
-    bool aborted;                       /* `end` is called only to tidy up */
-    bool workflow;
-    bool unsettled;                     /* a change was sent, and is not confirmed */
-    bool uses_schedule;                 /* a reading whose schedule cannot be read is none */
-    bool project_given;                 /* by the target or the configuration */
-    bool list_projects;                 /* the step that does has something to do */
-    bool listed;                        /* it was asked for after a refusal */
-    bool list_refused;                  /* the account may not read it */
-    bool both_names;                    /* StopTime goes with SchedulerStopTime */
-    unsigned other;                     /* the n-th project is looked in; 0: the default one */
-    compshare__ids ids;
-    void *out;                          /* what the current step fills in */
-    compshare_project_fn on_project;
-    compshare_instance_fn on_instance;
-    void *user;
-    compshare_param params[COMPSHARE__TYPED_PARAMS];
-    int64_t stop_time;                  /* of UpdateCompShareStopScheduler */
-    size_t found;
-    const char *malformed;              /* field that an element callback refused, */
-    char raw[32];                       /* and what stands in it */
+    const compshare__step *step;    /* NULL: no task */
+    int kind;
+    uint32_t timeout_ms;        /* for all of it */
+    uint32_t pause_ms;          /* before the next exchange */
+    uint64_t began;             /* on the monotonic clock */
+    uint64_t poll_until;        /* when readings are not repeated any more, */
+    unsigned polls;             /* and how often they were: pauses grow */
+    bool aborted;               /* `end` is called only to tidy up */
+    bool unsettled;             /* a change was sent, and is not confirmed */
+    const char *malformed;      /* a field that cannot be read; see `raw` */
     union {
-        compshare_instance instance;
+        compshare__request call;
         struct {
-            compshare_project project;
-            compshare__text names;      /* of those seen, into name_list */
-            char name_list[136];
-            int64_t seen;
-        } list;
-    } read;
-    compshare_schedule *result;         /* the caller's */
-    compshare_instance *instance;       /* the caller's */
-    const char *state;                  /* waited for */
-    unsigned polls, missing;
-    bool seen;                          /* the instance was, by a wait */
-    bool spoiled;                       /* a reply that failed has left its mark in `read` */
-    uint64_t poll_until, began;
-    union {
-        compshare__request call;        /* of a generic call */
-        compshare__list list;
-        compshare__change change;
-        char seen[32];                  /* the state that a wait has read last */
+            compshare_project *chosen;  /* the caller's; may be NULL */
+            compshare_project_fn each;  /* may be NULL */
+            void *user;
+        } projects;
+        struct {
+            compshare__list list;
+            compshare_instance_fn each;
+            void *user;
+        } each;
+        compshare_instance *describe;   /* the caller's */
+        compshare__wait wait;
+        compshare__change change;       /* CHANGE, SHOW, POWER, SCHEDULE */
     } as;
+    compshare__search find;
+    compshare_param params[COMPSHARE__TYPED_PARAMS];    /* of the current request */
+    char raw[32];               /* what stands in `malformed` where it should be a time */
 } compshare__task;
 
 /* A timed shutdown that this client has set, or deleted, with success. */
@@ -5326,7 +5363,7 @@ static int compshare__drive_collect(compshare *c)
         own[COMPSHARE__OWN_ZONE] = compshare__params_text(&c->params, "Zone");
         own[COMPSHARE__OWN_PROJECT] = f->project_id;
         compshare__config_place(f, &own[COMPSHARE__OWN_REGION], &own[COMPSHARE__OWN_ZONE],
-            c->task.ids.region);
+            c->task.find.ids.region);
     }
     for (i = 0; i < COMPSHARE__OWN_SIGNATURE; i++) compshare__params_own(&c->params, i, own[i]);
     return COMPSHARE_OK;
@@ -5777,7 +5814,7 @@ static int compshare__task_end(compshare *c, int status)
         c->error.status = c->error.stage = 0;
         c->error.detail[0] = '\0';
     }
-    if (status == COMPSHARE_OK || !c->task.workflow) return status;
+    if (status == COMPSHARE_OK || c->task.kind < COMPSHARE__TASK_WAIT) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
     if (!c->task.unsettled) return status;
     compshare__task_name(c, c->task.as.change.action);
@@ -5864,7 +5901,8 @@ static int compshare__task_work(compshare *c)
         compshare__drive_finish(c, r);
         r = c->task.step->end(c, r);
         if (r == COMPSHARE__NEXT) c->task.step++;
-        if (r == COMPSHARE__NEXT || r == COMPSHARE__AGAIN) r = compshare__task_enter(c);
+        if (r == COMPSHARE__BACK) c->task.step--;
+        if (r == COMPSHARE__NEXT || r == COMPSHARE__AGAIN || r == COMPSHARE__BACK) r = compshare__task_enter(c);
         else return compshare__task_end(c, r);
         if (r != COMPSHARE_OK) return compshare__task_end(c, r);
     }
@@ -6431,14 +6469,13 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, s
 /* Whether a table can be right: no row writes anything but its member. */
 static bool compshare__read_sound(const compshare_field *fields, size_t count)
 {
+    static const unsigned char sizes[] = { 0, 0, sizeof(int64_t), 0, sizeof(bool) };    /* 0: any */
     size_t i;
     if (fields == NULL || count > COMPSHARE_MAX_FIELDS) return false;
     for (i = 0; i < count; i++) {
-        int kind = fields[i].kind;
-        size_t size = kind == COMPSHARE_KIND_INT ? sizeof(int64_t)
-            : kind == COMPSHARE_KIND_BOOL ? sizeof(bool) : fields[i].size;
-        if (fields[i].name == NULL || kind < COMPSHARE_KIND_TEXT || kind > COMPSHARE_KIND_BOOL
-            || size == 0 || fields[i].size != size) return false;
+        const compshare_field *f = &fields[i];
+        if (f->name == NULL || f->size == 0 || (unsigned)f->kind >= sizeof sizes) return false;
+        if (sizes[f->kind] != 0 && sizes[f->kind] != f->size) return false;
     }
     return true;
 }
@@ -6599,14 +6636,16 @@ static bool compshare__recent_near(int64_t a, int64_t b)
         && b - a <= COMPSHARE__ROUNDING_S);
 }
 
-/* What is kept of an instance, for calls that begin while readings may lag; NULL: nothing. */
-static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_id)
+/* What is kept of an instance for a task that began while readings may lag behind its last
+   change; NULL: nothing. */
+static compshare__recent *compshare__recent_of(compshare__account *a, uint64_t began,
+    const char *uhost_id)
 {
     uint64_t mark = compshare__bytes_mark(uhost_id);
     size_t i;
     for (i = 0; i < COMPSHARE__RECENT; i++)
-        if (c->account.recent[i].mark == mark && c->task.began < c->account.recent[i].at + COMPSHARE__LAG_MS)
-            return &c->account.recent[i];
+        if (a->recent[i].mark == mark && began < a->recent[i].at + COMPSHARE__LAG_MS)
+            return &a->recent[i];
     return NULL;
 }
 
@@ -6615,12 +6654,13 @@ static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_i
 static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before,
     int64_t after)
 {
-    compshare__recent *r = compshare__recent_of(c, uhost_id);
+    compshare__recent *all = c->account.recent;
+    compshare__recent *r = compshare__recent_of(&c->account, c->task.began, uhost_id);
     size_t i;
     if (r == NULL) {
-        r = c->account.recent;
+        r = all;
         for (i = 1; i < COMPSHARE__RECENT; i++)
-            if (c->account.recent[i].at < r->at) r = &c->account.recent[i];     /* the oldest, or a free one */
+            if (all[i].at < r->at) r = &all[i];     /* the oldest, or a free one */
     } else if (r->after != after) {
         before = r->shown ? r->after : -1;
     } else {
@@ -6633,29 +6673,37 @@ static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t b
     r->shown = false;
 }
 
-static void compshare__recent_forget(compshare *c, const char *uhost_id)
+static void compshare__recent_forget(compshare__recent *r)
 {
-    compshare__recent *r = compshare__recent_of(c, uhost_id);
     if (r != NULL) memset(r, 0, sizeof *r);
 }
 
-/* What this client knows better than a reading: it shows what was there before a change that
-   has succeeded. NULL: nothing. */
-static const compshare__recent *compshare__recent_doubt(compshare *c, const compshare_instance *i)
+/* Whether a stop time that a reading shows is to be doubted: it is what was there before a
+   change of this client (r; NULL: none) that has succeeded, and whose time has not come. */
+static bool compshare__recent_doubts(compshare__recent *r, int64_t shown, int64_t server_time)
 {
-    compshare__recent *r = compshare__recent_of(c, i->uhost_id);
-    if (r == NULL) return NULL;
-    if (r->after != 0 && r->after <= compshare__client_server_time(c)) return NULL;
-    if (compshare__recent_near(i->stop_time, r->after)) {
+    if (r == NULL || (r->after != 0 && r->after <= server_time)) return false;
+    if (compshare__recent_near(shown, r->after)) {
         r->shown = true;
-        return NULL;
+        return false;
     }
-    return r->before < 0 || r->before == i->stop_time ? r : NULL;
+    return r->before < 0 || r->before == shown;
 }
 
 /* ==== call ===================================================================================
    The generic call: one exchange, as the program describes it. Touches the task. Must never
    change what the program gave. */
+
+/* The action of a request, and what its row of the table says of repeating it. */
+static void compshare__call_request(compshare__request *r, const char *action)
+{
+    compshare_action info = compshare__actions_find(action != NULL ? action : "");
+    r->action = action;
+    r->defaults = info.group[0] != 'a';
+    r->csv = info.csv;
+    r->always = r->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    r->reads = r->always && !info.mutating;
+}
 
 static int compshare__call_begin(compshare *c)
 {
@@ -6674,11 +6722,9 @@ static int compshare__call_end(compshare *c, int status)
     id = compshare__params_text(&c->params, "UHostId");
     time = compshare__params_find(&c->params, "SchedulerStopTime");
     if (id == NULL) return status;
-    if (update && (time == NULL || time->text != NULL)) {
-        compshare__recent_forget(c, id);
-        return status;
-    }
-    compshare__recent_note(c, id, -1, update ? time->number : 0);
+    if (update && (time == NULL || time->text != NULL))
+        compshare__recent_forget(compshare__recent_of(&c->account, c->task.began, id));
+    else compshare__recent_note(c, id, -1, update ? time->number : 0);
     return status;
 }
 
@@ -6691,83 +6737,97 @@ static const compshare__step compshare__call_steps[] = {
    so, and elements that cannot be read. Touches the task. Must never send Region and Zone that
    do not belong together. */
 
-/* What every typed call sets; none of them takes the configuration's defaults
-   blindly, because each knows which it needs. */
+/* Begins the request of a typed call: it names its own Region, Zone and ProjectId, because
+   each action needs others. */
 static void compshare__typed_request(compshare *c, const char *action)
 {
-    compshare_action info = compshare__actions_find(action);
-    c->exchange.request.action = action;
-    c->exchange.request.always = c->exchange.request.repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
-    c->exchange.request.reads = c->exchange.request.always && !info.mutating;
-    c->exchange.request.params = c->task.params;
+    compshare__request *r = &c->exchange.request;
+    compshare__call_request(r, action);
+    r->defaults = false;
+    r->params = c->task.params;
     c->task.malformed = NULL;
 }
 
-/* One too many makes the call fail: its count says so. */
+/* Adds a parameter. One too many is not written, and makes the call fail: the count says so. */
 static void compshare__typed_put(compshare *c, compshare_param param)
 {
-    if (c->exchange.request.count < COMPSHARE__TYPED_PARAMS) c->task.params[c->exchange.request.count++] = param;
-    else c->exchange.request.count = COMPSHARE_MAX_PARAMS + 1;
+    compshare__request *r = &c->exchange.request;
+    if (r->count < COMPSHARE__TYPED_PARAMS) c->task.params[r->count++] = param;
+    else r->count = COMPSHARE_MAX_PARAMS + 1;
 }
 
-/* Adds an identifier; required ones must be there. */
+/* Adds an identifier; "" is none. An error where it is required. */
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
-    if (value != NULL) {
+    if (value != NULL && value[0] != '\0')
         compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
-        return COMPSHARE_OK;
-    }
-    if (!required) return COMPSHARE_OK;
-    return compshare__fail(c, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
+    else if (required)
+        return compshare__fail(c, COMPSHARE_E_PARAM,
+            "%s: it is needed, and neither the target nor the configuration has it", key);
+    return COMPSHARE_OK;
+}
+
+/* Copies an identifier, which may be NULL. False: it is too long. */
+static bool compshare__typed_copy(char *to, size_t cap, const char *from)
+{
+    size_t size = from != NULL ? strlen(from) + 1 : 1;
+    if (size > cap) return false;
+    memcpy(to, from != NULL ? from : "", size);
+    return true;
 }
 
 /* Copies what the target or the configuration names. NULL, or what is too long. */
-static const char *compshare__typed_ids(compshare *c, const compshare_target *target)
+static const char *compshare__typed_ids(compshare__ids *ids, const compshare_target *target,
+    const compshare_config *f)
 {
-    static const char *const fields[] = { "uhost_id", "project_id", "region", "zone", "region" };
-    compshare__ids *ids = &c->task.ids;
-    const compshare_config *f = &c->config;
-    const char *const from[] = {
-        target->uhost_id, compshare__bytes_first(target->project_id, f->project_id),
-        target->region, target->zone,
-        compshare__bytes_first(target->region, f->region)
-    };
-    char *const to[] = { ids->uhost_id, ids->project_id, ids->region, ids->zone, ids->look_region };
-    static const size_t caps[] = {
-        sizeof ids->uhost_id, sizeof ids->project_id, sizeof ids->region, sizeof ids->zone,
-        sizeof ids->look_region
-    };
-    size_t i;
-    for (i = 0; i < 5; i++) {
-        size_t size = from[i] != NULL ? strlen(from[i]) + 1 : 1;
-        if (size > caps[i]) return fields[i];
-        memcpy(to[i], from[i] != NULL ? from[i] : "", size);
-    }
-    c->task.project_given = ids->project_id[0] != '\0';
-    if (!c->task.project_given) memcpy(ids->project_id, c->account.project, sizeof c->account.project);
+    const char *project = compshare__bytes_first(target->project_id, f->project_id);
+    const char *region = compshare__bytes_first(target->region, f->region);
+    if (!compshare__typed_copy(ids->uhost_id, sizeof ids->uhost_id, target->uhost_id))
+        return "uhost_id";
+    if (!compshare__typed_copy(ids->project_id, sizeof ids->project_id, project))
+        return "project_id";
+    if (!compshare__typed_copy(ids->zone, sizeof ids->zone, target->zone)) return "zone";
+    if (!compshare__typed_copy(ids->region, sizeof ids->region, target->region)
+        || !compshare__typed_copy(ids->look_region, sizeof ids->look_region, region))
+        return "region";
     return NULL;
 }
 
-/* Takes the client for a typed call. target may be NULL only where none is needed. */
-static int compshare__typed_claim(compshare *c, const compshare_target *target)
+/* Takes the client for a typed call. target may be NULL only where none is needed. Where
+   nobody names a project, it is the one that an instance was found in last. */
+static int compshare__typed_claim(compshare *c, int kind, const compshare_target *target)
 {
     static const compshare_target none = { NULL, NULL, NULL, NULL };
     const char *field;
+    compshare__search *find;
     int r = compshare__task_claim(c);
     if (r != COMPSHARE_OK) return r;
-    field = compshare__typed_ids(c, target != NULL ? target : &none);
+    find = &c->task.find;
+    c->task.kind = kind;
+    field = compshare__typed_ids(&find->ids, target != NULL ? target : &none, &c->config);
+    find->project_given = find->ids.project_id[0] != '\0';
+    if (!find->project_given)
+        memcpy(find->ids.project_id, c->account.project, sizeof c->account.project);
+    find->list_projects = kind >= COMPSHARE__TASK_POWER && find->ids.project_id[0] == '\0';
     if (field == NULL) return r;
     memset(&c->error, 0, sizeof c->error);
     return compshare__task_end(c, compshare__fail(c, COMPSHARE_E_PARAM,
-        "%s is longer than any of its kind: 63 bytes of an id, 31 of "
-        "a region or zone", field));
+        "%s is longer than any of its kind: 63 bytes of an id, 31 of a region or zone", field));
+}
+
+/* The same for what changes, or shows, one instance. */
+static int compshare__typed_claim_one(compshare *c, int kind, const compshare_target *target)
+{
+    int r = compshare__typed_claim(c, kind, target);
+    if (r != COMPSHARE_OK || c->task.find.ids.uhost_id[0] != '\0') return r;
+    return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
 }
 
 /* Region, Zone, ProjectId and UHostId of an action that changes one instance. A workflow
    goes on without a project where the account may not list them. */
 static int compshare__typed_target(compshare *c, bool zone_required)
 {
-    compshare__ids *ids = &c->task.ids;
+    compshare__ids *ids = &c->task.find.ids;
     const char *region = compshare__bytes_first(ids->region, NULL);
     const char *zone = compshare__bytes_first(ids->zone, NULL);
     char derived[sizeof ids->region];
@@ -6777,18 +6837,17 @@ static int compshare__typed_target(compshare *c, bool zone_required)
         memcpy(ids->region, derived, sizeof ids->region);
         region = ids->region;
     }
-    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(ids->uhost_id, NULL),
-        true)) != COMPSHARE_OK) return r;
+    if ((r = compshare__typed_id(c, "UHostId", ids->uhost_id, true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
     if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
-    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL),
-        !c->task.workflow);
+    return compshare__typed_id(c, "ProjectId", ids->project_id,
+        c->task.kind < COMPSHARE__TASK_WAIT);
 }
 
-/* An element callback met a malformed element: the task ends with E_REPLY. */
-static int compshare__typed_malformed(compshare *c, const char *field)
+/* An element cannot be read: its callback returns this, and the task ends with E_REPLY. */
+static int compshare__typed_malformed(compshare__task *t, const char *field)
 {
-    c->task.malformed = field;
+    t->malformed = field;
     return 1;
 }
 
@@ -6810,157 +6869,171 @@ static int compshare__typed_status(compshare *c, int status)
 
 /* ---- GetProjectList ---- */
 
+/* Takes a project of the list: the one that is wanted, else the first, is chosen. */
 static int compshare__find_projects_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
-    compshare_project p, *chosen = (compshare_project *)t->out;
-    int64_t number = t->read.list.seen++;
+    compshare__projects *list = &t->find.read.projects;
+    compshare_project p;
     const char *reason = compshare__read_project(&c->reply.tree, &p);
+    const char *configured = c->config.project_id;
+    size_t number = list->seen++;
     bool wanted;
     (void)element;
-    if (reason != NULL) return compshare__typed_malformed(c, reason);
-    if (t->other > 0) wanted = number + 1 == (int64_t)t->other;
-    else wanted = c->config.project_id != NULL
-        ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
-    if (wanted) t->found++;
-    if (number > 0) compshare__text_put(&t->read.list.names, ", ");
-    compshare__text_put(&t->read.list.names, p.project_id);
-    if (chosen != NULL && (wanted || (number == 0 && c->config.project_id == NULL))) *chosen = p;
-    return t->on_project != NULL ? t->on_project(t->user, &p) : 0;
+    if (reason != NULL) return compshare__typed_malformed(t, reason);
+    if (t->find.other > 0) wanted = number + 1 == t->find.other;
+    else wanted = configured != NULL ? compshare__bytes_equal(p.project_id, configured) : p.is_default;
+    if (wanted) list->wanted++;
+    if (number > 0) compshare__text_put(&list->names, ", ");
+    compshare__text_put(&list->names, p.project_id);
+    if (wanted || (number == 0 && configured == NULL)) list->chosen = p;
+    if (t->kind != COMPSHARE__TASK_PROJECTS || t->as.projects.each == NULL) return 0;
+    return t->as.projects.each(t->as.projects.user, &p);
 }
 
 static int compshare__find_projects_begin(compshare *c)
 {
-    compshare__task *t = &c->task;
+    compshare__projects *list = &c->task.find.read.projects;
     compshare__typed_request(c, "GetProjectList");
     c->exchange.request.array = "ProjectSet";
     c->exchange.request.each = compshare__find_projects_element;
     c->exchange.request.user = c;
-    t->found = 0;
-    t->read.list.seen = 0;
-    t->read.list.names = compshare__text_into(t->read.list.name_list,
-        sizeof t->read.list.name_list);
+    memset(list, 0, sizeof *list);
+    list->names = compshare__text_into(list->name_list, sizeof list->name_list);
     return COMPSHARE_OK;
 }
 
+/* The end of the list: one project must be the chosen one. */
 static int compshare__find_projects_end(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
-    int64_t seen = t->read.list.seen;
-    bool only = t->found == 0 && seen == 1 && c->config.project_id == NULL && t->other == 0;
+    const compshare__projects *list = &c->task.find.read.projects;
+    bool configured = c->config.project_id != NULL;
+    bool only = list->wanted == 0 && list->seen == 1 && !configured && c->task.find.other == 0;
     status = compshare__typed_status(c, status);
-    if (status == COMPSHARE_OK && (t->found == 1 || only)) return status;
-    if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
-    if (status != COMPSHARE_OK || t->out == NULL) return status;
-    return compshare__fail(c, COMPSHARE_E_PROJECT, "%s%s", seen == 0 ? "the account has no project"
-        : c->config.project_id != NULL ? "project_id is not among the account's projects: "
-        : t->found > 1 ? "several projects are the default; set project_id: " : "no project is the default; set project_id: ",
-        t->read.list.name_list);
+    if (status != COMPSHARE_OK || list->wanted == 1 || only) return status;
+    return compshare__fail(c, COMPSHARE_E_PROJECT, "%s%s", list->seen == 0
+        ? "the account has no project"
+        : configured ? "project_id is not among the account's projects: "
+        : list->wanted > 1 ? "several projects are the default; set project_id: "
+        : "no project is the default; set project_id: ", list->name_list);
 }
 
-static const compshare__step compshare__find_projects_steps[] = { { compshare__find_projects_begin, compshare__find_projects_end } };
+/* The same where the caller asked for the list: it may not want one of them. */
+static int compshare__find_projects_told(compshare *c, int status)
+{
+    compshare_project *chosen = c->task.as.projects.chosen;
+    status = compshare__find_projects_end(c, status);
+    if (chosen == NULL) return status == COMPSHARE_E_PROJECT ? COMPSHARE_OK : status;
+    if (status == COMPSHARE_OK) *chosen = c->task.find.read.projects.chosen;
+    return status;
+}
+
+static const compshare__step compshare__find_projects_steps[] = {
+    { compshare__find_projects_begin, compshare__find_projects_told }
+};
 
 /* ---- DescribeCompShareInstance ---- */
 
-/* Region, ProjectId and what `describe` and `each` have in common. */
+/* What every request for instances has: Region, ProjectId, and what takes its elements. */
 static void compshare__find_request(compshare *c, compshare_each_fn each)
 {
-    const compshare__ids *ids = &c->task.ids;
+    const compshare__ids *ids = &c->task.find.ids;
     compshare__typed_request(c, COMPSHARE__DESCRIBE);
-    (void)compshare__typed_id(c, "Region", compshare__bytes_first(ids->look_region, NULL), false);
-    (void)compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL), false);
+    (void)compshare__typed_id(c, "Region", ids->look_region, false);
+    (void)compshare__typed_id(c, "ProjectId", ids->project_id, false);
     c->exchange.request.array = "UHostSet";
     c->exchange.request.each = each;
     c->exchange.request.user = c;
 }
 
+/* Takes the instance that is meant, and no other. That its stop time cannot be read matters
+   only to those that tell it. */
 static int compshare__find_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
+    compshare__search *find = &t->find;
     compshare_instance instance;
+    bool tells_time = t->kind != COMPSHARE__TASK_WAIT && t->kind != COMPSHARE__TASK_POWER;
     const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
         &instance, t->raw);
     (void)element;
-    if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
+    if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, find->ids.uhost_id))
         return 0;               /* whatever else stands in it */
     if (compshare__judge_is_echo(c, compshare__json_raw(&c->reply.tree, 0)))
         reason = "a repetition of the request";
-    if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
-        return compshare__typed_malformed(c, reason);
-    if (t->found > 0 && memcmp(t->out, &instance, sizeof instance) == 0) return 0;
-    if (t->found++ > 0) return compshare__typed_malformed(c, "the instance");
-    *(compshare_instance *)t->out = instance;
+    if (reason != NULL && (t->raw[0] == '\0' || tells_time))
+        return compshare__typed_malformed(t, reason);
+    if (find->found > 0 && memcmp(&find->read.instance, &instance, sizeof instance) == 0) return 0;
+    if (find->found++ > 0) return compshare__typed_malformed(t, "the instance");
+    find->read.instance = instance;
     return 0;
 }
 
+/* Asks for the task's instance. */
 static int compshare__find_describe(compshare *c)
 {
     compshare__find_request(c, compshare__find_element);
     c->exchange.request.inner = true;
-    c->task.found = 0;
-    return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL),
-        true);
+    c->task.find.found = 0;
+    return compshare__typed_id(c, "UHostIds.0", c->task.find.ids.uhost_id, true);
 }
 
 static int compshare__find_missing(compshare *c)
 {
     compshare__task_name(c, COMPSHARE__DESCRIBE);
     return compshare__fail(c, COMPSHARE_E_NOT_FOUND,
-        "no instance %s in this account, region and project", c->task.ids.uhost_id);
+        "no instance %s in this account, region and project", c->task.find.ids.uhost_id);
 }
 
-/* Gone is an empty list, or RetCode 8039 or 8351. */
+/* The end of that. Gone is an empty list, or RetCode 8039 or 8351. */
 static int compshare__find_described(compshare *c, int status)
 {
+    compshare__search *find = &c->task.find;
+    int code = c->error.ret_code;
     status = compshare__typed_status(c, status);
-    if (status == COMPSHARE_OK && c->task.found == 1) {
-        c->task.spoiled = false;
-        return status;
-    }
-    if (c->task.found > 0) c->task.spoiled = true;
-    if (!c->task.workflow) memset(c->task.out, 0, sizeof(compshare_instance));
-    if (status == COMPSHARE_E_API && (c->error.ret_code == 8039 || c->error.ret_code == 8351)) {
-        (void)compshare__find_missing(c);
-        return COMPSHARE_E_NOT_FOUND;
-    }
-    return status == COMPSHARE_OK ? compshare__find_missing(c) : status;
+    if (find->found > 0) find->spoiled = status != COMPSHARE_OK || find->found != 1;
+    if (status == COMPSHARE_OK && find->found == 1) return status;
+    if (status == COMPSHARE_OK || (status == COMPSHARE_E_API && (code == 8039 || code == 8351)))
+        return compshare__find_missing(c);
+    return status;
 }
 
 /* ---- in which project, and with or without a Region ---- */
 
-static bool compshare__find_names(const compshare *c, const char *word)
+/* Whether the API's Message names something. */
+static bool compshare__find_names(const compshare_error *e, const char *word)
 {
     compshare_view message;
-    message.ptr = c->error.message;
+    message.ptr = e->message;
     message.len = strlen(message.ptr);
     return compshare__bytes_hold(message, word, strlen(word));
 }
 
-/* A reading was refused for what it lacked, or for a project that is no more. True: what is
-   known of that goes with it the next time, and the task's step is the one to go on with. */
-static bool compshare__find_fix(compshare *c, int status)
+/* A reading was refused: for what it lacked, or for a project that is no more. Returns what
+   the step is to return where that can be added to the next one; 0: it cannot. */
+static int compshare__find_fix(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
-    compshare__ids *ids = &t->ids;
+    compshare__search *find = &c->task.find;
+    compshare__ids *ids = &find->ids;
     int code = c->error.ret_code;
-    bool region = compshare__find_names(c, "Region"), project = compshare__find_names(c, "Project")
-        || code == 292;
-    if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return false;
+    bool region = compshare__find_names(&c->error, "Region");
+    bool project = compshare__find_names(&c->error, "Project") || code == 292;
+    if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return 0;
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
         if (zone != NULL) compshare__zone_region(zone, ids->look_region, sizeof ids->look_region);
-        if (ids->look_region[0] != '\0') return true;
+        if (ids->look_region[0] != '\0') return COMPSHARE__AGAIN;
     }
-    if (region || t->project_given || t->listed) return false;
-    t->listed = t->list_projects = true;
+    if (region || find->project_given || find->listed) return 0;
+    find->listed = find->list_projects = true;
     c->account.project[0] = ids->project_id[0] = '\0';
-    t->step--;
-    return true;
+    return COMPSHARE__BACK;
 }
 
-/* A part of the time is over, and not all: a reading is begun again, on a new connection. */
+/* Whether a reading got no answer in its part of the time, and there is time for another one,
+   on a new connection. */
 static bool compshare__find_silent(const compshare *c, int status)
 {
     uint64_t now = compshare__client_now(c);
@@ -6968,53 +7041,52 @@ static bool compshare__find_silent(const compshare *c, int status)
         && c->clock.deadline - now >= COMPSHARE__READING_MS;
 }
 
-/* The first step of each task that reads: which project, where that is to be asked. */
+/* The first step of each task that reads: lists the projects where one has to be chosen. */
 static int compshare__find_project(compshare *c)
 {
-    compshare__task *t = &c->task;
-    if (!t->list_projects) return COMPSHARE__NEXT;
-    t->out = &t->read.list.project;
+    if (!c->task.find.list_projects) return COMPSHARE__NEXT;
     c->exchange.request.half = true;
     return compshare__find_projects_begin(c);
 }
 
 /* A wait has looked in all projects, or could not list them: it goes on without one, and looks
    through them later where the list failed. */
-static int compshare__find_everywhere(compshare *c, int status)
+static int compshare__find_everywhere(compshare__task *t, int status)
 {
-    c->task.other = 0;
-    c->task.missing = status == COMPSHARE_E_PROJECT || c->task.list_refused;
-    c->task.listed = false;
-    c->task.ids.project_id[0] = '\0';
-    c->task.list_projects = false;
+    t->find.other = 0;
+    t->as.wait.missing = status == COMPSHARE_E_PROJECT || t->find.list_refused;
+    t->find.listed = t->find.list_projects = false;
+    t->find.ids.project_id[0] = '\0';
     return COMPSHARE__NEXT;
 }
 
+/* The end of it. RetCodes 299 and 240: the account may not list its projects. */
 static int compshare__find_project_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
+    compshare__search *find = &t->find;
     int code = c->error.ret_code;
     status = compshare__find_projects_end(c, status);
     if (t->aborted) return status;
     if (compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
-    t->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
-    if (t->state != NULL && status != COMPSHARE_OK && (t->other > 0 || !t->list_refused))
-        return compshare__find_everywhere(c, status);
-    if (t->other > 0 && (status == COMPSHARE_E_PROJECT || t->list_refused))
+    find->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
+    if (t->kind == COMPSHARE__TASK_WAIT && status != COMPSHARE_OK
+        && (find->other > 0 || !find->list_refused)) return compshare__find_everywhere(t, status);
+    if (find->other > 0 && (status == COMPSHARE_E_PROJECT || find->list_refused))
         return compshare__find_missing(c);
-    if (status != COMPSHARE_OK && !t->list_refused) return status;
+    if (status != COMPSHARE_OK && !find->list_refused) return status;
     if (status == COMPSHARE_OK)
-        memcpy(t->ids.project_id, t->read.list.project.project_id, sizeof t->ids.project_id);
-    t->list_projects = false;
+        memcpy(find->ids.project_id, find->read.projects.chosen.project_id,
+            sizeof find->ids.project_id);
+    find->list_projects = false;
     return COMPSHARE__NEXT;
 }
 
-/* Looks for the task's instance for the first time. */
+/* Looks for the task's instance for the first time. Where more has to follow, this may take
+   half of the time. */
 static int compshare__find_begin(compshare *c)
 {
-    compshare__task *t = &c->task;
-    t->out = t->workflow ? &t->read.instance : t->instance;
-    c->exchange.request.half = t->as.change.action != NULL;
+    c->exchange.request.half = c->task.kind >= COMPSHARE__TASK_POWER;
     return compshare__find_describe(c);
 }
 
@@ -7022,46 +7094,55 @@ static int compshare__find_begin(compshare *c)
    looks twice in any case, for a list may be empty for a moment. */
 static int compshare__find_elsewhere(compshare *c)
 {
-    compshare__task *t = &c->task;
-    bool again = t->workflow && t->other == 0 && compshare__task_pause(c, COMPSHARE__DOUBT_MS);
-    t->other++;
+    compshare__search *find = &c->task.find;
+    bool again = c->task.kind >= COMPSHARE__TASK_WAIT && find->other == 0
+        && compshare__task_pause(c, COMPSHARE__DOUBT_MS);
+    find->other++;
     c->account.project[0] = '\0';
-    if (t->project_given || t->list_refused)
+    if (find->project_given || find->list_refused)
         return again ? COMPSHARE__AGAIN : COMPSHARE_E_NOT_FOUND;
-    t->list_projects = true;
-    t->step--;
-    return COMPSHARE__AGAIN;
+    find->list_projects = true;
+    return COMPSHARE__BACK;
 }
 
 /* The end of that. */
 static int compshare__find_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
+    int r;
     status = compshare__find_described(c, status);
     if (t->aborted) return status;
     if (status == COMPSHARE_OK) {
-        if (!t->project_given) memcpy(c->account.project, t->ids.project_id, sizeof c->account.project);
+        if (!t->find.project_given)
+            memcpy(c->account.project, t->find.ids.project_id, sizeof c->account.project);
         return status;
     }
-    if (compshare__find_fix(c, status)) return COMPSHARE__AGAIN;
-    if (t->workflow && compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
+    if ((r = compshare__find_fix(c, status)) != 0) return r;
+    if (t->kind >= COMPSHARE__TASK_WAIT && compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND) return compshare__find_elsewhere(c);
-    if (status == COMPSHARE_E_API && t->list_refused)
+    if (status == COMPSHARE_E_API && t->find.list_refused)
         (void)compshare__fail(c, COMPSHARE__MORE, ", and so was GetProjectList: set project_id");
     return status;
 }
 
-/* Looks for the task's instance once more, as it was found. */
+/* Looks for the task's instance once more, where it was found. */
 static int compshare__find_again(compshare *c)
 {
-    c->task.out = &c->task.read.instance;
     c->exchange.request.half = true;
     return compshare__find_describe(c);
 }
 
+/* The same, for a caller who wants no more. */
+static int compshare__find_told(compshare *c, int status)
+{
+    status = compshare__find_end(c, status);
+    if (status == COMPSHARE_OK) *c->task.as.describe = c->task.find.read.instance;
+    return status;
+}
+
 static const compshare__step compshare__find_steps[] = {
     { compshare__find_project, compshare__find_project_end },
-    { compshare__find_begin, compshare__find_end }
+    { compshare__find_begin, compshare__find_told }
 };
 
 /* ---- all instances ---- */
@@ -7074,16 +7155,17 @@ static int compshare__find_each_element(void *user, compshare_value element)
     compshare_instance instance;
     const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
         &instance, t->raw);
-    if (reason != NULL) return compshare__typed_malformed(c, reason);
-    if (!compshare__list_take(&t->as.list, instance.uhost_id)) return 0;
-    return t->on_instance(t->user, &instance, element);
+    if (reason != NULL) return compshare__typed_malformed(t, reason);
+    if (!compshare__list_take(&t->as.each.list, instance.uhost_id)) return 0;
+    return t->as.each.each(t->as.each.user, &instance, element);
 }
 
+/* Asks for the next page. */
 static int compshare__find_each_begin(compshare *c)
 {
-    compshare__list *l = &c->task.as.list;
+    compshare__list *l = &c->task.as.each.list;
     compshare__find_request(c, compshare__find_each_element);
-    (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.ids.zone, NULL), false);
+    (void)compshare__typed_id(c, "Zone", c->task.find.ids.zone, false);
     compshare__typed_put(c, compshare__param("Offset", NULL, l->offset, COMPSHARE__INT));
     compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
     compshare__list_begin(l);
@@ -7103,7 +7185,7 @@ static int64_t compshare__find_each_total(const compshare__tree *tree)
 /* A list without any element: it may be so for a moment only. */
 static int compshare__find_each_empty(compshare *c)
 {
-    compshare__list *l = &c->task.as.list;
+    compshare__list *l = &c->task.as.each.list;
     if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS)
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     if (l->mark[0] == 0) return COMPSHARE_OK;
@@ -7114,11 +7196,12 @@ static int compshare__find_each_empty(compshare *c)
    marks. */
 static int compshare__find_each_failed(compshare *c, int status)
 {
-    compshare__list *l = &c->task.as.list;
+    compshare__list *l = &c->task.as.each.list;
     bool broken = status != COMPSHARE_E_STOPPED && status != COMPSHARE_E_REPLY
         && status != COMPSHARE_E_TOO_LARGE && (status != COMPSHARE_E_API
             || compshare__judge_transient(c->error.ret_code));
-    if (!l->fresh && compshare__find_fix(c, status)) return COMPSHARE__AGAIN;
+    int r = !l->fresh ? compshare__find_fix(c, status) : 0;
+    if (r != 0) return r;
     if (!broken || l->mark[0] == 0 || l->failures++ == COMPSHARE__LOOKS
         || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
     return COMPSHARE__AGAIN;
@@ -7127,7 +7210,7 @@ static int compshare__find_each_failed(compshare *c, int status)
 /* The end of a page. */
 static int compshare__find_each_end(compshare *c, int status)
 {
-    compshare__list *l = &c->task.as.list;
+    compshare__list *l = &c->task.as.each.list;
     int64_t total = -1;
     status = compshare__typed_status(c, status);
     if (c->task.aborted) return status;
@@ -7159,12 +7242,12 @@ static const compshare__step compshare__find_each_steps[] = {
 COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user)
 {
-    int r = compshare__typed_claim(client, NULL);
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_PROJECTS, NULL);
     if (r != COMPSHARE_OK) return r;
     if (chosen != NULL) memset(chosen, 0, sizeof *chosen);
-    client->task.out = chosen;
-    client->task.on_project = each;
-    client->task.user = user;
+    client->task.as.projects.chosen = chosen;
+    client->task.as.projects.each = each;
+    client->task.as.projects.user = user;
     return compshare__task_start(client, compshare__find_projects_steps);
 }
 
@@ -7177,12 +7260,11 @@ COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_proje
 COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target,
     compshare_instance *instance)
 {
-    int r = compshare__typed_claim(client, target);
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_DESCRIBE, target);
     if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
     if (r != COMPSHARE_OK) return r;
     if (instance == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
-    client->task.instance = instance;
-    client->task.uses_schedule = true;
+    client->task.as.describe = instance;
     return compshare__task_start(client, compshare__find_steps);
 }
 
@@ -7195,13 +7277,13 @@ COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshar
 COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user)
 {
-    int r = compshare__typed_claim(client, filter);
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_EACH, filter);
     compshare__ids *ids;
     const char *region, *zone;
     if (r != COMPSHARE_OK) return r;
     if (each == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "each is NULL");
-    ids = &client->task.ids;
-    if (!client->task.project_given) ids->project_id[0] = '\0';
+    ids = &client->task.find.ids;
+    if (!client->task.find.project_given) ids->project_id[0] = '\0';
     region = compshare__bytes_first(ids->region, NULL);
     zone = compshare__bytes_first(ids->zone, NULL);
     if (region == NULL && zone != NULL) {
@@ -7209,8 +7291,8 @@ COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compsh
         if (region != NULL && region != ids->look_region)
             memcpy(ids->look_region, region, strlen(region) + 1);
     }
-    client->task.on_instance = each;
-    client->task.user = user;
+    client->task.as.each.each = each;
+    client->task.as.each.user = user;
     return compshare__task_start(client, compshare__find_each_steps);
 }
 
@@ -7225,19 +7307,21 @@ COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_ta
    all that they say. Touches the task, and what the client knows of its account. Must never call
    a change accepted whose reply names another instance. */
 
+/* The request that sets a stop time. */
 static int compshare__change_update(compshare *c)
 {
-    compshare__task *t = &c->task;
+    const compshare__change *ch = &c->task.as.change;
     int r;
     compshare__typed_request(c, COMPSHARE__UPDATE);
-    if (t->stop_time <= 0 || t->stop_time > COMPSHARE__LATEST_TIME)
-        return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
+    if (ch->wanted <= 0 || ch->wanted > COMPSHARE__LATEST_TIME)
+        return compshare__fail(c, COMPSHARE_E_PARAM,
+            "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
-    c->exchange.request.stop_time = t->stop_time;
-    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, t->stop_time,
+    c->exchange.request.stop_time = ch->wanted;
+    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, ch->wanted,
         COMPSHARE__INT));
-    if (t->both_names || c->account.both_names)
-        compshare__typed_put(c, compshare__param("StopTime", NULL, t->stop_time, COMPSHARE__INT));
+    if (ch->both_names || c->account.both_names)
+        compshare__typed_put(c, compshare__param("StopTime", NULL, ch->wanted, COMPSHARE__INT));
     return COMPSHARE_OK;
 }
 
@@ -7247,50 +7331,52 @@ static int compshare__change_delete(compshare *c)
     return compshare__typed_target(c, false);
 }
 
-/* Some replies repeat UHostId: it must then be ours. */
+/* Some replies repeat UHostId: it must then be the one that was asked about. */
 static int compshare__change_end(compshare *c, int status)
 {
+    const compshare__tree *tree = &c->reply.tree;
     uint32_t at;
     size_t hits;
     if (status != COMPSHARE_OK) return status;
-    hits = compshare__json_find(&c->reply.tree, 0, "UHostId", &at);
-    if (hits == 0 || (hits == 1 && compshare__json_type(&c->reply.tree, at) == COMPSHARE_STRING
-        && compshare__json_equals(compshare__json_raw(&c->reply.tree, at), c->task.ids.uhost_id)))
+    hits = compshare__json_find(tree, 0, "UHostId", &at);
+    if (hits == 0 || (hits == 1 && compshare__json_type(tree, at) == COMPSHARE_STRING
+        && compshare__json_equals(compshare__json_raw(tree, at), c->task.find.ids.uhost_id)))
         return status;
     c->error.outcome_unknown = true;
     return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
 }
 
 /* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
-   was executed, and it is worth one more sending with both names. */
-static bool compshare__change_renamed(compshare *c, int status)
+   was executed, and it is worth one more sending with both names, which is noted. known: they
+   are sent already. */
+static bool compshare__change_renamed(compshare__change *ch, const compshare_error *e, bool known)
 {
     static const char name[] = "StopTime";
-    const char *message = c->error.message, *at;
+    const char *at;
     bool named = false, other = false;
-    if (status != COMPSHARE_E_API || c->error.outcome_unknown || c->task.both_names || c->account.both_names
-        || !compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE)) return false;
-    for (at = message; *at != '\0'; at++) {
+    if (e->status != COMPSHARE_E_API || e->outcome_unknown || ch->both_names || known
+        || !compshare__bytes_equal(e->action, COMPSHARE__UPDATE)) return false;
+    for (at = e->message; *at != '\0'; at++) {
         if (!compshare__bytes_begins(at, name)) continue;
-        if (at == message || !compshare__bytes_letter(at[-1])) named = true;
+        if (at == e->message || !compshare__bytes_letter(at[-1])) named = true;
         else other = true;
     }
-    other = other || compshare__find_names(c, "Region") || compshare__find_names(c, "Zone")
-        || compshare__find_names(c, "Project")
-        || compshare__find_names(c, "UHost");
-    c->task.both_names = named || (c->error.ret_code == 210 && !other);
-    return c->task.both_names;
+    other = other || compshare__find_names(e, "Region") || compshare__find_names(e, "Zone")
+        || compshare__find_names(e, "Project") || compshare__find_names(e, "UHost");
+    ch->both_names = named || (e->ret_code == 210 && !other);
+    return ch->both_names;
 }
 
-/* Of a single change; a workflow knows more. */
+/* The end of a single change; a workflow knows more. */
 static int compshare__change_once_end(compshare *c, int status)
 {
+    compshare__change *ch = &c->task.as.change;
     status = compshare__change_end(c, status);
     if (c->task.aborted) return status;
-    if (compshare__change_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK) return status;
-    compshare__recent_note(c, c->task.ids.uhost_id, -1, c->task.stop_time);
-    if (c->task.both_names) c->account.both_names = true;
+    compshare__recent_note(c, c->task.find.ids.uhost_id, -1, ch->wanted);
+    if (ch->both_names) c->account.both_names = true;
     return status;
 }
 
@@ -7303,9 +7389,9 @@ static const compshare__step compshare__change_delete_steps[] = {
 
 COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time)
 {
-    int r = compshare__typed_claim(client, target);
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_CHANGE, target);
     if (r != COMPSHARE_OK) return r;
-    client->task.stop_time = stop_time;
+    client->task.as.change.wanted = stop_time;
     return compshare__task_start(client, compshare__change_update_steps);
 }
 
@@ -7316,7 +7402,7 @@ COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client, const comp
 
 COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target)
 {
-    int r = compshare__typed_claim(client, target);
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_CHANGE, target);
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__change_delete_steps) : r;
 }
 
@@ -7330,22 +7416,29 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const comp
    change done that no reading has shown, nor take a reading for proof that only shows what was
    shown before. */
 
-/* A refusal that another reading will not change. 8905 and 226607: the API itself is not sure
-   of the state. */
-static bool compshare__confirm_refused(const compshare *c, int status)
+/* Whether another reading will not change a refusal. 8905 and 226607: the API itself is not
+   sure of the state. */
+static bool compshare__confirm_refused(const compshare_error *e, int status)
 {
-    int code = c->error.ret_code;
+    int code = e->ret_code;
     bool told = status == COMPSHARE_E_API
-        || (status == COMPSHARE_E_STATUS && c->error.http_status < 500
-            && c->error.http_status != 429);
-    return told && code != 0 && code != 8905
-        && code != 226607
+        || (status == COMPSHARE_E_STATUS && e->http_status < 500 && e->http_status != 429);
+    return told && code != 0 && code != 8905 && code != 226607
         && !compshare__judge_transient(code);
 }
 
+/* Notes how a sending ended, where that says something of the change: one that did not leave,
+   or may succeed later, says nothing where an earlier one did. */
+static void compshare__confirm_note(compshare__change *ch, const compshare_error *e, int status)
+{
+    ch->status = status;
+    ch->http = e->http_status;
+    ch->code = e->ret_code;
+    memcpy(ch->request_id, e->request_id, sizeof ch->request_id);
+}
+
 /* A sending of the change has ended: refused; or accepted, or nothing is known of it, which
-   the next step has to settle. A later one that did not leave, or may succeed later, settles
-   nothing. */
+   the next step has to settle. */
 static int compshare__confirm_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -7354,26 +7447,21 @@ static int compshare__confirm_sent(compshare *c, int status)
     status = compshare__change_end(c, status);
     told = status == COMPSHARE_OK || status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS
         || c->error.outcome_unknown;
-    if (first || told) {
-        ch->status = status;
-        ch->http = c->error.http_status;
-        ch->code = c->error.ret_code;
-        memcpy(ch->request_id, c->error.request_id, sizeof ch->request_id);
-    }
+    if (first || told) compshare__confirm_note(ch, &c->error, status);
     ch->sent_at = compshare__client_now(c);
     ch->sendings++;
     if (t->aborted) {
         t->unsettled = t->unsettled || c->error.outcome_unknown;
         return status;
     }
-    if (compshare__change_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
-        if (ch->states == NULL) compshare__recent_note(c, t->ids.uhost_id, ch->before, ch->wanted);
+        if (ch->states == NULL) compshare__recent_note(c, t->find.ids.uhost_id, ch->before, ch->wanted);
     } else if (c->error.outcome_unknown) {
         ch->lost = true;
     } else if (first) {
-        if (status == COMPSHARE_E_API && t->list_refused)
+        if (status == COMPSHARE_E_API && t->find.list_refused)
             (void)compshare__fail(c, COMPSHARE__MORE,
                 "; GetProjectList was refused as well: set project_id");
         return status;
@@ -7386,49 +7474,50 @@ static int compshare__confirm_sent(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
-/* Whether the newest reading shows what is wanted. */
-static bool compshare__confirm_shown(const compshare *c)
+/* Whether a reading shows what is wanted. now: seconds since 1970. */
+static bool compshare__confirm_shown(const compshare__change *ch, const compshare_instance *i,
+    int64_t now)
 {
-    const compshare__task *t = &c->task;
-    const compshare__change *ch = &t->as.change;
-    if (ch->states != NULL) return compshare__bytes_listed(t->read.instance.state, ch->states);
+    if (ch->states != NULL) return compshare__bytes_listed(i->state, ch->states);
     /* a plan whose time has come is gone without having been cancelled */
-    if (ch->wanted == 0 && ch->before != 0 && ch->before <= compshare__client_best_time(c)
-        && !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
-    return compshare__recent_near(t->read.instance.stop_time, ch->wanted);
+    if (ch->wanted == 0 && ch->before != 0 && ch->before <= now
+        && !compshare__bytes_equal(i->state, "Running")) return false;
+    return compshare__recent_near(i->stop_time, ch->wanted);
 }
 
-/* Law 7. Where no sending was accepted, two readings in a row: one alone may be odd. */
-static bool compshare__confirm_proved(compshare *c)
+/* Law 7, after a reading that shows what is wanted, or does not. Where no sending was accepted,
+   two readings in a row: one alone may be odd. */
+static bool compshare__confirm_proved(compshare__change *ch, bool shown)
 {
-    compshare__change *ch = &c->task.as.change;
-    ch->readings = compshare__confirm_shown(c) ? ch->readings + 1 : 0;
+    ch->readings = shown ? ch->readings + 1 : 0;
     if (ch->accepted) return ch->readings > 0;
     return ch->readings > 1 && !ch->shown_before;
 }
 
+/* Whether what was accepted, and is not shown, is sent once more with both names of the time:
+   after half of the time. */
+static bool compshare__confirm_rename(compshare__change *ch, const compshare_instance *i,
+    uint64_t since, uint64_t left)
+{
+    if (ch->wanted == 0 || ch->both_names || since < COMPSHARE__RESEND_MS || since < left
+        || i->stop_time != ch->before || !compshare__bytes_equal(i->state, "Running"))
+        return false;
+    ch->both_names = true;
+    return true;
+}
+
 /* Whether the change is sent again, after a reading that does not prove it: only what may be
    repeated, and only while readings show what was there before, or no plan; another is
-   somebody else's. Once more with both names of the time where what was accepted is not
-   shown. */
-static bool compshare__confirm_resend(compshare *c)
+   somebody else's. */
+static bool compshare__confirm_resend(compshare__change *ch, const compshare_instance *i,
+    uint64_t now, uint64_t deadline)
 {
-    compshare__task *t = &c->task;
-    compshare__change *ch = &t->as.change;
-    uint64_t now = compshare__client_now(c), since = now - ch->sent_at,
-        least = COMPSHARE__RESEND_MS;
-    bool same = t->read.instance.stop_time == ch->before || t->read.instance.stop_time == 0;
+    uint64_t since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
+    bool same = i->stop_time == ch->before || i->stop_time == 0;
     if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
-        || now + COMPSHARE__READING_MS > c->clock.deadline) return false;
-    if (ch->accepted) {
-        if (ch->wanted == 0 || t->both_names || c->account.both_names || since < least
-            || since < c->clock.deadline - now
-            || t->read.instance.stop_time != ch->before
-            || !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
-        t->both_names = true;
-        return true;
-    }
+        || now + COMPSHARE__READING_MS > deadline) return false;
+    if (ch->accepted) return compshare__confirm_rename(ch, i, since, deadline - now);
     if (ch->shown_before && ch->readings > 0)
         return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
     return same && since >= least << (ch->sendings - 1);
@@ -7440,11 +7529,11 @@ static int compshare__confirm_failed(compshare *c, int status)
 {
     const compshare__task *t = &c->task;
     const compshare__change *ch = &t->as.change;
-    const compshare_instance *i = &t->read.instance;
+    const compshare_instance *i = &t->find.read.instance;
     char last[sizeof c->error.detail];
     compshare__text text = compshare__text_into(last, sizeof last);
-    if (status != COMPSHARE_OK && (!ch->read_back || t->spoiled || status == COMPSHARE_E_NOT_FOUND
-        || compshare__confirm_refused(c, status)))
+    if (status != COMPSHARE_OK && (!ch->read_back || t->find.spoiled
+        || status == COMPSHARE_E_NOT_FOUND || compshare__confirm_refused(&c->error, status)))
         compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
             : "reading back failed: %s", c->error.detail, c->error.ret_code);
     else if (ch->states == NULL && i->stop_time != 0)
@@ -7474,18 +7563,19 @@ static int compshare__confirm_failed(compshare *c, int status)
 static int compshare__confirm_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    const compshare_instance *i = &t->find.read.instance;
     if (status == COMPSHARE_OK) {
-        t->as.change.read_back = true;
-        if (compshare__confirm_proved(c)) {
+        ch->read_back = true;
+        if (compshare__confirm_proved(ch, compshare__confirm_shown(ch, i, compshare__client_best_time(c)))) {
             t->unsettled = false;
             return COMPSHARE_OK;
         }
-        if (compshare__confirm_resend(c)) {
-            t->step--;
-            return COMPSHARE__AGAIN;
-        }
+        if (!(ch->accepted && c->account.both_names)
+            && compshare__confirm_resend(ch, i, compshare__client_now(c), c->clock.deadline))
+            return COMPSHARE__BACK;
     }
-    if (!compshare__confirm_refused(c, status) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     return compshare__confirm_failed(c, status);
 }
 
@@ -7493,14 +7583,16 @@ static int compshare__confirm_end(compshare *c, int status)
    Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change of
    state twice. */
 
+/* The instance was found: the change goes to where it is. */
 static int compshare__power_found(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
+    compshare__search *find = &c->task.find;
     status = compshare__find_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    t->as.change.shown_before = compshare__confirm_shown(c);
-    memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
-    memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
+    c->task.as.change.shown_before = compshare__confirm_shown(&c->task.as.change,
+        &find->read.instance, 0);
+    memcpy(find->ids.region, find->read.instance.region, sizeof find->ids.region);
+    memcpy(find->ids.zone, find->read.instance.zone, sizeof find->ids.zone);
     return COMPSHARE__NEXT;
 }
 
@@ -7538,16 +7630,12 @@ static const compshare__step compshare__power_steps[] = {
     { compshare__find_again, compshare__power_verify }
 };
 
-/* state: the names that show it was executed, each with its NUL. */
+/* states: those that show that it was executed, each with its NUL. */
 static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
     const char *states)
 {
-    int r = compshare__typed_claim(c, target);
+    int r = compshare__typed_claim_one(c, COMPSHARE__TASK_POWER, target);
     if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0')
-        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
-    c->task.workflow = true;
-    c->task.list_projects = c->task.ids.project_id[0] == '\0';
     c->task.as.change.action = action;
     c->task.as.change.states = states;
     return compshare__task_start(c, compshare__power_steps);
@@ -7585,68 +7673,82 @@ COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_
 
 /* ---- wait for a state ---- */
 
-/* What no later reading will mend: it is this machine's, or refused. */
-static bool compshare__power_wait_hopeless(const compshare *c, int status)
+/* Whether no later reading will do better: it is this machine's fault, or refused. */
+static bool compshare__power_wait_hopeless(const compshare_error *e, int status)
 {
-    return compshare__confirm_refused(c, status) || status == COMPSHARE_E_TRUST
+    return compshare__confirm_refused(e, status) || status == COMPSHARE_E_TRUST
         || status == COMPSHARE_E_CLOCK || status == COMPSHARE_E_ENTROPY
         || status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TOO_LARGE;
 }
 
-/* Nowhere yet: in which project it is has to be found out, once. */
-static bool compshare__power_wait_elsewhere(compshare *c)
+/* Whether the instance, which was never seen, is now looked for in the next project. */
+static bool compshare__power_wait_elsewhere(compshare__search *find, const compshare__wait *w)
 {
-    compshare__task *t = &c->task;
-    if (t->project_given || t->seen || t->list_refused || (t->other == 0 && t->missing > 0))
+    if (find->project_given || w->seen || find->list_refused || (find->other == 0 && w->missing > 0))
         return false;
-    t->other++;
-    t->list_projects = true;
-    t->step--;
+    find->other++;
+    find->list_projects = true;
     return true;
 }
 
-/* What is missing is gone if it was there before, or should be there by now. */
-static bool compshare__power_wait_gone(compshare *c)
+/* Whether a missing instance is gone: it was there before, or should be there by now. */
+static bool compshare__power_wait_gone(compshare__wait *w, uint64_t waited_ms)
 {
-    compshare__task *t = &c->task;
-    bool new_one = !t->seen && compshare__client_now(c) - t->began < COMPSHARE__MISSING_MS;
-    t->missing++;
-    return t->missing >= 3 && !new_one;
+    bool new_one = !w->seen && waited_ms < COMPSHARE__MISSING_MS;
+    w->missing++;
+    return w->missing >= 3 && !new_one;
 }
 
+/* The time is over, or the instance will never be in that state. */
+static int compshare__power_wait_failed(compshare *c, int status)
+{
+    const compshare__wait *w = &c->task.as.wait;
+    char reason[sizeof c->error.detail];
+    if (status == COMPSHARE_E_NOT_FOUND && !w->seen) return status;
+    memcpy(reason, c->error.detail, sizeof reason);
+    return compshare__fail(c, COMPSHARE_E_TIMEOUT,
+        "%s did not become \"%s\" in %l ms; last seen: %s%s%s", c->task.find.ids.uhost_id, w->state,
+        (int64_t)c->task.timeout_ms, w->seen ? w->last : "never",
+        status != COMPSHARE_OK ? "; reading failed: " : "", reason);
+}
+
+/* The instance was read. COMPSHARE__AGAIN: it is not in the state yet. */
+static int compshare__power_wait_read(compshare *c)
+{
+    compshare__search *find = &c->task.find;
+    compshare__wait *w = &c->task.as.wait;
+    size_t len = strlen(find->read.instance.state);
+    memcpy(w->last, find->read.instance.state, sizeof w->last);
+    w->missing = 0;
+    w->seen = true;
+    if (!find->project_given)
+        memcpy(c->account.project, find->ids.project_id, sizeof c->account.project);
+    if (w->instance != NULL) *w->instance = find->read.instance;
+    if (compshare__bytes_equal(w->last, w->state)) return COMPSHARE_OK;
+    if (len < 4 || memcmp(w->last + len - 4, "Fail", 4) != 0) return COMPSHARE__AGAIN;
+    return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
+        find->ids.uhost_id, w->last, w->state);
+}
+
+/* After a reading: done, gone, hopeless, or read again until the time is over. */
 static int compshare__power_wait_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    char *state = t->as.seen, reason[sizeof c->error.detail];
-    size_t len;
+    compshare__wait *w = &t->as.wait;
+    int r;
     if (t->aborted) return status;
     status = compshare__find_described(c, status);
-    if (compshare__find_fix(c, status)) return COMPSHARE__AGAIN;
+    if ((r = compshare__find_fix(c, status)) != 0) return r;
     if (status == COMPSHARE_OK) {
-        memcpy(state, t->read.instance.state, sizeof t->as.seen);
-        t->missing = 0;
-        t->seen = true;
-        if (!t->project_given) memcpy(c->account.project, t->ids.project_id, sizeof c->account.project);
-        if (t->instance != NULL) *t->instance = t->read.instance;
-        if (compshare__bytes_equal(state, t->state)) return status;
-        len = strlen(state);
-        if (len >= 4 && memcmp(state + len - 4, "Fail", 4) == 0)
-            return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
-                t->ids.uhost_id, state, t->state);
+        if ((r = compshare__power_wait_read(c)) != COMPSHARE__AGAIN) return r;
     } else if (status == COMPSHARE_E_NOT_FOUND) {
-        if (compshare__power_wait_elsewhere(c)) return COMPSHARE__AGAIN;
-        if (compshare__power_wait_gone(c)) return status;
+        if (compshare__power_wait_elsewhere(&t->find, w)) return COMPSHARE__BACK;
+        if (compshare__power_wait_gone(w, compshare__client_now(c) - t->began)) return status;
     } else {
-        if (compshare__power_wait_hopeless(c, status)) return status;
-        t->missing = 0;
+        if (compshare__power_wait_hopeless(&c->error, status)) return status;
+        w->missing = 0;
     }
-    if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
-    if (status == COMPSHARE_E_NOT_FOUND && !t->seen) return status;
-    memcpy(reason, c->error.detail, sizeof reason);
-    return compshare__fail(c, COMPSHARE_E_TIMEOUT,
-        "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->ids.uhost_id, t->state,
-        (int64_t)t->timeout_ms, t->seen ? state : "never", status != COMPSHARE_OK
-            ? "; reading failed: " : "", reason);
+    return compshare__task_poll(c) ? COMPSHARE__AGAIN : compshare__power_wait_failed(c, status);
 }
 
 static const compshare__step compshare__power_wait_steps[] = {
@@ -7658,13 +7760,12 @@ COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uho
     compshare_instance *instance)
 {
     compshare_target target = { uhost_id, NULL, NULL, NULL };
-    int r = compshare__typed_claim(client, &target);
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_WAIT, &target);
     if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
     if (r != COMPSHARE_OK) return r;
     if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
-    client->task.workflow = true;
-    client->task.state = state;
-    client->task.instance = instance;
+    client->task.as.wait.state = state;
+    client->task.as.wait.instance = instance;
     if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
     return compshare__task_start(client, compshare__power_wait_steps);
 }
@@ -7687,18 +7788,16 @@ static unsigned compshare__schedule_caveats(const char *charge_type)
     return prepaid ? COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED : COMPSHARE_GETS_RELEASED;
 }
 
-/* What a reading says of the instance itself, and what is known of the change, for the caller:
-   it stays there after a failure, too. */
-static void compshare__schedule_note(compshare *c, bool read)
+/* Tells the caller what is known of the change, and what a reading (NULL: none) says of the
+   instance: it stays there after a failure, too. */
+static void compshare__schedule_note(const compshare__change *ch, const compshare_instance *i)
 {
-    const compshare_instance *i = &c->task.read.instance;
-    const compshare__change *ch = &c->task.as.change;
-    compshare_schedule *s = c->task.result;
+    compshare_schedule *s = ch->result;
     if (s == NULL) return;
     s->requested = ch->wanted;
     s->accepted = ch->accepted;
     s->previous = ch->before;
-    if (!read) return;
+    if (i == NULL) return;
     s->shown = i->stop_time;
     memcpy(s->uhost_id, i->uhost_id, sizeof s->uhost_id);
     memcpy(s->state, i->state, sizeof s->state);
@@ -7707,15 +7806,15 @@ static void compshare__schedule_note(compshare *c, bool read)
     s->caveats = compshare__schedule_caveats(s->charge_type);
 }
 
-/* Hands the newest reading out as the result. */
-static int compshare__schedule_done(compshare *c, bool changed)
+/* Hands the newest reading out as the result. now: seconds since 1970. */
+static int compshare__schedule_done(const compshare__change *ch, const compshare_instance *i,
+    int64_t now, bool changed)
 {
-    compshare_schedule *s = c->task.result;
-    int64_t left = c->task.read.instance.stop_time - compshare__client_best_time(c);
+    compshare_schedule *s = ch->result;
     if (s == NULL) return COMPSHARE_OK;
-    compshare__schedule_note(c, true);
+    compshare__schedule_note(ch, i);
     s->stop_time = s->shown;
-    s->seconds_left = left > 0 ? left : 0;
+    s->seconds_left = s->shown > now ? s->shown - now : 0;
     s->changed = changed;
     return COMPSHARE_OK;
 }
@@ -7723,7 +7822,7 @@ static int compshare__schedule_done(compshare *c, bool changed)
 /* What the API would refuse, refused by name. */
 static int compshare__schedule_allowed(compshare *c)
 {
-    const compshare_instance *i = &c->task.read.instance;
+    const compshare_instance *i = &c->task.find.read.instance;
     if (compshare__bytes_listed(i->charge_type, "Spot\0Preemptive\0"))
         return compshare__fail(c, COMPSHARE_E_SPOT, "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
     if (compshare__bytes_equal(i->state, "Running")) return COMPSHARE_OK;
@@ -7737,8 +7836,7 @@ static int compshare__schedule_allowed(compshare *c)
 static int compshare__schedule_decide(compshare *c, int64_t current)
 {
     static const int64_t margins[] = { 3, 8, 68 };
-    compshare__task *t = &c->task;
-    compshare__change *ch = &t->as.change;
+    compshare__change *ch = &c->task.as.change;
     int64_t now = compshare__client_best_time(c), base = 0, more = ch->plan.in_seconds;
     int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised];
     unsigned mode = ch->plan.mode;
@@ -7746,11 +7844,12 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     if (ch->by_seconds > 0) {
         if (current == 0)
             return compshare__fail(c, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend",
-                t->ids.uhost_id);
+                c->task.find.ids.uhost_id);
         base = current;
         more = ch->by_seconds;
     } else if (more > 0) {
-        if (now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no stop time can be reckoned by it");
+        if (now < COMPSHARE__EARLIEST_TIME)
+            return compshare__fail_clock(c, "no stop time can be calculated from it");
         base = now;
         if (more < floor) more = floor;
     }
@@ -7759,25 +7858,25 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
             return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime would be after the year 9999");
         ch->wanted = base + more;
     }
-    t->stop_time = ch->wanted;
     if (current == 0 || mode == 0) return COMPSHARE_OK;
     if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted)
         return COMPSHARE_OK;
     return COMPSHARE__FINISHED;
 }
 
-/* A reading shows what was there before this client's own, newer change: nothing can be said
-   by it. */
-static int compshare__schedule_doubtful(compshare *c, const compshare__recent *known)
+/* Nothing is to be changed: the reading is the result, unless it shows what was there before
+   this client's own, newer change, and so says nothing. */
+static int compshare__schedule_tell(compshare *c, const compshare__recent *known)
 {
-    compshare__change *ch = &c->task.as.change;
+    const compshare__change *ch = &c->task.as.change;
+    if (known == NULL)
+        return compshare__schedule_done(ch, &c->task.find.read.instance,
+            compshare__client_best_time(c), false);
     (void)compshare__fail(c, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted"
         : "no timed shutdown was accepted", known->after);
-    if (ch->before != 0)
-        (void)compshare__fail(c, COMPSHARE__MORE, " a moment ago, but the API still shows %t",
-            ch->before);
-    else (void)compshare__fail(c, COMPSHARE__MORE,
-        " a moment ago, but the API still shows no timed shutdown");
+    (void)compshare__fail(c, COMPSHARE__MORE, ch->before != 0
+        ? " a moment ago, but the API still shows %t"
+        : " a moment ago, but the API still shows no timed shutdown", ch->before);
     c->error.retryable = true;
     return COMPSHARE_E_UNCONFIRMED;
 }
@@ -7785,25 +7884,20 @@ static int compshare__schedule_doubtful(compshare *c, const compshare__recent *k
 /* The first reading: what stands, and what is to be done. */
 static int compshare__schedule_judge(compshare *c, const compshare__recent *known)
 {
-    compshare__task *t = &c->task;
-    compshare__change *ch = &t->as.change;
-    int64_t current = known != NULL ? known->after : ch->before;
+    compshare__search *find = &c->task.find;
+    compshare__change *ch = &c->task.as.change;
     int r;
-    if (ch->action == NULL)
-        return known != NULL ? compshare__schedule_doubtful(c, known)
-            : compshare__schedule_done(c, false);
+    if (c->task.kind == COMPSHARE__TASK_SHOW) return compshare__schedule_tell(c, known);
     if (compshare__bytes_equal(ch->action, COMPSHARE__UPDATE)) {
         if ((r = compshare__schedule_allowed(c)) == COMPSHARE_OK)
-            r = compshare__schedule_decide(c, current);
-        compshare__schedule_note(c, false);
-        if (r == COMPSHARE__FINISHED)
-            return known != NULL ? compshare__schedule_doubtful(c, known)
-                : compshare__schedule_done(c, false);
+            r = compshare__schedule_decide(c, known != NULL ? known->after : ch->before);
+        compshare__schedule_note(ch, NULL);
+        if (r == COMPSHARE__FINISHED) return compshare__schedule_tell(c, known);
         if (r != COMPSHARE_OK) return r;
     }
     ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);
-    memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
-    memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
+    memcpy(find->ids.region, find->read.instance.region, sizeof find->ids.region);
+    memcpy(find->ids.zone, find->read.instance.zone, sizeof find->ids.zone);
     return COMPSHARE__NEXT;
 }
 
@@ -7819,52 +7913,69 @@ static int compshare__schedule_agreed(compshare *c, int status)
     return COMPSHARE__AGAIN;
 }
 
-/* Only what the mode or an extension is reckoned from, and what is told, has to be certain. */
+/* Whether a doubtful reading is repeated before anything is decided by it: only what the mode
+   or an extension is calculated from, and what is told, has to be certain. */
+static bool compshare__schedule_recheck(compshare *c, const compshare__recent *known)
+{
+    compshare__task *t = &c->task;
+    const compshare__change *ch = &t->as.change;
+    bool changes = t->kind == COMPSHARE__TASK_SCHEDULE;
+    if (changes && ch->by_seconds == 0 && ch->plan.mode == 0) return false;
+    if (t->polls == 0 && changes)       /* half of the time left */
+        t->poll_until = compshare__client_now(c) / 2 + c->clock.deadline / 2;
+    return !(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c);
+}
+
+/* A reading has succeeded, or one that failed leaves the one before: what is known now, and
+   what follows from it. */
+static int compshare__schedule_read(compshare *c)
+{
+    compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    const compshare_instance *i = &t->find.read.instance;
+    compshare__recent *known = compshare__recent_of(&c->account, t->began, t->find.ids.uhost_id);
+    int status;
+    ch->before = i->stop_time;
+    ch->shown_before = known != NULL;       /* readings may still lag behind that */
+    compshare__schedule_note(ch, i);
+    if (!compshare__recent_doubts(known, i->stop_time, compshare__client_server_time(c))) known = NULL;
+    if (known != NULL && compshare__schedule_recheck(c, known)) return COMPSHARE__AGAIN;
+    if (known != NULL && known->shown) {    /* shown once, and not any more: changed since */
+        compshare__recent_forget(known);
+        known = NULL;
+    }
+    status = compshare__schedule_judge(c, known);
+    if (status < 0 && t->kind == COMPSHARE__TASK_SCHEDULE) compshare__task_name(c, ch->action);
+    return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
+        ? compshare__schedule_agreed(c, status) : status;
+}
+
+/* The end of a reading before the change. */
 static int compshare__schedule_found(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
-    const compshare__recent *known;
-    uint64_t now = compshare__client_now(c);
     bool first = ch->looks == 0 && t->polls == 0;
     status = first ? compshare__find_end(c, status) : compshare__find_described(c, status);
     if (t->aborted || (first && status != COMPSHARE_OK)) return status;
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
-    if (status != COMPSHARE_OK && t->spoiled) return status;
-    ch->before = t->read.instance.stop_time;
-    /* readings may still lag behind that */
-    ch->shown_before = compshare__recent_of(c, t->ids.uhost_id) != NULL;
-    compshare__schedule_note(c, true);
-    known = compshare__recent_doubt(c, &t->read.instance);
-    if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {
-        if (t->polls == 0 && ch->action != NULL)
-            t->poll_until = now / 2 + c->clock.deadline / 2;      /* half of the time left */
-        if (!(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c))
-            return COMPSHARE__AGAIN;
-    }
-    if (known != NULL && known->shown) {    /* shown once, and not any more: changed since */
-        compshare__recent_forget(c, t->ids.uhost_id);
-        known = NULL;
-    }
-    status = compshare__schedule_judge(c, known);
-    if (status >= 0) return status;
-    if (ch->action != NULL) compshare__task_name(c, ch->action);
-    return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
-        ? compshare__schedule_agreed(c, status) : status;
+    if (status != COMPSHARE_OK && t->find.spoiled) return status;
+    return compshare__schedule_read(c);
 }
 
+/* Sends the change. */
 static int compshare__schedule_change(compshare *c)
 {
-    int r = c->task.stop_time != 0 ? compshare__change_update(c) : compshare__change_delete(c);
+    int r = c->task.as.change.wanted != 0 ? compshare__change_update(c) : compshare__change_delete(c);
     c->exchange.request.half = true;
     /* somebody else may have changed it since: it is looked at first */
     c->exchange.request.repeatable = false;
     return r;
 }
 
-/* A time from now on that the API, or the floor, found too soon is reckoned anew: nothing was
+/* A time from now on that the API, or the floor, found too soon is calculated anew: nothing was
    executed. */
 static bool compshare__schedule_raise(compshare *c, int status)
 {
@@ -7885,7 +7996,7 @@ static int compshare__schedule_sent(compshare *c, int status)
 {
     int r = !c->task.aborted && compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
         : compshare__confirm_sent(c, status);
-    compshare__schedule_note(c, false);
+    compshare__schedule_note(&c->task.as.change, NULL);
     return r;
 }
 
@@ -7893,14 +8004,18 @@ static int compshare__schedule_sent(compshare *c, int status)
 static int compshare__schedule_confirm(compshare *c, int status)
 {
     compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    const compshare_instance *i = &t->find.read.instance;
     if (t->aborted) return status;
     status = compshare__find_described(c, status);
-    compshare__schedule_note(c, status == COMPSHARE_OK);
+    compshare__schedule_note(ch, status == COMPSHARE_OK ? i : NULL);
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    (void)compshare__recent_doubt(c, &t->read.instance);     /* notes that it has been shown */
-    if (t->both_names) c->account.both_names = true;
-    return compshare__schedule_done(c, true);
+    /* notes that it has been shown */
+    (void)compshare__recent_doubts(compshare__recent_of(&c->account, t->began, t->find.ids.uhost_id),
+        i->stop_time, compshare__client_server_time(c));
+    if (ch->both_names) c->account.both_names = true;
+    return compshare__schedule_done(ch, i, compshare__client_best_time(c), true);
 }
 
 static const compshare__step compshare__schedule_get_steps[] = {
@@ -7914,19 +8029,17 @@ static const compshare__step compshare__schedule_steps[] = {
     { compshare__find_again, compshare__schedule_confirm }
 };
 
+/* Takes the client for a schedule_*. action NULL: it only reads. */
 static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
     compshare_schedule *result)
 {
     compshare_target target = { uhost_id, NULL, NULL, NULL };
-    int r = compshare__typed_claim(c, &target);
+    int r = compshare__typed_claim_one(c,
+        action != NULL ? COMPSHARE__TASK_SCHEDULE : COMPSHARE__TASK_SHOW, &target);
     if (result != NULL && r != COMPSHARE_E_BUSY) memset(result, 0, sizeof *result);
     if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0')
-        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
-    c->task.workflow = c->task.uses_schedule = true;
-    c->task.list_projects = action != NULL && c->task.ids.project_id[0] == '\0';
     c->task.as.change.action = action;
-    c->task.result = result;
+    c->task.as.change.result = result;
     return COMPSHARE_OK;
 }
 
@@ -8101,18 +8214,13 @@ COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *va
 COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
     const char *array, compshare_each_fn each, void *user)
 {
-    compshare_action info = compshare__actions_find(action != NULL ? action : "");
     int r = compshare__task_claim(client);
     compshare__request *call;
     if (r != COMPSHARE_OK) return r;
     call = &client->task.as.call;
-    call->action = action;
+    compshare__call_request(call, action);
     call->params = params;
     call->count = count;
-    call->defaults = info.group[0] != 'a';
-    call->csv = info.csv;
-    call->always = call->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
-    call->reads = call->always && !info.mutating;
     call->array = array;
     call->each = each;
     call->user = user;

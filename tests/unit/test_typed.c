@@ -405,7 +405,7 @@ static void far_times(void **state)
     script.unix_time = 5;
     plan.in_seconds = 3600;
     bodies(no_plan, NULL, NULL);
-    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be reckoned by it");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be calculated from it");
     CHECK(!compshare_last_error(client)->outcome_unknown);
     support_case("a clock behind the last year");
     script.unix_time = INT64_C(253402300800);
