@@ -68,6 +68,19 @@
            && compshare_read(compshare_first(compshare_get(compshare_reply(client), "PriceDetails")),
                price_fields, 2, &p) == COMPSHARE_OK) ...
 
+   In the library: a table of fields in the room `read`; in `find`, or behind it, a step, whose
+   `begin` names the action (compshare__typed_request) and adds its parameters
+   (compshare__typed_id, compshare__typed_put), and whose `end` reads the reply; a public pair
+   that claims the client (compshare__typed_claim), notes where the result goes, and starts the
+   step. A kind of task where the step needs data of its own.
+
+   HOW TO ADD AN ACTION
+
+   compshare_call sends any action by its name. One row in the table of the room `actions` says
+   what the library may know of it: its group, whether it reads or writes, its retry class, what
+   it costs. "always" only where a repetition certainly changes nothing: without a row, or with
+   "never", no action is sent a second time. tests/data/actions.tsv has the same row.
+
    SWITCHES (define before the include that has COMPSHARE_IMPLEMENTATION)
 
        COMPSHARE_IMPLEMENTATION   compile the code here
@@ -648,8 +661,8 @@ typedef struct compshare_field {
    than COMPSHARE_MAX_FIELDS rows); nothing is written and noted.
    compshare_last_error names the field, in its detail, unless the call itself has failed
    otherwise; what is read in a streaming callback, until that returns. */
-COMPSHARE_API int compshare_read(compshare_value object, const compshare_field *fields, size_t count,
-    void *out);
+COMPSHARE_API int compshare_read(compshare_value object, const compshare_field *fields,
+    size_t count, void *out);
 
 /* ---- typed calls --------------------------------------------------------- */
 
@@ -683,7 +696,8 @@ typedef struct compshare_target {
 } compshare_target;
 
 typedef int (*compshare_project_fn)(void *user, const compshare_project *project);
-typedef int (*compshare_instance_fn)(void *user, const compshare_instance *instance, compshare_value element);
+typedef int (*compshare_instance_fn)(void *user, const compshare_instance *instance,
+    compshare_value element);
 
 /* GetProjectList. *chosen becomes the one that the configuration names, else the
    default one (IsDefault), else the only one; otherwise COMPSHARE_E_PROJECT lists
@@ -696,7 +710,8 @@ COMPSHARE_API int compshare_get_project_list(compshare *client, compshare_projec
    region. Where no project is given, each project of the account is looked in before
    COMPSHARE_E_NOT_FOUND, and RetCode 292 (no such project) makes the client ask for it.
    RetCodes 8039 and 8351 are COMPSHARE_E_NOT_FOUND. */
-COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance);
+COMPSHARE_API int compshare_describe_instance(compshare *client, const compshare_target *target,
+    compshare_instance *instance);
 
 /* DescribeCompShareInstance for all instances, in pages of 100, one element in
    memory at a time. element is the whole JSON object of the instance. filter
@@ -716,11 +731,13 @@ COMPSHARE_API int compshare_each_instance(compshare *client, const compshare_tar
    (COMPSHARE_E_PARAM): it is in seconds, not milliseconds. The time goes as
    SchedulerStopTime; where the API refuses that for want of StopTime, once more as both.
    COMPSHARE_OK means the API accepted it; only compshare_schedule_set confirms it. */
-COMPSHARE_API int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time);
+COMPSHARE_API int compshare_update_stop_scheduler(compshare *client,
+    const compshare_target *target, int64_t stop_time);
 
 /* DeleteCompShareStopScheduler: no timed shutdown any more; the instance keeps
    running and is billed. Succeeds as well when there was none. */
-COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_delete_stop_scheduler(compshare *client,
+    const compshare_target *target);
 
 /* StopCompShareInstance, StartCompShareInstance, RebootCompShareInstance, as workflows:
    each reads the instance first, with region, zone and project, wherever in the account it
@@ -744,24 +761,27 @@ COMPSHARE_API int compshare_reboot_instance(compshare *client, const compshare_t
    memory, or this machine's clock, randomness or root certificates are the reason, or the
    server's certificate; one may take half of the time left, but 2 s at least
    and timeout_ms of the configuration at the most. */
-COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance);
+COMPSHARE_API int compshare_wait_state(compshare *client, const char *uhost_id, const char *state,
+    uint32_t timeout_ms, compshare_instance *instance);
 
 /* The same in steps: finish with compshare_step. Results are borrowed until then, and so is
    `state`; targets are copied. */
 COMPSHARE_API int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user);
-COMPSHARE_API int compshare_describe_instance_start(compshare *client, const compshare_target *target,
-    compshare_instance *instance);
+COMPSHARE_API int compshare_describe_instance_start(compshare *client,
+    const compshare_target *target, compshare_instance *instance);
 COMPSHARE_API int compshare_each_instance_start(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user);
-COMPSHARE_API int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time);
-COMPSHARE_API int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target);
+COMPSHARE_API int compshare_update_stop_scheduler_start(compshare *client,
+    const compshare_target *target, int64_t stop_time);
+COMPSHARE_API int compshare_delete_stop_scheduler_start(compshare *client,
+    const compshare_target *target);
 COMPSHARE_API int compshare_stop_instance_start(compshare *client, const compshare_target *target);
 COMPSHARE_API int compshare_start_instance_start(compshare *client, const compshare_target *target);
-COMPSHARE_API int compshare_reboot_instance_start(compshare *client, const compshare_target *target);
-COMPSHARE_API int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance);
+COMPSHARE_API int compshare_reboot_instance_start(compshare *client,
+    const compshare_target *target);
+COMPSHARE_API int compshare_wait_state_start(compshare *client, const char *uhost_id,
+    const char *state, uint32_t timeout_ms, compshare_instance *instance);
 
 /* The server's time now: its last Date header, received over verified TLS, plus
    what the monotonic clock says has passed since. 0: none received yet. */
@@ -849,23 +869,29 @@ typedef struct compshare_schedule {
    For _cancel `requested` is 0, and "at 0" means not at all. Where schedule_get cannot tell
    because it is shown less than this client has just changed, it ends with
    COMPSHARE_E_UNCONFIRMED as well, but with outcome_unknown false. */
-COMPSHARE_API int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_set(compshare *client, const compshare_plan *plan,
+    compshare_schedule *schedule);
 /* Only reads, in any state. */
-COMPSHARE_API int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_get(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
 /* From the current plan on, by_seconds later. COMPSHARE_E_NO_PLAN where there is none,
    or it has expired. */
-COMPSHARE_API int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
-    compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_extend(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule);
 /* In any state. The instance then runs, and is billed, until somebody stops it. */
-COMPSHARE_API int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_cancel(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
 
 /* The same in steps: finish with compshare_step. *schedule is borrowed until then; *plan and
    the ids are copied. */
-COMPSHARE_API int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule);
-COMPSHARE_API int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule);
-COMPSHARE_API int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
+COMPSHARE_API int compshare_schedule_set_start(compshare *client, const compshare_plan *plan,
     compshare_schedule *schedule);
-COMPSHARE_API int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_get_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_extend_start(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule);
+COMPSHARE_API int compshare_schedule_cancel_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule);
 
 /* ---- actions -------------------------------------------------------------- */
 
@@ -877,14 +903,15 @@ enum compshare_retry {
 
 typedef struct compshare_action {
     const char *name;       /* NULL: not in the table */
-    const char *group;      /* "account", "instance", "image", "data", "team", "ulhost", "other", "telemetry" */
+    const char *group;      /* "account", "instance", "image", "data", "team", "ulhost", "other",
+                               "telemetry" */
     bool mutating;
     int retry;              /* enum compshare_retry; NEVER where the name is unknown */
-    char cost;              /* '+' may cost money, '-' saves some, 'x' destroys, '.' none of these */
+    char cost;              /* '+' may cost money, '-' saves some, 'x' destroys, '.' neither */
     bool secret;            /* request or reply holds a password, a login command or a token */
     bool csv;               /* succeeds with CSV, not JSON: see compshare_body */
     bool partial;           /* RetCode 0 may hide failures of single members */
-    bool json_only;         /* known to work with a JSON body only, which this client does not send */
+    bool json_only;         /* known to need a JSON body, which this client does not send */
 } compshare_action;
 
 /* What is known of an action; its strings are constants. */
@@ -6084,21 +6111,22 @@ static const char compshare__actions_table[] =
 #define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
 #define COMPSHARE__DESCRIBE "DescribeCompShareInstance"
 
+/* What a row says; of the empty one that ends the table: nothing is known. */
 static compshare_action compshare__actions_row(const char *row)
 {
-    static const char *const groups[] = { "account", "instance", "image", "data", "team", "ulhost", "other", "telemetry" };
-    static const char letters[] = "aimdtuox";
+    /* each behind its letter */
+    const char *group = "aaccount\0iinstance\0mimage\0ddata\0tteam\0uulhost\0oother\0xtelemetry\0";
     compshare_action a;
-    size_t i;
     memset(&a, 0, sizeof a);
     a.cost = '.';
     a.group = "";
     if (row[0] == '\0') return a;
-    for (i = 0; i < 8; i++)
-        if (row[0] == letters[i]) a.group = groups[i];
+    while (group[0] != row[0]) group += strlen(group) + 1;
+    a.group = group + 1;
     a.name = row + COMPSHARE__ACTIONS_MARKS;
     a.mutating = row[1] == 'w';
-    a.retry = row[2] == 'a' ? COMPSHARE_RETRY_ALWAYS : row[2] == 'v' ? COMPSHARE_RETRY_VERIFY : COMPSHARE_RETRY_NEVER;
+    a.retry = row[2] == 'a' ? COMPSHARE_RETRY_ALWAYS
+        : row[2] == 'v' ? COMPSHARE_RETRY_VERIFY : COMPSHARE_RETRY_NEVER;
     a.cost = row[3];
     a.secret = row[4] == 's';
     a.csv = row[4] == 'c';
@@ -6110,7 +6138,8 @@ static compshare_action compshare__actions_row(const char *row)
 static compshare_action compshare__actions_find(const char *name)
 {
     const char *row = compshare__actions_table;
-    while (row[0] != '\0' && !compshare__bytes_equal(row + COMPSHARE__ACTIONS_MARKS, name)) row += strlen(row) + 1;
+    while (row[0] != '\0'
+        && !compshare__bytes_equal(row + COMPSHARE__ACTIONS_MARKS, name)) row += strlen(row) + 1;
     return compshare__actions_row(row);
 }
 
@@ -6139,13 +6168,15 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
    say why it was not filled, the client's error. Must never leave a member as it was, nor
    write beyond it. */
 
-/* Where the values of a table's fields stand in an object. Bits are numbered like rows. */
+/* Where the values of a table's fields stand in an object, and which one is an error. */
 typedef struct compshare__read_places {
-    uint32_t at[COMPSHARE_MAX_FIELDS];  /* COMPSHARE__NO_TOKEN: missing or null */
-    uint64_t seen[2];                   /* the first name, the second name */
-    uint64_t twice;                     /* one of them is there more than once */
-    size_t bad;                         /* the first row whose value is an error, */
-    int status;                         /* and which; COMPSHARE_OK: none is */
+    struct {
+        uint32_t at;            /* token of the value; 0: missing or null */
+        unsigned char names;    /* which names are there: 1 the first, 2 the second */
+        bool twice;             /* one of them is there more than once */
+    } row[COMPSHARE_MAX_FIELDS];
+    size_t bad;                 /* the first row whose value is an error, */
+    int status;                 /* and which; COMPSHARE_OK: none is */
 } compshare__read_places;
 
 /* Whether a member has this name. Most are told apart by their first byte. */
@@ -6155,28 +6186,26 @@ static bool compshare__read_is(compshare_view key, const char *name)
         && compshare__json_equals(key, name);
 }
 
-/* Finds the values of all fields in one pass over the object's members. An object
-   COMPSHARE__NO_TOKEN has none, and so has what is no object. */
+/* Finds the values of all fields in one pass over the members of what may be an object. */
 static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p)
 {
-    uint32_t at;
+    uint32_t at = COMPSHARE__NO_TOKEN;
     size_t i;
-    memset(p->at, 0xFF, sizeof p->at);      /* COMPSHARE__NO_TOKEN */
-    p->seen[0] = p->seen[1] = p->twice = 0;
-    at = COMPSHARE__NO_TOKEN;
-    if (object != at && compshare__json_type(tree, object) == COMPSHARE_OBJECT)
+    memset(p, 0, sizeof *p);
+    if (compshare__json_type(tree, object) == COMPSHARE_OBJECT)
         at = compshare__json_first(tree, object);
     for (; at != COMPSHARE__NO_TOKEN; at = compshare__json_next(tree, at)) {
         compshare_view key = compshare__json_raw(tree, compshare__json_key(tree, at));
         for (i = 0; i < count; i++) {
-            bool first = compshare__read_is(key, fields[i].name);
-            uint64_t bit = UINT64_C(1) << i;
-            if (!first && !compshare__read_is(key, fields[i].other)) continue;
-            p->twice |= p->seen[!first] & bit;
-            p->seen[!first] |= bit;
-            if (compshare__json_type(tree, at) == COMPSHARE_NULL) continue;
-            if (first || p->at[i] == COMPSHARE__NO_TOKEN) p->at[i] = at;
+            unsigned char name = compshare__read_is(key, fields[i].name) ? 1
+                : compshare__read_is(key, fields[i].other) ? 2 : 0;
+            if (name == 0) continue;
+            if ((p->row[i].names & name) != 0) p->row[i].twice = true;
+            p->row[i].names = (unsigned char)(p->row[i].names | name);
+            if (compshare__json_type(tree, at) != COMPSHARE_NULL
+                && (name == 1 || p->row[i].at == 0))
+                p->row[i].at = at;
         }
     }
 }
@@ -6185,7 +6214,8 @@ static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
 static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool *out)
 {
     static const char *const words[] = { "false", "true", "False", "True" };
-    int type = compshare__json_type(tree, at), i, count = type == COMPSHARE_STRING ? 4 : type == COMPSHARE_BOOL ? 2 : 0;
+    int type = compshare__json_type(tree, at), i, count = type == COMPSHARE_STRING ? 4
+        : type == COMPSHARE_BOOL ? 2 : 0;
     for (i = 0; i < count; i++) {
         if (!compshare__json_equals(compshare__json_raw(tree, at), words[i])) continue;
         *out = i % 2 != 0;
@@ -6208,8 +6238,8 @@ static bool compshare__read_flag(const compshare__tree *tree, uint32_t at, bool 
 static bool compshare__read_decimal(compshare_view raw)
 {
     compshare__json json;
-    if (raw.len == 0 || !compshare__bytes_digit(raw.ptr[raw.len - 1])) return false;
-    if (raw.ptr[0] != '-' && !compshare__bytes_digit(raw.ptr[0])) return false;
+    if (raw.len == 0 || raw.ptr[0] == ' ' || !compshare__bytes_digit(raw.ptr[raw.len - 1]))
+        return false;
     compshare__json_init(&json);
     compshare__json_feed(&json, raw.ptr, raw.len);
     return compshare__json_finish(&json) == NULL;
@@ -6244,11 +6274,11 @@ static int compshare__read_members(const compshare__tree *tree, const compshare_
     for (i = 0; i < count; i++) {
         const compshare_field *f = &fields[i];
         void *member = (char *)out + f->offset;
-        int r = COMPSHARE_E_REPLY;
+        int r = COMPSHARE_OK;
         memset(member, 0, f->size);
-        if (p->at[i] == COMPSHARE__NO_TOKEN && f->need != COMPSHARE_REQUIRED) r = COMPSHARE_OK;
-        if (p->at[i] != COMPSHARE__NO_TOKEN) r = compshare__read_store(tree, p->at[i], f, member);
-        if (p->twice >> i & 1) r = COMPSHARE_E_REPLY;
+        if (p->row[i].twice) r = COMPSHARE_E_REPLY;
+        else if (p->row[i].at != 0) r = compshare__read_store(tree, p->row[i].at, f, member);
+        else if (f->need == COMPSHARE_REQUIRED) r = COMPSHARE_E_REPLY;
         if (r == COMPSHARE_OK) continue;
         memset(member, 0, f->size);
         if (f->need == COMPSHARE_LENIENT || p->status != COMPSHARE_OK) continue;
@@ -6267,18 +6297,17 @@ static bool compshare__read_time(const compshare__tree *tree, uint32_t at, bool 
     char raw[32])
 {
     compshare_view v = { "twice", 5 };
-    compshare__text t = compshare__text_into(raw, 32);
     int type = COMPSHARE_NONE;
     size_t point;
     *out = 0;
+    raw[0] = '\0';
     if (!twice) {
-        if (at == COMPSHARE__NO_TOKEN) return true;
+        if (at == 0) return true;
         v = compshare__json_raw(tree, at);
         type = compshare__json_type(tree, at);
     }
     if (type == COMPSHARE_STRING && v.len == 0) return true;
-    if (type == COMPSHARE_STRING) (void)compshare__json_copy(v, raw, 32, true);
-    else compshare__text_bytes(&t, v.ptr, v.len);
+    (void)compshare__json_copy(v, raw, 32, true);
     if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
     point = compshare__bytes_find(v.ptr, v.len, '.');
     if (point + 1 < v.len
@@ -6320,10 +6349,9 @@ static const char *compshare__read_schedule(const compshare__tree *tree,
     size_t k;
     *out = 0;
     for (k = COMPSHARE__STOP_TIMES; k < COMPSHARE__INSTANCE_FIELDS && *out == 0; k++) {
-        bool twice = (p->twice >> k & 1) != 0;
-        if (!compshare__read_time(tree, p->at[k], twice, out, raw) && (!given || *out != 0))
-            return compshare__read_instance_fields[k].name;
-        given = twice || p->at[k] != COMPSHARE__NO_TOKEN;
+        if (!compshare__read_time(tree, p->row[k].at, p->row[k].twice, out, raw)
+            && (!given || *out != 0)) return compshare__read_instance_fields[k].name;
+        given = p->row[k].twice || p->row[k].at != 0;
     }
     if (*out <= now || *out < COMPSHARE__EARLIEST_TIME) *out = 0;
     return NULL;
@@ -6374,13 +6402,15 @@ static const char *compshare__read_project(const compshare__tree *tree, compshar
 /* The tree that a value points into; NULL if it is none, or stale. */
 static const compshare__tree *compshare__read_tree(compshare_value v)
 {
-    if (v.client == NULL || v.generation != v.client->reply.generation || v.token >= v.client->reply.tree.count) return NULL;
+    if (v.client == NULL || v.generation != v.client->reply.generation
+        || v.token >= v.client->reply.tree.count) return NULL;
     return &v.client->reply.tree;
 }
 
 COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
 {
-    return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0
+        : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
@@ -6401,27 +6431,31 @@ COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char 
 {
     const compshare__tree *tree = compshare__read_tree(object);
     uint32_t at = COMPSHARE__NO_TOKEN;
-    if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
+    if (tree != NULL && key != NULL && compshare__json_find(tree, object.token, key, &at) != 1)
+        at = COMPSHARE__NO_TOKEN;
     return compshare__client_value(object.client, at);
 }
 
 COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
 {
     const compshare__tree *tree = compshare__read_tree(container);
-    return compshare__client_value(container.client, tree != NULL ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(container.client, tree != NULL
+        ? compshare__json_first(tree, container.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
 {
     const compshare__tree *tree = compshare__read_tree(element);
-    return compshare__client_value(element.client, tree != NULL ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(element.client, tree != NULL
+        ? compshare__json_next(tree, element.token) : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF size_t compshare_count(compshare_value container)
 {
     const compshare__tree *tree = compshare__read_tree(container);
     int type = compshare_type(container);
-    return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT ? (size_t)tree->token[container.token].size : 0;
+    return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT
+        ? (size_t)tree->token[container.token].size : 0;
 }
 
 COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
@@ -6441,14 +6475,18 @@ COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
     const compshare__tree *tree = compshare__read_tree(value);
     int type = compshare_type(value);
     compshare_view v = { "", 0 };
-    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__json_raw(tree, value.token) : v;
+    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING
+        ? compshare__json_raw(tree, value.token) : v;
 }
 
-static ptrdiff_t compshare__read_copy(const compshare__tree *tree, uint32_t at, char *buf, size_t cap)
+/* Unescapes a string for compshare_copy_text; tree NULL: there is none. */
+static ptrdiff_t compshare__read_copy(const compshare__tree *tree, uint32_t at, char *buf,
+    size_t cap)
 {
     size_t len;
     if (cap > 0) buf[0] = '\0';
-    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__json_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
+    if (tree == NULL || at == COMPSHARE__NO_TOKEN
+        || compshare__json_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
     len = compshare__json_copy(compshare__json_raw(tree, at), buf, cap, false);
     if (len < cap) return (ptrdiff_t)len;
     if (cap > 0) buf[0] = '\0';
@@ -6463,7 +6501,8 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, s
 COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
 {
     const compshare__tree *tree = compshare__read_tree(member);
-    return compshare__read_copy(tree, tree != NULL ? compshare__json_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
+    return compshare__read_copy(tree, tree != NULL ? compshare__json_key(tree, member.token)
+        : COMPSHARE__NO_TOKEN, buf, cap);
 }
 
 /* Whether a table can be right: no row writes anything but its member. */
@@ -6487,33 +6526,34 @@ static const char *compshare__read_why(const compshare__read_places *p, int kind
         "is not a string", "is not a string", "is not an integer", "is not a number",
         "is neither true nor false"
     };
-    if (p->twice >> p->bad & 1) return "is there more than once";
-    if (p->at[p->bad] == COMPSHARE__NO_TOKEN) return "is missing";
-    return p->status == COMPSHARE_E_TYPE ? types[kind] : "does not fit, or holds control characters";
+    if (p->row[p->bad].twice) return "is there more than once";
+    if (p->row[p->bad].at == 0) return "is missing";
+    return p->status == COMPSHARE_E_TYPE ? types[kind]
+        : "does not fit, or holds control characters";
 }
 
 /* Notes why an object was not read, unless its call has failed for a reason of its own. */
 static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
 {
     int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
-    if (before != COMPSHARE_OK && before != COMPSHARE_E_REPLY && before != COMPSHARE_E_TYPE) return status;
+    if (before != COMPSHARE_OK && before != COMPSHARE_E_REPLY && before != COMPSHARE_E_TYPE)
+        return status;
     (void)compshare__fail(c, status, "%s %s", what, why);
     c->error.stage = COMPSHARE_STAGE_JUDGE;
     return status;
 }
 
-COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields, size_t count,
-    void *out)
+COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields,
+    size_t count, void *out)
 {
     const compshare__tree *tree = compshare__read_tree(object);
     compshare *c = (compshare *)object.client;  /* its error is written, as by every call */
     compshare__read_places places;
     if (out == NULL || !compshare__read_sound(fields, count)) return COMPSHARE_E_PARAM;
-    if (tree == NULL || compshare__json_type(tree, object.token) != COMPSHARE_OBJECT)
-        object.token = COMPSHARE__NO_TOKEN;
-    compshare__read_locate(tree, object.token, fields, count, &places);
+    if (tree != NULL) compshare__read_locate(tree, object.token, fields, count, &places);
+    else memset(&places, 0, sizeof places);
     (void)compshare__read_members(tree, fields, count, &places, out);
-    if (object.token == COMPSHARE__NO_TOKEN)
+    if (compshare_type(object) != COMPSHARE_OBJECT)
         return compshare__read_fail(c, COMPSHARE_E_TYPE, "what is to be read", "is not an object");
     if (places.status == COMPSHARE_OK) return COMPSHARE_OK;
     return compshare__read_fail(c, places.status, fields[places.bad].name,
@@ -6767,34 +6807,37 @@ static int compshare__typed_id(compshare *c, const char *key, const char *value,
     return COMPSHARE_OK;
 }
 
-/* Copies an identifier, which may be NULL. False: it is too long. */
-static bool compshare__typed_copy(char *to, size_t cap, const char *from)
-{
-    size_t size = from != NULL ? strlen(from) + 1 : 1;
-    if (size > cap) return false;
-    memcpy(to, from != NULL ? from : "", size);
-    return true;
-}
-
 /* Copies what the target or the configuration names. NULL, or what is too long. */
 static const char *compshare__typed_ids(compshare__ids *ids, const compshare_target *target,
     const compshare_config *f)
 {
-    const char *project = compshare__bytes_first(target->project_id, f->project_id);
-    const char *region = compshare__bytes_first(target->region, f->region);
-    if (!compshare__typed_copy(ids->uhost_id, sizeof ids->uhost_id, target->uhost_id))
-        return "uhost_id";
-    if (!compshare__typed_copy(ids->project_id, sizeof ids->project_id, project))
-        return "project_id";
-    if (!compshare__typed_copy(ids->zone, sizeof ids->zone, target->zone)) return "zone";
-    if (!compshare__typed_copy(ids->region, sizeof ids->region, target->region)
-        || !compshare__typed_copy(ids->look_region, sizeof ids->look_region, region))
-        return "region";
+    const char *const from[] = {
+        target->uhost_id, compshare__bytes_first(target->project_id, f->project_id),
+        compshare__bytes_first(target->region, f->region), target->region, target->zone
+    };
+    static const struct {
+        const char *name;
+        size_t offset, cap;
+    } to[] = {
+#define COMPSHARE__ID(name, member) \
+    { name, offsetof(compshare__ids, member), sizeof(((compshare__ids *)0)->member) }
+        COMPSHARE__ID("uhost_id", uhost_id), COMPSHARE__ID("project_id", project_id),
+        COMPSHARE__ID("region", look_region), COMPSHARE__ID("region", region),
+        COMPSHARE__ID("zone", zone)
+#undef COMPSHARE__ID
+    };
+    size_t i;
+    for (i = 0; i < sizeof to / sizeof to[0]; i++) {
+        const char *id = from[i] != NULL ? from[i] : "";
+        size_t size = strlen(id) + 1;
+        if (size > to[i].cap) return to[i].name;
+        memcpy((char *)ids + to[i].offset, id, size);
+    }
     return NULL;
 }
 
-/* Takes the client for a typed call. target may be NULL only where none is needed. Where
-   nobody names a project, it is the one that an instance was found in last. */
+/* Takes the client for a typed call of this kind, about this target (NULL: none is needed).
+   Where nobody names a project, it is the one that an instance was found in last. */
 static int compshare__typed_claim(compshare *c, int kind, const compshare_target *target)
 {
     static const compshare_target none = { NULL, NULL, NULL, NULL };
@@ -6837,11 +6880,12 @@ static int compshare__typed_target(compshare *c, bool zone_required)
         memcpy(ids->region, derived, sizeof ids->region);
         region = ids->region;
     }
-    if ((r = compshare__typed_id(c, "UHostId", ids->uhost_id, true)) != COMPSHARE_OK) return r;
-    if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
-    if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
-    return compshare__typed_id(c, "ProjectId", ids->project_id,
+    r = compshare__typed_id(c, "UHostId", ids->uhost_id, true);
+    if (r == COMPSHARE_OK) r = compshare__typed_id(c, "Region", region, true);
+    if (r == COMPSHARE_OK) r = compshare__typed_id(c, "Zone", zone, zone_required);
+    if (r == COMPSHARE_OK) r = compshare__typed_id(c, "ProjectId", ids->project_id,
         c->task.kind < COMPSHARE__TASK_WAIT);
+    return r;
 }
 
 /* An element cannot be read: its callback returns this, and the task ends with E_REPLY. */
@@ -6851,6 +6895,7 @@ static int compshare__typed_malformed(compshare__task *t, const char *field)
     return 1;
 }
 
+/* The status of a streamed reading: where an element could not be read, the failure names it. */
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
@@ -6883,7 +6928,8 @@ static int compshare__find_projects_element(void *user, compshare_value element)
     (void)element;
     if (reason != NULL) return compshare__typed_malformed(t, reason);
     if (t->find.other > 0) wanted = number + 1 == t->find.other;
-    else wanted = configured != NULL ? compshare__bytes_equal(p.project_id, configured) : p.is_default;
+    else wanted = configured != NULL ? compshare__bytes_equal(p.project_id, configured)
+        : p.is_default;
     if (wanted) list->wanted++;
     if (number > 0) compshare__text_put(&list->names, ", ");
     compshare__text_put(&list->names, p.project_id);
@@ -6892,6 +6938,7 @@ static int compshare__find_projects_element(void *user, compshare_value element)
     return t->as.projects.each(t->as.projects.user, &p);
 }
 
+/* Asks for the list of projects. */
 static int compshare__find_projects_begin(compshare *c)
 {
     compshare__projects *list = &c->task.find.read.projects;
@@ -6959,7 +7006,8 @@ static int compshare__find_element(void *user, compshare_value element)
     const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
         &instance, t->raw);
     (void)element;
-    if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, find->ids.uhost_id))
+    if (instance.uhost_id[0] != '\0'
+        && !compshare__bytes_equal(instance.uhost_id, find->ids.uhost_id))
         return 0;               /* whatever else stands in it */
     if (compshare__judge_is_echo(c, compshare__json_raw(&c->reply.tree, 0)))
         reason = "a repetition of the request";
@@ -7002,13 +7050,16 @@ static int compshare__find_described(compshare *c, int status)
 
 /* ---- in which project, and with or without a Region ---- */
 
-/* Whether the API's Message names something. */
-static bool compshare__find_names(const compshare_error *e, const char *word)
+/* Whether the API's Message names one of some words, each with its NUL: "one\0two\0". */
+static bool compshare__find_names(const compshare_error *e, const char *words)
 {
     compshare_view message;
+    size_t len;
     message.ptr = e->message;
     message.len = strlen(message.ptr);
-    return compshare__bytes_hold(message, word, strlen(word));
+    for (; (len = strlen(words)) > 0; words += len + 1)
+        if (compshare__bytes_hold(message, words, len)) return true;
+    return false;
 }
 
 /* A reading was refused: for what it lacked, or for a project that is no more. Returns what
@@ -7018,8 +7069,8 @@ static int compshare__find_fix(compshare *c, int status)
     compshare__search *find = &c->task.find;
     compshare__ids *ids = &find->ids;
     int code = c->error.ret_code;
-    bool region = compshare__find_names(&c->error, "Region");
-    bool project = compshare__find_names(&c->error, "Project") || code == 292;
+    bool region = compshare__find_names(&c->error, "Region\0");
+    bool project = compshare__find_names(&c->error, "Project\0") || code == 292;
     if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return 0;
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
@@ -7105,7 +7156,17 @@ static int compshare__find_elsewhere(compshare *c)
     return COMPSHARE__BACK;
 }
 
-/* The end of that. */
+/* The instance was read: later calls look in its project first, and a change of this one goes
+   to its region and zone. */
+static void compshare__find_keep(compshare__account *a, compshare__search *find)
+{
+    compshare__ids *ids = &find->ids;
+    if (!find->project_given) memcpy(a->project, ids->project_id, sizeof a->project);
+    memcpy(ids->region, find->read.instance.region, sizeof ids->region);
+    memcpy(ids->zone, find->read.instance.zone, sizeof ids->zone);
+}
+
+/* The end of that: found, to be looked for once more or elsewhere, or a failure. */
 static int compshare__find_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -7113,12 +7174,12 @@ static int compshare__find_end(compshare *c, int status)
     status = compshare__find_described(c, status);
     if (t->aborted) return status;
     if (status == COMPSHARE_OK) {
-        if (!t->find.project_given)
-            memcpy(c->account.project, t->find.ids.project_id, sizeof c->account.project);
+        compshare__find_keep(&c->account, &t->find);
         return status;
     }
     if ((r = compshare__find_fix(c, status)) != 0) return r;
-    if (t->kind >= COMPSHARE__TASK_WAIT && compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
+    if (t->kind >= COMPSHARE__TASK_WAIT && compshare__find_silent(c, status))
+        return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND) return compshare__find_elsewhere(c);
     if (status == COMPSHARE_E_API && t->find.list_refused)
         (void)compshare__fail(c, COMPSHARE__MORE, ", and so was GetProjectList: set project_id");
@@ -7217,7 +7278,8 @@ static int compshare__find_each_end(compshare *c, int status)
     if (status == COMPSHARE_OK) {
         total = compshare__find_each_total(&c->reply.tree);
     } else if (status == COMPSHARE_E_API && c->error.ret_code == 8401 && l->offset > 0) {
-        memset(&c->error, 0, sizeof c->error);  /* an Offset behind the last element may be refused */
+        /* an Offset behind the last element may be refused */
+        memset(&c->error, 0, sizeof c->error);
     } else {
         return compshare__find_each_failed(c, status);
     }
@@ -7226,7 +7288,8 @@ static int compshare__find_each_end(compshare *c, int status)
     case COMPSHARE__LIST_OVER: return COMPSHARE_OK;
     case COMPSHARE__LIST_EMPTY: return compshare__find_each_empty(c);
     case COMPSHARE__LIST_STUCK:
-        return compshare__fail(c, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
+        return compshare__fail(c, COMPSHARE_E_REPLY,
+            "the list does not go on behind its first page");
     default:
         return compshare__fail(c, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
     }
@@ -7254,21 +7317,24 @@ COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare
 COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user)
 {
-    return compshare__task_run(client, compshare_get_project_list_start(client, chosen, each, user));
+    return compshare__task_run(client,
+        compshare_get_project_list_start(client, chosen, each, user));
 }
 
-COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target,
-    compshare_instance *instance)
+COMPSHARE__DEF int compshare_describe_instance_start(compshare *client,
+    const compshare_target *target, compshare_instance *instance)
 {
     int r = compshare__typed_claim(client, COMPSHARE__TASK_DESCRIBE, target);
     if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
     if (r != COMPSHARE_OK) return r;
-    if (instance == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
+    if (instance == NULL)
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
     client->task.as.describe = instance;
     return compshare__task_start(client, compshare__find_steps);
 }
 
-COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance)
+COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target,
+    compshare_instance *instance)
 {
     return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
 }
@@ -7343,7 +7409,8 @@ static int compshare__change_end(compshare *c, int status)
         && compshare__json_equals(compshare__json_raw(tree, at), c->task.find.ids.uhost_id)))
         return status;
     c->error.outcome_unknown = true;
-    return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
+    return compshare__fail(c, COMPSHARE_E_REPLY,
+        "UHostId of the reply is not the instance that was asked about");
 }
 
 /* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
@@ -7361,8 +7428,7 @@ static bool compshare__change_renamed(compshare__change *ch, const compshare_err
         if (at == e->message || !compshare__bytes_letter(at[-1])) named = true;
         else other = true;
     }
-    other = other || compshare__find_names(e, "Region") || compshare__find_names(e, "Zone")
-        || compshare__find_names(e, "Project") || compshare__find_names(e, "UHost");
+    other = other || compshare__find_names(e, "Region\0Zone\0Project\0UHost\0");
     ch->both_names = named || (e->ret_code == 210 && !other);
     return ch->both_names;
 }
@@ -7387,7 +7453,8 @@ static const compshare__step compshare__change_delete_steps[] = {
     { compshare__change_delete, compshare__change_once_end }
 };
 
-COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time)
+COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client,
+    const compshare_target *target, int64_t stop_time)
 {
     int r = compshare__typed_claim(client, COMPSHARE__TASK_CHANGE, target);
     if (r != COMPSHARE_OK) return r;
@@ -7395,18 +7462,22 @@ COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client, cons
     return compshare__task_start(client, compshare__change_update_steps);
 }
 
-COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time)
+COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client,
+    const compshare_target *target, int64_t stop_time)
 {
-    return compshare__task_run(client, compshare_update_stop_scheduler_start(client, target, stop_time));
+    return compshare__task_run(client,
+        compshare_update_stop_scheduler_start(client, target, stop_time));
 }
 
-COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target)
+COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client,
+    const compshare_target *target)
 {
     int r = compshare__typed_claim(client, COMPSHARE__TASK_CHANGE, target);
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__change_delete_steps) : r;
 }
 
-COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target)
+COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client,
+    const compshare_target *target)
 {
     return compshare__task_run(client, compshare_delete_stop_scheduler_start(client, target));
 }
@@ -7457,7 +7528,8 @@ static int compshare__confirm_sent(compshare *c, int status)
     if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
-        if (ch->states == NULL) compshare__recent_note(c, t->find.ids.uhost_id, ch->before, ch->wanted);
+        if (ch->states == NULL)
+            compshare__recent_note(c, t->find.ids.uhost_id, ch->before, ch->wanted);
     } else if (c->error.outcome_unknown) {
         ch->lost = true;
     } else if (first) {
@@ -7567,7 +7639,8 @@ static int compshare__confirm_end(compshare *c, int status)
     const compshare_instance *i = &t->find.read.instance;
     if (status == COMPSHARE_OK) {
         ch->read_back = true;
-        if (compshare__confirm_proved(ch, compshare__confirm_shown(ch, i, compshare__client_best_time(c)))) {
+        if (compshare__confirm_proved(ch,
+            compshare__confirm_shown(ch, i, compshare__client_best_time(c)))) {
             t->unsettled = false;
             return COMPSHARE_OK;
         }
@@ -7575,7 +7648,8 @@ static int compshare__confirm_end(compshare *c, int status)
             && compshare__confirm_resend(ch, i, compshare__client_now(c), c->clock.deadline))
             return COMPSHARE__BACK;
     }
-    if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c))
+        return COMPSHARE__AGAIN;
     return compshare__confirm_failed(c, status);
 }
 
@@ -7586,13 +7660,10 @@ static int compshare__confirm_end(compshare *c, int status)
 /* The instance was found: the change goes to where it is. */
 static int compshare__power_found(compshare *c, int status)
 {
-    compshare__search *find = &c->task.find;
+    compshare__change *ch = &c->task.as.change;
     status = compshare__find_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    c->task.as.change.shown_before = compshare__confirm_shown(&c->task.as.change,
-        &find->read.instance, 0);
-    memcpy(find->ids.region, find->read.instance.region, sizeof find->ids.region);
-    memcpy(find->ids.zone, find->read.instance.zone, sizeof find->ids.zone);
+    ch->shown_before = compshare__confirm_shown(ch, &c->task.find.read.instance, 0);
     return COMPSHARE__NEXT;
 }
 
@@ -7651,7 +7722,8 @@ COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const comps
     return compshare__power_start(client, target, "StartCompShareInstance", "Starting\0Running\0");
 }
 
-COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client, const compshare_target *target)
+COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client,
+    const compshare_target *target)
 {
     return compshare__power_start(client, target, COMPSHARE__REBOOT, "Rebooting\0");
 }
@@ -7684,7 +7756,8 @@ static bool compshare__power_wait_hopeless(const compshare_error *e, int status)
 /* Whether the instance, which was never seen, is now looked for in the next project. */
 static bool compshare__power_wait_elsewhere(compshare__search *find, const compshare__wait *w)
 {
-    if (find->project_given || w->seen || find->list_refused || (find->other == 0 && w->missing > 0))
+    if (find->project_given || w->seen || find->list_refused
+        || (find->other == 0 && w->missing > 0))
         return false;
     find->other++;
     find->list_projects = true;
@@ -7721,8 +7794,7 @@ static int compshare__power_wait_read(compshare *c)
     memcpy(w->last, find->read.instance.state, sizeof w->last);
     w->missing = 0;
     w->seen = true;
-    if (!find->project_given)
-        memcpy(c->account.project, find->ids.project_id, sizeof c->account.project);
+    compshare__find_keep(&c->account, find);
     if (w->instance != NULL) *w->instance = find->read.instance;
     if (compshare__bytes_equal(w->last, w->state)) return COMPSHARE_OK;
     if (len < 4 || memcmp(w->last + len - 4, "Fail", 4) != 0) return COMPSHARE__AGAIN;
@@ -7756,24 +7828,26 @@ static const compshare__step compshare__power_wait_steps[] = {
     { compshare__find_again, compshare__power_wait_end }
 };
 
-COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance)
+COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id,
+    const char *state, uint32_t timeout_ms, compshare_instance *instance)
 {
     compshare_target target = { uhost_id, NULL, NULL, NULL };
     int r = compshare__typed_claim(client, COMPSHARE__TASK_WAIT, &target);
     if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
     if (r != COMPSHARE_OK) return r;
-    if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
+    if (state == NULL || state[0] == '\0')
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
     client->task.as.wait.state = state;
     client->task.as.wait.instance = instance;
     if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
     return compshare__task_start(client, compshare__power_wait_steps);
 }
 
-COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance)
+COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id, const char *state,
+    uint32_t timeout_ms, compshare_instance *instance)
 {
-    return compshare__task_run(client, compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
+    return compshare__task_run(client,
+        compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
 }
 
 /* ==== schedule ===============================================================================
@@ -7824,9 +7898,11 @@ static int compshare__schedule_allowed(compshare *c)
 {
     const compshare_instance *i = &c->task.find.read.instance;
     if (compshare__bytes_listed(i->charge_type, "Spot\0Preemptive\0"))
-        return compshare__fail(c, COMPSHARE_E_SPOT, "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
+        return compshare__fail(c, COMPSHARE_E_SPOT,
+            "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
     if (compshare__bytes_equal(i->state, "Running")) return COMPSHARE_OK;
-    return compshare__fail(c, COMPSHARE_E_STATE, "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",
+    return compshare__fail(c, COMPSHARE_E_STATE,
+        "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",
         i->uhost_id, i->state);
 }
 
@@ -7855,7 +7931,8 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     }
     if (base > 0) {
         if (base > COMPSHARE__LATEST_TIME || more > COMPSHARE__LATEST_TIME - base)
-            return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime would be after the year 9999");
+            return compshare__fail(c, COMPSHARE_E_PARAM,
+                "SchedulerStopTime would be after the year 9999");
         ch->wanted = base + more;
     }
     if (current == 0 || mode == 0) return COMPSHARE_OK;
@@ -7884,7 +7961,6 @@ static int compshare__schedule_tell(compshare *c, const compshare__recent *known
 /* The first reading: what stands, and what is to be done. */
 static int compshare__schedule_judge(compshare *c, const compshare__recent *known)
 {
-    compshare__search *find = &c->task.find;
     compshare__change *ch = &c->task.as.change;
     int r;
     if (c->task.kind == COMPSHARE__TASK_SHOW) return compshare__schedule_tell(c, known);
@@ -7896,8 +7972,7 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
         if (r != COMPSHARE_OK) return r;
     }
     ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);
-    memcpy(find->ids.region, find->read.instance.region, sizeof find->ids.region);
-    memcpy(find->ids.zone, find->read.instance.zone, sizeof find->ids.zone);
+    compshare__find_keep(&c->account, &c->task.find);
     return COMPSHARE__NEXT;
 }
 
@@ -7938,7 +8013,8 @@ static int compshare__schedule_read(compshare *c)
     ch->before = i->stop_time;
     ch->shown_before = known != NULL;       /* readings may still lag behind that */
     compshare__schedule_note(ch, i);
-    if (!compshare__recent_doubts(known, i->stop_time, compshare__client_server_time(c))) known = NULL;
+    if (!compshare__recent_doubts(known, i->stop_time, compshare__client_server_time(c)))
+        known = NULL;
     if (known != NULL && compshare__schedule_recheck(c, known)) return COMPSHARE__AGAIN;
     if (known != NULL && known->shown) {    /* shown once, and not any more: changed since */
         compshare__recent_forget(known);
@@ -7968,7 +8044,8 @@ static int compshare__schedule_found(compshare *c, int status)
 /* Sends the change. */
 static int compshare__schedule_change(compshare *c)
 {
-    int r = c->task.as.change.wanted != 0 ? compshare__change_update(c) : compshare__change_delete(c);
+    int r = c->task.as.change.wanted != 0 ? compshare__change_update(c)
+        : compshare__change_delete(c);
     c->exchange.request.half = true;
     /* somebody else may have changed it since: it is looked at first */
     c->exchange.request.repeatable = false;
@@ -8012,7 +8089,8 @@ static int compshare__schedule_confirm(compshare *c, int status)
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
     /* notes that it has been shown */
-    (void)compshare__recent_doubts(compshare__recent_of(&c->account, t->began, t->find.ids.uhost_id),
+    (void)compshare__recent_doubts(compshare__recent_of(&c->account, t->began,
+        t->find.ids.uhost_id),
         i->stop_time, compshare__client_server_time(c));
     if (ch->both_names) c->account.both_names = true;
     return compshare__schedule_done(ch, i, compshare__client_best_time(c), true);
@@ -8043,62 +8121,74 @@ static int compshare__schedule_claim(compshare *c, const char *uhost_id, const c
     return COMPSHARE_OK;
 }
 
-COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan,
+    compshare_schedule *schedule)
 {
-    static const compshare_plan none = { NULL, 0, 0, 0 };
-    compshare_plan p = plan != NULL ? *plan : none;
-    int r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
+    compshare_plan p;
+    int r;
+    memset(&p, 0, sizeof p);
+    if (plan != NULL) p = *plan;
+    r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
     if (p.at < 0 || p.in_seconds < 0 || (p.at == 0) == (p.in_seconds == 0))
         return compshare__task_refuse(client, COMPSHARE_E_PARAM,
             "plan: give at or in_seconds, above 0, and not both");
     if (p.mode > COMPSHARE_ONLY_SHORTEN)
-        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM,
+            "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
     if (p.in_seconds != 0 && p.in_seconds < COMPSHARE__STOP_FLOOR_S)
-        return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON, "plan: in_seconds must be at least 300");
+        return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON,
+            "plan: in_seconds must be at least 300");
     client->task.as.change.plan = p;
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
-COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule)
 {
     int r = compshare__schedule_claim(client, uhost_id, NULL, schedule);
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_get_steps) : r;
 }
 
-COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
-    compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule)
 {
     int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
-    if (by_seconds <= 0) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
+    if (by_seconds <= 0)
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
     client->task.as.change.by_seconds = by_seconds;
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
-COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule)
 {
     int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__DELETE, schedule);
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_steps) : r;
 }
 
-COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan,
+    compshare_schedule *schedule)
 {
     return compshare__task_run(client, compshare_schedule_set_start(client, plan, schedule));
 }
 
-COMPSHARE__DEF int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_get(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule)
 {
     return compshare__task_run(client, compshare_schedule_get_start(client, uhost_id, schedule));
 }
 
-COMPSHARE__DEF int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
-    compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_extend(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule)
 {
-    return compshare__task_run(client, compshare_schedule_extend_start(client, uhost_id, by_seconds, schedule));
+    return compshare__task_run(client,
+        compshare_schedule_extend_start(client, uhost_id, by_seconds, schedule));
 }
 
-COMPSHARE__DEF int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_cancel(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule)
 {
     return compshare__task_run(client, compshare_schedule_cancel_start(client, uhost_id, schedule));
 }

@@ -195,6 +195,10 @@ static void projects(void **state)
         ended(compshare_get_project_list(client, &chosen, NULL, NULL), cases[i].status, cases[i].detail);
         CHECK_TEXT(chosen.project_id, cases[i].status == COMPSHARE_OK ? "org-1" : "");
     }
+    bodies(PROJECTS(""), NULL, NULL);
+    support_case("none is to be chosen");
+    ended(compshare_get_project_list(client, NULL, NULL, NULL), COMPSHARE_OK, "");
+    CHECK_TEXT(compshare_last_error(client)->detail, "");
 }
 
 /* ---- DescribeCompShareInstance ---- */
