@@ -4345,7 +4345,6 @@ typedef struct compshare__task {
     uint64_t began;             /* on the monotonic clock */
     uint64_t poll_until;        /* when readings are not repeated any more, */
     unsigned polls;             /* and how often they were: pauses grow */
-    bool aborted;               /* `end` is called only to tidy up */
     bool unsettled;             /* a change was sent, and is not confirmed */
     const char *malformed;      /* a field that cannot be read; see `raw` */
     union {
@@ -5957,9 +5956,8 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
         (void)compshare__fail_errno(c);
     }
     c->reply.http.state = COMPSHARE__HTTP_FAILED;
-    c->task.aborted = true;
     compshare__drive_finish(c, status);
-    (void)c->task.step->end(c, status);     /* empties half-filled results */
+    if (!c->exchange.request.reads && c->error.outcome_unknown) c->task.unsettled = true;
     c->entered = false;
     compshare__bytes_wipe_stack();
     return compshare__task_end(c, status);
@@ -6186,14 +6184,15 @@ static bool compshare__read_is(compshare_view key, const char *name)
         && compshare__json_equals(key, name);
 }
 
-/* Finds the values of all fields in one pass over the members of what may be an object. */
+/* Finds the values of all fields in one pass over the members of what may be an object. tree
+   NULL: there is nothing. */
 static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p)
 {
     uint32_t at = COMPSHARE__NO_TOKEN;
     size_t i;
     memset(p, 0, sizeof *p);
-    if (compshare__json_type(tree, object) == COMPSHARE_OBJECT)
+    if (tree != NULL && compshare__json_type(tree, object) == COMPSHARE_OBJECT)
         at = compshare__json_first(tree, object);
     for (; at != COMPSHARE__NO_TOKEN; at = compshare__json_next(tree, at)) {
         compshare_view key = compshare__json_raw(tree, compshare__json_key(tree, at));
@@ -6210,28 +6209,19 @@ static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
     }
 }
 
-/* true or false, or a string that says so. */
-static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool *out)
+/* true or false, or a string that says so; where `numbers`, 0 and 1 as well. */
+static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool numbers, bool *out)
 {
-    static const char *const words[] = { "false", "true", "False", "True" };
-    int type = compshare__json_type(tree, at), i, count = type == COMPSHARE_STRING ? 4
-        : type == COMPSHARE_BOOL ? 2 : 0;
-    for (i = 0; i < count; i++) {
+    static const char *const words[] = { "false", "true", "False", "True", "0", "1" };
+    int type = compshare__json_type(tree, at);
+    int i = type == COMPSHARE_NUMBER ? 4 : 0;
+    int end = type == COMPSHARE_BOOL ? 2 : type != COMPSHARE_STRING && i == 0 ? 0 : numbers ? 6 : 4;
+    for (; i < end; i++) {
         if (!compshare__json_equals(compshare__json_raw(tree, at), words[i])) continue;
         *out = i % 2 != 0;
         return true;
     }
     return false;
-}
-
-/* The same, or 0 or 1 as an integer. */
-static bool compshare__read_flag(const compshare__tree *tree, uint32_t at, bool *out)
-{
-    int64_t number;
-    if (compshare__read_bool(tree, at, out)) return true;
-    if (!compshare__json_int(tree, at, &number) || number < 0 || number > 1) return false;
-    *out = number == 1;
-    return true;
 }
 
 /* Whether a string, not unescaped, is a number by the grammar of RFC 8259 6. */
@@ -6252,25 +6242,26 @@ static int compshare__read_store(const compshare__tree *tree, uint32_t at, const
 {
     compshare_view raw = compshare__json_raw(tree, at);
     int type = compshare__json_type(tree, at);
-    bool good = type == COMPSHARE_STRING;
+    bool text = type == COMPSHARE_STRING, good = text;
     if (f->kind == COMPSHARE_KIND_INT)
-        return compshare__json_int(tree, at, (int64_t *)member) ? COMPSHARE_OK : COMPSHARE_E_TYPE;
-    if (f->kind == COMPSHARE_KIND_BOOL)
-        return compshare__read_flag(tree, at, (bool *)member) ? COMPSHARE_OK : COMPSHARE_E_TYPE;
-    if (f->kind == COMPSHARE_KIND_DECIMAL)
-        good = type == COMPSHARE_NUMBER || (good && compshare__read_decimal(raw));
+        good = compshare__json_int(tree, at, (int64_t *)member);
+    else if (f->kind == COMPSHARE_KIND_BOOL)
+        good = compshare__read_bool(tree, at, true, (bool *)member);
+    else if (f->kind == COMPSHARE_KIND_DECIMAL)
+        good = type == COMPSHARE_NUMBER || (text && compshare__read_decimal(raw));
     if (!good) return COMPSHARE_E_TYPE;
+    if (f->kind == COMPSHARE_KIND_INT || f->kind == COMPSHARE_KIND_BOOL) return COMPSHARE_OK;
     (void)compshare__json_copy(raw, (char *)member, f->size, true);
     return f->kind == COMPSHARE_KIND_SHOWN || compshare__json_equals(raw, (char *)member)
         ? COMPSHARE_OK : COMPSHARE_E_REPLY;
 }
 
 /* Sets every member that the table names: to its value, or to zero. Returns p->status. */
-static int compshare__read_members(const compshare__tree *tree, const compshare_field *fields,
-    size_t count, compshare__read_places *p, void *out)
+static int compshare__read_object(const compshare__tree *tree, uint32_t object,
+    const compshare_field *fields, size_t count, compshare__read_places *p, void *out)
 {
     size_t i;
-    p->status = COMPSHARE_OK;
+    compshare__read_locate(tree, object, fields, count, p);
     for (i = 0; i < count; i++) {
         const compshare_field *f = &fields[i];
         void *member = (char *)out + f->offset;
@@ -6298,7 +6289,7 @@ static bool compshare__read_time(const compshare__tree *tree, uint32_t at, bool 
 {
     compshare_view v = { "twice", 5 };
     int type = COMPSHARE_NONE;
-    size_t point;
+    size_t point, zeros;
     *out = 0;
     raw[0] = '\0';
     if (!twice) {
@@ -6310,14 +6301,14 @@ static bool compshare__read_time(const compshare__tree *tree, uint32_t at, bool 
     (void)compshare__json_copy(v, raw, 32, true);
     if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
     point = compshare__bytes_find(v.ptr, v.len, '.');
-    if (point + 1 < v.len
-        && compshare__bytes_span(v.ptr + point + 1, "0", true) >= v.len - point - 1) v.len = point;
+    for (zeros = point + 1; zeros < v.len && v.ptr[zeros] == '0'; zeros++) {}
+    if (zeros == v.len && zeros > point + 1) v.len = point;
     if (!compshare__bytes_int(v, out) || *out > COMPSHARE__LATEST_TIME) return false;
     if (*out < 0) *out = 0;
     return true;
 }
 
-/* What an instance is read from. The last two rows are looked up only. */
+/* What an instance is read from. compshare__read_schedule reads the last two rows once more. */
 static const compshare_field compshare__read_instance_fields[] = {
 #define COMPSHARE__ROW(member, name, kind, need) \
     COMPSHARE_FIELD(compshare_instance, member, name, NULL, kind, need)
@@ -6367,9 +6358,8 @@ static const char *compshare__read_instance(const compshare__tree *tree, int64_t
     memset(i, 0, sizeof *i);
     raw[0] = '\0';
     if (compshare__json_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
-    compshare__read_locate(tree, 0, fields, COMPSHARE__INSTANCE_FIELDS, &places);
-    if (compshare__read_members(tree, fields, COMPSHARE__STOP_TIMES, &places, i) != COMPSHARE_OK)
-        return fields[places.bad].name;
+    (void)compshare__read_object(tree, 0, fields, COMPSHARE__INSTANCE_FIELDS, &places, i);
+    if (places.status != COMPSHARE_OK) return fields[places.bad].name;
     if (i->uhost_id[0] == '\0') return "UHostId";
     if (i->gpu < 0) i->gpu = 0;
     if (i->create_time < 0) i->create_time = 0;
@@ -6392,8 +6382,7 @@ static const char *compshare__read_project(const compshare__tree *tree, compshar
             COMPSHARE_LENIENT)
     };
     compshare__read_places places;
-    compshare__read_locate(tree, 0, fields, 3, &places);
-    (void)compshare__read_members(tree, fields, 3, &places, p);
+    (void)compshare__read_object(tree, 0, fields, 3, &places, p);
     return p->project_id[0] == '\0' ? "ProjectId" : NULL;
 }
 
@@ -6467,7 +6456,7 @@ COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
 COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
 {
     const compshare__tree *tree = compshare__read_tree(value);
-    return tree != NULL && compshare__read_bool(tree, value.token, out);
+    return tree != NULL && compshare__read_bool(tree, value.token, false, out);
 }
 
 COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
@@ -6550,9 +6539,7 @@ COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field 
     compshare *c = (compshare *)object.client;  /* its error is written, as by every call */
     compshare__read_places places;
     if (out == NULL || !compshare__read_sound(fields, count)) return COMPSHARE_E_PARAM;
-    if (tree != NULL) compshare__read_locate(tree, object.token, fields, count, &places);
-    else memset(&places, 0, sizeof places);
-    (void)compshare__read_members(tree, fields, count, &places, out);
+    (void)compshare__read_object(tree, object.token, fields, count, &places, out);
     if (compshare_type(object) != COMPSHARE_OBJECT)
         return compshare__read_fail(c, COMPSHARE_E_TYPE, "what is to be read", "is not an object");
     if (places.status == COMPSHARE_OK) return COMPSHARE_OK;
@@ -6637,7 +6624,7 @@ static int compshare__list_back(compshare__list *l)
     return COMPSHARE__LIST_MORE;
 }
 
-/* Another page, until one brings nothing new. total: what the reply counts; -1: nothing. It may
+/* Another page, until one brings nothing new. total: what the reply counts; 0: nothing. It may
    count too few, or what is not shown: it decides only where the list itself cannot, which is a
    page that comes again. */
 static int compshare__list_next(compshare__list *l, int64_t total)
@@ -6786,6 +6773,16 @@ static void compshare__typed_request(compshare *c, const char *action)
     r->defaults = false;
     r->params = c->task.params;
     c->task.malformed = NULL;
+}
+
+/* The same for a list: each element of `array` goes to `each`, whose user is the client. */
+static void compshare__typed_stream(compshare *c, const char *action, const char *array,
+    compshare_each_fn each)
+{
+    compshare__typed_request(c, action);
+    c->exchange.request.array = array;
+    c->exchange.request.each = each;
+    c->exchange.request.user = c;
 }
 
 /* Adds a parameter. One too many is not written, and makes the call fail: the count says so. */
@@ -6942,10 +6939,7 @@ static int compshare__find_projects_element(void *user, compshare_value element)
 static int compshare__find_projects_begin(compshare *c)
 {
     compshare__projects *list = &c->task.find.read.projects;
-    compshare__typed_request(c, "GetProjectList");
-    c->exchange.request.array = "ProjectSet";
-    c->exchange.request.each = compshare__find_projects_element;
-    c->exchange.request.user = c;
+    compshare__typed_stream(c, "GetProjectList", "ProjectSet", compshare__find_projects_element);
     memset(list, 0, sizeof *list);
     list->names = compshare__text_into(list->name_list, sizeof list->name_list);
     return COMPSHARE_OK;
@@ -6986,12 +6980,9 @@ static const compshare__step compshare__find_projects_steps[] = {
 static void compshare__find_request(compshare *c, compshare_each_fn each)
 {
     const compshare__ids *ids = &c->task.find.ids;
-    compshare__typed_request(c, COMPSHARE__DESCRIBE);
+    compshare__typed_stream(c, COMPSHARE__DESCRIBE, "UHostSet", each);
     (void)compshare__typed_id(c, "Region", ids->look_region, false);
     (void)compshare__typed_id(c, "ProjectId", ids->project_id, false);
-    c->exchange.request.array = "UHostSet";
-    c->exchange.request.each = each;
-    c->exchange.request.user = c;
 }
 
 /* Takes the instance that is meant, and no other. That its stop time cannot be read matters
@@ -7118,7 +7109,6 @@ static int compshare__find_project_end(compshare *c, int status)
     compshare__search *find = &t->find;
     int code = c->error.ret_code;
     status = compshare__find_projects_end(c, status);
-    if (t->aborted) return status;
     if (compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
     find->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
     if (t->kind == COMPSHARE__TASK_WAIT && status != COMPSHARE_OK
@@ -7133,11 +7123,12 @@ static int compshare__find_project_end(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
-/* Looks for the task's instance for the first time. Where more has to follow, this may take
-   half of the time. */
+/* Looks for the task's instance. Where more has to follow, a reading may take half of the
+   time. */
 static int compshare__find_begin(compshare *c)
 {
-    c->exchange.request.half = c->task.kind >= COMPSHARE__TASK_POWER;
+    int kind = c->task.kind;
+    c->exchange.request.half = kind == COMPSHARE__TASK_WAIT || kind >= COMPSHARE__TASK_POWER;
     return compshare__find_describe(c);
 }
 
@@ -7172,7 +7163,6 @@ static int compshare__find_end(compshare *c, int status)
     compshare__task *t = &c->task;
     int r;
     status = compshare__find_described(c, status);
-    if (t->aborted) return status;
     if (status == COMPSHARE_OK) {
         compshare__find_keep(&c->account, &t->find);
         return status;
@@ -7184,13 +7174,6 @@ static int compshare__find_end(compshare *c, int status)
     if (status == COMPSHARE_E_API && t->find.list_refused)
         (void)compshare__fail(c, COMPSHARE__MORE, ", and so was GetProjectList: set project_id");
     return status;
-}
-
-/* Looks for the task's instance once more, where it was found. */
-static int compshare__find_again(compshare *c)
-{
-    c->exchange.request.half = true;
-    return compshare__find_describe(c);
 }
 
 /* The same, for a caller who wants no more. */
@@ -7233,14 +7216,16 @@ static int compshare__find_each_begin(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* TotalCount, which some replies call Total; -1 where there is none that can be read. */
+/* TotalCount, which some replies call Total; 0 where there is none that can be read. */
 static int64_t compshare__find_each_total(const compshare__tree *tree)
 {
-    uint32_t at;
+    static const compshare_field field = {
+        "TotalCount", "Total", COMPSHARE_KIND_INT, COMPSHARE_LENIENT, 0, sizeof(int64_t)
+    };
+    compshare__read_places places;
     int64_t total;
-    if (compshare__json_find(tree, 0, "TotalCount", &at) != 1
-        && compshare__json_find(tree, 0, "Total", &at) != 1) return -1;
-    return compshare__json_int(tree, at, &total) ? total : -1;
+    (void)compshare__read_object(tree, 0, &field, 1, &places, &total);
+    return total;
 }
 
 /* A list without any element: it may be so for a moment only. */
@@ -7272,9 +7257,8 @@ static int compshare__find_each_failed(compshare *c, int status)
 static int compshare__find_each_end(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.each.list;
-    int64_t total = -1;
+    int64_t total = 0;
     status = compshare__typed_status(c, status);
-    if (c->task.aborted) return status;
     if (status == COMPSHARE_OK) {
         total = compshare__find_each_total(&c->reply.tree);
     } else if (status == COMPSHARE_E_API && c->error.ret_code == 8401 && l->offset > 0) {
@@ -7438,7 +7422,6 @@ static int compshare__change_once_end(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
     status = compshare__change_end(c, status);
-    if (c->task.aborted) return status;
     if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK) return status;
     compshare__recent_note(c, c->task.find.ids.uhost_id, -1, ch->wanted);
@@ -7521,10 +7504,6 @@ static int compshare__confirm_sent(compshare *c, int status)
     if (first || told) compshare__confirm_note(ch, &c->error, status);
     ch->sent_at = compshare__client_now(c);
     ch->sendings++;
-    if (t->aborted) {
-        t->unsettled = t->unsettled || c->error.outcome_unknown;
-        return status;
-    }
     if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
@@ -7690,7 +7669,6 @@ static int compshare__power_sent(compshare *c, int status)
 
 static int compshare__power_verify(compshare *c, int status)
 {
-    if (c->task.aborted) return status;
     return compshare__confirm_end(c, compshare__find_described(c, status));
 }
 
@@ -7698,7 +7676,7 @@ static const compshare__step compshare__power_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__power_found },
     { compshare__power_begin, compshare__power_sent },
-    { compshare__find_again, compshare__power_verify }
+    { compshare__find_begin, compshare__power_verify }
 };
 
 /* states: those that show that it was executed, each with its NUL. */
@@ -7808,7 +7786,6 @@ static int compshare__power_wait_end(compshare *c, int status)
     compshare__task *t = &c->task;
     compshare__wait *w = &t->as.wait;
     int r;
-    if (t->aborted) return status;
     status = compshare__find_described(c, status);
     if ((r = compshare__find_fix(c, status)) != 0) return r;
     if (status == COMPSHARE_OK) {
@@ -7825,7 +7802,7 @@ static int compshare__power_wait_end(compshare *c, int status)
 
 static const compshare__step compshare__power_wait_steps[] = {
     { compshare__find_project, compshare__find_project_end },
-    { compshare__find_again, compshare__power_wait_end }
+    { compshare__find_begin, compshare__power_wait_end }
 };
 
 COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id,
@@ -8033,7 +8010,7 @@ static int compshare__schedule_found(compshare *c, int status)
     compshare__change *ch = &t->as.change;
     bool first = ch->looks == 0 && t->polls == 0;
     status = first ? compshare__find_end(c, status) : compshare__find_described(c, status);
-    if (t->aborted || (first && status != COMPSHARE_OK)) return status;
+    if (first && status != COMPSHARE_OK) return status;
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
@@ -8071,7 +8048,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
 
 static int compshare__schedule_sent(compshare *c, int status)
 {
-    int r = !c->task.aborted && compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
+    int r = compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
         : compshare__confirm_sent(c, status);
     compshare__schedule_note(&c->task.as.change, NULL);
     return r;
@@ -8083,7 +8060,6 @@ static int compshare__schedule_confirm(compshare *c, int status)
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
     const compshare_instance *i = &t->find.read.instance;
-    if (t->aborted) return status;
     status = compshare__find_described(c, status);
     compshare__schedule_note(ch, status == COMPSHARE_OK ? i : NULL);
     status = compshare__confirm_end(c, status);
@@ -8104,7 +8080,7 @@ static const compshare__step compshare__schedule_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__schedule_found },
     { compshare__schedule_change, compshare__schedule_sent },
-    { compshare__find_again, compshare__schedule_confirm }
+    { compshare__find_begin, compshare__schedule_confirm }
 };
 
 /* Takes the client for a schedule_*. action NULL: it only reads. */
