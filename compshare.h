@@ -6785,19 +6785,28 @@ static void compshare__typed_stream(compshare *c, const char *action, const char
     c->exchange.request.user = c;
 }
 
-/* Adds a parameter. One too many is not written, and makes the call fail: the count says so. */
-static void compshare__typed_put(compshare *c, compshare_param param)
+/* Adds a parameter: a text, or where that is NULL a number. One too many is not written, and
+   makes the call fail: the count says so. */
+static void compshare__typed_put(compshare *c, const char *key, const char *text, int64_t number)
 {
     compshare__request *r = &c->exchange.request;
-    if (r->count < COMPSHARE__TYPED_PARAMS) c->task.params[r->count++] = param;
-    else r->count = COMPSHARE_MAX_PARAMS + 1;
+    compshare_param *p = c->task.params;
+    if (r->count >= COMPSHARE__TYPED_PARAMS) {
+        r->count = COMPSHARE_MAX_PARAMS + 1;
+        return;
+    }
+    p += r->count++;
+    p->key = key;
+    p->text = text;
+    p->number = number;
+    p->kind = text != NULL ? COMPSHARE__TEXT : COMPSHARE__INT;
 }
 
 /* Adds an identifier; "" is none. An error where it is required. */
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
     if (value != NULL && value[0] != '\0')
-        compshare__typed_put(c, compshare__param(key, value, 0, COMPSHARE__TEXT));
+        compshare__typed_put(c, key, value, 0);
     else if (required)
         return compshare__fail(c, COMPSHARE_E_PARAM,
             "%s: it is needed, and neither the target nor the configuration has it", key);
@@ -7210,8 +7219,8 @@ static int compshare__find_each_begin(compshare *c)
     compshare__list *l = &c->task.as.each.list;
     compshare__find_request(c, compshare__find_each_element);
     (void)compshare__typed_id(c, "Zone", c->task.find.ids.zone, false);
-    compshare__typed_put(c, compshare__param("Offset", NULL, l->offset, COMPSHARE__INT));
-    compshare__typed_put(c, compshare__param("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
+    compshare__typed_put(c, "Offset", NULL, l->offset);
+    compshare__typed_put(c, "Limit", NULL, COMPSHARE__PAGE);
     compshare__list_begin(l);
     return COMPSHARE_OK;
 }
@@ -7368,10 +7377,9 @@ static int compshare__change_update(compshare *c)
             "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
     c->exchange.request.stop_time = ch->wanted;
-    compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, ch->wanted,
-        COMPSHARE__INT));
+    compshare__typed_put(c, "SchedulerStopTime", NULL, ch->wanted);
     if (ch->both_names || c->account.both_names)
-        compshare__typed_put(c, compshare__param("StopTime", NULL, ch->wanted, COMPSHARE__INT));
+        compshare__typed_put(c, "StopTime", NULL, ch->wanted);
     return COMPSHARE_OK;
 }
 

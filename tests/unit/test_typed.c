@@ -1,4 +1,4 @@
-/* Rooms actions, confirm, power and schedule over a transport in memory: what typed calls and
+/* Rooms read to schedule over a transport in memory: what typed calls and
    workflows make of members that are missing, malformed, or there twice, and of times
    at the edge of what they can be. */
 
@@ -1217,10 +1217,10 @@ static void too_many_parameters(void **state)
     (void)state;
     memset(&c, 0, sizeof c);
     support_case("parameters of a typed call");
-    for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) compshare__typed_put(&c, compshare_int("N", (int64_t)i));
+    for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) compshare__typed_put(&c, "N", NULL, (int64_t)i);
     CHECK_NUMBER(c.exchange.request.count, COMPSHARE__TYPED_PARAMS);
     for (i = 0; i < 3; i++) {
-        compshare__typed_put(&c, compshare_int("N", 99));
+        compshare__typed_put(&c, "N", NULL, 99);
         CHECK_NUMBER(c.exchange.request.count, COMPSHARE_MAX_PARAMS + 1);
     }
     for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) CHECK_NUMBER(c.task.params[i].number, i);

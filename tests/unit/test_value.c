@@ -1,4 +1,4 @@
-/* Rooms drive and public, over a transport in memory: what a reply becomes. */
+/* Rooms drive, read and public, over a transport in memory: what a reply becomes. */
 
 #define COMPSHARE_IMPLEMENTATION
 #define COMPSHARE_PLAINTEXT
