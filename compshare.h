@@ -6536,7 +6536,8 @@ COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field 
     size_t count, void *out)
 {
     const compshare__tree *tree = compshare__read_tree(object);
-    compshare *c = (compshare *)object.client;  /* its error is written, as by every call */
+    /* the program has the client itself; its error is written, as by every call */
+    compshare *c = (compshare *)(uintptr_t)object.client;
     compshare__read_places places;
     if (out == NULL || !compshare__read_sound(fields, count)) return COMPSHARE_E_PARAM;
     (void)compshare__read_object(tree, object.token, fields, count, &places, out);
