@@ -55,6 +55,33 @@
        if (compshare_call(client, "RebootCompShareInstance", params, 1) == COMPSHARE_OK)
            ... compshare_get(compshare_reply(client), "UHostId") ...
 
+   HOW TO ADD A TYPED CALL
+
+   In a program: a struct, a table that says which member of the reply goes into which of its
+   members, and compshare_read behind compshare_call, or in the callback of compshare_call_each:
+
+       typedef struct price { char charge_type[16], instance[24]; } price;
+       static const compshare_field price_fields[] = {
+           COMPSHARE_FIELD_TEXT(price, charge_type, "ChargeType"),
+           COMPSHARE_FIELD_DECIMAL(price, instance, "Instance")
+       };
+       if (compshare_call(client, "GetCompShareInstancePrice", params, 6) == COMPSHARE_OK
+           && compshare_read(compshare_first(compshare_get(compshare_reply(client), "PriceDetails")),
+               price_fields, 2, &p) == COMPSHARE_OK) ...
+
+   In the library: a table of fields in the room `read`; in `find`, or behind it, a step, whose
+   `begin` names the action (compshare__typed_request) and adds its parameters
+   (compshare__typed_id, compshare__typed_put), and whose `end` reads the reply; a public pair
+   that claims the client (compshare__typed_claim), notes where the result goes, and starts the
+   step. A kind of task where the step needs data of its own.
+
+   HOW TO ADD AN ACTION
+
+   compshare_call sends any action by its name. One row in the table of the room `actions` says
+   what the library may know of it: its group, whether it reads or writes, its retry class, what
+   it costs. "always" only where a repetition certainly changes nothing: without a row, or with
+   "never", no action is sent a second time. tests/data/actions.tsv has the same row.
+
    SWITCHES (define before the include that has COMPSHARE_IMPLEMENTATION)
 
        COMPSHARE_IMPLEMENTATION   compile the code here
@@ -211,15 +238,15 @@
    MEMORY AND STACK (64-bit, printed by `make size` and `make test`)
 
        COMPSHARE_MEMORY           65,536 bytes, for everything below
-       compshare_memory_needed()  36,820 with full TLS records: enough for a page
+       compshare_memory_needed()  36,764 with full TLS records: enough for a page
                                   of 100 instances, which is streamed
-       COMPSHARE_SMALL_RECORDS    24,532 with records of 4 KB
+       COMPSHARE_SMALL_RECORDS    24,476 with records of 4 KB
        stack                      under 8 KiB (on s390x under 9)
 
    The block, config.memory:
 
        | struct compshare | reply area                            | TLS record buffer |
-       | 10,624 bytes     | 9,472 bytes or what is left           | 16,709 or 4,421   |
+       | 10,568 bytes     | 9,472 bytes or what is left           | 16,709 or 4,421   |
 
        handshake          | X.509 contexts | part of bundle | tx  |
        sending            |                                 | tx  |
@@ -260,8 +287,9 @@
 
    The implementation follows the public half in the order in which data flows;
    search for "* ====":  api, limits, bytes, params, encode, http, json, split, tokens, pem,
-   trust, tls, posix, config, client, judge, session, proxy, exchange, task, actions,
-   confirm, power, schedule, public, licence. A room calls only rooms above it. */
+   trust, tls, posix, config, client, judge, session, proxy, exchange, task, actions, read,
+   list, recent, call, typed, find, change, confirm, power, schedule, licence. A room calls only
+   rooms above it. */
 
 /* Under -std=c99 Linux's headers hide POSIX unless told otherwise before the
    first of them; the implementation may follow in this same source file. */
@@ -635,6 +663,68 @@ COMPSHARE_API compshare_view compshare_number_text(compshare_value value);
 COMPSHARE_API ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap);
 /* The same for the name of an object member. */
 COMPSHARE_API ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap);
+
+/* ---- a reply's object into a struct --------------------------------------- */
+
+/* What a member of the struct is, and which JSON values go into it. null is the same as no
+   such member. */
+enum compshare_kind {
+    COMPSHARE_KIND_TEXT,    /* char[]: a string that is compared or sent on; one that does not fit
+                               whole, or holds a control character, is an error */
+    COMPSHARE_KIND_SHOWN,   /* char[]: a string for people; cut to whole characters that fit,
+                               control characters shown as '?' */
+    COMPSHARE_KIND_INT,     /* int64_t: an integer, or a string that holds one */
+    COMPSHARE_KIND_DECIMAL, /* char[]: a number, or a string that holds one, as the reply writes
+                               it ("0.74"); one that does not fit is an error */
+    COMPSHARE_KIND_BOOL     /* bool: true, false, 1 or 0; also as strings */
+};
+
+/* What a value that is missing, of another type, or there twice, means. */
+enum compshare_need {
+    COMPSHARE_OPTIONAL,     /* missing: the member is zero; anything else is an error */
+    COMPSHARE_REQUIRED,     /* each is an error */
+    COMPSHARE_LENIENT       /* none is: the member is zero. For what nothing is decided by */
+};
+
+/* One member of a struct, and where it stands in a JSON object. Made by the macros below. */
+typedef struct compshare_field {
+    const char *name;       /* in the object */
+    const char *other;      /* a second name, used where the first is missing or null; NULL: none */
+    int kind;               /* enum compshare_kind */
+    int need;               /* enum compshare_need */
+    size_t offset, size;    /* of the member, in bytes */
+} compshare_field;
+
+/* A row of a table: COMPSHARE_FIELD_INT(struct price, count, "Count") is an optional member
+   with one name; COMPSHARE_FIELD says everything. `member` is of the type of its kind. */
+#define COMPSHARE_FIELD(type, member, name, other, kind, need) \
+    { name, other, kind, need, offsetof(type, member), sizeof(((type *)0)->member) }
+#define COMPSHARE_FIELD_TEXT(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_SHOWN(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_SHOWN, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_INT(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_INT, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_DECIMAL(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_DECIMAL, COMPSHARE_OPTIONAL)
+#define COMPSHARE_FIELD_BOOL(type, member, name) \
+    COMPSHARE_FIELD(type, member, name, NULL, COMPSHARE_KIND_BOOL, COMPSHARE_OPTIONAL)
+
+/* Most rows of one table. */
+#define COMPSHARE_MAX_FIELDS 64
+
+/* Reads an object of the last reply, or the element of a streamed array, into the struct at
+   `out`, in one pass over its members. Every member that the table names is then set, or zero
+   where its value is missing or cannot be read; others stay as they are. All is copied: the
+   struct does not depend on the reply.
+   COMPSHARE_E_TYPE: `object` is none, stale or no object, or a value has another type.
+   COMPSHARE_E_REPLY: a required member is missing, one is there twice, or does not fit.
+   COMPSHARE_E_PARAM: the table cannot be right (a size that is not that of the kind, more
+   than COMPSHARE_MAX_FIELDS rows); nothing is written and noted.
+   compshare_last_error names the field, in its detail, unless the call itself has failed
+   otherwise; what is read in a streaming callback, until that returns. */
+COMPSHARE_API int compshare_read(compshare_value object, const compshare_field *fields,
+    size_t count, void *out);
 
 /* ---- typed calls --------------------------------------------------------- */
 
@@ -1136,7 +1226,8 @@ extern "C" {
 #define COMPSHARE__VERDICT 3    /* exchange: the reply is complete, and a success */
 #define COMPSHARE__AGAIN 4      /* a step's `end`: run this step once more, after task.pause_ms */
 #define COMPSHARE__NEXT 5       /* a step's `end`: go on to the next; its `begin`: skip this one */
-#define COMPSHARE__FINISHED 6   /* schedule: what stands is what the plan wants: change nothing */
+#define COMPSHARE__BACK 6       /* a step's `end`: run the step before it, after task.pause_ms */
+#define COMPSHARE__FINISHED 7   /* schedule: what stands is what the plan wants: change nothing */
 
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
 #define COMPSHARE__TYPED_PARAMS 6           /* no typed call has more */
@@ -5097,9 +5188,34 @@ typedef struct compshare__ids {
     char region[32], zone[32];  /* sent with changes; of a workflow, where a reading has shown it */
 } compshare__ids;
 
-/* A list in pages. */
+/* One reading of the list of projects. */
+typedef struct compshare__projects {
+    compshare_project chosen;   /* the wanted one, or the first */
+    size_t seen, wanted;        /* projects in the list, and how many of them are wanted */
+    compshare__text names;      /* their ids, for an error text, */
+    char name_list[136];        /* which stand here */
+} compshare__projects;
+
+/* Where the task's instance is looked for, and what has been read. */
+typedef struct compshare__search {
+    bool project_given;         /* by the target or the configuration */
+    bool list_projects;         /* the step that lists them has something to do */
+    bool listed;                /* they were listed because a reading was refused: only once */
+    bool list_refused;          /* the account may not list them */
+    bool spoiled;               /* a reading that failed has overwritten `instance` */
+    unsigned other;             /* the n-th project is looked in; 0: the default one */
+    size_t found;               /* how often the instance stands in the newest reading */
+    compshare__ids ids;
+    union {
+        compshare__projects projects;   /* of the step that lists them */
+        compshare_instance instance;    /* as it was read last */
+    } read;
+} compshare__search;
+
+/* A list in pages; its banner, `list`, draws what the marks are for. */
 typedef struct compshare__list {
-    int64_t offset, seen;       /* where the page begins, and its elements so far */
+    int64_t offset;             /* where the page begins */
+    int64_t seen;               /* its elements so far */
     int64_t overlap;            /* elements of the page before, besides the last, to begin with */
     int64_t most;               /* elements of the longest page */
     int64_t end;                /* not 0: from here on a page was empty */
@@ -5108,18 +5224,21 @@ typedef struct compshare__list {
     unsigned empty;             /* pages in a row that had no element, and should have */
     unsigned failures;          /* pages that could not be read */
     bool fresh;                 /* the page has brought something new */
-    bool searching, anew;       /* for one of the marks; not for them in the next page */
+    bool searching;             /* no mark has been met in the page yet */
+    bool anew;                  /* the next page is handed out from its beginning, without one */
 } compshare__list;
 
 /* A change, and what is known of it by now: law 7. */
 typedef struct compshare__change {
-    const char *action;         /* NULL: the workflow only reads */
+    const char *action;
     const char *states;         /* of power: those that show it, each with its NUL */
+    compshare_schedule *result; /* of a schedule: the caller's; may be NULL */
     compshare_plan plan;        /* of a schedule: its times and mode */
-    int64_t by_seconds;
+    int64_t by_seconds;         /* of an extension */
     unsigned raised;            /* how often the API found the time too soon */
-    int64_t wanted;             /* of a schedule: what is to be shown; 0: none */
+    int64_t wanted;             /* the stop time that is sent and has to be shown; 0: none */
     int64_t before;             /* what was shown before the change */
+    bool both_names;            /* StopTime goes with SchedulerStopTime */
     bool shown_before;          /* what is wanted was: another such reading proves nothing */
     unsigned looks;             /* how often a reading that refuses the workflow was checked, */
     int refusal;                /* and what the one before said */
@@ -5129,57 +5248,64 @@ typedef struct compshare__change {
     bool read_back;             /* a reading after it has succeeded */
     unsigned readings;          /* in a row that have shown what is wanted */
     unsigned sendings;
-    uint64_t sent_at;           /* when the last one ended, and how: */
-    int status, http, code;
+    uint64_t sent_at;           /* when the last sending ended, on the monotonic clock, */
+    int status, http, code;     /* and how: status, HTTP status, RetCode */
     char request_id[64];
 } compshare__change;
 
-/* What a task works on: arguments and results of typed calls, and its progress. */
+/* A wait for a state. */
+typedef struct compshare__wait {
+    const char *state;          /* the caller's */
+    compshare_instance *instance;   /* the caller's; may be NULL */
+    char last[32];              /* the state that was read last */
+    bool seen;                  /* the instance was read at least once */
+    unsigned missing;           /* readings in a row without it */
+} compshare__wait;
+
+/* What a task is: it decides which member of `as` is used. From COMPSHARE__TASK_WAIT on they
+   are workflows, from COMPSHARE__TASK_POWER on they change something. */
+enum {
+    COMPSHARE__TASK_CALL,       /* a generic call */
+    COMPSHARE__TASK_PROJECTS,   /* the list of projects */
+    COMPSHARE__TASK_EACH,       /* all instances */
+    COMPSHARE__TASK_CHANGE,     /* one Update or Delete of a timed shutdown */
+    COMPSHARE__TASK_DESCRIBE,   /* one instance */
+    COMPSHARE__TASK_WAIT,       /* for a state of one */
+    COMPSHARE__TASK_SHOW,       /* its timed shutdown is read */
+    COMPSHARE__TASK_POWER,      /* it is stopped, started, rebooted */
+    COMPSHARE__TASK_SCHEDULE    /* its timed shutdown is set, extended, cancelled */
+};
+
+/* A call in progress: its steps, its time, and the data of its kind. */
 typedef struct compshare__task {
-    const compshare__step *step;        /* NULL: no task */
-    uint32_t timeout_ms, pause_ms;
-    bool aborted;                       /* `end` is called only to tidy up */
-    bool workflow;
-    bool unsettled;                     /* a change was sent, and is not confirmed */
-    bool uses_schedule;                 /* a reading whose schedule cannot be read is none */
-    bool project_given;                 /* by the target or the configuration */
-    bool list_projects;                 /* the step that does has something to do */
-    bool listed;                        /* it was asked for after a refusal */
-    bool list_refused;                  /* the account may not read it */
-    bool both_names;                    /* StopTime goes with SchedulerStopTime */
-    unsigned other;                     /* the n-th project is looked in; 0: the default one */
-    compshare__ids ids;
-    void *out;                          /* what the current step fills in */
-    compshare_project_fn on_project;
-    compshare_instance_fn on_instance;
-    void *user;
-    compshare_param params[COMPSHARE__TYPED_PARAMS];
-    int64_t stop_time;                  /* of UpdateCompShareStopScheduler */
-    size_t found;
-    const char *malformed;              /* field that an element callback refused, */
-    char raw[32];                       /* and what stands in it */
+    const compshare__step *step;    /* NULL: no task */
+    int kind;
+    uint32_t timeout_ms;        /* for all of it */
+    uint32_t pause_ms;          /* before the next exchange */
+    uint64_t began;             /* on the monotonic clock */
+    uint64_t poll_until;        /* when readings are not repeated any more, */
+    unsigned polls;             /* and how often they were: pauses grow */
+    bool unsettled;             /* a change was sent, and is not confirmed */
+    const char *malformed;      /* a field that cannot be read; see `raw` */
     union {
-        compshare_instance instance;
+        compshare__request call;
         struct {
-            compshare_project project;
-            compshare__text names;      /* of those seen, into name_list */
-            char name_list[136];
-            int64_t seen;
-        } list;
-    } read;
-    compshare_schedule *result;         /* the caller's */
-    compshare_instance *instance;       /* the caller's */
-    const char *state;                  /* waited for */
-    unsigned polls, missing;
-    bool seen;                          /* the instance was, by a wait */
-    bool spoiled;                       /* a reply that failed has left its mark in `read` */
-    uint64_t poll_until, began;
-    union {
-        compshare__request call;        /* of a generic call */
-        compshare__list list;
-        compshare__change change;
-        char seen[32];                  /* the state that a wait has read last */
+            compshare_project *chosen;  /* the caller's; may be NULL */
+            compshare_project_fn each;  /* may be NULL */
+            void *user;
+        } projects;
+        struct {
+            compshare__list list;
+            compshare_instance_fn each;
+            void *user;
+        } each;
+        compshare_instance *describe;   /* the caller's */
+        compshare__wait wait;
+        compshare__change change;       /* CHANGE, SHOW, POWER, SCHEDULE */
     } as;
+    compshare__search find;
+    compshare_param params[COMPSHARE__TYPED_PARAMS];    /* of the current request */
+    char raw[32];               /* what stands in `malformed` where it should be a time */
 } compshare__task;
 
 /* A timed shutdown that this client has set, or deleted, with success. */
@@ -6662,8 +6788,13 @@ static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
     memset(&c->exchange, 0, sizeof c->exchange);
-    if (status != COMPSHARE_OK) compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
-    if (status == COMPSHARE_OK || !c->task.workflow) return status;
+    if (status == COMPSHARE_OK) {           /* compshare_read in a callback may have noted a failure */
+        c->error.status = c->error.stage = 0;
+        c->error.detail[0] = '\0';
+    } else {
+        compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
+    }
+    if (status == COMPSHARE_OK || c->task.kind < COMPSHARE__TASK_WAIT) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
     if (c->task.unsettled) compshare__client_name(&c->error, c->task.as.change.action);
     return status;
@@ -6711,7 +6842,7 @@ static int compshare__task_request(compshare *c)
     r = t->step->begin(c);
     if (r < 0) compshare__client_name(&c->error, x->request.action);
     if (r != COMPSHARE_OK) return r;
-    r = compshare__exchange_collect(x, &c->config, t->ids.region, &c->error);
+    r = compshare__exchange_collect(x, &c->config, t->find.ids.region, &c->error);
     if (r != COMPSHARE_OK) return r;
     compshare__task_allow(t, x, &c->clock, c->config.timeout_ms);
     t->pause_ms = 0;
@@ -6792,8 +6923,10 @@ static int compshare__task_work(compshare *c)
         if (r == COMPSHARE_PENDING) return r;
         r = compshare__task_leave(c, r);
         if (r == COMPSHARE__NEXT) c->task.step++;
-        if (r == COMPSHARE__NEXT || r == COMPSHARE__AGAIN) r = compshare__task_enter(c);
-        else return compshare__task_end(c, r);
+        if (r == COMPSHARE__BACK) c->task.step--;
+        if (r != COMPSHARE__NEXT && r != COMPSHARE__AGAIN && r != COMPSHARE__BACK)
+            return compshare__task_end(c, r);
+        r = compshare__task_enter(c);
         if (r != COMPSHARE_OK) return compshare__task_end(c, r);
     }
 }
@@ -6809,8 +6942,8 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
         compshare__exchange_failed(c, status);
     }
     c->reply.http.state = COMPSHARE__HTTP_FAILED;   /* so that the connection is not kept */
-    c->task.aborted = true;
-    (void)compshare__task_leave(c, status);         /* empties half-filled results */
+    compshare__exchange_finish(c, status);
+    if (!c->exchange.request.reads && c->error.outcome_unknown) c->task.unsettled = true;
     c->entered = false;
     compshare__bytes_wipe_stack();
     return compshare__task_end(c, status);
@@ -6907,18 +7040,15 @@ static int compshare__task_run(compshare *c, int r)
 }
 
 /* ==== actions ================================================================================
-   The table of the API's actions, and the typed calls: each fills parameters,
-   reads the reply into a struct, and refuses what does not fit. Touches the task
-   and the caller's results. Must never take the first entry of a list for the
-   one that was asked for, nor leave a result half filled. */
-
-/* ---- table ---- */
+   The table of the API's actions, and what it says of one: its group, whether it changes
+   something, whether it may be repeated. Touches nothing. Must never call an action
+   repeatable that is not in the table. */
 
 /* Group (a account, i instance, m image, d data, t team, u ulhost, o other,
    x telemetry), r read or w write, retry class (a always, v verify, n never),
    cost (+ may cost, - saves, x destroys), and a mark: s secrets inside, c CSV
    reply, p partial failure, j JSON body only. */
-static const char compshare__actions[] =
+static const char compshare__actions_table[] =
 #ifndef COMPSHARE_NO_ACTION_TABLE
     "iwa--UpdateCompShareStopScheduler\0"
     "iwa+-DeleteCompShareStopScheduler\0"
@@ -7016,23 +7146,28 @@ static const char compshare__actions[] =
 #endif
     "";
 
-#define COMPSHARE__ACTION_MARKS 5
+#define COMPSHARE__ACTIONS_MARKS 5
 
-static compshare_action compshare__action_row(const char *row)
+#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
+#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
+#define COMPSHARE__DESCRIBE "DescribeCompShareInstance"
+
+/* What a row says; of the empty one that ends the table: nothing is known. */
+static compshare_action compshare__actions_row(const char *row)
 {
-    static const char *const groups[] = { "account", "instance", "image", "data", "team", "ulhost", "other", "telemetry" };
-    static const char letters[] = "aimdtuox";
+    /* each behind its letter */
+    const char *group = "aaccount\0iinstance\0mimage\0ddata\0tteam\0uulhost\0oother\0xtelemetry\0";
     compshare_action a;
-    size_t i;
     memset(&a, 0, sizeof a);
     a.cost = '.';
     a.group = "";
     if (row[0] == '\0') return a;
-    for (i = 0; i < 8; i++)
-        if (row[0] == letters[i]) a.group = groups[i];
-    a.name = row + COMPSHARE__ACTION_MARKS;
+    while (group[0] != row[0]) group += strlen(group) + 1;
+    a.group = group + 1;
+    a.name = row + COMPSHARE__ACTIONS_MARKS;
     a.mutating = row[1] == 'w';
-    a.retry = row[2] == 'a' ? COMPSHARE_RETRY_ALWAYS : row[2] == 'v' ? COMPSHARE_RETRY_VERIFY : COMPSHARE_RETRY_NEVER;
+    a.retry = row[2] == 'a' ? COMPSHARE_RETRY_ALWAYS
+        : row[2] == 'v' ? COMPSHARE_RETRY_VERIFY : COMPSHARE_RETRY_NEVER;
     a.cost = row[3];
     a.secret = row[4] == 's';
     a.csv = row[4] == 'c';
@@ -7041,25 +7176,544 @@ static compshare_action compshare__action_row(const char *row)
     return a;
 }
 
-static compshare_action compshare__action_find(const char *name)
+static compshare_action compshare__actions_find(const char *name)
 {
-    const char *row = compshare__actions;
-    while (row[0] != '\0' && !compshare__bytes_equal(row + COMPSHARE__ACTION_MARKS, name)) row += strlen(row) + 1;
-    return compshare__action_row(row);
+    const char *row = compshare__actions_table;
+    while (row[0] != '\0'
+        && !compshare__bytes_equal(row + COMPSHARE__ACTIONS_MARKS, name)) row += strlen(row) + 1;
+    return compshare__actions_row(row);
 }
 
 /* An action that is not in the table may do anything. */
-static bool compshare__action_may_change(const char *name)
+static bool compshare__actions_may_change(const char *name)
 {
-    compshare_action a = compshare__action_find(name);
+    compshare_action a = compshare__actions_find(name);
     return a.name == NULL || a.mutating;
 }
 
-/* ---- what this client has changed, and no reading has shown yet ---- */
+COMPSHARE__DEF compshare_action compshare_action_info(const char *name)
+{
+    return compshare__actions_find(name != NULL ? name : "");
+}
 
-#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
-#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
-#define COMPSHARE__DESCRIBE "DescribeCompShareInstance"
+COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
+{
+    const char *row = compshare__actions_table;
+    while (row[0] != '\0' && i-- > 0) row += strlen(row) + 1;
+    return compshare__actions_row(row);
+}
+
+COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
+{
+    const compshare_error *e = compshare_last_error(client);
+    compshare__text t = compshare__text_into(buf, cap);
+    if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
+    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__client_status(e->status)->text);
+    if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
+    if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
+    if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
+    if (e->outcome_unknown && compshare__actions_may_change(e->action))
+        compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
+    return buf;
+}
+
+/* ==== read ===================================================================================
+   A JSON object into a struct, by a table of fields; instances and projects are read by it
+   too. At the end the public functions that read values. Touches the caller's struct and, to
+   say why it was not filled, the client's error. Must never leave a member as it was, nor
+   write beyond it. */
+
+/* Where the values of a table's fields stand in an object, and which one is an error. */
+typedef struct compshare__read_places {
+    struct {
+        uint32_t at;            /* token of the value; 0: missing or null */
+        unsigned char names;    /* which names are there: 1 the first, 2 the second */
+        bool twice;             /* one of them is there more than once */
+    } row[COMPSHARE_MAX_FIELDS];
+    size_t bad;                 /* the first row whose value is an error, */
+    int status;                 /* and which; COMPSHARE_OK: none is */
+} compshare__read_places;
+
+/* Whether a member has this name. Most are told apart by their first byte. */
+static bool compshare__read_is(compshare_view key, const char *name)
+{
+    return name != NULL && key.len > 0 && (key.ptr[0] == name[0] || key.ptr[0] == '\\')
+        && compshare__json_equals(key, name);
+}
+
+/* Finds the values of all fields in one pass over the members of what may be an object. tree
+   NULL: there is nothing. */
+static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
+    const compshare_field *fields, size_t count, compshare__read_places *p)
+{
+    uint32_t at = COMPSHARE__NO_TOKEN;
+    size_t i;
+    memset(p, 0, sizeof *p);
+    if (tree != NULL && compshare__tokens_type(tree, object) == COMPSHARE_OBJECT)
+        at = compshare__tokens_first(tree, object);
+    for (; at != COMPSHARE__NO_TOKEN; at = compshare__tokens_next(tree, at)) {
+        compshare_view key = compshare__tokens_raw(tree, compshare__tokens_key(tree, at));
+        for (i = 0; i < count; i++) {
+            unsigned char name = compshare__read_is(key, fields[i].name) ? 1
+                : compshare__read_is(key, fields[i].other) ? 2 : 0;
+            if (name == 0) continue;
+            if ((p->row[i].names & name) != 0) p->row[i].twice = true;
+            p->row[i].names = (unsigned char)(p->row[i].names | name);
+            if (compshare__tokens_type(tree, at) != COMPSHARE_NULL
+                && (name == 1 || p->row[i].at == 0))
+                p->row[i].at = at;
+        }
+    }
+}
+
+/* true or false, or a string that says so; where `numbers`, 0 and 1 as well. */
+static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool numbers, bool *out)
+{
+    static const char *const words[] = { "false", "true", "False", "True", "0", "1" };
+    int type = compshare__tokens_type(tree, at);
+    int i = type == COMPSHARE_NUMBER ? 4 : 0;
+    int end = type == COMPSHARE_BOOL ? 2 : type != COMPSHARE_STRING && i == 0 ? 0 : numbers ? 6 : 4;
+    for (; i < end; i++) {
+        if (!compshare__json_equals(compshare__tokens_raw(tree, at), words[i])) continue;
+        *out = i % 2 != 0;
+        return true;
+    }
+    return false;
+}
+
+/* Whether a string, not unescaped, is a number by the grammar of RFC 8259 6. */
+static bool compshare__read_decimal(compshare_view raw)
+{
+    compshare__json json;
+    if (raw.len == 0 || raw.ptr[0] == ' ' || !compshare__bytes_digit(raw.ptr[raw.len - 1]))
+        return false;
+    compshare__json_init(&json);
+    compshare__json_feed(&json, raw.ptr, raw.len);
+    return compshare__json_finish(&json) == NULL;
+}
+
+/* Stores one value. COMPSHARE_E_TYPE: it has another type; COMPSHARE_E_REPLY: it does not
+   fit unchanged. */
+static int compshare__read_store(const compshare__tree *tree, uint32_t at, const compshare_field *f,
+    void *member)
+{
+    compshare_view raw = compshare__tokens_raw(tree, at);
+    int type = compshare__tokens_type(tree, at);
+    bool text = type == COMPSHARE_STRING, good = text;
+    if (f->kind == COMPSHARE_KIND_INT)
+        good = compshare__tokens_int(tree, at, (int64_t *)member);
+    else if (f->kind == COMPSHARE_KIND_BOOL)
+        good = compshare__read_bool(tree, at, true, (bool *)member);
+    else if (f->kind == COMPSHARE_KIND_DECIMAL)
+        good = type == COMPSHARE_NUMBER || (text && compshare__read_decimal(raw));
+    if (!good) return COMPSHARE_E_TYPE;
+    if (f->kind == COMPSHARE_KIND_INT || f->kind == COMPSHARE_KIND_BOOL) return COMPSHARE_OK;
+    (void)compshare__json_copy(raw, (char *)member, f->size, true);
+    return f->kind == COMPSHARE_KIND_SHOWN || compshare__json_equals(raw, (char *)member)
+        ? COMPSHARE_OK : COMPSHARE_E_REPLY;
+}
+
+/* Sets every member that the table names: to its value, or to zero. Returns p->status. */
+static int compshare__read_object(const compshare__tree *tree, uint32_t object,
+    const compshare_field *fields, size_t count, compshare__read_places *p, void *out)
+{
+    size_t i;
+    compshare__read_locate(tree, object, fields, count, p);
+    for (i = 0; i < count; i++) {
+        const compshare_field *f = &fields[i];
+        void *member = (char *)out + f->offset;
+        int r = COMPSHARE_OK;
+        memset(member, 0, f->size);
+        if (p->row[i].twice) r = COMPSHARE_E_REPLY;
+        else if (p->row[i].at != 0) r = compshare__read_store(tree, p->row[i].at, f, member);
+        else if (f->need == COMPSHARE_REQUIRED) r = COMPSHARE_E_REPLY;
+        if (r == COMPSHARE_OK) continue;
+        memset(member, 0, f->size);
+        if (f->need == COMPSHARE_LENIENT || p->status != COMPSHARE_OK) continue;
+        p->bad = i;
+        p->status = r;
+    }
+    return p->status;
+}
+
+/* ---- instances and projects ---- */
+
+/* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
+   is also what is not above 0. False: it is no time, or one in milliseconds, or there twice;
+   `raw` is what stands there. */
+static bool compshare__read_time(const compshare__tree *tree, uint32_t at, bool twice, int64_t *out,
+    char raw[32])
+{
+    compshare_view v = { "twice", 5 };
+    int type = COMPSHARE_NONE;
+    size_t point, zeros;
+    *out = 0;
+    raw[0] = '\0';
+    if (!twice) {
+        if (at == 0) return true;
+        v = compshare__tokens_raw(tree, at);
+        type = compshare__tokens_type(tree, at);
+    }
+    if (type == COMPSHARE_STRING && v.len == 0) return true;
+    (void)compshare__json_copy(v, raw, 32, true);
+    if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
+    point = compshare__bytes_find(v.ptr, v.len, '.');
+    for (zeros = point + 1; zeros < v.len && v.ptr[zeros] == '0'; zeros++) {}
+    if (zeros == v.len && zeros > point + 1) v.len = point;
+    if (!compshare__bytes_int(v, out) || *out > COMPSHARE__LATEST_TIME) return false;
+    if (*out < 0) *out = 0;
+    return true;
+}
+
+/* What an instance is read from. compshare__read_schedule reads the last two rows once more. */
+static const compshare_field compshare__read_instance_fields[] = {
+#define COMPSHARE__ROW(member, name, kind, need) \
+    COMPSHARE_FIELD(compshare_instance, member, name, NULL, kind, need)
+    COMPSHARE__ROW(uhost_id, "UHostId", COMPSHARE_KIND_TEXT, COMPSHARE_REQUIRED),
+    COMPSHARE__ROW(state, "State", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL),
+    COMPSHARE__ROW(charge_type, "ChargeType", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL),
+    COMPSHARE__ROW(zone, "Zone", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL),
+    COMPSHARE__ROW(name, "Name", COMPSHARE_KIND_SHOWN, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(region, "Region", COMPSHARE_KIND_SHOWN, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(gpu_type, "GpuType", COMPSHARE_KIND_SHOWN, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(gpu, "GPU", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(create_time, "CreateTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(expire_time, "ExpireTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(stop_time, "SchedulerStopTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT),
+    COMPSHARE__ROW(stop_time, "StopSchedulerTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT)
+#undef COMPSHARE__ROW
+};
+#define COMPSHARE__INSTANCE_FIELDS 12
+#define COMPSHARE__STOP_TIMES 10        /* the row of the first stop time */
+
+/* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
+   never StopTime, which is when it was stopped last. The official client reads the first
+   only: where that is given, text in the second that is no time decides nothing. A time that is
+   over by the server's clock (0: not known), or before this file existed, is none. */
+static const char *compshare__read_schedule(const compshare__tree *tree,
+    const compshare__read_places *p, int64_t now, int64_t *out, char raw[32])
+{
+    bool given = false;
+    size_t k;
+    *out = 0;
+    for (k = COMPSHARE__STOP_TIMES; k < COMPSHARE__INSTANCE_FIELDS && *out == 0; k++) {
+        if (!compshare__read_time(tree, p->row[k].at, p->row[k].twice, out, raw)
+            && (!given || *out != 0)) return compshare__read_instance_fields[k].name;
+        given = p->row[k].twice || p->row[k].at != 0;
+    }
+    if (*out <= now || *out < COMPSHARE__EARLIEST_TIME) *out = 0;
+    return NULL;
+}
+
+/* NULL, or the field of an instance that cannot be read, and what stands there. Only what is
+   decided by can make a reading fail: the rest is then 0 or "". */
+static const char *compshare__read_instance(const compshare__tree *tree, int64_t now,
+    compshare_instance *i, char raw[32])
+{
+    const compshare_field *fields = compshare__read_instance_fields;
+    compshare__read_places places;
+    memset(i, 0, sizeof *i);
+    raw[0] = '\0';
+    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
+    (void)compshare__read_object(tree, 0, fields, COMPSHARE__INSTANCE_FIELDS, &places, i);
+    if (places.status != COMPSHARE_OK) return fields[places.bad].name;
+    if (i->uhost_id[0] == '\0') return "UHostId";
+    if (i->gpu < 0) i->gpu = 0;
+    if (i->create_time < 0) i->create_time = 0;
+    if (i->expire_time < 0) i->expire_time = 0;
+    if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER))
+        i->region[0] = '\0';
+    if (i->region[0] == '\0') compshare__config_zone_region(i->zone, i->region, sizeof i->region);
+    return compshare__read_schedule(tree, &places, now, &i->stop_time, raw);
+}
+
+/* The same for a project. */
+static const char *compshare__read_project(const compshare__tree *tree, compshare_project *p)
+{
+    static const compshare_field fields[] = {
+        COMPSHARE_FIELD(compshare_project, project_id, "ProjectId", NULL, COMPSHARE_KIND_TEXT,
+            COMPSHARE_REQUIRED),
+        COMPSHARE_FIELD(compshare_project, project_name, "ProjectName", NULL, COMPSHARE_KIND_SHOWN,
+            COMPSHARE_LENIENT),
+        COMPSHARE_FIELD(compshare_project, is_default, "IsDefault", NULL, COMPSHARE_KIND_BOOL,
+            COMPSHARE_LENIENT)
+    };
+    compshare__read_places places;
+    (void)compshare__read_object(tree, 0, fields, 3, &places, p);
+    return p->project_id[0] == '\0' ? "ProjectId" : NULL;
+}
+
+/* ---- values, as programs see them ---- */
+
+/* The tree that a value points into; NULL if it is none, or stale. */
+static const compshare__tree *compshare__read_tree(compshare_value v)
+{
+    if (v.client == NULL || v.generation != v.client->reply.generation
+        || v.token >= v.client->reply.tree.count) return NULL;
+    return &v.client->reply.tree;
+}
+
+COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
+{
+    return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0
+        : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
+{
+    compshare_view v;
+    v.ptr = client != NULL ? client->reply.area : "";
+    v.len = client != NULL ? client->reply.body.len : 0;
+    return v;
+}
+
+COMPSHARE__DEF int compshare_type(compshare_value value)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    return tree != NULL ? compshare__tokens_type(tree, value.token) : COMPSHARE_NONE;
+}
+
+COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
+{
+    const compshare__tree *tree = compshare__read_tree(object);
+    uint32_t at = COMPSHARE__NO_TOKEN;
+    if (tree != NULL && key != NULL && compshare__tokens_find(tree, object.token, key, &at) != 1)
+        at = COMPSHARE__NO_TOKEN;
+    return compshare__client_value(object.client, at);
+}
+
+COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
+{
+    const compshare__tree *tree = compshare__read_tree(container);
+    return compshare__client_value(container.client, tree != NULL
+        ? compshare__tokens_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
+{
+    const compshare__tree *tree = compshare__read_tree(element);
+    return compshare__client_value(element.client, tree != NULL
+        ? compshare__tokens_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+}
+
+COMPSHARE__DEF size_t compshare_count(compshare_value container)
+{
+    const compshare__tree *tree = compshare__read_tree(container);
+    int type = compshare_type(container);
+    return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT
+        ? (size_t)tree->token[container.token].size : 0;
+}
+
+COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    return tree != NULL && compshare__tokens_int(tree, value.token, out);
+}
+
+COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    return tree != NULL && compshare__read_bool(tree, value.token, false, out);
+}
+
+COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
+{
+    const compshare__tree *tree = compshare__read_tree(value);
+    int type = compshare_type(value);
+    compshare_view v = { "", 0 };
+    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING
+        ? compshare__tokens_raw(tree, value.token) : v;
+}
+
+/* Unescapes a string for compshare_copy_text; tree NULL: there is none. */
+static ptrdiff_t compshare__read_copy(const compshare__tree *tree, uint32_t at, char *buf,
+    size_t cap)
+{
+    size_t len;
+    if (cap > 0) buf[0] = '\0';
+    if (tree == NULL || at == COMPSHARE__NO_TOKEN
+        || compshare__tokens_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
+    len = compshare__json_copy(compshare__tokens_raw(tree, at), buf, cap, false);
+    if (len < cap) return (ptrdiff_t)len;
+    if (cap > 0) buf[0] = '\0';
+    return COMPSHARE_E_TOO_LARGE;
+}
+
+COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap)
+{
+    return compshare__read_copy(compshare__read_tree(value), value.token, buf, cap);
+}
+
+COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
+{
+    const compshare__tree *tree = compshare__read_tree(member);
+    return compshare__read_copy(tree, tree != NULL ? compshare__tokens_key(tree, member.token)
+        : COMPSHARE__NO_TOKEN, buf, cap);
+}
+
+/* Whether a table can be right: no row writes anything but its member. */
+static bool compshare__read_sound(const compshare_field *fields, size_t count)
+{
+    static const unsigned char sizes[] = { 0, 0, sizeof(int64_t), 0, sizeof(bool) };    /* 0: any */
+    size_t i;
+    if (fields == NULL || count > COMPSHARE_MAX_FIELDS) return false;
+    for (i = 0; i < count; i++) {
+        const compshare_field *f = &fields[i];
+        if (f->name == NULL || f->size == 0 || (unsigned)f->kind >= sizeof sizes) return false;
+        if (sizes[f->kind] != 0 && sizes[f->kind] != f->size) return false;
+    }
+    return true;
+}
+
+/* What is wrong with the value of the first bad row, which is of this kind. */
+static const char *compshare__read_why(const compshare__read_places *p, int kind)
+{
+    static const char *const types[] = {
+        "is not a string", "is not a string", "is not an integer", "is not a number",
+        "is neither true nor false"
+    };
+    if (p->row[p->bad].twice) return "is there more than once";
+    if (p->row[p->bad].at == 0) return "is missing";
+    return p->status == COMPSHARE_E_TYPE ? types[kind]
+        : "does not fit, or holds control characters";
+}
+
+/* Notes why an object was not read, unless its call has failed for a reason of its own. */
+static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
+{
+    int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
+    if (before != COMPSHARE_OK && before != COMPSHARE_E_REPLY && before != COMPSHARE_E_TYPE)
+        return status;
+    (void)compshare__client_fail(&c->error, status, "%s %s", what, why);
+    c->error.stage = COMPSHARE_STAGE_JUDGE;
+    return status;
+}
+
+COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields,
+    size_t count, void *out)
+{
+    const compshare__tree *tree = compshare__read_tree(object);
+    /* the program has the client itself; its error is written, as by every call */
+    compshare *c = (compshare *)(uintptr_t)object.client;
+    compshare__read_places places;
+    if (out == NULL || !compshare__read_sound(fields, count)) return COMPSHARE_E_PARAM;
+    (void)compshare__read_object(tree, object.token, fields, count, &places, out);
+    if (compshare_type(object) != COMPSHARE_OBJECT)
+        return compshare__read_fail(c, COMPSHARE_E_TYPE, "what is to be read", "is not an object");
+    if (places.status == COMPSHARE_OK) return COMPSHARE_OK;
+    return compshare__read_fail(c, places.status, fields[places.bad].name,
+        compshare__read_why(&places, fields[places.bad].kind));
+}
+
+/* ==== list ===================================================================================
+   Pages of a list that changes while it is read: what is new in a page, which page is next,
+   and when the list is over. Pure: touches one compshare__list. Must never pass over an element
+   that is there all the time; it may hand one out twice.
+
+   A page is asked for by Offset and Limit, and what is deleted in front of it moves all that is
+   behind: with pages of four, after "a b c d" and the deletion of b, Offset 4 would miss e:
+
+       page 1, Offset 0    a b c d | e f g h
+                           a c d e | f g h           b is deleted; Offset 4 begins with f
+
+   So a page overlaps the one before by its last element at least, and elements are known by
+   marks, which are hashes of their ids. The last four marks handed out are kept. What stands in
+   a page before the first of them was handed out before (`searching`), what follows is new:
+
+       page 2, Offset 3    d e f g                   nothing has changed: d is a mark, e is new
+       page 2, Offset 3    e f g h                   b is deleted: no mark, so e might not be
+                                                     the next one: back by a page
+               Offset 0    a c d e                   a, c and d are marks, e is new; later pages
+                                                     overlap by a quarter of a page
+       page 2, Offset 3    c d e f                   x was created in front: c and d are marks
+
+   Where no mark is left at Offset 0 either, all of them are deleted, and the list is handed out
+   from its beginning: a restart. Four marks, because with a single one each deletion of just
+   that element is a restart, and hands out again all that was handed out. */
+
+#define COMPSHARE__PAGE 100     /* elements of a page: the API's most */
+
+/* What is to be done after a page. */
+enum {
+    COMPSHARE__LIST_MORE,       /* ask for the page at `offset` */
+    COMPSHARE__LIST_OVER,       /* all of it has been handed out */
+    COMPSHARE__LIST_EMPTY,      /* its first page has no element */
+    COMPSHARE__LIST_STUCK,      /* whole pages come again, whatever the Offset is */
+    COMPSHARE__LIST_RESTLESS    /* it was restarted too often */
+};
+
+/* Before the page at `offset` is asked for. */
+static void compshare__list_begin(compshare__list *l)
+{
+    l->seen = 0;
+    l->fresh = false;
+    l->searching = l->mark[0] != 0 && !l->anew;
+    l->anew = false;
+}
+
+/* Takes the next element of the page. Whether it is to be handed out. */
+static bool compshare__list_take(compshare__list *l, const char *id)
+{
+    uint64_t mark = compshare__bytes_mark(id);
+    size_t i;
+    l->seen++;
+    for (i = 0; i < COMPSHARE__MARKS; i++)
+        if (l->mark[i] == mark) {
+            l->searching = false;
+            return false;
+        }
+    if (l->searching) return false;
+    l->fresh = true;
+    memmove(l->mark + 1, l->mark, sizeof l->mark - sizeof l->mark[0]);
+    l->mark[0] = mark;
+    return true;
+}
+
+/* No mark is in the page: elements before it have gone. Steps back until one is found, and
+   lets later pages overlap by more; where none is left, the list is handed out anew. */
+static int compshare__list_back(compshare__list *l)
+{
+    if (l->offset == 0) {
+        if (l->restarts++ == COMPSHARE__RESTARTS) return COMPSHARE__LIST_RESTLESS;
+        l->anew = true;
+    }
+    l->offset = l->offset > COMPSHARE__PAGE ? l->offset - COMPSHARE__PAGE : 0;
+    l->overlap = COMPSHARE__PAGE / 4;
+    return COMPSHARE__LIST_MORE;
+}
+
+/* Another page, until one brings nothing new. total: what the reply counts; 0: nothing. It may
+   count too few, or what is not shown: it decides only where the list itself cannot, which is a
+   page that comes again. */
+static int compshare__list_next(compshare__list *l, int64_t total)
+{
+    int64_t step = l->seen - l->overlap - 1;
+    if (!l->fresh) {
+        /* nothing new on a whole page: as much appeared before it, or Offset is not kept to */
+        if (l->seen < l->most || total == l->seen || (l->end > 0 && l->offset + l->seen >= l->end))
+            return COMPSHARE__LIST_OVER;
+        if (l->restarts++ == COMPSHARE__RESTARTS) return COMPSHARE__LIST_STUCK;
+    }
+    if (l->seen > l->most) l->most = l->seen;
+    if (l->seen == 1 && total <= 1) return COMPSHARE__LIST_OVER;
+    l->offset += step > 0 ? step : 1;
+    return COMPSHARE__LIST_MORE;
+}
+
+/* The page is complete: what is to be done next. */
+static int compshare__list_end(compshare__list *l, int64_t total)
+{
+    if (l->seen == 0 && l->offset == 0) return COMPSHARE__LIST_EMPTY;
+    l->empty = 0;
+    if (l->fresh) l->end = 0;
+    else if (l->seen == 0) l->end = l->offset;
+    return l->searching ? compshare__list_back(l) : compshare__list_next(l, total);
+}
+
+/* ==== recent =================================================================================
+   The timed shutdowns that this client has changed, and that readings may not show yet.
+   Touches what the client knows of its account. Must never take for old what somebody else may
+   have set. */
 
 static bool compshare__recent_near(int64_t a, int64_t b)
 {
@@ -7067,14 +7721,16 @@ static bool compshare__recent_near(int64_t a, int64_t b)
         && b - a <= COMPSHARE__ROUNDING_S);
 }
 
-/* What is kept of an instance, for calls that begin while readings may lag; NULL: nothing. */
-static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_id)
+/* What is kept of an instance for a task that began while readings may lag behind its last
+   change; NULL: nothing. */
+static compshare__recent *compshare__recent_of(compshare__account *a, uint64_t began,
+    const char *uhost_id)
 {
     uint64_t mark = compshare__bytes_mark(uhost_id);
     size_t i;
     for (i = 0; i < COMPSHARE__RECENT; i++)
-        if (c->account.recent[i].mark == mark && c->task.began < c->account.recent[i].at + COMPSHARE__LAG_MS)
-            return &c->account.recent[i];
+        if (a->recent[i].mark == mark && began < a->recent[i].at + COMPSHARE__LAG_MS)
+            return &a->recent[i];
     return NULL;
 }
 
@@ -7083,12 +7739,13 @@ static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_i
 static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before,
     int64_t after)
 {
-    compshare__recent *r = compshare__recent_of(c, uhost_id);
+    compshare__recent *all = c->account.recent;
+    compshare__recent *r = compshare__recent_of(&c->account, c->task.began, uhost_id);
     size_t i;
     if (r == NULL) {
-        r = c->account.recent;
+        r = all;
         for (i = 1; i < COMPSHARE__RECENT; i++)
-            if (c->account.recent[i].at < r->at) r = &c->account.recent[i];     /* the oldest, or a free one */
+            if (all[i].at < r->at) r = &all[i];     /* the oldest, or a free one */
     } else if (r->after != after) {
         before = r->shown ? r->after : -1;
     } else {
@@ -7101,27 +7758,37 @@ static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t b
     r->shown = false;
 }
 
-static void compshare__recent_forget(compshare *c, const char *uhost_id)
+static void compshare__recent_forget(compshare__recent *r)
 {
-    compshare__recent *r = compshare__recent_of(c, uhost_id);
     if (r != NULL) memset(r, 0, sizeof *r);
 }
 
-/* What this client knows better than a reading: it shows what was there before a change that
-   has succeeded. NULL: nothing. */
-static const compshare__recent *compshare__recent_doubt(compshare *c, const compshare_instance *i)
+/* Whether a stop time that a reading shows is to be doubted: it is what was there before a
+   change of this client (r; NULL: none) that has succeeded, and whose time has not come. */
+static bool compshare__recent_doubts(compshare__recent *r, int64_t shown, int64_t server_time)
 {
-    compshare__recent *r = compshare__recent_of(c, i->uhost_id);
-    if (r == NULL) return NULL;
-    if (r->after != 0 && r->after <= compshare__client_server_time(&c->clock)) return NULL;
-    if (compshare__recent_near(i->stop_time, r->after)) {
+    if (r == NULL || (r->after != 0 && r->after <= server_time)) return false;
+    if (compshare__recent_near(shown, r->after)) {
         r->shown = true;
-        return NULL;
+        return false;
     }
-    return r->before < 0 || r->before == i->stop_time ? r : NULL;
+    return r->before < 0 || r->before == shown;
 }
 
-/* ---- generic call ---- */
+/* ==== call ===================================================================================
+   The generic call: one exchange, as the program describes it. Touches the task. Must never
+   change what the program gave. */
+
+/* The action of a request, and what its row of the table says of repeating it. */
+static void compshare__call_request(compshare__request *r, const char *action)
+{
+    compshare_action info = compshare__actions_find(action != NULL ? action : "");
+    r->action = action;
+    r->defaults = info.group[0] != 'a';
+    r->csv = info.csv;
+    r->always = r->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    r->reads = r->always && !info.mutating;
+}
 
 static int compshare__call_begin(compshare *c)
 {
@@ -7140,11 +7807,9 @@ static int compshare__call_end(compshare *c, int status)
     id = compshare__params_text(&c->exchange.params, "UHostId");
     time = compshare__params_find(&c->exchange.params, "SchedulerStopTime");
     if (id == NULL) return status;
-    if (update && (time == NULL || time->text != NULL)) {
-        compshare__recent_forget(c, id);
-        return status;
-    }
-    compshare__recent_note(c, id, -1, update ? time->number : 0);
+    if (update && (time == NULL || time->text != NULL))
+        compshare__recent_forget(compshare__recent_of(&c->account, c->task.began, id));
+    else compshare__recent_note(c, id, -1, update ? time->number : 0);
     return status;
 }
 
@@ -7152,70 +7817,156 @@ static const compshare__step compshare__call_steps[] = {
     { compshare__call_begin, compshare__call_end }
 };
 
-/* ---- parameters of typed calls ---- */
+COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
+    const char *array, compshare_each_fn each, void *user)
+{
+    int r = compshare__task_claim(client);
+    compshare__request *call;
+    if (r != COMPSHARE_OK) return r;
+    call = &client->task.as.call;
+    compshare__call_request(call, action);
+    call->params = params;
+    call->count = count;
+    call->array = array;
+    call->each = each;
+    call->user = user;
+    return compshare__task_start(client, compshare__call_steps);
+}
 
-/* What every typed call sets; none of them takes the configuration's defaults
-   blindly, because each knows which it needs. */
+COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count)
+{
+    return compshare_call_each_start(client, action, params, count, NULL, NULL, NULL);
+}
+
+COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action, const compshare_param *params, size_t count,
+    const char *array, compshare_each_fn each, void *user)
+{
+    return compshare__task_run(client, compshare_call_each_start(client, action, params, count, array, each, user));
+}
+
+COMPSHARE__DEF int compshare_call(compshare *client, const char *action, const compshare_param *params, size_t count)
+{
+    return compshare_call_each(client, action, params, count, NULL, NULL, NULL);
+}
+
+/* ==== typed ==================================================================================
+   What the library's own typed calls have in common: who is meant, the parameters that say
+   so, and elements that cannot be read. Touches the task. Must never send Region and Zone that
+   do not belong together. */
+
+/* Begins the request of a typed call: it names its own Region, Zone and ProjectId, because
+   each action needs others. */
 static void compshare__typed_request(compshare *c, const char *action)
 {
-    compshare_action info = compshare__action_find(action);
-    c->exchange.request.action = action;
-    c->exchange.request.always = c->exchange.request.repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
-    c->exchange.request.reads = c->exchange.request.always && !info.mutating;
-    c->exchange.request.params = c->task.params;
+    compshare__request *r = &c->exchange.request;
+    compshare__call_request(r, action);
+    r->defaults = false;
+    r->params = c->task.params;
     c->task.malformed = NULL;
 }
 
-/* One too many makes the call fail: its count says so. */
-static void compshare__typed_put(compshare *c, compshare_param param)
+/* The same for a list: each element of `array` goes to `each`, whose user is the client. */
+static void compshare__typed_stream(compshare *c, const char *action, const char *array,
+    compshare_each_fn each)
 {
-    if (c->exchange.request.count < COMPSHARE__TYPED_PARAMS) c->task.params[c->exchange.request.count++] = param;
-    else c->exchange.request.count = COMPSHARE_MAX_PARAMS + 1;
+    compshare__typed_request(c, action);
+    c->exchange.request.array = array;
+    c->exchange.request.each = each;
+    c->exchange.request.user = c;
 }
 
-/* Adds an identifier; required ones must be there. */
+/* Adds a parameter: a text, or where that is NULL a number. One too many is not written, and
+   makes the call fail: the count says so. */
+static void compshare__typed_put(compshare *c, const char *key, const char *text, int64_t number)
+{
+    compshare__request *r = &c->exchange.request;
+    compshare_param *p = c->task.params;
+    if (r->count >= COMPSHARE__TYPED_PARAMS) {
+        r->count = COMPSHARE_MAX_PARAMS + 1;
+        return;
+    }
+    p += r->count++;
+    p->key = key;
+    p->text = text;
+    p->number = number;
+    p->kind = text != NULL ? COMPSHARE__TEXT : COMPSHARE__INT;
+}
+
+/* Adds an identifier; "" is none. An error where it is required. */
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
-    if (value != NULL) {
-        compshare__typed_put(c, compshare__params_make(key, value, 0, COMPSHARE__TEXT));
-        return COMPSHARE_OK;
-    }
-    if (!required) return COMPSHARE_OK;
-    return compshare__client_fail(&c->error, COMPSHARE_E_PARAM, "%s: it is needed, and neither the target nor the configuration has it", key);
+    if (value != NULL && value[0] != '\0')
+        compshare__typed_put(c, key, value, 0);
+    else if (required)
+        return compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
+            "%s: it is needed, and neither the target nor the configuration has it", key);
+    return COMPSHARE_OK;
 }
 
 /* Copies what the target or the configuration names. NULL, or what is too long. */
-static const char *compshare__typed_ids(compshare *c, const compshare_target *target)
+static const char *compshare__typed_ids(compshare__ids *ids, const compshare_target *target,
+    const compshare_config *f)
 {
-    static const char *const fields[] = { "uhost_id", "project_id", "region", "zone", "region" };
-    compshare__ids *ids = &c->task.ids;
-    const compshare_config *f = &c->config;
     const char *const from[] = {
         target->uhost_id, compshare__bytes_first(target->project_id, f->project_id),
-        target->region, target->zone,
-        compshare__bytes_first(target->region, f->region)
+        compshare__bytes_first(target->region, f->region), target->region, target->zone
     };
-    char *const to[] = { ids->uhost_id, ids->project_id, ids->region, ids->zone, ids->look_region };
-    static const size_t caps[] = {
-        sizeof ids->uhost_id, sizeof ids->project_id, sizeof ids->region, sizeof ids->zone,
-        sizeof ids->look_region
+    static const struct {
+        const char *name;
+        size_t offset, cap;
+    } to[] = {
+#define COMPSHARE__ID(name, member) \
+    { name, offsetof(compshare__ids, member), sizeof(((compshare__ids *)0)->member) }
+        COMPSHARE__ID("uhost_id", uhost_id), COMPSHARE__ID("project_id", project_id),
+        COMPSHARE__ID("region", look_region), COMPSHARE__ID("region", region),
+        COMPSHARE__ID("zone", zone)
+#undef COMPSHARE__ID
     };
     size_t i;
-    for (i = 0; i < 5; i++) {
-        size_t size = from[i] != NULL ? strlen(from[i]) + 1 : 1;
-        if (size > caps[i]) return fields[i];
-        memcpy(to[i], from[i] != NULL ? from[i] : "", size);
+    for (i = 0; i < sizeof to / sizeof to[0]; i++) {
+        const char *id = from[i] != NULL ? from[i] : "";
+        size_t size = strlen(id) + 1;
+        if (size > to[i].cap) return to[i].name;
+        memcpy((char *)ids + to[i].offset, id, size);
     }
-    c->task.project_given = ids->project_id[0] != '\0';
-    if (!c->task.project_given) memcpy(ids->project_id, c->account.project, sizeof c->account.project);
     return NULL;
+}
+
+/* Takes the client for a typed call of this kind, about this target (NULL: none is needed).
+   Where nobody names a project, it is the one that an instance was found in last. */
+static int compshare__typed_claim(compshare *c, int kind, const compshare_target *target)
+{
+    static const compshare_target none = { NULL, NULL, NULL, NULL };
+    const char *field;
+    compshare__search *find;
+    int r = compshare__task_claim(c);
+    if (r != COMPSHARE_OK) return r;
+    find = &c->task.find;
+    c->task.kind = kind;
+    field = compshare__typed_ids(&find->ids, target != NULL ? target : &none, &c->config);
+    find->project_given = find->ids.project_id[0] != '\0';
+    if (!find->project_given)
+        memcpy(find->ids.project_id, c->account.project, sizeof c->account.project);
+    find->list_projects = kind >= COMPSHARE__TASK_POWER && find->ids.project_id[0] == '\0';
+    if (field == NULL) return r;
+    memset(&c->error, 0, sizeof c->error);
+    return compshare__task_end(c, compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
+        "%s is longer than any of its kind: 63 bytes of an id, 31 of a region or zone", field));
+}
+
+/* The same for what changes, or shows, one instance. */
+static int compshare__typed_claim_one(compshare *c, int kind, const compshare_target *target)
+{
+    int r = compshare__typed_claim(c, kind, target);
+    if (r != COMPSHARE_OK || c->task.find.ids.uhost_id[0] != '\0') return r;
+    return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
 }
 
 /* Region, Zone, ProjectId and UHostId of an action that changes one instance. A workflow
    goes on without a project where the account may not list them. */
 static int compshare__typed_target(compshare *c, bool zone_required)
 {
-    compshare__ids *ids = &c->task.ids;
+    compshare__ids *ids = &c->task.find.ids;
     const char *region = compshare__bytes_first(ids->region, NULL);
     const char *zone = compshare__bytes_first(ids->zone, NULL);
     char derived[sizeof ids->region];
@@ -7225,161 +7976,22 @@ static int compshare__typed_target(compshare *c, bool zone_required)
         memcpy(ids->region, derived, sizeof ids->region);
         region = ids->region;
     }
-    if ((r = compshare__typed_id(c, "UHostId", compshare__bytes_first(ids->uhost_id, NULL),
-        true)) != COMPSHARE_OK) return r;
-    if ((r = compshare__typed_id(c, "Region", region, true)) != COMPSHARE_OK) return r;
-    if ((r = compshare__typed_id(c, "Zone", zone, zone_required)) != COMPSHARE_OK) return r;
-    return compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL),
-        !c->task.workflow);
+    r = compshare__typed_id(c, "UHostId", ids->uhost_id, true);
+    if (r == COMPSHARE_OK) r = compshare__typed_id(c, "Region", region, true);
+    if (r == COMPSHARE_OK) r = compshare__typed_id(c, "Zone", zone, zone_required);
+    if (r == COMPSHARE_OK) r = compshare__typed_id(c, "ProjectId", ids->project_id,
+        c->task.kind < COMPSHARE__TASK_WAIT);
+    return r;
 }
 
-/* ---- reading typed values ---- */
-
-/* A member of an element: absent and null are the same; twice is malformed. */
-static bool compshare__read_member(const compshare__tree *tree, const char *key, uint32_t *at)
+/* An element cannot be read: its callback returns this, and the task ends with E_REPLY. */
+static int compshare__typed_malformed(compshare__task *t, const char *field)
 {
-    size_t hits = compshare__tokens_find(tree, 0, key, at);
-    if (hits == 1 && compshare__tokens_type(tree, *at) == COMPSHARE_NULL) *at = COMPSHARE__NO_TOKEN;
-    return hits <= 1;
-}
-
-/* Text, cut to fit and made safe for a terminal. exact: it is compared or sent on, so
-   that must change nothing. */
-static bool compshare__read_text(const compshare__tree *tree, const char *key, bool exact, char *buf, size_t cap)
-{
-    uint32_t at;
-    compshare_view raw;
-    buf[0] = '\0';
-    if (!compshare__read_member(tree, key, &at)) return false;
-    if (at == COMPSHARE__NO_TOKEN) return true;
-    if (compshare__tokens_type(tree, at) != COMPSHARE_STRING) return !exact;
-    raw = compshare__tokens_raw(tree, at);
-    (void)compshare__json_copy(raw, buf, cap, true);
-    if (!exact || compshare__json_equals(raw, buf)) return true;
-    buf[0] = '\0';
-    return false;
-}
-
-/* A number that nothing is decided by: what is no non-negative integer is 0. */
-static void compshare__read_count(const compshare__tree *tree, const char *key, int64_t *out)
-{
-    uint32_t at;
-    if (!compshare__read_member(tree, key, &at) || at == COMPSHARE__NO_TOKEN
-        || !compshare__tokens_int(tree, at, out)
-        || *out < 0) *out = 0;
-}
-
-/* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
-   is also what is not above 0. *given: the member is there and not null. False: it is no time,
-   or one in milliseconds; `raw` is what stands there. */
-static bool compshare__read_time(const compshare__tree *tree, const char *key, bool *given,
-    int64_t *out, char raw[32])
-{
-    uint32_t at;
-    compshare_view v = { "twice", 5 };
-    compshare__text t = compshare__text_into(raw, 32);
-    int type;
-    size_t point;
-    bool once = compshare__read_member(tree, key, &at);
-    *out = 0;
-    *given = !once || at != COMPSHARE__NO_TOKEN;
-    if (!*given) return true;
-    if (once) v = compshare__tokens_raw(tree, at);
-    type = once ? compshare__tokens_type(tree, at) : COMPSHARE_NONE;
-    if (type == COMPSHARE_STRING && v.len == 0) return true;
-    if (type == COMPSHARE_STRING) (void)compshare__json_copy(v, raw, 32, true);
-    else compshare__text_bytes(&t, v.ptr, v.len);
-    if (type != COMPSHARE_STRING && type != COMPSHARE_NUMBER) return false;
-    point = compshare__bytes_find(v.ptr, v.len, '.');
-    if (point + 1 < v.len
-        && compshare__bytes_span(v.ptr + point + 1, "0", true) >= v.len - point - 1) v.len = point;
-    if (!compshare__bytes_int(v, out) || *out > COMPSHARE__LATEST_TIME) return false;
-    if (*out < 0) *out = 0;
-    return true;
-}
-
-/* true or false, or a string that says so. */
-static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool *out)
-{
-    static const char *const words[] = { "false", "true", "False", "True" };
-    int type = compshare__tokens_type(tree, at), i, count = type == COMPSHARE_STRING ? 4 : type == COMPSHARE_BOOL ? 2 : 0;
-    for (i = 0; i < count; i++) {
-        if (!compshare__json_equals(compshare__tokens_raw(tree, at), words[i])) continue;
-        *out = i % 2 != 0;
-        return true;
-    }
-    return false;
-}
-
-/* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
-   never StopTime, which is when it was stopped last. The official client reads the first
-   only: where that is given, text in the second that is no time decides nothing. A time that is
-   over by the server's clock (0: not known), or before this file existed, is none. */
-static const char *compshare__read_schedule(const compshare__tree *tree, int64_t now, int64_t *out,
-    char raw[32])
-{
-    static const char *const keys[] = { "SchedulerStopTime", "StopSchedulerTime" };
-    bool given = false, other;
-    size_t k;
-    *out = 0;
-    for (k = 0; k < 2 && *out == 0; k++) {
-        if (!compshare__read_time(tree, keys[k], &other, out, raw) && (!given || *out != 0))
-            return keys[k];
-        given = given || other;
-    }
-    if (*out <= now || *out < COMPSHARE__EARLIEST_TIME) *out = 0;
-    return NULL;
-}
-
-/* NULL, or the field of an instance that cannot be read, and what stands there. Only what is
-   decided by can make a reading fail: the rest is then 0 or "". */
-static const char *compshare__read_instance(const compshare__tree *tree, int64_t now,
-    compshare_instance *i, char raw[32])
-{
-    enum { exact, shown, count };
-#define COMPSHARE__MEMBER(name) offsetof(compshare_instance, name), sizeof ((compshare_instance *)0)->name
-    static const struct {
-        const char *key;
-        int kind;
-        size_t offset, size;
-    } rows[] = {
-        { "UHostId", exact, COMPSHARE__MEMBER(uhost_id) },
-        { "State", exact, COMPSHARE__MEMBER(state) },
-        { "ChargeType", exact, COMPSHARE__MEMBER(charge_type) },
-        { "Zone", exact, COMPSHARE__MEMBER(zone) },
-        { "Name", shown, COMPSHARE__MEMBER(name) },
-        { "Region", shown, COMPSHARE__MEMBER(region) },
-        { "GpuType", shown, COMPSHARE__MEMBER(gpu_type) },
-        { "GPU", count, COMPSHARE__MEMBER(gpu) },
-        { "CreateTime", count, COMPSHARE__MEMBER(create_time) },
-        { "ExpireTime", count, COMPSHARE__MEMBER(expire_time) }
-    };
-#undef COMPSHARE__MEMBER
-    size_t k;
-    memset(i, 0, sizeof *i);
-    raw[0] = '\0';
-    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
-    for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
-        char *at = (char *)i + rows[k].offset;
-        if (rows[k].kind == count) compshare__read_count(tree, rows[k].key, (int64_t *)(void *)at);
-        else if (!compshare__read_text(tree, rows[k].key, rows[k].kind == exact, at, rows[k].size)
-            && rows[k].kind == exact)
-            return rows[k].key;
-        if (i->uhost_id[0] == '\0') return rows[k].key;
-    }
-    if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER))
-        i->region[0] = '\0';
-    if (i->region[0] == '\0') compshare__config_zone_region(i->zone, i->region, sizeof i->region);
-    return compshare__read_schedule(tree, now, &i->stop_time, raw);
-}
-
-/* An element callback met a malformed element: the task ends with E_REPLY. */
-static int compshare__typed_malformed(compshare *c, const char *field)
-{
-    c->task.malformed = field;
+    t->malformed = field;
     return 1;
 }
 
+/* The status of a streamed reading: where an element could not be read, the failure names it. */
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
@@ -7391,176 +8003,178 @@ static int compshare__typed_status(compshare *c, int status)
     return COMPSHARE_E_REPLY;
 }
 
+/* ==== find ===================================================================================
+   Projects and instances: the list of projects, one instance in whichever project it is, all
+   instances. Touches the task and the caller's results. Must never take the first entry of a
+   list for the one that was asked for, nor leave a result half filled. */
+
 /* ---- GetProjectList ---- */
 
-/* true and 1 in every form: what cannot be read is no default. */
-static bool compshare__projects_default(const compshare__tree *tree)
-{
-    uint32_t at;
-    int64_t number;
-    bool is_default = false;
-    if (!compshare__read_member(tree, "IsDefault", &at) || at == COMPSHARE__NO_TOKEN) return false;
-    if (compshare__tokens_int(tree, at, &number)) return number == 1;
-    return compshare__read_bool(tree, at, &is_default) && is_default;
-}
-
-static int compshare__projects_element(void *user, compshare_value element)
+/* Takes a project of the list: the one that is wanted, else the first, is chosen. */
+static int compshare__find_projects_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
-    compshare_project p, *chosen = (compshare_project *)t->out;
-    int64_t number = t->read.list.seen++;
+    compshare__projects *list = &t->find.read.projects;
+    compshare_project p;
+    const char *reason = compshare__read_project(&c->reply.tree, &p);
+    const char *configured = c->config.project_id;
+    size_t number = list->seen++;
     bool wanted;
     (void)element;
-    memset(&p, 0, sizeof p);
-    if (compshare__tokens_type(&c->reply.tree, 0) != COMPSHARE_OBJECT
-        || !compshare__read_text(&c->reply.tree, "ProjectId", true, p.project_id, sizeof p.project_id)
-            || p.project_id[0] == '\0')
-        return compshare__typed_malformed(c, "ProjectId");
-    (void)compshare__read_text(&c->reply.tree, "ProjectName", false, p.project_name,
-        sizeof p.project_name);
-    p.is_default = compshare__projects_default(&c->reply.tree);
-    if (t->other > 0) wanted = number + 1 == (int64_t)t->other;
-    else wanted = c->config.project_id != NULL
-        ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
-    if (wanted) t->found++;
-    if (number > 0) compshare__text_put(&t->read.list.names, ", ");
-    compshare__text_put(&t->read.list.names, p.project_id);
-    if (chosen != NULL && (wanted || (number == 0 && c->config.project_id == NULL))) *chosen = p;
-    return t->on_project != NULL ? t->on_project(t->user, &p) : 0;
+    if (reason != NULL) return compshare__typed_malformed(t, reason);
+    if (t->find.other > 0) wanted = number + 1 == t->find.other;
+    else wanted = configured != NULL ? compshare__bytes_equal(p.project_id, configured)
+        : p.is_default;
+    if (wanted) list->wanted++;
+    if (number > 0) compshare__text_put(&list->names, ", ");
+    compshare__text_put(&list->names, p.project_id);
+    if (wanted || (number == 0 && configured == NULL)) list->chosen = p;
+    if (t->kind != COMPSHARE__TASK_PROJECTS || t->as.projects.each == NULL) return 0;
+    return t->as.projects.each(t->as.projects.user, &p);
 }
 
-static int compshare__projects_begin(compshare *c)
+/* Asks for the list of projects. */
+static int compshare__find_projects_begin(compshare *c)
 {
-    compshare__task *t = &c->task;
-    compshare__typed_request(c, "GetProjectList");
-    c->exchange.request.array = "ProjectSet";
-    c->exchange.request.each = compshare__projects_element;
-    c->exchange.request.user = c;
-    t->found = 0;
-    t->read.list.seen = 0;
-    t->read.list.names = compshare__text_into(t->read.list.name_list,
-        sizeof t->read.list.name_list);
+    compshare__projects *list = &c->task.find.read.projects;
+    compshare__typed_stream(c, "GetProjectList", "ProjectSet", compshare__find_projects_element);
+    memset(list, 0, sizeof *list);
+    list->names = compshare__text_into(list->name_list, sizeof list->name_list);
     return COMPSHARE_OK;
 }
 
-static int compshare__projects_end(compshare *c, int status)
+/* The end of the list: one project must be the chosen one. */
+static int compshare__find_projects_end(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
-    int64_t seen = t->read.list.seen;
-    bool only = t->found == 0 && seen == 1 && c->config.project_id == NULL && t->other == 0;
+    const compshare__projects *list = &c->task.find.read.projects;
+    bool configured = c->config.project_id != NULL;
+    bool only = list->wanted == 0 && list->seen == 1 && !configured && c->task.find.other == 0;
     status = compshare__typed_status(c, status);
-    if (status == COMPSHARE_OK && (t->found == 1 || only)) return status;
-    if (t->out != NULL) memset(t->out, 0, sizeof(compshare_project));
-    if (status != COMPSHARE_OK || t->out == NULL) return status;
-    return compshare__client_fail(&c->error, COMPSHARE_E_PROJECT, "%s%s", seen == 0 ? "the account has no project"
-        : c->config.project_id != NULL ? "project_id is not among the account's projects: "
-        : t->found > 1 ? "several projects are the default; set project_id: " : "no project is the default; set project_id: ",
-        t->read.list.name_list);
+    if (status != COMPSHARE_OK || list->wanted == 1 || only) return status;
+    return compshare__client_fail(&c->error, COMPSHARE_E_PROJECT, "%s%s", list->seen == 0
+        ? "the account has no project"
+        : configured ? "project_id is not among the account's projects: "
+        : list->wanted > 1 ? "several projects are the default; set project_id: "
+        : "no project is the default; set project_id: ", list->name_list);
 }
 
-static const compshare__step compshare__projects_steps[] = { { compshare__projects_begin, compshare__projects_end } };
+/* The same where the caller asked for the list: it may not want one of them. */
+static int compshare__find_projects_told(compshare *c, int status)
+{
+    compshare_project *chosen = c->task.as.projects.chosen;
+    status = compshare__find_projects_end(c, status);
+    if (chosen == NULL) return status == COMPSHARE_E_PROJECT ? COMPSHARE_OK : status;
+    if (status == COMPSHARE_OK) *chosen = c->task.find.read.projects.chosen;
+    return status;
+}
+
+static const compshare__step compshare__find_projects_steps[] = {
+    { compshare__find_projects_begin, compshare__find_projects_told }
+};
 
 /* ---- DescribeCompShareInstance ---- */
 
-/* Region, ProjectId and what `describe` and `each` have in common. */
-static void compshare__describe_request(compshare *c, compshare_each_fn each)
+/* What every request for instances has: Region, ProjectId, and what takes its elements. */
+static void compshare__find_request(compshare *c, compshare_each_fn each)
 {
-    const compshare__ids *ids = &c->task.ids;
-    compshare__typed_request(c, COMPSHARE__DESCRIBE);
-    (void)compshare__typed_id(c, "Region", compshare__bytes_first(ids->look_region, NULL), false);
-    (void)compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL), false);
-    c->exchange.request.array = "UHostSet";
-    c->exchange.request.each = each;
-    c->exchange.request.user = c;
+    const compshare__ids *ids = &c->task.find.ids;
+    compshare__typed_stream(c, COMPSHARE__DESCRIBE, "UHostSet", each);
+    (void)compshare__typed_id(c, "Region", ids->look_region, false);
+    (void)compshare__typed_id(c, "ProjectId", ids->project_id, false);
 }
 
-static int compshare__describe_element(void *user, compshare_value element)
+/* Takes the instance that is meant, and no other. That its stop time cannot be read matters
+   only to those that tell it. */
+static int compshare__find_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
+    compshare__search *find = &t->find;
     compshare_instance instance;
+    bool tells_time = t->kind != COMPSHARE__TASK_WAIT && t->kind != COMPSHARE__TASK_POWER;
     const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(&c->clock),
         &instance, t->raw);
     (void)element;
-    if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
+    if (instance.uhost_id[0] != '\0'
+        && !compshare__bytes_equal(instance.uhost_id, find->ids.uhost_id))
         return 0;               /* whatever else stands in it */
     if (compshare__judge_is_echo(&c->exchange.params, compshare__tokens_raw(&c->reply.tree, 0)))
         reason = "a repetition of the request";
-    if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
-        return compshare__typed_malformed(c, reason);
-    if (t->found > 0 && memcmp(t->out, &instance, sizeof instance) == 0) return 0;
-    if (t->found++ > 0) return compshare__typed_malformed(c, "the instance");
-    *(compshare_instance *)t->out = instance;
+    if (reason != NULL && (t->raw[0] == '\0' || tells_time))
+        return compshare__typed_malformed(t, reason);
+    if (find->found > 0 && memcmp(&find->read.instance, &instance, sizeof instance) == 0) return 0;
+    if (find->found++ > 0) return compshare__typed_malformed(t, "the instance");
+    find->read.instance = instance;
     return 0;
 }
 
-static int compshare__describe_begin(compshare *c)
+/* Asks for the task's instance. */
+static int compshare__find_describe(compshare *c)
 {
-    compshare__describe_request(c, compshare__describe_element);
+    compshare__find_request(c, compshare__find_element);
     c->exchange.request.inner = true;
-    c->task.found = 0;
-    return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL),
-        true);
+    c->task.find.found = 0;
+    return compshare__typed_id(c, "UHostIds.0", c->task.find.ids.uhost_id, true);
 }
 
-static int compshare__describe_missing(compshare *c)
+static int compshare__find_missing(compshare *c)
 {
     compshare__client_name(&c->error, COMPSHARE__DESCRIBE);
     return compshare__client_fail(&c->error, COMPSHARE_E_NOT_FOUND,
-        "no instance %s in this account, region and project", c->task.ids.uhost_id);
+        "no instance %s in this account, region and project", c->task.find.ids.uhost_id);
 }
 
-/* Gone is an empty list, or RetCode 8039 or 8351. */
-static int compshare__describe_end(compshare *c, int status)
+/* The end of that. Gone is an empty list, or RetCode 8039 or 8351. */
+static int compshare__find_described(compshare *c, int status)
 {
+    compshare__search *find = &c->task.find;
+    int code = c->error.ret_code;
     status = compshare__typed_status(c, status);
-    if (status == COMPSHARE_OK && c->task.found == 1) {
-        c->task.spoiled = false;
-        return status;
-    }
-    if (c->task.found > 0) c->task.spoiled = true;
-    if (!c->task.workflow) memset(c->task.out, 0, sizeof(compshare_instance));
-    if (status == COMPSHARE_E_API && (c->error.ret_code == 8039 || c->error.ret_code == 8351)) {
-        (void)compshare__describe_missing(c);
-        return COMPSHARE_E_NOT_FOUND;
-    }
-    return status == COMPSHARE_OK ? compshare__describe_missing(c) : status;
+    if (find->found > 0) find->spoiled = status != COMPSHARE_OK || find->found != 1;
+    if (status == COMPSHARE_OK && find->found == 1) return status;
+    if (status == COMPSHARE_OK || (status == COMPSHARE_E_API && (code == 8039 || code == 8351)))
+        return compshare__find_missing(c);
+    return status;
 }
 
-/* ---- find: in which project, and with or without a Region ---- */
+/* ---- in which project, and with or without a Region ---- */
 
-static bool compshare__find_names(const compshare *c, const char *word)
+/* Whether the API's Message names one of some words, each with its NUL: "one\0two\0". */
+static bool compshare__find_names(const compshare_error *e, const char *words)
 {
     compshare_view message;
-    message.ptr = c->error.message;
+    size_t len;
+    message.ptr = e->message;
     message.len = strlen(message.ptr);
-    return compshare__bytes_hold(message, word, strlen(word));
+    for (; (len = strlen(words)) > 0; words += len + 1)
+        if (compshare__bytes_hold(message, words, len)) return true;
+    return false;
 }
 
-/* A reading was refused for what it lacked, or for a project that is no more. True: what is
-   known of that goes with it the next time, and the task's step is the one to go on with. */
-static bool compshare__find_mend(compshare *c, int status)
+/* A reading was refused: for what it lacked, or for a project that is no more. Returns what
+   the step is to return where that can be added to the next one; 0: it cannot. */
+static int compshare__find_fix(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
-    compshare__ids *ids = &t->ids;
+    compshare__search *find = &c->task.find;
+    compshare__ids *ids = &find->ids;
     int code = c->error.ret_code;
-    bool region = compshare__find_names(c, "Region"), project = compshare__find_names(c, "Project")
-        || code == 292;
-    if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return false;
+    bool region = compshare__find_names(&c->error, "Region\0");
+    bool project = compshare__find_names(&c->error, "Project\0") || code == 292;
+    if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return 0;
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
         if (zone != NULL) compshare__config_zone_region(zone, ids->look_region, sizeof ids->look_region);
-        if (ids->look_region[0] != '\0') return true;
+        if (ids->look_region[0] != '\0') return COMPSHARE__AGAIN;
     }
-    if (region || t->project_given || t->listed) return false;
-    t->listed = t->list_projects = true;
+    if (region || find->project_given || find->listed) return 0;
+    find->listed = find->list_projects = true;
     c->account.project[0] = ids->project_id[0] = '\0';
-    t->step--;
-    return true;
+    return COMPSHARE__BACK;
 }
 
-/* A part of the time is over, and not all: a reading is begun again, on a new connection. */
+/* Whether a reading got no answer in its part of the time, and there is time for another one,
+   on a new connection. */
 static bool compshare__find_silent(const compshare *c, int status)
 {
     uint64_t now = compshare__client_now(&c->clock);
@@ -7568,399 +8182,417 @@ static bool compshare__find_silent(const compshare *c, int status)
         && c->clock.deadline - now >= COMPSHARE__READING_MS;
 }
 
-/* The first step of each task that reads: which project, where that is to be asked. */
+/* The first step of each task that reads: lists the projects where one has to be chosen. */
 static int compshare__find_project(compshare *c)
 {
-    compshare__task *t = &c->task;
-    if (!t->list_projects) return COMPSHARE__NEXT;
-    t->out = &t->read.list.project;
+    if (!c->task.find.list_projects) return COMPSHARE__NEXT;
     c->exchange.request.leaves_half = true;
-    return compshare__projects_begin(c);
+    return compshare__find_projects_begin(c);
 }
 
 /* A wait has looked in all projects, or could not list them: it goes on without one, and looks
    through them later where the list failed. */
-static int compshare__find_everywhere(compshare *c, int status)
+static int compshare__find_everywhere(compshare__task *t, int status)
 {
-    c->task.other = 0;
-    c->task.missing = status == COMPSHARE_E_PROJECT || c->task.list_refused;
-    c->task.listed = false;
-    c->task.ids.project_id[0] = '\0';
-    c->task.list_projects = false;
+    t->find.other = 0;
+    t->as.wait.missing = status == COMPSHARE_E_PROJECT || t->find.list_refused;
+    t->find.listed = t->find.list_projects = false;
+    t->find.ids.project_id[0] = '\0';
     return COMPSHARE__NEXT;
 }
 
+/* The end of it. RetCodes 299 and 240: the account may not list its projects. */
 static int compshare__find_project_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
+    compshare__search *find = &t->find;
     int code = c->error.ret_code;
-    status = compshare__projects_end(c, status);
-    if (t->aborted) return status;
+    status = compshare__find_projects_end(c, status);
     if (compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
-    t->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
-    if (t->state != NULL && status != COMPSHARE_OK && (t->other > 0 || !t->list_refused))
-        return compshare__find_everywhere(c, status);
-    if (t->other > 0 && (status == COMPSHARE_E_PROJECT || t->list_refused))
-        return compshare__describe_missing(c);
-    if (status != COMPSHARE_OK && !t->list_refused) return status;
+    find->list_refused = status == COMPSHARE_E_API && (code == 299 || code == 240);
+    if (t->kind == COMPSHARE__TASK_WAIT && status != COMPSHARE_OK
+        && (find->other > 0 || !find->list_refused)) return compshare__find_everywhere(t, status);
+    if (find->other > 0 && (status == COMPSHARE_E_PROJECT || find->list_refused))
+        return compshare__find_missing(c);
+    if (status != COMPSHARE_OK && !find->list_refused) return status;
     if (status == COMPSHARE_OK)
-        memcpy(t->ids.project_id, t->read.list.project.project_id, sizeof t->ids.project_id);
-    t->list_projects = false;
+        memcpy(find->ids.project_id, find->read.projects.chosen.project_id,
+            sizeof find->ids.project_id);
+    find->list_projects = false;
     return COMPSHARE__NEXT;
 }
 
-/* Looks for the task's instance for the first time. */
+/* Looks for the task's instance. Where more has to follow, a reading may take half of the
+   time. */
 static int compshare__find_begin(compshare *c)
 {
-    compshare__task *t = &c->task;
-    t->out = t->workflow ? &t->read.instance : t->instance;
-    c->exchange.request.leaves_half = t->as.change.action != NULL;
-    return compshare__describe_begin(c);
+    int kind = c->task.kind;
+    c->exchange.request.leaves_half = kind == COMPSHARE__TASK_WAIT || kind >= COMPSHARE__TASK_POWER;
+    return compshare__find_describe(c);
 }
 
 /* Not where it was looked for: in each project of the account before it is said. A workflow
    looks twice in any case, for a list may be empty for a moment. */
 static int compshare__find_elsewhere(compshare *c)
 {
-    compshare__task *t = &c->task;
-    bool again = t->workflow && t->other == 0 && compshare__task_pause(c, COMPSHARE__DOUBT_MS);
-    t->other++;
+    compshare__search *find = &c->task.find;
+    bool again = c->task.kind >= COMPSHARE__TASK_WAIT && find->other == 0
+        && compshare__task_pause(c, COMPSHARE__DOUBT_MS);
+    find->other++;
     c->account.project[0] = '\0';
-    if (t->project_given || t->list_refused)
+    if (find->project_given || find->list_refused)
         return again ? COMPSHARE__AGAIN : COMPSHARE_E_NOT_FOUND;
-    t->list_projects = true;
-    t->step--;
-    return COMPSHARE__AGAIN;
+    find->list_projects = true;
+    return COMPSHARE__BACK;
 }
 
-/* The end of that. */
+/* The instance was read: later calls look in its project first, and a change of this one goes
+   to its region and zone. */
+static void compshare__find_keep(compshare__account *a, compshare__search *find)
+{
+    compshare__ids *ids = &find->ids;
+    if (!find->project_given) memcpy(a->project, ids->project_id, sizeof a->project);
+    memcpy(ids->region, find->read.instance.region, sizeof ids->region);
+    memcpy(ids->zone, find->read.instance.zone, sizeof ids->zone);
+}
+
+/* The end of that: found, to be looked for once more or elsewhere, or a failure. */
 static int compshare__find_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    status = compshare__describe_end(c, status);
-    if (t->aborted) return status;
+    int r;
+    status = compshare__find_described(c, status);
     if (status == COMPSHARE_OK) {
-        if (!t->project_given) memcpy(c->account.project, t->ids.project_id, sizeof c->account.project);
+        compshare__find_keep(&c->account, &t->find);
         return status;
     }
-    if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
-    if (t->workflow && compshare__find_silent(c, status)) return COMPSHARE__AGAIN;
+    if ((r = compshare__find_fix(c, status)) != 0) return r;
+    if (t->kind >= COMPSHARE__TASK_WAIT && compshare__find_silent(c, status))
+        return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND) return compshare__find_elsewhere(c);
-    if (status == COMPSHARE_E_API && t->list_refused)
+    if (status == COMPSHARE_E_API && t->find.list_refused)
         (void)compshare__client_fail_append(&c->error, ", and so was GetProjectList: set project_id");
     return status;
 }
 
-static const compshare__step compshare__describe_steps[] = {
+/* The same, for a caller who wants no more. */
+static int compshare__find_told(compshare *c, int status)
+{
+    status = compshare__find_end(c, status);
+    if (status == COMPSHARE_OK) *c->task.as.describe = c->task.find.read.instance;
+    return status;
+}
+
+static const compshare__step compshare__find_steps[] = {
     { compshare__find_project, compshare__find_project_end },
-    { compshare__find_begin, compshare__find_end }
+    { compshare__find_begin, compshare__find_told }
 };
 
 /* ---- all instances ---- */
 
-/* A page begins with the last elements of the one before. Where these have moved, what
-   stands before the marks has been handed out already, and what is behind them not. */
-static int compshare__each_element(void *user, compshare_value element)
+/* Hands out what is new in the page. */
+static int compshare__find_each_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
-    compshare__list *l = &t->as.list;
     compshare_instance instance;
     const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(&c->clock),
         &instance, t->raw);
-    uint64_t mark;
-    size_t i;
-    if (reason != NULL) return compshare__typed_malformed(c, reason);
-    l->seen++;
-    mark = compshare__bytes_mark(instance.uhost_id);
-    for (i = 0; i < COMPSHARE__MARKS; i++)
-        if (l->mark[i] == mark) {
-            l->searching = false;
-            return 0;
-        }
-    if (l->searching) return 0;
-    l->fresh = true;
-    memmove(l->mark + 1, l->mark, sizeof l->mark - sizeof l->mark[0]);
-    l->mark[0] = mark;
-    return t->on_instance(t->user, &instance, element);
+    if (reason != NULL) return compshare__typed_malformed(t, reason);
+    if (!compshare__list_take(&t->as.each.list, instance.uhost_id)) return 0;
+    return t->as.each.each(t->as.each.user, &instance, element);
 }
 
-#define COMPSHARE__PAGE 100     /* the API's most */
-
-static int compshare__each_begin(compshare *c)
+/* Asks for the next page. */
+static int compshare__find_each_begin(compshare *c)
 {
-    compshare__list *l = &c->task.as.list;
-    compshare__describe_request(c, compshare__each_element);
-    (void)compshare__typed_id(c, "Zone", compshare__bytes_first(c->task.ids.zone, NULL), false);
-    compshare__typed_put(c, compshare__params_make("Offset", NULL, l->offset, COMPSHARE__INT));
-    compshare__typed_put(c, compshare__params_make("Limit", NULL, COMPSHARE__PAGE, COMPSHARE__INT));
-    l->seen = 0;
-    l->fresh = false;
-    l->searching = l->mark[0] != 0 && !l->anew;
-    l->anew = false;
+    compshare__list *l = &c->task.as.each.list;
+    compshare__find_request(c, compshare__find_each_element);
+    (void)compshare__typed_id(c, "Zone", c->task.find.ids.zone, false);
+    compshare__typed_put(c, "Offset", NULL, l->offset);
+    compshare__typed_put(c, "Limit", NULL, COMPSHARE__PAGE);
+    compshare__list_begin(l);
     return COMPSHARE_OK;
 }
 
-/* TotalCount, which some replies call Total; -1 where there is none that can be read. It may
-   count too few, or what is not shown: it decides only where the list itself cannot, which is a
-   page that comes again. */
-static int64_t compshare__each_total(compshare *c)
+/* TotalCount, which some replies call Total; 0 where there is none that can be read. */
+static int64_t compshare__find_each_total(const compshare__tree *tree)
 {
-    uint32_t at;
+    static const compshare_field field = {
+        "TotalCount", "Total", COMPSHARE_KIND_INT, COMPSHARE_LENIENT, 0, sizeof(int64_t)
+    };
+    compshare__read_places places;
     int64_t total;
-    if (compshare__tokens_find(&c->reply.tree, 0, "TotalCount", &at) != 1
-        && compshare__tokens_find(&c->reply.tree, 0, "Total", &at) != 1) return -1;
-    return compshare__tokens_int(&c->reply.tree, at, &total) ? total : -1;
-}
-
-/* No mark is in the page: elements before it have gone. Steps back until one is found,
-   and lets later pages overlap by more; where none is left, the list is handed out
-   anew. */
-static int compshare__each_back(compshare *c)
-{
-    compshare__list *l = &c->task.as.list;
-    if (l->offset == 0) {
-        if (l->restarts++ == COMPSHARE__RESTARTS)
-            return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
-        l->anew = true;
-    }
-    l->offset = l->offset > COMPSHARE__PAGE ? l->offset - COMPSHARE__PAGE : 0;
-    l->overlap = COMPSHARE__PAGE / 4;
-    return COMPSHARE__AGAIN;
+    (void)compshare__read_object(tree, 0, &field, 1, &places, &total);
+    return total;
 }
 
 /* A list without any element: it may be so for a moment only. */
-static int compshare__each_empty(compshare *c)
+static int compshare__find_each_empty(compshare *c)
 {
-    compshare__list *l = &c->task.as.list;
+    compshare__list *l = &c->task.as.each.list;
     if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS)
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     if (l->mark[0] == 0) return COMPSHARE_OK;
     return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list became empty while it was read");
 }
 
-/* Another page, until one brings nothing new. */
-static int compshare__each_next(compshare *c)
-{
-    compshare__list *l = &c->task.as.list;
-    int64_t total = compshare__each_total(c), step = l->seen - l->overlap - 1;
-    if (!l->fresh) {
-        /* nothing new on a whole page: as much appeared before it, or Offset is not kept to */
-        if (l->seen < l->most || total == l->seen || (l->end > 0 && l->offset + l->seen >= l->end))
-            return COMPSHARE_OK;
-        if (l->restarts++ == COMPSHARE__RESTARTS)
-            return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list does not go on behind its first page");
-    }
-    if (l->seen > l->most) l->most = l->seen;
-    if (l->seen == 1 && total <= 1) return COMPSHARE_OK;
-    l->offset += step > 0 ? step : 1;
-    return COMPSHARE__AGAIN;
-}
-
 /* A page that cannot be read, behind others that could, is read again: it is found by its
    marks. */
-static int compshare__each_failed(compshare *c, int status)
+static int compshare__find_each_failed(compshare *c, int status)
 {
-    compshare__list *l = &c->task.as.list;
+    compshare__list *l = &c->task.as.each.list;
     bool broken = status != COMPSHARE_E_STOPPED && status != COMPSHARE_E_REPLY
         && status != COMPSHARE_E_TOO_LARGE && (status != COMPSHARE_E_API
             || compshare__judge_transient(c->error.ret_code));
-    if (!l->fresh && compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
+    int r = !l->fresh ? compshare__find_fix(c, status) : 0;
+    if (r != 0) return r;
     if (!broken || l->mark[0] == 0 || l->failures++ == COMPSHARE__LOOKS
         || !compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return status;
     return COMPSHARE__AGAIN;
 }
 
-static int compshare__each_end(compshare *c, int status)
+/* The end of a page. */
+static int compshare__find_each_end(compshare *c, int status)
 {
-    compshare__list *l = &c->task.as.list;
+    compshare__list *l = &c->task.as.each.list;
+    int64_t total = 0;
     status = compshare__typed_status(c, status);
-    if (c->task.aborted) return status;
-    /* an Offset behind the last element may be refused */
-    if (status == COMPSHARE_E_API && c->error.ret_code == 8401 && l->offset > 0) {
+    if (status == COMPSHARE_OK) {
+        total = compshare__find_each_total(&c->reply.tree);
+    } else if (status == COMPSHARE_E_API && c->error.ret_code == 8401 && l->offset > 0) {
+        /* an Offset behind the last element may be refused */
         memset(&c->error, 0, sizeof c->error);
-        status = COMPSHARE_OK;
+    } else {
+        return compshare__find_each_failed(c, status);
     }
-    if (status != COMPSHARE_OK) return compshare__each_failed(c, status);
-    if (l->seen == 0 && l->offset == 0) return compshare__each_empty(c);
-    l->empty = 0;
-    if (l->fresh) l->end = 0;
-    else if (l->seen == 0) l->end = l->offset;
-    return l->searching ? compshare__each_back(c) : compshare__each_next(c);
+    switch (compshare__list_end(l, total)) {
+    case COMPSHARE__LIST_MORE: return COMPSHARE__AGAIN;
+    case COMPSHARE__LIST_OVER: return COMPSHARE_OK;
+    case COMPSHARE__LIST_EMPTY: return compshare__find_each_empty(c);
+    case COMPSHARE__LIST_STUCK:
+        return compshare__client_fail(&c->error, COMPSHARE_E_REPLY,
+            "the list does not go on behind its first page");
+    default:
+        return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
+    }
 }
 
-static const compshare__step compshare__each_steps[] = {
+static const compshare__step compshare__find_each_steps[] = {
     { compshare__find_project, compshare__find_project_end },
-    { compshare__each_begin, compshare__each_end }
+    { compshare__find_each_begin, compshare__find_each_end }
 };
 
-/* ---- UpdateCompShareStopScheduler, DeleteCompShareStopScheduler ---- */
+/* ---- typed calls ---- */
 
-static int compshare__update_begin(compshare *c)
+COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user)
 {
-    compshare__task *t = &c->task;
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_PROJECTS, NULL);
+    if (r != COMPSHARE_OK) return r;
+    if (chosen != NULL) memset(chosen, 0, sizeof *chosen);
+    client->task.as.projects.chosen = chosen;
+    client->task.as.projects.each = each;
+    client->task.as.projects.user = user;
+    return compshare__task_start(client, compshare__find_projects_steps);
+}
+
+COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen,
+    compshare_project_fn each, void *user)
+{
+    return compshare__task_run(client,
+        compshare_get_project_list_start(client, chosen, each, user));
+}
+
+COMPSHARE__DEF int compshare_describe_instance_start(compshare *client,
+    const compshare_target *target, compshare_instance *instance)
+{
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_DESCRIBE, target);
+    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
+    if (r != COMPSHARE_OK) return r;
+    if (instance == NULL)
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
+    client->task.as.describe = instance;
+    return compshare__task_start(client, compshare__find_steps);
+}
+
+COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target,
+    compshare_instance *instance)
+{
+    return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
+}
+
+/* A list is narrowed by its filter, not by where an instance was found before. */
+COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user)
+{
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_EACH, filter);
+    compshare__ids *ids;
+    const char *region, *zone;
+    if (r != COMPSHARE_OK) return r;
+    if (each == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "each is NULL");
+    ids = &client->task.find.ids;
+    if (!client->task.find.project_given) ids->project_id[0] = '\0';
+    region = compshare__bytes_first(ids->region, NULL);
+    zone = compshare__bytes_first(ids->zone, NULL);
+    if (region == NULL && zone != NULL) {
+        compshare__config_place(&client->config, &region, &zone, ids->look_region);
+        if (region != NULL && region != ids->look_region)
+            memcpy(ids->look_region, region, strlen(region) + 1);
+    }
+    client->task.as.each.each = each;
+    client->task.as.each.user = user;
+    return compshare__task_start(client, compshare__find_each_steps);
+}
+
+COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter,
+    compshare_instance_fn each, void *user)
+{
+    return compshare__task_run(client, compshare_each_instance_start(client, filter, each, user));
+}
+
+/* ==== change =================================================================================
+   UpdateCompShareStopScheduler and DeleteCompShareStopScheduler as single calls: accepted is
+   all that they say. Touches the task, and what the client knows of its account. Must never call
+   a change accepted whose reply names another instance. */
+
+/* The request that sets a stop time. */
+static int compshare__change_update(compshare *c)
+{
+    const compshare__change *ch = &c->task.as.change;
     int r;
     compshare__typed_request(c, COMPSHARE__UPDATE);
-    if (t->stop_time <= 0 || t->stop_time > COMPSHARE__LATEST_TIME)
-        return compshare__client_fail(&c->error, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
+    if (ch->wanted <= 0 || ch->wanted > COMPSHARE__LATEST_TIME)
+        return compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
+            "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
-    c->exchange.request.stop_time = t->stop_time;
+    c->exchange.request.stop_time = ch->wanted;
     c->exchange.request.check = compshare__task_check_floor;
-    compshare__typed_put(c, compshare__params_make("SchedulerStopTime", NULL, t->stop_time,
-        COMPSHARE__INT));
-    if (t->both_names || c->account.both_names)
-        compshare__typed_put(c, compshare__params_make("StopTime", NULL, t->stop_time, COMPSHARE__INT));
+    compshare__typed_put(c, "SchedulerStopTime", NULL, ch->wanted);
+    if (ch->both_names || c->account.both_names)
+        compshare__typed_put(c, "StopTime", NULL, ch->wanted);
     return COMPSHARE_OK;
 }
 
-static int compshare__delete_begin(compshare *c)
+static int compshare__change_delete(compshare *c)
 {
     compshare__typed_request(c, COMPSHARE__DELETE);
     return compshare__typed_target(c, false);
 }
 
-/* Some replies repeat UHostId: it must then be ours. */
+/* Some replies repeat UHostId: it must then be the one that was asked about. */
 static int compshare__change_end(compshare *c, int status)
 {
+    const compshare__tree *tree = &c->reply.tree;
     uint32_t at;
     size_t hits;
     if (status != COMPSHARE_OK) return status;
-    hits = compshare__tokens_find(&c->reply.tree, 0, "UHostId", &at);
-    if (hits == 0 || (hits == 1 && compshare__tokens_type(&c->reply.tree, at) == COMPSHARE_STRING
-        && compshare__json_equals(compshare__tokens_raw(&c->reply.tree, at), c->task.ids.uhost_id)))
+    hits = compshare__tokens_find(tree, 0, "UHostId", &at);
+    if (hits == 0 || (hits == 1 && compshare__tokens_type(tree, at) == COMPSHARE_STRING
+        && compshare__json_equals(compshare__tokens_raw(tree, at), c->task.find.ids.uhost_id)))
         return status;
     c->error.outcome_unknown = true;
-    return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
+    return compshare__client_fail(&c->error, COMPSHARE_E_REPLY,
+        "UHostId of the reply is not the instance that was asked about");
 }
 
 /* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
-   was executed, and it is worth one more sending with both names. */
-static bool compshare__update_renamed(compshare *c, int status)
+   was executed, and it is worth one more sending with both names, which is noted. known: they
+   are sent already. */
+static bool compshare__change_renamed(compshare__change *ch, const compshare_error *e, bool known)
 {
     static const char name[] = "StopTime";
-    const char *message = c->error.message, *at;
+    const char *at;
     bool named = false, other = false;
-    if (status != COMPSHARE_E_API || c->error.outcome_unknown || c->task.both_names || c->account.both_names
-        || !compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE)) return false;
-    for (at = message; *at != '\0'; at++) {
+    if (e->status != COMPSHARE_E_API || e->outcome_unknown || ch->both_names || known
+        || !compshare__bytes_equal(e->action, COMPSHARE__UPDATE)) return false;
+    for (at = e->message; *at != '\0'; at++) {
         if (!compshare__bytes_begins(at, name)) continue;
-        if (at == message || !compshare__bytes_letter(at[-1])) named = true;
+        if (at == e->message || !compshare__bytes_letter(at[-1])) named = true;
         else other = true;
     }
-    other = other || compshare__find_names(c, "Region") || compshare__find_names(c, "Zone")
-        || compshare__find_names(c, "Project")
-        || compshare__find_names(c, "UHost");
-    c->task.both_names = named || (c->error.ret_code == 210 && !other);
-    return c->task.both_names;
+    other = other || compshare__find_names(e, "Region\0Zone\0Project\0UHost\0");
+    ch->both_names = named || (e->ret_code == 210 && !other);
+    return ch->both_names;
 }
 
-/* Of a single change; a workflow knows more. */
+/* The end of a single change; a workflow knows more. */
 static int compshare__change_once_end(compshare *c, int status)
 {
+    compshare__change *ch = &c->task.as.change;
     status = compshare__change_end(c, status);
-    if (c->task.aborted) return status;
-    if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK) return status;
-    compshare__recent_note(c, c->task.ids.uhost_id, -1, c->task.stop_time);
-    if (c->task.both_names) c->account.both_names = true;
+    compshare__recent_note(c, c->task.find.ids.uhost_id, -1, ch->wanted);
+    if (ch->both_names) c->account.both_names = true;
     return status;
 }
 
-static const compshare__step compshare__update_steps[] = {
-    { compshare__update_begin, compshare__change_once_end }
+static const compshare__step compshare__change_update_steps[] = {
+    { compshare__change_update, compshare__change_once_end }
 };
-static const compshare__step compshare__delete_steps[] = {
-    { compshare__delete_begin, compshare__change_once_end }
+static const compshare__step compshare__change_delete_steps[] = {
+    { compshare__change_delete, compshare__change_once_end }
 };
 
-/* ---- generic calls and errors: the public half ---- */
-
-COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action,
-    const compshare_param *params, size_t count, const char *array, compshare_each_fn each, void *user)
+COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client,
+    const compshare_target *target, int64_t stop_time)
 {
-    compshare_action info = compshare__action_find(action != NULL ? action : "");
-    int r = compshare__task_claim(client);
-    compshare__request *call;
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_CHANGE, target);
     if (r != COMPSHARE_OK) return r;
-    call = &client->task.as.call;
-    call->action = action;
-    call->params = params;
-    call->count = count;
-    call->defaults = info.group[0] != 'a';
-    call->csv = info.csv;
-    call->always = call->repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
-    call->reads = call->always && !info.mutating;
-    call->array = array;
-    call->each = each;
-    call->user = user;
-    return compshare__task_start(client, compshare__call_steps);
+    client->task.as.change.wanted = stop_time;
+    return compshare__task_start(client, compshare__change_update_steps);
 }
 
-COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action,
-    const compshare_param *params, size_t count)
-{
-    return compshare_call_each_start(client, action, params, count, NULL, NULL, NULL);
-}
-
-COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action,
-    const compshare_param *params, size_t count, const char *array, compshare_each_fn each, void *user)
+COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client,
+    const compshare_target *target, int64_t stop_time)
 {
     return compshare__task_run(client,
-        compshare_call_each_start(client, action, params, count, array, each, user));
+        compshare_update_stop_scheduler_start(client, target, stop_time));
 }
 
-COMPSHARE__DEF int compshare_call(compshare *client, const char *action,
-    const compshare_param *params, size_t count)
+COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client,
+    const compshare_target *target)
 {
-    return compshare_call_each(client, action, params, count, NULL, NULL, NULL);
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_CHANGE, target);
+    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__change_delete_steps) : r;
 }
 
-COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
+COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client,
+    const compshare_target *target)
 {
-    const compshare_error *e = compshare_last_error(client);
-    compshare__text t = compshare__text_into(buf, cap);
-    if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
-    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail
-        : compshare__client_status(e->status)->text);
-    if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
-    if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
-    if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
-    if (e->outcome_unknown && compshare__action_may_change(e->action))
-        compshare__text_put(&t,
-            "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
-    return buf;
+    return compshare__task_run(client, compshare_delete_stop_scheduler_start(client, target));
 }
 
 /* ==== confirm ================================================================================
-   Changes that are looked at, and what proves them: law 7. Touches the task. Must never call
-   a change done that no reading has shown, nor take a reading for proof that only shows what
-   was shown before. */
+   Changes that are read back, and what proves them: law 7. Touches the task. Must never call a
+   change done that no reading has shown, nor take a reading for proof that only shows what was
+   shown before. */
 
-/* A refusal that another reading will not change. 8905 and 226607: the API itself is not sure
-   of the state. */
-static bool compshare__poll_refused(const compshare *c, int status)
+/* Whether another reading will not change a refusal. 8905 and 226607: the API itself is not
+   sure of the state. */
+static bool compshare__confirm_refused(const compshare_error *e, int status)
 {
-    int code = c->error.ret_code;
+    int code = e->ret_code;
     bool told = status == COMPSHARE_E_API
-        || (status == COMPSHARE_E_STATUS && c->error.http_status < 500
-            && c->error.http_status != 429);
-    return told && code != 0 && code != 8905
-        && code != 226607
+        || (status == COMPSHARE_E_STATUS && e->http_status < 500 && e->http_status != 429);
+    return told && code != 0 && code != 8905 && code != 226607
         && !compshare__judge_transient(code);
 }
 
-/* Looks for the task's instance once more, as it was found. */
-static int compshare__poll_begin(compshare *c)
+/* Notes how a sending ended, where that says something of the change: one that did not leave,
+   or may succeed later, says nothing where an earlier one did. */
+static void compshare__confirm_note(compshare__change *ch, const compshare_error *e, int status)
 {
-    c->task.out = &c->task.read.instance;
-    c->exchange.request.leaves_half = true;
-    return compshare__describe_begin(c);
+    ch->status = status;
+    ch->http = e->http_status;
+    ch->code = e->ret_code;
+    memcpy(ch->request_id, e->request_id, sizeof ch->request_id);
 }
 
 /* A sending of the change has ended: refused; or accepted, or nothing is known of it, which
-   the next step has to settle. A later one that did not leave, or may succeed later, settles
-   nothing. */
-static int compshare__change_sent(compshare *c, int status)
+   the next step has to settle. */
+static int compshare__confirm_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
@@ -7968,28 +8600,19 @@ static int compshare__change_sent(compshare *c, int status)
     status = compshare__change_end(c, status);
     told = status == COMPSHARE_OK || status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS
         || c->error.outcome_unknown;
-    if (first || told) {
-        ch->status = status;
-        ch->http = c->error.http_status;
-        ch->code = c->error.ret_code;
-        memcpy(ch->request_id, c->error.request_id, sizeof ch->request_id);
-    }
+    if (first || told) compshare__confirm_note(ch, &c->error, status);
     ch->sent_at = compshare__client_now(&c->clock);
     ch->sendings++;
-    if (t->aborted) {
-        t->unsettled = t->unsettled || c->error.outcome_unknown;
-        return status;
-    }
-    if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
+    if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
-        if (ch->states == NULL) compshare__recent_note(c, t->ids.uhost_id, ch->before, ch->wanted);
+        if (ch->states == NULL)
+            compshare__recent_note(c, t->find.ids.uhost_id, ch->before, ch->wanted);
     } else if (c->error.outcome_unknown) {
         ch->lost = true;
     } else if (first) {
-        if (status == COMPSHARE_E_API && t->list_refused)
-            (void)compshare__client_fail_append(&c->error,
-                "; GetProjectList was refused as well: set project_id");
+        if (status == COMPSHARE_E_API && t->find.list_refused)
+            (void)compshare__client_fail_append(&c->error, "; GetProjectList was refused as well: set project_id");
         return status;
     } else if (told && !compshare__judge_transient(c->error.ret_code)) {
         ch->refused = true;     /* that may be the effect of an earlier one */
@@ -8000,49 +8623,50 @@ static int compshare__change_sent(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
-/* Whether the newest reading shows what is wanted. */
-static bool compshare__confirm_shown(const compshare *c)
+/* Whether a reading shows what is wanted. now: seconds since 1970. */
+static bool compshare__confirm_shown(const compshare__change *ch, const compshare_instance *i,
+    int64_t now)
 {
-    const compshare__task *t = &c->task;
-    const compshare__change *ch = &t->as.change;
-    if (ch->states != NULL) return compshare__bytes_listed(t->read.instance.state, ch->states);
+    if (ch->states != NULL) return compshare__bytes_listed(i->state, ch->states);
     /* a plan whose time has come is gone without having been cancelled */
-    if (ch->wanted == 0 && ch->before != 0 && ch->before <= compshare__client_best_time(&c->clock)
-        && !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
-    return compshare__recent_near(t->read.instance.stop_time, ch->wanted);
+    if (ch->wanted == 0 && ch->before != 0 && ch->before <= now
+        && !compshare__bytes_equal(i->state, "Running")) return false;
+    return compshare__recent_near(i->stop_time, ch->wanted);
 }
 
-/* Law 7. Where no sending was accepted, two readings in a row: one alone may be odd. */
-static bool compshare__confirm_proved(compshare *c)
+/* Law 7, after a reading that shows what is wanted, or does not. Where no sending was accepted,
+   two readings in a row: one alone may be odd. */
+static bool compshare__confirm_proved(compshare__change *ch, bool shown)
 {
-    compshare__change *ch = &c->task.as.change;
-    ch->readings = compshare__confirm_shown(c) ? ch->readings + 1 : 0;
+    ch->readings = shown ? ch->readings + 1 : 0;
     if (ch->accepted) return ch->readings > 0;
     return ch->readings > 1 && !ch->shown_before;
 }
 
+/* Whether what was accepted, and is not shown, is sent once more with both names of the time:
+   after half of the time. */
+static bool compshare__confirm_rename(compshare__change *ch, const compshare_instance *i,
+    uint64_t since, uint64_t left)
+{
+    if (ch->wanted == 0 || ch->both_names || since < COMPSHARE__RESEND_MS || since < left
+        || i->stop_time != ch->before || !compshare__bytes_equal(i->state, "Running"))
+        return false;
+    ch->both_names = true;
+    return true;
+}
+
 /* Whether the change is sent again, after a reading that does not prove it: only what may be
    repeated, and only while readings show what was there before, or no plan; another is
-   somebody else's. Once more with both names of the time where what was accepted is not
-   shown. */
-static bool compshare__confirm_resend(compshare *c)
+   somebody else's. */
+static bool compshare__confirm_resend(compshare__change *ch, const compshare_instance *i,
+    uint64_t now, uint64_t deadline)
 {
-    compshare__task *t = &c->task;
-    compshare__change *ch = &t->as.change;
-    uint64_t now = compshare__client_now(&c->clock), since = now - ch->sent_at,
-        least = COMPSHARE__RESEND_MS;
-    bool same = t->read.instance.stop_time == ch->before || t->read.instance.stop_time == 0;
+    uint64_t since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
+    bool same = i->stop_time == ch->before || i->stop_time == 0;
     if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
-        || now + COMPSHARE__READING_MS > c->clock.deadline) return false;
-    if (ch->accepted) {
-        if (ch->wanted == 0 || t->both_names || c->account.both_names || since < least
-            || since < c->clock.deadline - now
-            || t->read.instance.stop_time != ch->before
-            || !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
-        t->both_names = true;
-        return true;
-    }
+        || now + COMPSHARE__READING_MS > deadline) return false;
+    if (ch->accepted) return compshare__confirm_rename(ch, i, since, deadline - now);
     if (ch->shown_before && ch->readings > 0)
         return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
     return same && since >= least << (ch->sendings - 1);
@@ -8054,11 +8678,11 @@ static int compshare__confirm_failed(compshare *c, int status)
 {
     const compshare__task *t = &c->task;
     const compshare__change *ch = &t->as.change;
-    const compshare_instance *i = &t->read.instance;
+    const compshare_instance *i = &t->find.read.instance;
     char last[sizeof c->error.detail];
     compshare__text text = compshare__text_into(last, sizeof last);
-    if (status != COMPSHARE_OK && (!ch->read_back || t->spoiled || status == COMPSHARE_E_NOT_FOUND
-        || compshare__poll_refused(c, status)))
+    if (status != COMPSHARE_OK && (!ch->read_back || t->find.spoiled
+        || status == COMPSHARE_E_NOT_FOUND || compshare__confirm_refused(&c->error, status)))
         compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
             : "reading back failed: %s", c->error.detail, c->error.ret_code);
     else if (ch->states == NULL && i->stop_time != 0)
@@ -8088,33 +8712,35 @@ static int compshare__confirm_failed(compshare *c, int status)
 static int compshare__confirm_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    const compshare_instance *i = &t->find.read.instance;
     if (status == COMPSHARE_OK) {
-        t->as.change.read_back = true;
-        if (compshare__confirm_proved(c)) {
+        ch->read_back = true;
+        if (compshare__confirm_proved(ch,
+            compshare__confirm_shown(ch, i, compshare__client_best_time(&c->clock)))) {
             t->unsettled = false;
             return COMPSHARE_OK;
         }
-        if (compshare__confirm_resend(c)) {
-            t->step--;
-            return COMPSHARE__AGAIN;
-        }
+        if (!(ch->accepted && c->account.both_names)
+            && compshare__confirm_resend(ch, i, compshare__client_now(&c->clock), c->clock.deadline))
+            return COMPSHARE__BACK;
     }
-    if (!compshare__poll_refused(c, status) && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c))
+        return COMPSHARE__AGAIN;
     return compshare__confirm_failed(c, status);
 }
 
 /* ==== power ==================================================================================
-   Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change
-   of state twice. */
+   Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change of
+   state twice. */
 
+/* The instance was found: the change goes to where it is. */
 static int compshare__power_found(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
+    compshare__change *ch = &c->task.as.change;
     status = compshare__find_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    t->as.change.shown_before = compshare__confirm_shown(c);
-    memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
-    memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
+    ch->shown_before = compshare__confirm_shown(ch, &c->task.find.read.instance, 0);
     return COMPSHARE__NEXT;
 }
 
@@ -8132,7 +8758,7 @@ static int compshare__power_begin(compshare *c)
 static int compshare__power_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    status = compshare__change_sent(c, status);
+    status = compshare__confirm_sent(c, status);
     if (!t->as.change.accepted || !compshare__bytes_equal(t->as.change.action, COMPSHARE__REBOOT))
         return status;
     t->unsettled = false;
@@ -8141,92 +8767,168 @@ static int compshare__power_sent(compshare *c, int status)
 
 static int compshare__power_verify(compshare *c, int status)
 {
-    if (c->task.aborted) return status;
-    return compshare__confirm_end(c, compshare__describe_end(c, status));
+    return compshare__confirm_end(c, compshare__find_described(c, status));
 }
 
 static const compshare__step compshare__power_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__power_found },
     { compshare__power_begin, compshare__power_sent },
-    { compshare__poll_begin, compshare__power_verify }
+    { compshare__find_begin, compshare__power_verify }
 };
+
+/* states: those that show that it was executed, each with its NUL. */
+static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
+    const char *states)
+{
+    int r = compshare__typed_claim_one(c, COMPSHARE__TASK_POWER, target);
+    if (r != COMPSHARE_OK) return r;
+    c->task.as.change.action = action;
+    c->task.as.change.states = states;
+    return compshare__task_start(c, compshare__power_steps);
+}
+
+COMPSHARE__DEF int compshare_stop_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, "StopCompShareInstance", "Stopping\0Stopped\0");
+}
+
+COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const compshare_target *target)
+{
+    return compshare__power_start(client, target, "StartCompShareInstance", "Starting\0Running\0");
+}
+
+COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client,
+    const compshare_target *target)
+{
+    return compshare__power_start(client, target, COMPSHARE__REBOOT, "Rebooting\0");
+}
+
+COMPSHARE__DEF int compshare_stop_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_stop_instance_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_start_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_start_instance_start(client, target));
+}
+
+COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_target *target)
+{
+    return compshare__task_run(client, compshare_reboot_instance_start(client, target));
+}
 
 /* ---- wait for a state ---- */
 
-/* What no later reading will mend: it is this machine's, or refused. */
-static bool compshare__wait_hopeless(const compshare *c, int status)
+/* Whether no later reading will do better: it is this machine's fault, or refused. */
+static bool compshare__power_wait_hopeless(const compshare_error *e, int status)
 {
-    return compshare__poll_refused(c, status) || status == COMPSHARE_E_TRUST
+    return compshare__confirm_refused(e, status) || status == COMPSHARE_E_TRUST
         || status == COMPSHARE_E_CLOCK || status == COMPSHARE_E_ENTROPY
         || status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TOO_LARGE;
 }
 
-/* Nowhere yet: in which project it is has to be found out, once. */
-static bool compshare__wait_elsewhere(compshare *c)
+/* Whether the instance, which was never seen, is now looked for in the next project. */
+static bool compshare__power_wait_elsewhere(compshare__search *find, const compshare__wait *w)
 {
-    compshare__task *t = &c->task;
-    if (t->project_given || t->seen || t->list_refused || (t->other == 0 && t->missing > 0))
+    if (find->project_given || w->seen || find->list_refused
+        || (find->other == 0 && w->missing > 0))
         return false;
-    t->other++;
-    t->list_projects = true;
-    t->step--;
+    find->other++;
+    find->list_projects = true;
     return true;
 }
 
-/* What is missing is gone if it was there before, or should be there by now. */
-static bool compshare__wait_gone(compshare *c)
+/* Whether a missing instance is gone: it was there before, or should be there by now. */
+static bool compshare__power_wait_gone(compshare__wait *w, uint64_t waited_ms)
 {
-    compshare__task *t = &c->task;
-    bool new_one = !t->seen && compshare__client_now(&c->clock) - t->began < COMPSHARE__MISSING_MS;
-    t->missing++;
-    return t->missing >= 3 && !new_one;
+    bool new_one = !w->seen && waited_ms < COMPSHARE__MISSING_MS;
+    w->missing++;
+    return w->missing >= 3 && !new_one;
 }
 
-static int compshare__wait_end(compshare *c, int status)
+/* The time is over, or the instance will never be in that state. */
+static int compshare__power_wait_failed(compshare *c, int status)
 {
-    compshare__task *t = &c->task;
-    char *state = t->as.seen, reason[sizeof c->error.detail];
-    size_t len;
-    if (t->aborted) return status;
-    status = compshare__describe_end(c, status);
-    if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
-    if (status == COMPSHARE_OK) {
-        memcpy(state, t->read.instance.state, sizeof t->as.seen);
-        t->missing = 0;
-        t->seen = true;
-        if (!t->project_given) memcpy(c->account.project, t->ids.project_id, sizeof c->account.project);
-        if (t->instance != NULL) *t->instance = t->read.instance;
-        if (compshare__bytes_equal(state, t->state)) return status;
-        len = strlen(state);
-        if (len >= 4 && memcmp(state + len - 4, "Fail", 4) == 0)
-            return compshare__client_fail(&c->error, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
-                t->ids.uhost_id, state, t->state);
-    } else if (status == COMPSHARE_E_NOT_FOUND) {
-        if (compshare__wait_elsewhere(c)) return COMPSHARE__AGAIN;
-        if (compshare__wait_gone(c)) return status;
-    } else {
-        if (compshare__wait_hopeless(c, status)) return status;
-        t->missing = 0;
-    }
-    if (compshare__task_poll(c)) return COMPSHARE__AGAIN;
-    if (status == COMPSHARE_E_NOT_FOUND && !t->seen) return status;
+    const compshare__wait *w = &c->task.as.wait;
+    char reason[sizeof c->error.detail];
+    if (status == COMPSHARE_E_NOT_FOUND && !w->seen) return status;
     memcpy(reason, c->error.detail, sizeof reason);
     return compshare__client_fail(&c->error, COMPSHARE_E_TIMEOUT,
-        "%s did not become \"%s\" in %l ms; last seen: %s%s%s", t->ids.uhost_id, t->state,
-        (int64_t)t->timeout_ms, t->seen ? state : "never", status != COMPSHARE_OK
-            ? "; reading failed: " : "", reason);
+        "%s did not become \"%s\" in %l ms; last seen: %s%s%s", c->task.find.ids.uhost_id, w->state,
+        (int64_t)c->task.timeout_ms, w->seen ? w->last : "never",
+        status != COMPSHARE_OK ? "; reading failed: " : "", reason);
 }
 
-static const compshare__step compshare__wait_steps[] = {
+/* The instance was read. COMPSHARE__AGAIN: it is not in the state yet. */
+static int compshare__power_wait_read(compshare *c)
+{
+    compshare__search *find = &c->task.find;
+    compshare__wait *w = &c->task.as.wait;
+    size_t len = strlen(find->read.instance.state);
+    memcpy(w->last, find->read.instance.state, sizeof w->last);
+    w->missing = 0;
+    w->seen = true;
+    compshare__find_keep(&c->account, find);
+    if (w->instance != NULL) *w->instance = find->read.instance;
+    if (compshare__bytes_equal(w->last, w->state)) return COMPSHARE_OK;
+    if (len < 4 || memcmp(w->last + len - 4, "Fail", 4) != 0) return COMPSHARE__AGAIN;
+    return compshare__client_fail(&c->error, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
+        find->ids.uhost_id, w->last, w->state);
+}
+
+/* After a reading: done, gone, hopeless, or read again until the time is over. */
+static int compshare__power_wait_end(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    compshare__wait *w = &t->as.wait;
+    int r;
+    status = compshare__find_described(c, status);
+    if ((r = compshare__find_fix(c, status)) != 0) return r;
+    if (status == COMPSHARE_OK) {
+        if ((r = compshare__power_wait_read(c)) != COMPSHARE__AGAIN) return r;
+    } else if (status == COMPSHARE_E_NOT_FOUND) {
+        if (compshare__power_wait_elsewhere(&t->find, w)) return COMPSHARE__BACK;
+        if (compshare__power_wait_gone(w, compshare__client_now(&c->clock) - t->began)) return status;
+    } else {
+        if (compshare__power_wait_hopeless(&c->error, status)) return status;
+        w->missing = 0;
+    }
+    return compshare__task_poll(c) ? COMPSHARE__AGAIN : compshare__power_wait_failed(c, status);
+}
+
+static const compshare__step compshare__power_wait_steps[] = {
     { compshare__find_project, compshare__find_project_end },
-    { compshare__poll_begin, compshare__wait_end }
+    { compshare__find_begin, compshare__power_wait_end }
 };
 
+COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id,
+    const char *state, uint32_t timeout_ms, compshare_instance *instance)
+{
+    compshare_target target = { uhost_id, NULL, NULL, NULL };
+    int r = compshare__typed_claim(client, COMPSHARE__TASK_WAIT, &target);
+    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
+    if (r != COMPSHARE_OK) return r;
+    if (state == NULL || state[0] == '\0')
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
+    client->task.as.wait.state = state;
+    client->task.as.wait.instance = instance;
+    if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
+    return compshare__task_start(client, compshare__power_wait_steps);
+}
+
+COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id, const char *state,
+    uint32_t timeout_ms, compshare_instance *instance)
+{
+    return compshare__task_run(client,
+        compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
+}
+
 /* ==== schedule ===============================================================================
-   The timed shutdown as workflows: project, instance, change, and reading back until
-   the API shows it. Touches the task, and the project that the client remembers. Must
-   never report a time that it has not read from the API. */
+   The timed shutdown as workflows: project, instance, change, and reading back until the API
+   shows it. Touches the task, and the project that the client remembers. Must never report a
+   time that it has not read from the API. */
 
 /* What stopping this instance will not save. */
 static unsigned compshare__schedule_caveats(const char *charge_type)
@@ -8235,18 +8937,16 @@ static unsigned compshare__schedule_caveats(const char *charge_type)
     return prepaid ? COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED : COMPSHARE_GETS_RELEASED;
 }
 
-/* What a reading says of the instance itself, and what is known of the change, for the caller:
-   it stays there after a failure, too. */
-static void compshare__schedule_note(compshare *c, bool read)
+/* Tells the caller what is known of the change, and what a reading (NULL: none) says of the
+   instance: it stays there after a failure, too. */
+static void compshare__schedule_note(const compshare__change *ch, const compshare_instance *i)
 {
-    const compshare_instance *i = &c->task.read.instance;
-    const compshare__change *ch = &c->task.as.change;
-    compshare_schedule *s = c->task.result;
+    compshare_schedule *s = ch->result;
     if (s == NULL) return;
     s->requested = ch->wanted;
     s->accepted = ch->accepted;
     s->previous = ch->before;
-    if (!read) return;
+    if (i == NULL) return;
     s->shown = i->stop_time;
     memcpy(s->uhost_id, i->uhost_id, sizeof s->uhost_id);
     memcpy(s->state, i->state, sizeof s->state);
@@ -8255,15 +8955,15 @@ static void compshare__schedule_note(compshare *c, bool read)
     s->caveats = compshare__schedule_caveats(s->charge_type);
 }
 
-/* Hands the newest reading out as the result. */
-static int compshare__schedule_done(compshare *c, bool changed)
+/* Hands the newest reading out as the result. now: seconds since 1970. */
+static int compshare__schedule_done(const compshare__change *ch, const compshare_instance *i,
+    int64_t now, bool changed)
 {
-    compshare_schedule *s = c->task.result;
-    int64_t left = c->task.read.instance.stop_time - compshare__client_best_time(&c->clock);
+    compshare_schedule *s = ch->result;
     if (s == NULL) return COMPSHARE_OK;
-    compshare__schedule_note(c, true);
+    compshare__schedule_note(ch, i);
     s->stop_time = s->shown;
-    s->seconds_left = left > 0 ? left : 0;
+    s->seconds_left = s->shown > now ? s->shown - now : 0;
     s->changed = changed;
     return COMPSHARE_OK;
 }
@@ -8271,11 +8971,13 @@ static int compshare__schedule_done(compshare *c, bool changed)
 /* What the API would refuse, refused by name. */
 static int compshare__schedule_allowed(compshare *c)
 {
-    const compshare_instance *i = &c->task.read.instance;
+    const compshare_instance *i = &c->task.find.read.instance;
     if (compshare__bytes_listed(i->charge_type, "Spot\0Preemptive\0"))
-        return compshare__client_fail(&c->error, COMPSHARE_E_SPOT, "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
+        return compshare__client_fail(&c->error, COMPSHARE_E_SPOT,
+            "%s is a Spot instance, which cannot be given a timed shutdown", i->uhost_id);
     if (compshare__bytes_equal(i->state, "Running")) return COMPSHARE_OK;
-    return compshare__client_fail(&c->error, COMPSHARE_E_STATE, "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",
+    return compshare__client_fail(&c->error, COMPSHARE_E_STATE,
+        "%s is \"%s\", and only a \"Running\" instance can be given a timed shutdown",
         i->uhost_id, i->state);
 }
 
@@ -8285,8 +8987,7 @@ static int compshare__schedule_allowed(compshare *c)
 static int compshare__schedule_decide(compshare *c, int64_t current)
 {
     static const int64_t margins[] = { 3, 8, 68 };
-    compshare__task *t = &c->task;
-    compshare__change *ch = &t->as.change;
+    compshare__change *ch = &c->task.as.change;
     int64_t now = compshare__client_best_time(&c->clock), base = 0, more = ch->plan.in_seconds;
     int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised];
     unsigned mode = ch->plan.mode;
@@ -8294,38 +8995,40 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     if (ch->by_seconds > 0) {
         if (current == 0)
             return compshare__client_fail(&c->error, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend",
-                t->ids.uhost_id);
+                c->task.find.ids.uhost_id);
         base = current;
         more = ch->by_seconds;
     } else if (more > 0) {
-        if (now < COMPSHARE__EARLIEST_TIME) return compshare__client_fail_clock(&c->error, &c->clock, "no stop time can be reckoned by it");
+        if (now < COMPSHARE__EARLIEST_TIME)
+            return compshare__client_fail_clock(&c->error, &c->clock, "no stop time can be calculated from it");
         base = now;
         if (more < floor) more = floor;
     }
     if (base > 0) {
         if (base > COMPSHARE__LATEST_TIME || more > COMPSHARE__LATEST_TIME - base)
-            return compshare__client_fail(&c->error, COMPSHARE_E_PARAM, "SchedulerStopTime would be after the year 9999");
+            return compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
+                "SchedulerStopTime would be after the year 9999");
         ch->wanted = base + more;
     }
-    t->stop_time = ch->wanted;
     if (current == 0 || mode == 0) return COMPSHARE_OK;
     if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted)
         return COMPSHARE_OK;
     return COMPSHARE__FINISHED;
 }
 
-/* A reading shows what was there before this client's own, newer change: nothing can be said
-   by it. */
-static int compshare__schedule_doubtful(compshare *c, const compshare__recent *known)
+/* Nothing is to be changed: the reading is the result, unless it shows what was there before
+   this client's own, newer change, and so says nothing. */
+static int compshare__schedule_tell(compshare *c, const compshare__recent *known)
 {
-    compshare__change *ch = &c->task.as.change;
+    const compshare__change *ch = &c->task.as.change;
+    if (known == NULL)
+        return compshare__schedule_done(ch, &c->task.find.read.instance,
+            compshare__client_best_time(&c->clock), false);
     (void)compshare__client_fail(&c->error, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted"
         : "no timed shutdown was accepted", known->after);
-    if (ch->before != 0)
-        (void)compshare__client_fail_append(&c->error, " a moment ago, but the API still shows %t",
-            ch->before);
-    else (void)compshare__client_fail_append(&c->error,
-        " a moment ago, but the API still shows no timed shutdown");
+    (void)compshare__client_fail_append(&c->error, ch->before != 0
+        ? " a moment ago, but the API still shows %t"
+        : " a moment ago, but the API still shows no timed shutdown", ch->before);
     c->error.retryable = true;
     return COMPSHARE_E_UNCONFIRMED;
 }
@@ -8333,25 +9036,18 @@ static int compshare__schedule_doubtful(compshare *c, const compshare__recent *k
 /* The first reading: what stands, and what is to be done. */
 static int compshare__schedule_judge(compshare *c, const compshare__recent *known)
 {
-    compshare__task *t = &c->task;
-    compshare__change *ch = &t->as.change;
-    int64_t current = known != NULL ? known->after : ch->before;
+    compshare__change *ch = &c->task.as.change;
     int r;
-    if (ch->action == NULL)
-        return known != NULL ? compshare__schedule_doubtful(c, known)
-            : compshare__schedule_done(c, false);
+    if (c->task.kind == COMPSHARE__TASK_SHOW) return compshare__schedule_tell(c, known);
     if (compshare__bytes_equal(ch->action, COMPSHARE__UPDATE)) {
         if ((r = compshare__schedule_allowed(c)) == COMPSHARE_OK)
-            r = compshare__schedule_decide(c, current);
-        compshare__schedule_note(c, false);
-        if (r == COMPSHARE__FINISHED)
-            return known != NULL ? compshare__schedule_doubtful(c, known)
-                : compshare__schedule_done(c, false);
+            r = compshare__schedule_decide(c, known != NULL ? known->after : ch->before);
+        compshare__schedule_note(ch, NULL);
+        if (r == COMPSHARE__FINISHED) return compshare__schedule_tell(c, known);
         if (r != COMPSHARE_OK) return r;
     }
     ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);
-    memcpy(t->ids.region, t->read.instance.region, sizeof t->ids.region);
-    memcpy(t->ids.zone, t->read.instance.zone, sizeof t->ids.zone);
+    compshare__find_keep(&c->account, &c->task.find);
     return COMPSHARE__NEXT;
 }
 
@@ -8367,52 +9063,71 @@ static int compshare__schedule_agreed(compshare *c, int status)
     return COMPSHARE__AGAIN;
 }
 
-/* Only what the mode or an extension is reckoned from, and what is told, has to be certain. */
-static int compshare__schedule_found(compshare *c, int status)
+/* Whether a doubtful reading is repeated before anything is decided by it: only what the mode
+   or an extension is calculated from, and what is told, has to be certain. */
+static bool compshare__schedule_recheck(compshare *c, const compshare__recent *known)
+{
+    compshare__task *t = &c->task;
+    const compshare__change *ch = &t->as.change;
+    bool changes = t->kind == COMPSHARE__TASK_SCHEDULE;
+    if (changes && ch->by_seconds == 0 && ch->plan.mode == 0) return false;
+    if (t->polls == 0 && changes)       /* half of the time left */
+        t->poll_until = compshare__client_now(&c->clock) / 2 + c->clock.deadline / 2;
+    return !(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c);
+}
+
+/* A reading has succeeded, or one that failed leaves the one before: what is known now, and
+   what follows from it. */
+static int compshare__schedule_read(compshare *c)
 {
     compshare__task *t = &c->task;
     compshare__change *ch = &t->as.change;
-    const compshare__recent *known;
-    uint64_t now = compshare__client_now(&c->clock);
-    bool first = ch->looks == 0 && t->polls == 0;
-    status = first ? compshare__find_end(c, status) : compshare__describe_end(c, status);
-    if (t->aborted || (first && status != COMPSHARE_OK)) return status;
-    if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
-    if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
-        && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
-    if (status != COMPSHARE_OK && t->spoiled) return status;
-    ch->before = t->read.instance.stop_time;
-    /* readings may still lag behind that */
-    ch->shown_before = compshare__recent_of(c, t->ids.uhost_id) != NULL;
-    compshare__schedule_note(c, true);
-    known = compshare__recent_doubt(c, &t->read.instance);
-    if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {
-        if (t->polls == 0 && ch->action != NULL)
-            t->poll_until = now / 2 + c->clock.deadline / 2;      /* half of the time left */
-        if (!(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c))
-            return COMPSHARE__AGAIN;
-    }
+    const compshare_instance *i = &t->find.read.instance;
+    compshare__recent *known = compshare__recent_of(&c->account, t->began, t->find.ids.uhost_id);
+    int status;
+    ch->before = i->stop_time;
+    ch->shown_before = known != NULL;       /* readings may still lag behind that */
+    compshare__schedule_note(ch, i);
+    if (!compshare__recent_doubts(known, i->stop_time, compshare__client_server_time(&c->clock)))
+        known = NULL;
+    if (known != NULL && compshare__schedule_recheck(c, known)) return COMPSHARE__AGAIN;
     if (known != NULL && known->shown) {    /* shown once, and not any more: changed since */
-        compshare__recent_forget(c, t->ids.uhost_id);
+        compshare__recent_forget(known);
         known = NULL;
     }
     status = compshare__schedule_judge(c, known);
-    if (status >= 0) return status;
-    if (ch->action != NULL) compshare__client_name(&c->error, ch->action);
+    if (status < 0 && t->kind == COMPSHARE__TASK_SCHEDULE) compshare__client_name(&c->error, ch->action);
     return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
         ? compshare__schedule_agreed(c, status) : status;
 }
 
+/* The end of a reading before the change. */
+static int compshare__schedule_found(compshare *c, int status)
+{
+    compshare__task *t = &c->task;
+    compshare__change *ch = &t->as.change;
+    bool first = ch->looks == 0 && t->polls == 0;
+    status = first ? compshare__find_end(c, status) : compshare__find_described(c, status);
+    if (first && status != COMPSHARE_OK) return status;
+    if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
+    if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
+        && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    if (status != COMPSHARE_OK && t->find.spoiled) return status;
+    return compshare__schedule_read(c);
+}
+
+/* Sends the change. */
 static int compshare__schedule_change(compshare *c)
 {
-    int r = c->task.stop_time != 0 ? compshare__update_begin(c) : compshare__delete_begin(c);
+    int r = c->task.as.change.wanted != 0 ? compshare__change_update(c)
+        : compshare__change_delete(c);
     c->exchange.request.leaves_half = true;
     /* somebody else may have changed it since: it is looked at first */
     c->exchange.request.repeatable = false;
     return r;
 }
 
-/* A time from now on that the API, or the floor, found too soon is reckoned anew: nothing was
+/* A time from now on that the API, or the floor, found too soon is calculated anew: nothing was
    executed. */
 static bool compshare__schedule_raise(compshare *c, int status)
 {
@@ -8431,9 +9146,9 @@ static bool compshare__schedule_raise(compshare *c, int status)
 
 static int compshare__schedule_sent(compshare *c, int status)
 {
-    int r = !c->task.aborted && compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
-        : compshare__change_sent(c, status);
-    compshare__schedule_note(c, false);
+    int r = compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
+        : compshare__confirm_sent(c, status);
+    compshare__schedule_note(&c->task.as.change, NULL);
     return r;
 }
 
@@ -8441,14 +9156,18 @@ static int compshare__schedule_sent(compshare *c, int status)
 static int compshare__schedule_confirm(compshare *c, int status)
 {
     compshare__task *t = &c->task;
-    if (t->aborted) return status;
-    status = compshare__describe_end(c, status);
-    compshare__schedule_note(c, status == COMPSHARE_OK);
+    compshare__change *ch = &t->as.change;
+    const compshare_instance *i = &t->find.read.instance;
+    status = compshare__find_described(c, status);
+    compshare__schedule_note(ch, status == COMPSHARE_OK ? i : NULL);
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    (void)compshare__recent_doubt(c, &t->read.instance);     /* notes that it has been shown */
-    if (t->both_names) c->account.both_names = true;
-    return compshare__schedule_done(c, true);
+    /* notes that it has been shown */
+    (void)compshare__recent_doubts(compshare__recent_of(&c->account, t->began,
+        t->find.ids.uhost_id),
+        i->stop_time, compshare__client_server_time(&c->clock));
+    if (ch->both_names) c->account.both_names = true;
+    return compshare__schedule_done(ch, i, compshare__client_best_time(&c->clock), true);
 }
 
 static const compshare__step compshare__schedule_get_steps[] = {
@@ -8459,371 +9178,93 @@ static const compshare__step compshare__schedule_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__schedule_found },
     { compshare__schedule_change, compshare__schedule_sent },
-    { compshare__poll_begin, compshare__schedule_confirm }
+    { compshare__find_begin, compshare__schedule_confirm }
 };
 
-/* ==== public =================================================================================
-   The functions of the public half that are not elsewhere. Thin: each checks its
-   arguments and calls one room. Must never hold logic that a room should. */
-
-/* ---- replies ---- */
-
-/* The tree that a value points into; NULL if it is none, or stale. */
-static const compshare__tree *compshare__value_tree(compshare_value v)
-{
-    if (v.client == NULL || v.generation != v.client->reply.generation || v.token >= v.client->reply.tree.count) return NULL;
-    return &v.client->reply.tree;
-}
-
-COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
-{
-    return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
-}
-
-COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
-{
-    compshare_view v;
-    v.ptr = client != NULL ? client->reply.area : "";
-    v.len = client != NULL ? client->reply.body.len : 0;
-    return v;
-}
-
-COMPSHARE__DEF int compshare_type(compshare_value value)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL ? compshare__tokens_type(tree, value.token) : COMPSHARE_NONE;
-}
-
-COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
-{
-    const compshare__tree *tree = compshare__value_tree(object);
-    uint32_t at = COMPSHARE__NO_TOKEN;
-    if (tree != NULL && key != NULL && compshare__tokens_find(tree, object.token, key, &at) != 1) at = COMPSHARE__NO_TOKEN;
-    return compshare__client_value(object.client, at);
-}
-
-COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
-{
-    const compshare__tree *tree = compshare__value_tree(container);
-    return compshare__client_value(container.client, tree != NULL ? compshare__tokens_first(tree, container.token) : COMPSHARE__NO_TOKEN);
-}
-
-COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
-{
-    const compshare__tree *tree = compshare__value_tree(element);
-    return compshare__client_value(element.client, tree != NULL ? compshare__tokens_next(tree, element.token) : COMPSHARE__NO_TOKEN);
-}
-
-COMPSHARE__DEF size_t compshare_count(compshare_value container)
-{
-    const compshare__tree *tree = compshare__value_tree(container);
-    int type = compshare_type(container);
-    return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT ? (size_t)tree->token[container.token].size : 0;
-}
-
-COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL && compshare__tokens_int(tree, value.token, out);
-}
-
-COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    return tree != NULL && compshare__read_bool(tree, value.token, out);
-}
-
-COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
-{
-    const compshare__tree *tree = compshare__value_tree(value);
-    int type = compshare_type(value);
-    compshare_view v = { "", 0 };
-    return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING ? compshare__tokens_raw(tree, value.token) : v;
-}
-
-static ptrdiff_t compshare__copy_token(const compshare__tree *tree, uint32_t at, char *buf, size_t cap)
-{
-    size_t len;
-    if (cap > 0) buf[0] = '\0';
-    if (tree == NULL || at == COMPSHARE__NO_TOKEN || compshare__tokens_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
-    len = compshare__json_copy(compshare__tokens_raw(tree, at), buf, cap, false);
-    if (len < cap) return (ptrdiff_t)len;
-    if (cap > 0) buf[0] = '\0';
-    return COMPSHARE_E_TOO_LARGE;
-}
-
-COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, size_t cap)
-{
-    return compshare__copy_token(compshare__value_tree(value), value.token, buf, cap);
-}
-
-COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
-{
-    const compshare__tree *tree = compshare__value_tree(member);
-    return compshare__copy_token(tree, tree != NULL ? compshare__tokens_key(tree, member.token) : COMPSHARE__NO_TOKEN, buf, cap);
-}
-
-/* ---- typed calls ---- */
-
-/* Takes the client for a typed call. target may be NULL only where none is needed. */
-static int compshare__typed_claim(compshare *c, const compshare_target *target)
-{
-    static const compshare_target none = { NULL, NULL, NULL, NULL };
-    const char *field;
-    int r = compshare__task_claim(c);
-    if (r != COMPSHARE_OK) return r;
-    field = compshare__typed_ids(c, target != NULL ? target : &none);
-    if (field == NULL) return r;
-    memset(&c->error, 0, sizeof c->error);
-    return compshare__task_end(c, compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
-        "%s is longer than any of its kind: 63 bytes of an id, 31 of "
-        "a region or zone", field));
-}
-
-COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
-    compshare_project_fn each, void *user)
-{
-    int r = compshare__typed_claim(client, NULL);
-    if (r != COMPSHARE_OK) return r;
-    if (chosen != NULL) memset(chosen, 0, sizeof *chosen);
-    client->task.out = chosen;
-    client->task.on_project = each;
-    client->task.user = user;
-    return compshare__task_start(client, compshare__projects_steps);
-}
-
-COMPSHARE__DEF int compshare_describe_instance_start(compshare *client, const compshare_target *target,
-    compshare_instance *instance)
-{
-    int r = compshare__typed_claim(client, target);
-    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
-    if (r != COMPSHARE_OK) return r;
-    if (instance == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "instance is NULL");
-    client->task.instance = instance;
-    client->task.uses_schedule = true;
-    return compshare__task_start(client, compshare__describe_steps);
-}
-
-/* A list is narrowed by its filter, not by where an instance was found before. */
-COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
-    compshare_instance_fn each, void *user)
-{
-    int r = compshare__typed_claim(client, filter);
-    compshare__ids *ids;
-    const char *region, *zone;
-    if (r != COMPSHARE_OK) return r;
-    if (each == NULL) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "each is NULL");
-    ids = &client->task.ids;
-    if (!client->task.project_given) ids->project_id[0] = '\0';
-    region = compshare__bytes_first(ids->region, NULL);
-    zone = compshare__bytes_first(ids->zone, NULL);
-    if (region == NULL && zone != NULL) {
-        compshare__config_place(&client->config, &region, &zone, ids->look_region);
-        if (region != NULL && region != ids->look_region)
-            memcpy(ids->look_region, region, strlen(region) + 1);
-    }
-    client->task.on_instance = each;
-    client->task.user = user;
-    return compshare__task_start(client, compshare__each_steps);
-}
-
-COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client, const compshare_target *target, int64_t stop_time)
-{
-    int r = compshare__typed_claim(client, target);
-    if (r != COMPSHARE_OK) return r;
-    client->task.stop_time = stop_time;
-    return compshare__task_start(client, compshare__update_steps);
-}
-
-COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client, const compshare_target *target)
-{
-    int r = compshare__typed_claim(client, target);
-    return r == COMPSHARE_OK ? compshare__task_start(client, compshare__delete_steps) : r;
-}
-
-/* state: the names that show it was executed, each with its NUL. */
-static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
-    const char *states)
-{
-    int r = compshare__typed_claim(c, target);
-    if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0')
-        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
-    c->task.workflow = true;
-    c->task.list_projects = c->task.ids.project_id[0] == '\0';
-    c->task.as.change.action = action;
-    c->task.as.change.states = states;
-    return compshare__task_start(c, compshare__power_steps);
-}
-
-COMPSHARE__DEF int compshare_stop_instance_start(compshare *client, const compshare_target *target)
-{
-    return compshare__power_start(client, target, "StopCompShareInstance", "Stopping\0Stopped\0");
-}
-
-COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const compshare_target *target)
-{
-    return compshare__power_start(client, target, "StartCompShareInstance", "Starting\0Running\0");
-}
-
-COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client, const compshare_target *target)
-{
-    return compshare__power_start(client, target, COMPSHARE__REBOOT, "Rebooting\0");
-}
-
-COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance)
-{
-    compshare_target target = { uhost_id, NULL, NULL, NULL };
-    int r = compshare__typed_claim(client, &target);
-    if (instance != NULL && r != COMPSHARE_E_BUSY) memset(instance, 0, sizeof *instance);
-    if (r != COMPSHARE_OK) return r;
-    if (state == NULL || state[0] == '\0') return compshare__task_refuse(client, COMPSHARE_E_PARAM, "state is empty");
-    client->task.workflow = true;
-    client->task.state = state;
-    client->task.instance = instance;
-    if (timeout_ms != 0) client->task.timeout_ms = timeout_ms;
-    return compshare__task_start(client, compshare__wait_steps);
-}
-
-COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_project *chosen,
-    compshare_project_fn each, void *user)
-{
-    return compshare__task_run(client, compshare_get_project_list_start(client, chosen, each, user));
-}
-
-COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshare_target *target, compshare_instance *instance)
-{
-    return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
-}
-
-COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_target *filter,
-    compshare_instance_fn each, void *user)
-{
-    return compshare__task_run(client, compshare_each_instance_start(client, filter, each, user));
-}
-
-COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client, const compshare_target *target, int64_t stop_time)
-{
-    return compshare__task_run(client, compshare_update_stop_scheduler_start(client, target, stop_time));
-}
-
-COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_delete_stop_scheduler_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_stop_instance(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_stop_instance_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_start_instance(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_start_instance_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_target *target)
-{
-    return compshare__task_run(client, compshare_reboot_instance_start(client, target));
-}
-
-COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id, const char *state, uint32_t timeout_ms,
-    compshare_instance *instance)
-{
-    return compshare__task_run(client, compshare_wait_state_start(client, uhost_id, state, timeout_ms, instance));
-}
-
-/* ---- schedule ---- */
-
+/* Takes the client for a schedule_*. action NULL: it only reads. */
 static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
     compshare_schedule *result)
 {
     compshare_target target = { uhost_id, NULL, NULL, NULL };
-    int r = compshare__typed_claim(c, &target);
+    int r = compshare__typed_claim_one(c,
+        action != NULL ? COMPSHARE__TASK_SCHEDULE : COMPSHARE__TASK_SHOW, &target);
     if (result != NULL && r != COMPSHARE_E_BUSY) memset(result, 0, sizeof *result);
     if (r != COMPSHARE_OK) return r;
-    if (c->task.ids.uhost_id[0] == '\0')
-        return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
-    c->task.workflow = c->task.uses_schedule = true;
-    c->task.list_projects = action != NULL && c->task.ids.project_id[0] == '\0';
     c->task.as.change.action = action;
-    c->task.result = result;
+    c->task.as.change.result = result;
     return COMPSHARE_OK;
 }
 
-COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan,
+    compshare_schedule *schedule)
 {
-    static const compshare_plan none = { NULL, 0, 0, 0 };
-    compshare_plan p = plan != NULL ? *plan : none;
-    int r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
+    compshare_plan p;
+    int r;
+    memset(&p, 0, sizeof p);
+    if (plan != NULL) p = *plan;
+    r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
     if (p.at < 0 || p.in_seconds < 0 || (p.at == 0) == (p.in_seconds == 0))
         return compshare__task_refuse(client, COMPSHARE_E_PARAM,
             "plan: give at or in_seconds, above 0, and not both");
     if (p.mode > COMPSHARE_ONLY_SHORTEN)
-        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM,
+            "plan: mode is 0, COMPSHARE_ONLY_EXTEND or COMPSHARE_ONLY_SHORTEN");
     if (p.in_seconds != 0 && p.in_seconds < COMPSHARE__STOP_FLOOR_S)
-        return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON, "plan: in_seconds must be at least 300");
+        return compshare__task_refuse(client, COMPSHARE_E_TOO_SOON,
+            "plan: in_seconds must be at least 300");
     client->task.as.change.plan = p;
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
-COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule)
 {
     int r = compshare__schedule_claim(client, uhost_id, NULL, schedule);
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_get_steps) : r;
 }
 
-COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id, int64_t by_seconds,
-    compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule)
 {
     int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
-    if (by_seconds <= 0) return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
+    if (by_seconds <= 0)
+        return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
     client->task.as.change.by_seconds = by_seconds;
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
-COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule)
 {
     int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__DELETE, schedule);
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_steps) : r;
 }
 
-COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_set(compshare *client, const compshare_plan *plan,
+    compshare_schedule *schedule)
 {
     return compshare__task_run(client, compshare_schedule_set_start(client, plan, schedule));
 }
 
-COMPSHARE__DEF int compshare_schedule_get(compshare *client, const char *uhost_id, compshare_schedule *schedule)
+COMPSHARE__DEF int compshare_schedule_get(compshare *client, const char *uhost_id,
+    compshare_schedule *schedule)
 {
     return compshare__task_run(client, compshare_schedule_get_start(client, uhost_id, schedule));
 }
 
-COMPSHARE__DEF int compshare_schedule_extend(compshare *client, const char *uhost_id, int64_t by_seconds,
+COMPSHARE__DEF int compshare_schedule_extend(compshare *client, const char *uhost_id,
+    int64_t by_seconds, compshare_schedule *schedule)
+{
+    return compshare__task_run(client,
+        compshare_schedule_extend_start(client, uhost_id, by_seconds, schedule));
+}
+
+COMPSHARE__DEF int compshare_schedule_cancel(compshare *client, const char *uhost_id,
     compshare_schedule *schedule)
 {
-    return compshare__task_run(client, compshare_schedule_extend_start(client, uhost_id, by_seconds, schedule));
-}
-
-COMPSHARE__DEF int compshare_schedule_cancel(compshare *client, const char *uhost_id, compshare_schedule *schedule)
-{
     return compshare__task_run(client, compshare_schedule_cancel_start(client, uhost_id, schedule));
-}
-
-/* ---- actions ---- */
-
-COMPSHARE__DEF compshare_action compshare_action_info(const char *name)
-{
-    return compshare__action_find(name != NULL ? name : "");
-}
-
-COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
-{
-    const char *row = compshare__actions;
-    while (row[0] != '\0' && i-- > 0) row += strlen(row) + 1;
-    return compshare__action_row(row);
 }
 
 #if defined(__GNUC__) && !defined(__clang__) && (defined(__cplusplus) || __GNUC__ >= 14)

@@ -1847,6 +1847,34 @@ static int reboot_instance(struct call *call)
     return change_power(call, "Running", "Rebooting", "Running");
 }
 
+/* One row of a price list; fen of 100 to a yuan. */
+static void put_price(struct text *out, const char *list, const char *charge_type, int64_t fen)
+{
+    text_printf(out, ",\"%s\":[{\"ChargeType\":\"%s\",\"Instance\":%" PRId64 ".%02" PRId64
+                     ",\"Disks\":0,\"SystemDisks\":0,\"CompShareImage\":0}]",
+                list, charge_type, fen / 100, fen % 100);
+}
+
+/* One price: 1.58 yuan an hour for a card, or 24 or 720 times as much. */
+static int get_instance_price(struct call *call)
+{
+    static const char *const required[] = { "Region", "Zone", "GpuType", "Gpu", "Cpu", "Memory", NULL };
+    const char *charge_type = given(call, "ChargeType");
+    int64_t cards = 0, hours = 1;
+    int code = require(call, required);
+
+    if (code == OK)
+        code = page_number(call, "Gpu", 0, 10, &cards);
+    if (code != OK) return code;
+    if (charge_type == NULL) charge_type = "Postpay";
+    if (strcmp(charge_type, "Day") == 0) hours = 24;
+    if (strcmp(charge_type, "Month") == 0) hours = 720;
+    put_price(&call->fields, "PriceDetails", charge_type, 158 * cards * hours);
+    put_price(&call->fields, "OriginalPriceDetails", charge_type, 168 * cards * hours);
+    put_price(&call->fields, "ListPriceDetails", charge_type, 188 * cards * hours);
+    return OK;
+}
+
 static int download_team_order(struct call *call)
 {
     call->csv = "订单号,成员,金额\r\n20240403-0001,张三,1.88\r\n20240403-0002,\"李, 四\",0.05\r\n";
@@ -1874,6 +1902,7 @@ static action_function *action_find(const char *name)
         { "StopCompShareInstance", stop_instance },
         { "StartCompShareInstance", start_instance },
         { "RebootCompShareInstance", reboot_instance },
+        { "GetCompShareInstancePrice", get_instance_price },
         { "DownloadTeamOrder", download_team_order }
     };
 

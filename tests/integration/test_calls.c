@@ -69,6 +69,84 @@ static void describe(const char *id, compshare_instance *out)
     assert_string_equal(out->uhost_id, id);
 }
 
+/* ---- a typed call of the program's own: the lines of README.md ---- */
+
+/* README: */
+typedef struct price { char charge_type[16], instance[24]; int64_t discount; } price;
+static const compshare_field price_fields[] = {
+    COMPSHARE_FIELD_TEXT(price, charge_type, "ChargeType"),
+    COMPSHARE_FIELD_DECIMAL(price, instance, "Instance"),       /* yuan */
+    COMPSHARE_FIELD_INT(price, discount, "InstanceDiscountType")
+};
+
+static int get_price(compshare *client, const compshare_param *params, price *out)
+{
+    price p;
+    int r = COMPSHARE_E_REPLY;
+    memset(&p, 0, sizeof p);
+    /* README: */
+    if (compshare_call(client, "GetCompShareInstancePrice", params, 6) == COMPSHARE_OK
+        && compshare_read(compshare_first(compshare_get(compshare_reply(client), "PriceDetails")),
+            price_fields, 3, &p) == COMPSHARE_OK)
+        r = COMPSHARE_OK;
+    *out = p;
+    return r;
+}
+
+static void a_price_in_nine_lines(void **state)
+{
+    compshare_param params[6];
+    price p;
+    (void)state;
+    params[0] = compshare_text("Zone", "cn-wlcb-01");
+    params[1] = compshare_text("GpuType", "4090");
+    params[2] = compshare_int("Gpu", 2);
+    params[3] = compshare_int("Cpu", 16);
+    params[4] = compshare_int("Memory", 65536);
+    params[5] = compshare_text("ChargeType", "Day");
+    assert_int_equal(get_price(h.client, params, &p), COMPSHARE_OK);
+    assert_string_equal(p.charge_type, "Day");
+    assert_string_equal(p.instance, "75.84");
+    assert_int_equal(p.discount, 0);
+    params[2] = compshare_text("Gpu", "two");
+    assert_int_equal(get_price(h.client, params, &p), COMPSHARE_E_REPLY);
+    assert_int_equal(last(&h)->status, COMPSHARE_E_API);
+}
+
+typedef struct prices { int seen, bad; price last; } prices;
+
+static int see_price(void *user, compshare_value element)
+{
+    static const compshare_field wrong[] = { COMPSHARE_FIELD_INT(price, discount, "ChargeType") };
+    prices *s = (prices *)user;
+    s->seen++;
+    s->bad += compshare_read(element, price_fields, 3, &s->last) != COMPSHARE_OK;
+    assert_int_equal(compshare_read(element, wrong, 1, &s->last), COMPSHARE_E_TYPE);
+    assert_string_equal(last(&h)->detail, "ChargeType is not an integer");
+    return 0;
+}
+
+/* A failure that a callback met and let pass is none of the call. */
+static void prices_as_they_arrive(void **state)
+{
+    compshare_param params[5];
+    prices s;
+    (void)state;
+    memset(&s, 0, sizeof s);
+    params[0] = compshare_text("Zone", "cn-wlcb-01");
+    params[1] = compshare_text("GpuType", "4090");
+    params[2] = compshare_int("Gpu", 1);
+    params[3] = compshare_int("Cpu", 16);
+    params[4] = compshare_int("Memory", 65536);
+    harness_expect(&h, compshare_call_each(h.client, "GetCompShareInstancePrice", params, 5, "PriceDetails", see_price, &s),
+        COMPSHARE_OK);
+    assert_int_equal(s.seen, 1);
+    assert_int_equal(s.bad, 0);
+    assert_string_equal(s.last.instance, "1.58");
+    assert_int_equal(last(&h)->status, COMPSHARE_OK);
+    assert_string_equal(last(&h)->detail, "");
+}
+
 /* ---- projects ---- */
 
 typedef struct seen_projects { int count, defaults; char all[2048]; } seen_projects;
@@ -1072,7 +1150,7 @@ static void memory_is_wiped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(projects_default_is_the_second), T(projects_default_anywhere), T(projects_without_default), T(projects_configured),
+        T(a_price_in_nine_lines), T(prices_as_they_arrive), T(projects_default_is_the_second), T(projects_default_anywhere), T(projects_without_default), T(projects_configured),
         T(main_job), T(forms_of_replies), T(close_every_reply), T(forms_of_schedules), T(state_lags), T(stopped_by_the_clock),
         T(null_lists), T(region_as_the_reply_says), T(exact_id), T(refused_instances), T(whole_fleet), T(whole_fleet_in_little_memory),
         T(fleet_filters), T(callback_stops), T(server_time_follows_date), T(floor_without_the_servers_clock), T(floor_301),

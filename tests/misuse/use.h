@@ -14,6 +14,11 @@ static int USE_NAME(void)
     compshare_config config;
     compshare_param param = compshare_int("Limit", 5);
     compshare_target target;
+    struct price { char yuan[16]; int64_t cards; } price;
+    static const compshare_field fields[] = {
+        COMPSHARE_FIELD_DECIMAL(struct price, yuan, "Instance"),
+        COMPSHARE_FIELD(struct price, cards, "Gpu", "GPU", COMPSHARE_KIND_INT, COMPSHARE_REQUIRED)
+    };
     memset(&config, 0, sizeof config);
     memset(&target, 0, sizeof target);
     if (strcmp(compshare_version(), COMPSHARE_VERSION) != 0) return 1;
@@ -32,6 +37,8 @@ static int USE_NAME(void)
     if (compshare_type(compshare_reply(client)) != COMPSHARE_NONE) return 9;
     if (compshare_update_stop_scheduler(client, &target, 1) >= 0) return 10;
     if (compshare_step(client) != COMPSHARE_E_IDLE) return 11;
+    price.cards = 1;
+    if (compshare_read(compshare_reply(client), fields, 2, &price) != COMPSHARE_E_TYPE || price.cards != 0) return 12;
     compshare_close(client);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Rooms actions, confirm, power and schedule over a transport in memory: what typed calls and
+/* Rooms read to schedule over a transport in memory: what typed calls and
    workflows make of members that are missing, malformed, or there twice, and of times
    at the edge of what they can be. */
 
@@ -195,6 +195,10 @@ static void projects(void **state)
         ended(compshare_get_project_list(client, &chosen, NULL, NULL), cases[i].status, cases[i].detail);
         CHECK_TEXT(chosen.project_id, cases[i].status == COMPSHARE_OK ? "org-1" : "");
     }
+    bodies(PROJECTS(""), NULL, NULL);
+    support_case("none is to be chosen");
+    ended(compshare_get_project_list(client, NULL, NULL, NULL), COMPSHARE_OK, "");
+    CHECK_TEXT(compshare_last_error(client)->detail, "");
 }
 
 /* ---- DescribeCompShareInstance ---- */
@@ -405,7 +409,7 @@ static void far_times(void **state)
     script.unix_time = 5;
     plan.in_seconds = 3600;
     bodies(no_plan, NULL, NULL);
-    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be reckoned by it");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be calculated from it");
     CHECK(!compshare_last_error(client)->outcome_unknown);
     support_case("a clock behind the last year");
     script.unix_time = INT64_C(253402300800);
@@ -1213,10 +1217,10 @@ static void too_many_parameters(void **state)
     (void)state;
     memset(&c, 0, sizeof c);
     support_case("parameters of a typed call");
-    for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) compshare__typed_put(&c, compshare_int("N", (int64_t)i));
+    for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) compshare__typed_put(&c, "N", NULL, (int64_t)i);
     CHECK_NUMBER(c.exchange.request.count, COMPSHARE__TYPED_PARAMS);
     for (i = 0; i < 3; i++) {
-        compshare__typed_put(&c, compshare_int("N", 99));
+        compshare__typed_put(&c, "N", NULL, 99);
         CHECK_NUMBER(c.exchange.request.count, COMPSHARE_MAX_PARAMS + 1);
     }
     for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) CHECK_NUMBER(c.task.params[i].number, i);

@@ -1,4 +1,4 @@
-/* Rooms exchange and public, over a transport in memory: what a reply becomes. */
+/* Rooms exchange and read, over a transport in memory: what a reply becomes. */
 
 #define COMPSHARE_IMPLEMENTATION
 #define COMPSHARE_PLAINTEXT
@@ -273,6 +273,148 @@ static void readers(void **state)
     CHECK_NUMBER(compshare_copy_key(compshare_first(member(root, "list")), buf, sizeof buf), COMPSHARE_E_TYPE);
     CHECK_NUMBER(compshare_copy_key(compshare_first(root), buf, sizeof buf), 7);
     CHECK_TEXT(buf, "RetCode");
+}
+
+/* ---- an object into a struct ---- */
+
+typedef struct row {
+    char before[4], text[5], shown[5], decimal[8], after[4];
+    int64_t number;
+    bool flag;
+} row;
+
+static void put_row(row *r) { memset(r, 0x5A, sizeof *r); }
+
+/* One value for one kind, in a struct whose other members must stay. */
+static void read_one(const char *json, int kind, int need, int status, const char *detail, const char *text, int64_t number)
+{
+    compshare_field f = COMPSHARE_FIELD(row, text, "A", "B", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL);
+    char body[256];
+    row r;
+    compshare_value root;
+    f.kind = kind;
+    f.need = need;
+    if (kind == COMPSHARE_KIND_SHOWN) { f.offset = offsetof(row, shown); f.size = sizeof r.shown; }
+    if (kind == COMPSHARE_KIND_DECIMAL) { f.offset = offsetof(row, decimal); f.size = sizeof r.decimal; }
+    if (kind == COMPSHARE_KIND_INT) { f.offset = offsetof(row, number); f.size = sizeof r.number; }
+    if (kind == COMPSHARE_KIND_BOOL) { f.offset = offsetof(row, flag); f.size = sizeof r.flag; }
+    (void)sprintf(body, "{\"RetCode\":0%s%s}", *json != '\0' ? "," : "", json);
+    root = reply_of(body);
+    put_row(&r);
+    CHECK_TEXT(compshare_status_name(compshare_read(root, &f, 1, &r)), compshare_status_name(status));
+    CHECK_NUMBER(compshare_last_error(client)->status, status);
+    CHECK_TEXT(compshare_last_error(client)->detail, detail);
+    if (status != COMPSHARE_OK) CHECK_NUMBER(compshare_last_error(client)->stage, COMPSHARE_STAGE_JUDGE);
+    if (kind == COMPSHARE_KIND_INT) CHECK_NUMBER(r.number, number);
+    else if (kind == COMPSHARE_KIND_BOOL) CHECK_NUMBER(r.flag, number);
+    else CHECK_TEXT((char *)&r + f.offset, text);
+    CHECK(r.before[0] == 0x5A && r.before[3] == 0x5A && r.after[0] == 0x5A && r.after[3] == 0x5A);
+    CHECK(r.text[0] == 0x5A || kind == COMPSHARE_KIND_TEXT);
+    CHECK(r.decimal[0] == 0x5A || kind == COMPSHARE_KIND_DECIMAL);
+}
+
+static void fields(void **state)
+{
+    enum { T = COMPSHARE_KIND_TEXT, S = COMPSHARE_KIND_SHOWN, I = COMPSHARE_KIND_INT, D = COMPSHARE_KIND_DECIMAL, B = COMPSHARE_KIND_BOOL };
+    enum { may = COMPSHARE_OPTIONAL, must = COMPSHARE_REQUIRED, any = COMPSHARE_LENIENT };
+    enum { OK = COMPSHARE_OK, TYPE = COMPSHARE_E_TYPE, REPLY = COMPSHARE_E_REPLY };
+#define UNFIT "A does not fit, or holds control characters"
+#define TWICE "A is there more than once"
+    static const struct { const char *json; int kind, need, status; const char *detail, *text; int64_t number; } cases[] = {
+        { "\"A\":\"abcd\"", T, must, OK, "", "abcd", 0 }, { "\"A\":\"a\\u0062\"", T, must, OK, "", "ab", 0 },
+        { "\"A\":\"\"", T, must, OK, "", "", 0 }, { "\"A\":\"abcde\"", T, may, REPLY, UNFIT, "", 0 },
+        { "\"A\":\"a\\u0007\"", T, may, REPLY, UNFIT, "", 0 }, { "\"A\":\"a\\u0000\"", T, may, REPLY, UNFIT, "", 0 },
+        { "\"A\":7", T, may, TYPE, "A is not a string", "", 0 }, { "\"A\":7", T, any, OK, "", "", 0 },
+        { "\"A\":\"abcde\"", T, any, OK, "", "", 0 },
+        { "", T, may, OK, "", "", 0 }, { "", T, any, OK, "", "", 0 }, { "", T, must, REPLY, "A is missing", "", 0 },
+        { "\"A\":null", T, may, OK, "", "", 0 }, { "\"A\":null", T, must, REPLY, "A is missing", "", 0 },
+        { "\"A\":\"a\",\"A\":\"a\"", T, may, REPLY, TWICE, "", 0 }, { "\"A\":null,\"\\u0041\":\"a\"", T, may, REPLY, TWICE, "", 0 },
+        { "\"A\":\"a\",\"A\":\"b\"", T, any, OK, "", "", 0 }, { "\"B\":null,\"B\":null", T, may, REPLY, TWICE, "", 0 },
+        { "\"B\":\"b\"", T, must, OK, "", "b", 0 }, { "\"B\":\"b\",\"A\":\"a\"", T, must, OK, "", "a", 0 },
+        { "\"A\":\"a\",\"B\":7", T, must, OK, "", "a", 0 }, { "\"B\":7,\"A\":\"a\"", T, must, OK, "", "a", 0 },
+        { "\"A\":null,\"B\":\"b\"", T, must, OK, "", "b", 0 }, { "\"B\":\"b\",\"A\":null", T, must, OK, "", "b", 0 },
+        { "\"X\":{\"A\":\"x\"},\"AA\":\"x\",\"\":\"x\"", T, must, REPLY, "A is missing", "", 0 },
+        { "\"A\":\"abcdefg\"", S, may, OK, "", "abcd", 0 }, { "\"A\":\"abc\u00e9\"", S, may, OK, "", "abc", 0 },
+        { "\"A\":\"a\\u001bc\"", S, may, OK, "", "a?c", 0 }, { "\"A\":[]", S, may, TYPE, "A is not a string", "", 0 },
+        { "\"A\":9223372036854775807", I, may, OK, "", "", INT64_MAX }, { "\"A\":\"-12\"", I, may, OK, "", "", -12 },
+        { "\"A\":9223372036854775808", I, may, TYPE, "A is not an integer", "", 0 }, { "\"A\":1.5", I, may, TYPE, "A is not an integer", "", 0 },
+        { "\"A\":\"\"", I, may, TYPE, "A is not an integer", "", 0 }, { "\"A\":true", I, any, OK, "", "", 0 }, { "", I, must, REPLY, "A is missing", "", 0 },
+        { "\"A\":0.740", D, may, OK, "", "0.740", 0 }, { "\"A\":-1e-3", D, may, OK, "", "-1e-3", 0 }, { "\"A\":\"1.5\"", D, may, OK, "", "1.5", 0 },
+        { "\"A\":12345.78", D, may, REPLY, UNFIT, "", 0 }, { "\"A\":\"1.\"", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":\" 1\"", D, may, TYPE, "A is not a number", "", 0 }, { "\"A\":\"1 \"", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":\"[1\"", D, may, TYPE, "A is not a number", "", 0 }, { "\"A\":\"\"", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":\"1-1\"", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":\"NaN\"", D, may, TYPE, "A is not a number", "", 0 }, { "\"A\":false", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":true", B, may, OK, "", "", 1 }, { "\"A\":\"False\"", B, may, OK, "", "", 0 }, { "\"A\":1", B, may, OK, "", "", 1 },
+        { "\"A\":\"0\"", B, may, OK, "", "", 0 }, { "\"A\":2", B, may, TYPE, "A is neither true nor false", "", 0 },
+        { "\"A\":-1", B, may, TYPE, "A is neither true nor false", "", 0 },
+        { "\"A\":\"yes\"", B, may, TYPE, "A is neither true nor false", "", 0 }, { "\"A\":{}", B, any, OK, "", "", 0 }
+    };
+#undef UNFIT
+#undef TWICE
+    size_t i;
+    (void)state;
+    for (i = 0; i < COUNT_OF(cases); i++)
+        read_one(cases[i].json, cases[i].kind, cases[i].need, cases[i].status, cases[i].detail, cases[i].text, cases[i].number);
+}
+
+/* A whole table: the first bad row is named, the others are read all the same. */
+static void tables(void **state)
+{
+    static const compshare_field table[] = {
+        COMPSHARE_FIELD_TEXT(row, text, "T"), COMPSHARE_FIELD_SHOWN(row, shown, "S"), COMPSHARE_FIELD_DECIMAL(row, decimal, "D"),
+        COMPSHARE_FIELD_INT(row, number, "N"), COMPSHARE_FIELD_BOOL(row, flag, "F")
+    };
+    compshare_field odd[COMPSHARE_MAX_FIELDS + 1];
+    compshare_value root, zero;
+    size_t i;
+    row r;
+    (void)state;
+    root = reply_of("{\"F\":true,\"N\":\"x\",\"D\":2.5,\"S\":\"s\",\"RetCode\":0,\"T\":7,\"In\":[{\"T\":\"deep\"}]}");
+    put_row(&r);
+    CHECK_NUMBER(compshare_read(root, table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_TEXT(compshare_last_error(client)->detail, "T is not a string");
+    CHECK_TEXT(r.text, "");
+    CHECK_TEXT(r.shown, "s");
+    CHECK_TEXT(r.decimal, "2.5");
+    CHECK(r.number == 0 && r.flag);
+    CHECK_NUMBER(compshare_read(compshare_first(member(root, "In")), table, 1, &r), COMPSHARE_OK);
+    CHECK_TEXT(r.text, "deep");
+    CHECK_NUMBER(compshare_read(root, table, 0, &r), COMPSHARE_OK);
+    support_case("no object");
+    memset(&zero, 0, sizeof zero);
+    CHECK_NUMBER(compshare_read(zero, table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK(r.text[0] == '\0' && r.decimal[0] == '\0' && !r.flag);
+    put_row(&r);
+    CHECK_NUMBER(compshare_read(member(root, "In"), table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_TEXT(compshare_last_error(client)->detail, "what is to be read is not an object");
+    CHECK(r.text[0] == '\0' && r.decimal[0] == '\0' && !r.flag);
+    CHECK_NUMBER(compshare_read(member(root, "none"), table, 5, &r), COMPSHARE_E_TYPE);
+    support_case("tables that cannot be right");
+    for (i = 0; i <= COMPSHARE_MAX_FIELDS; i++) odd[i] = table[0];
+    put_row(&r);
+    CHECK_NUMBER(compshare_read(root, odd, COMPSHARE_MAX_FIELDS + 1, &r), COMPSHARE_E_PARAM);
+    CHECK_NUMBER(compshare_read(root, NULL, 1, &r), COMPSHARE_E_PARAM);
+    CHECK_NUMBER(compshare_read(root, table, 1, NULL), COMPSHARE_E_PARAM);
+    for (i = 0; i < 6; i++) {
+        odd[0] = table[i == 4 ? 3 : i == 5 ? 4 : 0];
+        if (i == 0) odd[0].name = NULL;
+        if (i == 1) odd[0].kind = -1;
+        if (i == 2) odd[0].kind = COMPSHARE_KIND_BOOL + 1;
+        if (i == 3) odd[0].size = 0;
+        if (i > 3) odd[0].size++;
+        CHECK_NUMBER(compshare_read(root, odd, 1, &r), COMPSHARE_E_PARAM);
+    }
+    CHECK(r.text[0] == 0x5A && r.number != 0);
+    support_case("as many rows as there may be");
+    for (i = 0; i < COMPSHARE_MAX_FIELDS; i++) odd[i] = table[2];
+    CHECK_NUMBER(compshare_read(root, odd, COMPSHARE_MAX_FIELDS, &r), COMPSHARE_OK);
+    CHECK_TEXT(r.decimal, "2.5");
+    support_case("a call that failed by itself");
+    CHECK_NUMBER(call("{\"RetCode\":230,\"T\":7}"), COMPSHARE_E_API);
+    CHECK_NUMBER(compshare_read(compshare_reply(client), table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_NUMBER(compshare_last_error(client)->status, COMPSHARE_E_API);
+    CHECK_NUMBER(compshare_read(root, table, 5, &r), COMPSHARE_E_TYPE);     /* stale */
 }
 
 /* ---- call against call_each ---- */
@@ -891,6 +1033,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(none_and_stale, set_up, tear_down),
         cmocka_unit_test_setup_teardown(readers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fields, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tables, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streamed_or_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_one_project, set_up, tear_down),
