@@ -44,16 +44,16 @@ $(BUILD)/examples/%: examples/%.c compshare.h
 # ---- demo ----
 
 setup-demo:
-	@CC="$(CC)" sh tests/setup.sh demo
+	@CC="$(CC)" sh tests/scripts/setup.sh demo
 
 demo: setup-demo
 	@$(MAKE) --no-print-directory -s $(GATEWAY) certs $(EXAMPLES)
-	@sh tests/demo.sh $(BUILD)
+	@sh tests/scripts/demo.sh $(BUILD)
 
 # ---- tests ----
 
 setup-test:
-	@CC="$(CC)" sh tests/setup.sh test
+	@CC="$(CC)" sh tests/scripts/setup.sh test
 
 $(GATEWAY): tests/gateway/gateway.c tests/gateway/dialects.h
 	@mkdir -p $(@D)
@@ -65,7 +65,7 @@ $(RAW): tests/raw/raw_server.c
 
 # remakes them by itself when they are about to expire
 certs:
-	@sh tests/certs.sh $(BUILD)/tests/certs
+	@sh tests/scripts/certs.sh $(BUILD)/tests/certs
 
 LIBS = -lcmocka -lbearssl -ljansson -lcurl -lcrypto -lm -ldl -pthread
 
@@ -97,20 +97,20 @@ test-programs: $(GATEWAY) $(RAW) certs $(PROGRAMS) $(SANITIZED) $(EXAMPLES) $(TO
 
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 test-programs
-	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/run.sh \
+	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/scripts/run.sh \
 		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
 		"shipped=CC='$(CC)' bash tests/tool/ship.sh $(BUILD); shipped=$$?; sh tests/tool/static.sh $(BUILD) && exit $$shipped" \
 		"set-up=sh tests/tool/set_up.sh" \
 		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
 			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
-		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \
+		"embedded=CC='$(CC)' sh tests/scripts/embedded.sh $(BUILD)/tests/embedded" \
 		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
-		"examples=sh tests/examples.sh $(BUILD)"
+		"examples=sh tests/scripts/examples.sh $(BUILD)"
 
 # ---- longer checks ----
 
 setup-check:
-	@CC="$(CC)" sh tests/setup.sh check
+	@CC="$(CC)" sh tests/scripts/setup.sh check
 
 CHECKS = COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs CC="$(CC)"
 TORTURE = $(BUILD)/tests/torture
@@ -128,25 +128,25 @@ check-programs: $(GATEWAY) $(RAW) certs $(EXAMPLES)
 
 torture: setup-check
 	@$(MAKE) --no-print-directory -s check-programs $(TORTURE)
-	@$(CHECKS) sh tests/run.sh torture=$(TORTURE)
+	@$(CHECKS) sh tests/scripts/run.sh torture=$(TORTURE)
 
 fuzz: setup-check
 	@$(MAKE) --no-print-directory -s certs
-	@$(CHECKS) sh tests/run.sh "fuzz=sh tests/fuzz.sh $(BUILD) $(TIME)"
+	@$(CHECKS) sh tests/scripts/run.sh "fuzz=sh tests/scripts/fuzz.sh $(BUILD) $(TIME)"
 
 coverage: setup-check
 	@$(MAKE) --no-print-directory -s check-programs
-	@$(CHECKS) TORTURE_LINK='$(WRAP)' sh tests/coverage.sh $(BUILD)
+	@$(CHECKS) TORTURE_LINK='$(WRAP)' sh tests/scripts/coverage.sh $(BUILD)
 
 sanitize: setup-check
 	@$(MAKE) --no-print-directory -s check-programs
-	@$(CHECKS) sh tests/run.sh "sanitize=sh tests/sanitize.sh $(BUILD)"
+	@$(CHECKS) sh tests/scripts/run.sh "sanitize=sh tests/scripts/sanitize.sh $(BUILD)"
 
 # ---- figures ----
 
 size:
 	@mkdir -p $(BUILD)/size
-	@CC="$(CC)" sh tests/size.sh $(BUILD)/size
+	@CC="$(CC)" sh tests/scripts/size.sh $(BUILD)/size
 
 # ---- benchmark ----
 
@@ -157,7 +157,7 @@ BENCH_DYNAMIC = $(addprefix $(BENCH)/,ours-dynamic curl fleet parse relay)
 BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
 
 setup-bench:
-	@CC="$(CC)" sh tests/setup.sh bench
+	@CC="$(CC)" sh tests/scripts/setup.sh bench
 
 $(BENCH)/%: tests/bench/%.c tests/bench/bench.h compshare.h examples/static/build.sh
 	@mkdir -p $(@D)
@@ -210,10 +210,10 @@ bench-plots:
 # ---- static files ----
 
 setup-static:
-	@CC="$(CC)" sh tests/setup.sh static
+	@CC="$(CC)" sh tests/scripts/setup.sh static
 
 setup-release:
-	@CC="$(CC)" sh tests/setup.sh release
+	@CC="$(CC)" sh tests/scripts/setup.sh release
 
 # not remade by age: what CA= puts into them is not known from it
 static: setup-static

@@ -385,7 +385,7 @@ def memory_that_completes(gateway, small):
 
 
 def size_report():
-    return output("sh", os.path.join(HERE, "../size.sh"), BENCH, check=False).decode()
+    return output("sh", os.path.join(HERE, "../scripts/size.sh"), BENCH, check=False).decode()
 
 
 def sizes():

@@ -36,7 +36,7 @@ static const char *harness_path(char *buf, size_t cap, const char *dir, const ch
     return buf;
 }
 
-/* A file made by tests/certs.sh. */
+/* A file made by tests/scripts/certs.sh. */
 static HARNESS_UNUSED const char *harness_cert(const char *name)
 {
     static char paths[8][512];

@@ -1,7 +1,7 @@
 /* Hostile and merely unusual TLS: every wrong certificate, version, suite and
    byte must be refused, with its own sentence, before one byte of a request has
    left. The peers are `openssl s_server`, tests/raw and the gateway; the
-   certificates come from tests/certs.sh. Nothing here judges by wall time. */
+   certificates come from tests/scripts/certs.sh. Nothing here judges by wall time. */
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 #include "harness.h"
@@ -869,7 +869,7 @@ static void test_renegotiation(void **state)
 /* ---- roots ---- */
 
 typedef struct source {
-    const char *name, *file;    /* from tests/certs.sh; "/...": from the temporary directory */
+    const char *name, *file;    /* from tests/scripts/certs.sh; "/...": from the temporary directory */
     const char *chain;
     int status, tls_code;
     const char *words;

@@ -52,7 +52,7 @@ compile() {
 compile_and_run() { compile "$@" && "$work/program"; }
 
 msan() {
-    clang $flags -O1 -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins -I. -o "$work/msan" tests/msan.c \
+    clang $flags -O1 -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins -I. -o "$work/msan" tests/unit/msan.c \
         -Wl,--wrap=br_sha1_out -lbearssl && "$work/msan"
 }
 

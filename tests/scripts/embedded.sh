@@ -8,7 +8,7 @@
 # Nothing is linked or run here.
 set -u
 CC=${CC:-cc}
-root=$(cd "$(dirname "$0")/.." && pwd) || exit 2
+root=$(cd "$(dirname "$0")/../.." && pwd) || exit 2
 rm -rf "$1"
 mkdir -p "$1/libraries" || exit 2
 out=$(cd "$1" && pwd) || exit 2
