@@ -2885,6 +2885,15 @@ static void list_dialects(void)
     }
 }
 
+static void setup_defaults(struct setup *setup, size_t options_at_most)
+{
+    setup->public_key = "ucloudsomeone@example.com1296235120854146120";
+    setup->private_key = "46f09bb9fab4f12dfc160dae12273d5332b5debe";
+    setup->clock = -1;
+    setup->instances = 3;
+    setup->replay = reallocate(NULL, options_at_most * sizeof *setup->replay);
+}
+
 static void setup_read(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -2900,11 +2909,7 @@ static void setup_read(int argc, char **argv)
     struct setup *setup = &g.setup;
     int option;
 
-    setup->public_key = "ucloudsomeone@example.com1296235120854146120";
-    setup->private_key = "46f09bb9fab4f12dfc160dae12273d5332b5debe";
-    setup->clock = -1;
-    setup->instances = 3;
-    setup->replay = reallocate(NULL, (size_t)argc * sizeof *setup->replay);
+    setup_defaults(setup, (size_t)argc);
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (option) {
         case 'c': setup->cert_file = optarg; break;
