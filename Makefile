@@ -98,6 +98,7 @@ test-programs: $(GATEWAY) $(RAW) certs $(PROGRAMS) $(SANITIZED) $(EXAMPLES) $(TO
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 test-programs
 	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/scripts/run.sh \
+		"rooms=python3 tests/scripts/rooms.py" \
 		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
 		"shipped=CC='$(CC)' bash tests/tool/ship.sh $(BUILD); shipped=$$?; sh tests/tool/static.sh $(BUILD) && exit $$shipped" \
 		"set-up=sh tests/tool/set_up.sh" \
