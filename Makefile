@@ -67,23 +67,25 @@ $(RAW): tests/raw/raw_server.c
 certs:
 	@sh tests/scripts/certs.sh $(BUILD)/tests/certs
 
+# one transport, one clock, one way to start servers
+SUPPORT = $(wildcard tests/support/*.h)
 LIBS = -lcmocka -lbearssl -ljansson -lcurl -lcrypto -lm -ldl -pthread
 
-$(BUILD)/tests/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
+$(BUILD)/tests/unit/%: tests/unit/%.c tests/unit/support.h $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(C99) $(CFLAGS) -I. -Itests/unit -o $@ $< $(LIBS)
+	$(CC) $(C99) $(CFLAGS) -I. -Itests/unit -Itests/support -o $@ $< $(LIBS)
 
-$(BUILD)/tests/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) tests/gateway/dialects.h compshare.h
+$(BUILD)/tests/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) $(SUPPORT) tests/gateway/dialects.h compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS)
+	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -Itests/support -o $@ $< $(LIBS)
 
-$(BUILD)/tests/sanitized/unit/%: tests/unit/%.c tests/unit/support.h compshare.h
+$(BUILD)/tests/sanitized/unit/%: tests/unit/%.c tests/unit/support.h $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(C99) $(SANITIZE) -I. -Itests/unit -o $@ $< $(LIBS)
+	$(CC) $(C99) $(SANITIZE) -I. -Itests/unit -Itests/support -o $@ $< $(LIBS)
 
-$(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) tests/gateway/dialects.h compshare.h
+$(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) $(SUPPORT) tests/gateway/dialects.h compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(POSIX) $(SANITIZE) -I. -Itests/integration -o $@ $< $(LIBS)
+	$(CC) $(POSIX) $(SANITIZE) -I. -Itests/integration -Itests/support -o $@ $< $(LIBS)
 
 # the tool, with clocks that tests move
 TOOL_CLOCK = $(BUILD)/tests/tool_clock
@@ -121,9 +123,9 @@ WRAP = $(patsubst %,-Wl$(comma)--wrap=%,socket connect poll getsockopt send recv
 	clock_gettime time getrandom br_ssl_engine_sendapp_ack)
 comma = ,
 
-$(TORTURE): tests/torture/torture.c $(wildcard tests/torture/*.h tests/integration/*.h) compshare.h
+$(TORTURE): tests/torture/torture.c $(wildcard tests/torture/*.h tests/integration/*.h) $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS) $(WRAP)
+	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -Itests/support -o $@ $< $(LIBS) $(WRAP)
 
 check-programs: $(GATEWAY) $(RAW) certs $(EXAMPLES)
 

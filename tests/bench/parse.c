@@ -5,6 +5,7 @@
 #define COMPSHARE_PLAINTEXT
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
+#include "../support/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,44 +13,8 @@
 #define MOST (2u << 20)
 
 static char reply[MOST + 4096];
-static size_t reply_len, reply_at;
-static bool asked;
+static size_t reply_len;
 static unsigned char memory[6 * (size_t)MOST];
-
-static int wire_open(void *user, const char *host, uint16_t port)
-{
-    (void)user; (void)host; (void)port;
-    return COMPSHARE_OK;
-}
-
-static ptrdiff_t wire_send(void *user, const void *src, size_t len)
-{
-    (void)user; (void)src;
-    asked = true;
-    return (ptrdiff_t)len;
-}
-
-static ptrdiff_t wire_recv(void *user, void *dst, size_t cap)
-{
-    size_t n = reply_len - reply_at;
-    (void)user;
-    if (!asked || n == 0) return COMPSHARE_WANT_READ;
-    if (n > cap) n = cap;
-    memcpy(dst, reply + reply_at, n);
-    reply_at += n;
-    return (ptrdiff_t)n;
-}
-
-static int wire_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    (void)user; (void)want; (void)timeout_ms;
-    return COMPSHARE_OK;
-}
-
-static void wire_close(void *user)
-{
-    (void)user;
-}
 
 /* A list of instances, as the API answers, with strings, numbers, escapes and nesting. */
 static void make_reply(size_t bytes)
@@ -69,7 +34,9 @@ static void make_reply(size_t bytes)
 
 int main(int argc, char **argv)
 {
-    static const compshare_transport wire = { NULL, wire_open, wire_send, wire_recv, wire_wait, wire_close, NULL };
+    static memory_peer peer;
+    static fake_clock present;
+    compshare_transport wire = memory_transport(&peer);
     compshare_config config = { 0 };
     compshare *client;
     struct timespec start, end;
@@ -78,6 +45,9 @@ int main(int argc, char **argv)
     size_t bytes = argc == 3 ? (size_t)strtoul(argv[1], NULL, 10) : MOST;
     if (times < 1 || bytes > MOST - 1024) return 2;
     make_reply(bytes);
+    memory_reset(&peer, &present);
+    peer.need = 1;
+    peer.after = COMPSHARE_WANT_READ;
     config.memory = memory;
     config.memory_size = sizeof memory;
     config.public_key = config.private_key = "key";
@@ -86,8 +56,8 @@ int main(int argc, char **argv)
     if (compshare_open(&client, &config) != COMPSHARE_OK) return puts(compshare_open_text(&config, text, sizeof text)), 1;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     for (i = 0; i < times; i++) {
-        reply_at = 0;
-        asked = false;
+        memory_says(&peer, reply, reply_len);
+        peer.sent = 0;
         if (compshare_call(client, "DescribeCompShareInstance", NULL, 0) != COMPSHARE_OK) return puts(compshare_error_text(client, text, sizeof text)), 1;
     }
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);

@@ -6,6 +6,30 @@
 #include <dirent.h>
 
 #define PROJECT "org-default"
+#define ONE "uhost-0001"
+
+#define UPDATE "UpdateCompShareStopScheduler"
+#define DELETE "DeleteCompShareStopScheduler"
+#define DESCRIBE "DescribeCompShareInstance"
+#define PROJECTS "GetProjectList"
+#define STOPPING "StopCompShareInstance"
+#define STARTING "StartCompShareInstance"
+#define REBOOTING "RebootCompShareInstance"
+
+/* Calls an action that needs an instance, for the first one. */
+static HARNESS_UNUSED int call_for_one(const harness_client *h, const char *action)
+{
+    compshare_param p = compshare_text("UHostId", ONE);
+    return compshare_call(h->client, action, &p, 1);
+}
+
+/* As harness_configure, with all that the client need not ask for then. */
+static HARNESS_UNUSED void configure_known(harness_client *h, unsigned port)
+{
+    harness_configure(h, port);
+    h->config.zone = "cn-wlcb-01";
+    h->config.project_id = PROJECT;
+}
 
 static HARNESS_UNUSED compshare_target target_of(const char *uhost_id)
 {

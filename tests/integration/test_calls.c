@@ -4,17 +4,10 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-
-#define UPDATE "UpdateCompShareStopScheduler"
-#define DELETE "DeleteCompShareStopScheduler"
-#define DESCRIBE "DescribeCompShareInstance"
-
-static harness_process gateway;
-static harness_client h;
+#include "one.h"
 
 static int start_rsa(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
 static int start_ec(void **state) { (void)state; gateway = harness_gateway("ec", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
 
 static int fresh(void **state)
 {
@@ -25,31 +18,12 @@ static int fresh(void **state)
     return 0;
 }
 
-static int done(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
-
-static void reopen(void)
-{
-    harness_close(&h);
-    harness_open(&h);
-}
-
-/* Clocks that stand still until a test moves them. */
-static int64_t still_unix;
-static uint64_t still_mono;
-static int64_t still_unix_time(void *user) { (void)user; return still_unix; }
-static uint64_t still_monotonic_ms(void *user) { (void)user; return still_mono; }
-
+/* From now on they stand still until a test moves them. */
 static void stop_the_clocks(void)
 {
-    still_unix = (int64_t)time(NULL);
-    still_mono = 1000000;
-    h.config.unix_time = still_unix_time;
-    h.config.monotonic_ms = still_monotonic_ms;
+    h.clock.begin_unix = (int64_t)time(NULL);
+    h.clock.real_unix = false;
+    fake_clock_hold(&h.clock, 1000000);
     reopen();
 }
 
@@ -492,12 +466,12 @@ static void server_time_follows_date(void **state)
         expected = (int64_t)time(NULL) + shifts[i];
         got = compshare_server_time(h.client);
         if (got < expected - 5 || got > expected + 1) fail_msg("%s: server time is %lld, not %lld", offsets[i], (long long)got, (long long)expected);
-        still_mono += 123456;
+        h.clock.ms += 123456;
         assert_true(compshare_server_time(h.client) == got + 123);
-        still_mono += 544;
+        h.clock.ms += 544;
         assert_true(compshare_server_time(h.client) == got + 124);
     }
-    still_unix += 9999;     /* only the monotonic clock counts */
+    h.clock.begin_unix += 9999;     /* only the monotonic clock counts */
     assert_true(compshare_server_time(h.client) - (int64_t)time(NULL) + 86400 < 200);
     harness_set(&gateway, "no_date=1");
     list_projects(COMPSHARE_OK, 2, NULL);
@@ -539,9 +513,9 @@ static void floor_without_the_servers_clock(void **state)
         harness_reset(&gateway);
         stop_the_clocks();
         harness_set(&gateway, "no_date=1");
-        set_clock(still_unix + wrong[i]);
-        harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + wrong[i] + 310), COMPSHARE_OK);
-        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + wrong[i] + 200), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+        set_clock(h.clock.begin_unix + wrong[i]);
+        harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + wrong[i] + 310), COMPSHARE_OK);
+        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + wrong[i] + 200), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
         assert_int_equal(last(&h)->ret_code, 220);
     }
 }
@@ -551,8 +525,8 @@ static void floor_301(void **state)
     compshare_target t = target_of("uhost-0001");
     (void)state;
     stop_the_clocks();
-    set_clock(still_unix - 60);
-    harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + 301), COMPSHARE_OK);
+    set_clock(h.clock.begin_unix - 60);
+    harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + 301), COMPSHARE_OK);
 }
 
 /* The local clock is two hours wrong, either way: the server's decides. */
@@ -565,10 +539,10 @@ static void floor_on_the_servers_clock(void **state)
         int64_t server;
         harness_reset(&gateway);
         stop_the_clocks();
-        set_clock(still_unix + wrong[i]);
+        set_clock(h.clock.begin_unix + wrong[i]);
         list_projects(COMPSHARE_OK, 2, NULL);
         server = compshare_server_time(h.client);
-        assert_true(server - still_unix >= wrong[i] && server - still_unix < wrong[i] + 30);
+        assert_true(server - h.clock.begin_unix >= wrong[i] && server - h.clock.begin_unix < wrong[i] + 30);
         set_clock(server - 60);
         check_floor(server);
     }
@@ -582,7 +556,7 @@ static void floor_moves_with_the_monotonic_clock(void **state)
     stop_the_clocks();
     list_projects(COMPSHARE_OK, 2, NULL);
     server = compshare_server_time(h.client);
-    still_mono += 100000;
+    h.clock.ms += 100000;
     set_clock(server + 40);
     check_floor(server + 100);
 }
@@ -593,11 +567,11 @@ static void server_judges_what_the_client_lets_pass(void **state)
     compshare_target t = target_of("uhost-0001");
     (void)state;
     stop_the_clocks();
-    set_clock(still_unix + 7200);
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + 600), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    set_clock(h.clock.begin_unix + 7200);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + 600), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 220);
     expect_contains(last(&h)->message, "5 分钟");
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + 600), COMPSHARE_E_TOO_SOON, COMPSHARE_STAGE_PREPARE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + 600), COMPSHARE_E_TOO_SOON, COMPSHARE_STAGE_PREPARE, false);
     expect_count(&gateway, "requests", 1);
 }
 

@@ -5,13 +5,13 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
+#include "memory.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED      /* exponents of one's own choice */
 #include <openssl/bn.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
 #define STEP_MS 100.0       /* CPU time of one step; measured: a third of it */
 #define CALL_MS 300u        /* the call's own time; CPU time may be twice as much */
 
@@ -21,9 +21,8 @@ static harness_client h;
 
 static struct {
     unsigned char *text;
-    size_t len, cap, at;
+    size_t len, cap;
     size_t piece;           /* bytes of one reading at most; 0: any */
-    bool asked;
 } server;
 
 static void put(const void *bytes, size_t len)
@@ -63,7 +62,7 @@ static const unsigned char *take(size_t *len)
     unsigned char *text = server.text;
     *len = server.len;
     server.text = NULL;
-    server.len = server.cap = server.at = 0;
+    server.len = server.cap = 0;
     return text;
 }
 
@@ -92,51 +91,6 @@ static void serve(der a, der b, unsigned count, size_t record)
     put_records(message, len, record);
     free((void *)(uintptr_t)message);
 }
-
-static int memory_open(void *user, const char *host, uint16_t port)
-{
-    (void)user;
-    (void)host;
-    (void)port;
-    server.at = 0;
-    server.asked = false;
-    return COMPSHARE_OK;
-}
-
-static ptrdiff_t memory_send(void *user, const void *src, size_t len)
-{
-    (void)user;
-    (void)src;
-    server.asked = true;
-    return (ptrdiff_t)len;
-}
-
-static ptrdiff_t memory_recv(void *user, void *dst, size_t cap)
-{
-    size_t left = server.len - server.at;
-    (void)user;
-    if (!server.asked || left == 0) return COMPSHARE_WANT_READ;
-    if (cap > left) cap = left;
-    if (server.piece != 0 && cap > server.piece) cap = server.piece;
-    memcpy(dst, server.text + server.at, cap);
-    server.at += cap;
-    return (ptrdiff_t)cap;
-}
-
-static int memory_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    (void)user;
-    (void)want;
-    h.mono_offset += timeout_ms;        /* nothing more will come */
-    return COMPSHARE_OK;
-}
-
-static void memory_close(void *user)
-{
-    (void)user;
-}
-
-static const compshare_transport memory_io = { NULL, memory_open, memory_send, memory_recv, memory_wait, memory_close, NULL };
 
 /* ---- certificates that are dear to check ---- */
 
@@ -184,12 +138,18 @@ static void endure(const char *name, bool smallest)
 {
     compshare_param p = compshare_text("UHostId", "uhost-0001");
     double begin, longest = 0, all;
+    static memory_peer flood;
+    compshare_transport io = memory_transport(&flood);
     int r, steps = 0;
-    harness_configure(&h, 443);
-    h.config.transport = &memory_io;
+    configure_known(&h, 443);
+    memory_reset(&flood, &h.clock);
+    memory_says(&flood, (const char *)server.text, server.len);
+    flood.piece = server.piece;
+    flood.need = 1;
+    flood.fresh = true;
+    flood.after = COMPSHARE_WANT_READ;
+    h.config.transport = &io;
     h.config.timeout_ms = h.config.connect_timeout_ms = CALL_MS;
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
     if (smallest) h.config.memory_size = compshare_memory_needed(&h.config);
     harness_open(&h);
     all = cpu_ms();
@@ -202,7 +162,7 @@ static void endure(const char *name, bool smallest)
         if (begin > longest) longest = begin;
         steps++;
         if (r == COMPSHARE_OK) break;
-        if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0) memory_wait(NULL, compshare_wants(h.client), timeout);
+        if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0) memory_wait(&flood, compshare_wants(h.client), timeout);
     }
     all = cpu_ms() - all;
     print_message("%s: %s after %.0f ms of CPU time, the longest of %d steps %.1f ms\n", name, compshare_status_name(r), all, steps, longest);

@@ -4,47 +4,20 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
-#define UPDATE "UpdateCompShareStopScheduler"
-#define DESCRIBE "DescribeCompShareInstance"
 
-static harness_process gateway;
-static harness_client h, other;
-
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
+static harness_client other;
 
 static int fresh(void **state)
 {
     (void)state;
     harness_reset(&gateway);
-    harness_configure(&h, gateway.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, gateway.port);
     harness_open(&h);
     return 0;
-}
-
-static int done(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
-
-static void reopen(void)
-{
-    harness_close(&h);
-    harness_open(&h);
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 static void expect_ok(const char *action)
@@ -535,7 +508,7 @@ static int busy_project(void *user, const compshare_project *p)
 static int64_t busy_clock(void *user)
 {
     if (h.client != NULL && h.client->entered) assert_int_equal(compshare_step(h.client), COMPSHARE_E_BUSY);
-    return harness_unix_time(user);
+    return fake_clock_unix_time(user);
 }
 
 static void busy_trace(void *user, const char *line)

@@ -4,14 +4,11 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
 
-#define DESCRIBE "DescribeCompShareInstance"
 #define FLEET 5000
 #define PAGE 100
 #define PAGES_MAX 1000  /* more than any list here takes */
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
 static harness_process gateway, small_gateway;
 static harness_client h;
 static shim s;
@@ -156,7 +153,7 @@ static int on_instance(void *user, const compshare_instance *i, compshare_value 
 static int on_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
     if (want != 0) return shim_wait(user, want, timeout_ms);
-    h.mono_offset += timeout_ms;
+    h.clock.ms += timeout_ms;
     return COMPSHARE_OK;
 }
 

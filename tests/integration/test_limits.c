@@ -4,12 +4,11 @@
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 #include "harness.h"
+#include "transport.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sys/mman.h>
-
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -196,57 +195,15 @@ static int count_instance(void *user, const compshare_instance *instance, compsh
     return 0;
 }
 
-/* A transport that connects to loopback without a resolver: libc's getaddrinfo
-   takes many times the client's stack. Counts nothing, prints nothing. */
-static int direct_fd = -1;
+/* libc's getaddrinfo takes many times the client's stack. */
+static int direct_fd;
 
-static int direct_open(void *user, const char *host, uint16_t port)
+static const compshare_transport *without_resolver(void)
 {
-    struct sockaddr_in to;
-    (void)user;
-    (void)host;
-    memset(&to, 0, sizeof to);
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    direct_fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (direct_fd < 0 || connect(direct_fd, (struct sockaddr *)&to, sizeof to) != 0 || fcntl(direct_fd, F_SETFL, O_NONBLOCK) != 0) return COMPSHARE_E_CONNECT;
-    return COMPSHARE_OK;
+    static compshare_transport io;
+    if (io.open == NULL) io = loopback(&direct_fd);
+    return &io;
 }
-
-static ptrdiff_t direct_send(void *user, const void *src, size_t len)
-{
-    ssize_t n = send(direct_fd, src, len, MSG_NOSIGNAL);
-    (void)user;
-    return n >= 0 ? n : errno == EAGAIN ? COMPSHARE_WANT_WRITE : COMPSHARE_E_IO;
-}
-
-static ptrdiff_t direct_recv(void *user, void *dst, size_t cap)
-{
-    ssize_t n = recv(direct_fd, dst, cap, 0);
-    (void)user;
-    return n >= 0 ? n : errno == EAGAIN ? COMPSHARE_WANT_READ : COMPSHARE_E_IO;
-}
-
-static int direct_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    struct pollfd p;
-    (void)user;
-    p.fd = direct_fd;
-    p.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
-    p.revents = 0;
-    (void)poll(&p, 1, (int)timeout_ms);
-    return COMPSHARE_OK;
-}
-
-static void direct_close(void *user)
-{
-    (void)user;
-    if (direct_fd >= 0) close(direct_fd);
-    direct_fd = -1;
-}
-
-static const compshare_transport direct = { NULL, direct_open, direct_send, direct_recv, direct_wait, direct_close, NULL };
 
 /* ---- (a) no allocation ---- */
 
@@ -484,7 +441,7 @@ static void *run_deep_job(void *arg)
     j->top = (const unsigned char *)__builtin_frame_address(0);
     j->status[0] = compshare_open(&j->h->client, &j->h->config);
     j->status[1] = start_under(j, j->deep);
-    while ((r = compshare_step(j->h->client)) == COMPSHARE_PENDING) direct_wait(NULL, compshare_wants(j->h->client), compshare_timeout_ms(j->h->client));
+    while ((r = compshare_step(j->h->client)) == COMPSHARE_PENDING) without_resolver()->wait(&direct_fd, compshare_wants(j->h->client), compshare_timeout_ms(j->h->client));
     j->status[2] = r;
     take_master(j->h->client, &j->found);
     compshare_close(j->h->client);
@@ -557,7 +514,7 @@ static size_t measure_stack(const char *chain)
         job j;
         memset(&j, 0, sizeof j);
         configure(&h, gateway->port);
-        h.config.transport = &direct;
+        h.config.transport = without_resolver();
         j.h = &h;
         used = run_painted(stack, run_job, &j);
         for (i = 0; i < 5; i++)
@@ -620,7 +577,7 @@ static void test_stack_wiped_whole(void **state)
             job j;
             memset(&j, 0, sizeof j);
             configure(&h, gateway->port);
-            h.config.transport = &direct;
+            h.config.transport = without_resolver();
             j.h = &h;
             j.deep = 4;
             (void)run_painted(stack, run_deep_call, &j);
@@ -645,7 +602,7 @@ static void test_stack_deep_call(void **state)
         job j;
         memset(&j, 0, sizeof j);
         configure(&h, gateway->port);
-        h.config.transport = &direct;
+        h.config.transport = without_resolver();
         j.h = &h;
         j.deep = levels;
         (void)run_painted(stack, run_deep_call, &j);
@@ -674,7 +631,7 @@ static void test_stack_deep_start(void **state)
         job j;
         memset(&j, 0, sizeof j);
         configure(&h, gateway->port);
-        h.config.transport = &direct;
+        h.config.transport = without_resolver();
         j.h = &h;
         j.deep = levels;
         (void)run_painted(stack, run_deep_job, &j);
@@ -1063,7 +1020,7 @@ static void test_nothing_gets_out(void **state)
     h.config.ca_file = harness_cert("no-such-file");
     capture_call(&h, COMPSHARE_E_TRUST, "no bundle");
     prepare(&h, gateway->port);
-    h.clock_offset = -(int64_t)time(NULL);
+    h.clock.begin_unix = -(int64_t)time(NULL);
     capture_call(&h, COMPSHARE_E_CLOCK, "clock");
     prepare(&h, gateway->port);
     h.config.entropy = fail_roll;

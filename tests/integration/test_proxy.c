@@ -6,18 +6,15 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 #define USER "planted-user"
 #define CREDENTIALS USER ":PLANTED%3Apass%2Fw%25ord"
 #define OK_200 "HTTP/1.1 200 Connection established\r\n"
 
-static harness_process gateway;
-static harness_client h;
-static tap t;
+static shim t;
 static char proxy[512];
 
 /* ---- what a program could log ---- */
@@ -57,14 +54,9 @@ static bool has_secret(const char *text)
 
 /* ---- set-up ---- */
 
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
-
 static void configure(unsigned port)
 {
-    harness_configure(&h, port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, port);
     h.config.trace = note;
     logged_len = 0;
     logged[0] = '\0';
@@ -79,7 +71,7 @@ static int fresh(void **state)
 }
 
 /* Whatever a test did, nothing of a proxy's user and password was said. */
-static int done(void **state)
+static int done_in_silence(void **state)
 {
     (void)state;
     if (h.client != NULL) harness_close(&h);
@@ -88,12 +80,6 @@ static int done(void **state)
         return -1;
     }
     return 0;
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 static void use_proxy(const char *userinfo, const char *host, unsigned port)
@@ -520,12 +506,12 @@ static void cut_and_stalled(void **state)
             play(answer, n, false);
             t.behind = behind;
             h.config.connect_timeout_ms = 0;
-            before = h.mono_offset;
+            before = h.clock.ms;
             refused("cut", act(REBOOT), behind == TAP_STALL ? COMPSHARE_E_TIMEOUT : behind == TAP_END ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO,
                 "gate.example:3128");
             assert_true(last(&h)->retryable);
-            if (behind == TAP_STALL) assert_true(h.mono_offset - before >= 5000 && h.mono_offset - before < 6000);
-            else assert_true(h.mono_offset == before);
+            if (behind == TAP_STALL) assert_true(h.clock.ms - before >= 5000 && h.clock.ms - before < 6000);
+            else assert_true(h.clock.ms == before);
             harness_close(&h);
         }
     }
@@ -672,7 +658,7 @@ static void dead_tunnels_are_dug_again(void **state)
 
 /* Until the tunnel is open nothing was sent: a proxy that is busy is asked again, for
    any action, one that says no is not. */
-static void open_now(tap *tapped)
+static void open_now(shim *tapped)
 {
     tapped->answer = good[0];
     tapped->answer_len = strlen(good[0]);
@@ -929,11 +915,11 @@ static void silent_sockets(void **state)
     use_proxy(CREDENTIALS, "127.0.0.1", w.server.port);
     harness_open(&h);
     for (i = 0; i < COUNT(marks); i++) {
-        uint64_t before = h.mono_offset;
+        uint64_t before = h.clock.ms;
         t.mark = marks[i];
         harness_expect(&h, act(REBOOT), COMPSHARE_E_TIMEOUT);
         note_error();
-        assert_true(h.mono_offset - before >= 5000 && h.mono_offset - before < 6000);
+        assert_true(h.clock.ms - before >= 5000 && h.clock.ms - before < 6000);
         assert_int_equal(last(&h)->stage, i < 4 ? COMPSHARE_STAGE_CONNECT : COMPSHARE_STAGE_HANDSHAKE);
         expect_contains(last(&h)->detail, i < 4 ? "127.0.0.1:" : "localhost:");
         assert_false(last(&h)->outcome_unknown);
@@ -942,7 +928,7 @@ static void silent_sockets(void **state)
     wire_stop(&w);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, fresh, done)
+#define T(name) cmocka_unit_test_setup_teardown(name, fresh, done_in_silence)
 
 int main(void)
 {

@@ -4,10 +4,10 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 #define BODY_OK "{\\\"RetCode\\\":0}"
 #define SEND_OK "send \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\n"
 #define GOOD "read-request\n" SEND_OK
@@ -16,7 +16,6 @@
 #define REFUSED "{\\\"RetCode\\\":171,\\\"Message\\\":\\\"no\\\"}"
 #define SEND_REFUSED "send \"" HEAD "Content-Length: 30\\r\\n\\r\\n" REFUSED "\"\n"
 
-static harness_client h;
 static wire w;
 static shim s;
 static char big[300001];
@@ -24,9 +23,7 @@ static char big[300001];
 static void serve_all(const char *mode, const char *const *scripts)
 {
     w = wire_serve(mode, scripts);
-    harness_configure(&h, w.server.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, w.server.port);
     harness_open(&h);
 }
 
@@ -44,12 +41,6 @@ static void finish(void)
 {
     harness_close(&h);
     wire_stop(&w);
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 static int act_big(const char *action)

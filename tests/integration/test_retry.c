@@ -5,8 +5,8 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"            /* retry class: never */
 #define STOP "StopCompShareInstance"                /* verify */
@@ -18,19 +18,12 @@
 #define GOOD_REPLY "HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}"
 #define GOOD "read-request\nsend \"" GOOD_REPLY "\"\nloop\n"
 
-static harness_process gateway;
-static harness_client h;
-static tap t;
-
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
+static shim t;
 
 static void begin_at(unsigned port, unsigned max_retries)
 {
     if (h.client != NULL) harness_close(&h);
-    harness_configure(&h, port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, port);
     h.config.max_retries = max_retries;
     tap_insert(&t, &h, true);
     harness_open(&h);
@@ -47,19 +40,6 @@ static int fresh(void **state)
     (void)state;
     begin(0);
     return 0;
-}
-
-static int done(void **state)
-{
-    (void)state;
-    if (h.client != NULL) harness_close(&h);
-    return 0;
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 /* A reset may overtake the end of a stream. */
@@ -265,11 +245,11 @@ static void nothing_to_wait_for(void **state)
     assert_int_equal(t.opens, 1);
     harness_stop(&wrong);
     begin(5);
-    h.clock_offset = -(int64_t)time(NULL);
+    h.clock.begin_unix = -(int64_t)time(NULL);
     harness_expect(&h, act(DELETE), COMPSHARE_E_CLOCK);
     assert_int_equal(t.opens + t.pause_count, 0);
     begin(5);
-    h.clock_offset = 400 * 86400;
+    h.clock.begin_unix = 400 * 86400;
     harness_expect(&h, act(DELETE), COMPSHARE_E_CERTIFICATE);
     assert_int_equal(t.opens, 1);
     begin(5);
@@ -292,7 +272,7 @@ static void nothing_to_wait_for(void **state)
 }
 
 /* Handshakes that the network breaks off; the request leaves once. */
-static void unmark(tap *tapped)
+static void unmark(shim *tapped)
 {
     tapped->mark = tapped->pause_count == 2 ? "conn 3 handshake cut" : NULL;
 }
@@ -326,7 +306,7 @@ static void broken_handshakes(void **state)
 static harness_process late;
 static unsigned late_port;
 
-static void come_up(tap *tapped)
+static void come_up(shim *tapped)
 {
     char port[16];
     const char *more[] = { "--port", NULL, NULL };
@@ -534,7 +514,7 @@ static void retry_after(void **state)
 }
 
 /* It belongs to its own reply: a later failure has a pause of its own. */
-static void refuse_once(tap *tapped)
+static void refuse_once(shim *tapped)
 {
     if (tapped->pause_count == 1) {
         shutdown(tapped->posix.fd, SHUT_RDWR);
@@ -562,7 +542,7 @@ static void retry_after_counts_once(void **state)
 /* ---- what became of it ---- */
 
 static void (*next_event)(void);
-static void event(tap *tapped) { if (tapped->pause_count == 1) next_event(); }
+static void event(shim *tapped) { if (tapped->pause_count == 1) next_event(); }
 static void refuse_for_ever(void) { shutdown(t.posix.fd, SHUT_RDWR); t.refuse = -1; t.refuse_status = COMPSHARE_E_CONNECT; }
 static void lose_all(void) { harness_set(&gateway, "drop_before=9"); }
 static void be_busy(void) { harness_set(&gateway, "fail_next=9&fail_code=153"); }
@@ -612,7 +592,7 @@ static void mixed_results(void **state)
 }
 
 /* The 300 s are looked at again before every sending. */
-static void twenty_seconds(tap *tapped)
+static void twenty_seconds(shim *tapped)
 {
     tap_pass(tapped, 20000);
 }
@@ -961,11 +941,11 @@ static void rest_is_hostile(void **state)
         assert_true(area() < 40000);
         t.until = &w;
         t.mark = "conn 1 request";
-        tap_tick_ms = 1;        /* whoever turns in a circle is ended by the clock, and found out */
-        before = h.mono_offset;
+        h.clock.tick_ms = 1;        /* whoever turns in a circle is ended by the clock, and found out */
+        before = h.clock.ms;
         expect_too_large(act(REBOOT));
-        if (h.mono_offset - before > 15500) fail_msg("row %zu: ended %d ms after the deadline", i, (int)(h.mono_offset - before - 15000));
-        if (i != 0 && h.mono_offset - before > 5000) fail_msg("row %zu: %d ms were spent", i, (int)(h.mono_offset - before));
+        if (h.clock.ms - before > 15500) fail_msg("row %zu: ended %d ms after the deadline", i, (int)(h.clock.ms - before - 15000));
+        if (i != 0 && h.clock.ms - before > 5000) fail_msg("row %zu: %d ms were spent", i, (int)(h.clock.ms - before));
         if (t.moved[1] > area() + 65536 + 2 * 16384 + 5000) fail_msg("row %zu: %zu bytes were read", i, t.moved[1]);
         assert_int_equal(t.pause_count, 0);
         t.mark = NULL;
@@ -978,7 +958,7 @@ static void rest_is_hostile(void **state)
         harness_close(&h);
         wire_stop(&w);
     }
-    tap_tick_ms = 0;
+    h.clock.tick_ms = 0;
 }
 
 /* Given up while the rest is read. */

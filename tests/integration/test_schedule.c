@@ -4,7 +4,7 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
 #include "workflow.h"
 
 #define PLAN "schedule." ONE "=@9000"
@@ -672,7 +672,7 @@ static void own_change_is_known(void **state)
     deleted_unseen(state, "schedule_lag=10");
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_true(schedule.stop_time == 0 && schedule.shown == 0);
-    assert_in_range(passed, 8000, 16000);
+    assert_in_range(h.clock.ms, 8000, 16000);
     harness_close(&h);
 
     deleted_unseen(state, "schedule_lag=100");
@@ -695,7 +695,7 @@ static void own_change_is_known(void **state)
     h.client->config.timeout_ms = 60000;
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_int_equal(schedule.stop_time, base + 7200);
-    assert_in_range(passed, 30000, 40000);
+    assert_in_range(h.clock.ms, 30000, 40000);
     harness_close(&h);
 
     flow_fresh(state, 60000);       /* and an extension begins at what was set */
@@ -714,13 +714,13 @@ static void others_are_believed(void **state)
     set_options("odd=no_schedule&odd_next=2");
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_true(schedule.stop_time > base + 3000);
-    passed = 0;
+    h.clock.ms = 0;
     set_gateway_clock();
     set_options("schedule." ONE "=0");
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_int_equal(schedule.stop_time, 0);
     harness_expect(&h, flow_run(&extend_row), COMPSHARE_E_NO_PLAN);
-    assert_true(passed < 6000);
+    assert_true(h.clock.ms < 6000);
 }
 
 /* What stays of a change that was not confirmed, for who goes on with it. */
@@ -736,7 +736,7 @@ static void left_of_the_unconfirmed(void **state)
         flow_prepare(rows[i]);
         if (i != 1) {           /* what was set long ago is shown */
             pass(60000);
-            passed = 60000;
+            h.clock.ms = 60000;
         }
         harness_expect(&h, flow_run(rows[i]), COMPSHARE_E_UNCONFIRMED);
         assert_true(last(&h)->retryable && last(&h)->outcome_unknown);
@@ -779,7 +779,7 @@ static void too_soon_after_a_pause(void **state)
     flow_prepare(&at);
     harness_expect(&h, flow_run(&at), COMPSHARE_E_TOO_SOON);
     assert_false(last(&h)->outcome_unknown);
-    assert_true(passed < 8000);
+    assert_true(h.clock.ms < 8000);
     expect_executed(&gateway, UPDATE, 0);
     assert_in_range(harness_count_action(&gateway, "requests_by_action", UPDATE), 1, 5);
     harness_close(&h);

@@ -24,8 +24,7 @@ static void watch_ec(br_ssl_engine_context *engine);
 #undef br_ssl_engine_set_default_ecdsa
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
 
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -233,7 +232,7 @@ static int watch_entropy(void *user, void *dst, size_t len)
 
 static harness_process gateway;
 static harness_client h;
-static tap t;
+static shim t;
 static compshare_session session;
 static char said[1 << 18];      /* everything that a program could log or show */
 static size_t said_len;

@@ -5,21 +5,19 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 
 static harness_process gateway;
 static harness_client h, other;
-static tap t, u;
+static shim t, u;
 static compshare_session session;
 
 static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
 static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
 
-static void configure_one(harness_client *c, tap *tapped, unsigned port)
+static void configure_one(harness_client *c, shim *tapped, unsigned port)
 {
     if (c->client != NULL) harness_close(c);
     harness_configure(c, port);
@@ -437,23 +435,23 @@ static void a_day_at_the_most(void **state)
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         compshare_session_forget(&session);
-        h.clock_offset = 0;
+        h.clock.begin_unix = 0;
         assert_int_equal(once(DELETE), COMPSHARE_OK);
-        h.clock_offset = rows[i].later;
+        h.clock.begin_unix = rows[i].later;
         assert_int_equal(once(DELETE), COMPSHARE_OK);
         if (tap_offered(&t) != rows[i].offered) fail_msg("%d s later: %u bytes were offered", (int)rows[i].later, tap_offered(&t));
     }
     /* resuming does not make it younger */
     compshare_session_forget(&session);
-    h.clock_offset = 0;
+    h.clock.begin_unix = 0;
     assert_int_equal(once(DELETE), COMPSHARE_OK);
-    h.clock_offset = 80000;
+    h.clock.begin_unix = 80000;
     assert_int_equal(once(DELETE), COMPSHARE_OK);
     assert_int_equal(tap_offered(&t), 32);
-    h.clock_offset = 90000;
+    h.clock.begin_unix = 90000;
     assert_int_equal(once(DELETE), COMPSHARE_OK);
     assert_int_equal(tap_offered(&t), 0);
-    h.clock_offset = 0;         /* nor does a clock that was set back: it cannot be told */
+    h.clock.begin_unix = 0;         /* nor does a clock that was set back: it cannot be told */
     (void)once(DELETE);
     assert_int_equal(tap_offered(&t), 0);
 }
@@ -477,9 +475,9 @@ static void untouched_before_a_handshake(void **state)
         harness_expect(&h, act_of(&h, DELETE), COMPSHARE_E_RESOLVE);
         t.refuse_status = COMPSHARE_E_IO;
         harness_expect(&h, act_of(&h, DELETE), COMPSHARE_E_IO);
-        h.clock_offset = -(int64_t)time(NULL);
+        h.clock.begin_unix = -(int64_t)time(NULL);
         harness_expect(&h, act_of(&h, DELETE), COMPSHARE_E_CLOCK);
-        h.clock_offset = 0;
+        h.clock.begin_unix = 0;
         {
             compshare_param two[2];
             two[0] = two[1] = compshare_text("UHostId", "x");

@@ -5,19 +5,14 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
+#include "one.h"
 
 #define SMALL 24576u
 #define RECORD (4096u + 320u)       /* what BearSSL allows a record of 4,096 bytes to grow to */
 #define REBOOT "RebootCompShareInstance"
 
-static harness_process gateway;
-static harness_client h;
-static tap t;
-
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
+static shim t;
 
 static void configure(unsigned port)
 {
@@ -36,19 +31,6 @@ static int fresh(void **state)
     harness_reset(&gateway);
     configure(gateway.port);
     return 0;
-}
-
-static int done(void **state)
-{
-    (void)state;
-    if (h.client != NULL) harness_close(&h);
-    return 0;
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 static int on_instance(void *user, const compshare_instance *i, compshare_value element)

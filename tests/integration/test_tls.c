@@ -5,14 +5,8 @@
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 #include "harness.h"
+#include "transport.h"
 
-#include <poll.h>
-#include <sys/stat.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
-
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 /* ---- files ---- */
 
@@ -146,22 +140,6 @@ static int words_into(const char **argv, int argc, char *words)
     return argc;
 }
 
-static pid_t spawn_with(const char *const *argv, int input, const char *output)
-{
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        int out = open(output, O_WRONLY | O_CREAT | O_APPEND, 0600);
-#ifdef __linux__
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-#endif
-        if (out < 0 || dup2(input, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(126);
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
-        _exit(127);
-    }
-    return pid;
-}
-
 /* The chain without its first certificate: s_server takes the leaf apart. */
 static const char *intermediates(const char *chain)
 {
@@ -202,7 +180,7 @@ static server *serve_openssl(const char *chain, const char *options)
     s->openssl = true;
     s->input = pipes[1];
     fclose(fopen(s->log, "w"));
-    s->process.pid = spawn_with(argv, pipes[0], s->log);
+    s->process.pid = harness_spawn(argv, pipes[0], s->log);
     close(pipes[0]);
     for (tries = 0; tries < 1000 && s->process.port == 0; tries++) {
         char *log = slurp(s->log, NULL);
@@ -292,12 +270,8 @@ static int call_openssl(harness_client *h, server *s, const char *reply, size_t 
     int rounds;
     if (r != COMPSHARE_OK) return r;
     for (rounds = 0; (r = compshare_step(h->client)) == COMPSHARE_PENDING; rounds++) {
-        struct pollfd p;
         assert_true(rounds < 10000);
-        p.fd = compshare_fd(h->client);
-        p.events = (short)((compshare_wants(h->client) & COMPSHARE_READ ? POLLIN : 0) | (compshare_wants(h->client) & COMPSHARE_WRITE ? POLLOUT : 0));
-        p.revents = 0;
-        if (compshare_timeout_ms(h->client) > 0) poll(&p, 1, 5);
+        if (compshare_timeout_ms(h->client) > 0) poll_for(compshare_fd(h->client), compshare_wants(h->client), 5);
         if (answered || in_file(s->log, "Action=GetProjectList&") == 0) continue;
         assert_true(write(s->input, reply, len) == (ssize_t)len);
         answered = true;
@@ -550,84 +524,48 @@ static void test_cut_handshakes(void **state)
     server_stop(s);
 }
 
-/* ---- a transport that counts, and may change a byte ---- */
+/* ---- a transport that may change a byte ---- */
 
-typedef struct wire {
+static struct {
+    shim io;
     int fd;
-    uint64_t sent, received;
     uint64_t flip_at;           /* this received byte is changed */
     unsigned char flip;         /* how; 0: not at all */
-    harness_client *client;
-} wire;
+} cable;
 
-static int wire_open(void *user, const char *host, uint16_t port)
+static int line_open(void *user, const char *host, uint16_t port)
 {
-    wire *w = (wire *)user;
-    struct sockaddr_in to;
-    (void)host;
-    memset(&to, 0, sizeof to);
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    w->sent = w->received = 0;
-    w->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (w->fd < 0 || connect(w->fd, (struct sockaddr *)&to, sizeof to) != 0 || fcntl(w->fd, F_SETFL, O_NONBLOCK) != 0) return COMPSHARE_E_CONNECT;
-    return COMPSHARE_OK;
+    cable.io.taken = cable.io.given = 0;
+    return shim_open(user, host, port);
 }
 
-static ptrdiff_t wire_send(void *user, const void *src, size_t len)
+static ptrdiff_t line_recv(void *user, void *dst, size_t cap)
 {
-    wire *w = (wire *)user;
-    ssize_t n = send(w->fd, src, len, MSG_NOSIGNAL);
-    if (n < 0) return errno == EAGAIN ? COMPSHARE_WANT_WRITE : COMPSHARE_E_IO;
-    w->sent += (uint64_t)n;
-    return n;
-}
-
-static ptrdiff_t wire_recv(void *user, void *dst, size_t cap)
-{
-    wire *w = (wire *)user;
-    ssize_t n = recv(w->fd, dst, cap, 0);
-    if (n < 0) return errno == EAGAIN ? COMPSHARE_WANT_READ : COMPSHARE_E_IO;
-    if (w->flip != 0 && w->flip_at >= w->received && w->flip_at < w->received + (uint64_t)n)
-        ((unsigned char *)dst)[w->flip_at - w->received] ^= w->flip;
-    w->received += (uint64_t)n;
+    uint64_t before = cable.io.given;
+    ptrdiff_t n = shim_recv(user, dst, cap);
+    if (n > 0 && cable.flip != 0 && cable.flip_at >= before && cable.flip_at < before + (uint64_t)n)
+        ((unsigned char *)dst)[cable.flip_at - before] ^= cable.flip;
     return n;
 }
 
 /* Where both sides wait for ever, the clock that the client sees moves on. */
-static int wire_wait(void *user, unsigned want, uint32_t timeout_ms)
+static int line_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
-    wire *w = (wire *)user;
-    struct pollfd p;
+    (void)user;
     (void)timeout_ms;
-    p.fd = w->fd;
-    p.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
-    p.revents = 0;
-    if (poll(&p, 1, w->flip != 0 ? 150 : 5000) == 0) w->client->mono_offset += 3600000;
+    if (poll_for(cable.fd, want, cable.flip != 0 ? 150 : 5000) == 0) cable.io.h->clock.ms += 3600000;
     return COMPSHARE_OK;
 }
 
-static void wire_close(void *user)
+static void line_insert(harness_client *h)
 {
-    wire *w = (wire *)user;
-    if (w->fd >= 0) close(w->fd);
-    w->fd = -1;
-}
-
-static void wire_into(wire *w, compshare_transport *io, harness_client *h)
-{
-    memset(w, 0, sizeof *w);
-    memset(io, 0, sizeof *io);
-    w->fd = -1;
-    w->client = h;
-    io->user = w;
-    io->open = wire_open;
-    io->send = wire_send;
-    io->recv = wire_recv;
-    io->wait = wire_wait;
-    io->close = wire_close;
-    h->config.transport = io;
+    memset(&cable, 0, sizeof cable);
+    shim_insert(&cable.io, h);
+    cable.io.inner = loopback(&cable.fd);
+    cable.io.io.open = line_open;
+    cable.io.io.recv = line_recv;
+    cable.io.io.wait = line_wait;
+    cable.io.io.fd = NULL;
 }
 
 /* One bit of the server's handshake is changed on the way, all along it. */
@@ -636,8 +574,6 @@ static void test_corrupted_handshakes(void **state)
     static const char *const scripts[] = { GOOD, NULL };
     static const char *const chains[] = { "rsa", "ec" };
     static harness_client h;
-    compshare_transport io;
-    wire w;
     size_t k;
     (void)state;
     for (k = 0; k < COUNT(chains); k++) {
@@ -645,22 +581,22 @@ static void test_corrupted_handshakes(void **state)
         unsigned connections = 0;
         uint64_t total;
         harness_configure(&h, s->process.port);
-        wire_into(&w, &io, &h);
+        line_insert(&h);
         harness_open(&h);
         harness_expect(&h, call(&h), COMPSHARE_OK);
         connections++;
-        total = w.received - 200;       /* what comes behind are the reply and close_notify */
+        total = cable.io.given - 200;       /* what comes behind are the reply and close_notify */
         assert_true(total > 800);
-        for (w.flip_at = 0; w.flip_at < total; w.flip_at += w.flip_at < 120 ? 7 : 53) {
+        for (cable.flip_at = 0; cable.flip_at < total; cable.flip_at += cable.flip_at < 120 ? 7 : 53) {
             int r;
-            w.flip = (unsigned char)(1u << (w.flip_at % 8));
+            cable.flip = (unsigned char)(1u << (cable.flip_at % 8));
             r = call(&h);
             connections++;
-            if (r >= 0) fail_msg("%s: byte %u changed, and nothing noticed it", chains[k], (unsigned)w.flip_at);
+            if (r >= 0) fail_msg("%s: byte %u changed, and nothing noticed it", chains[k], (unsigned)cable.flip_at);
             if (compshare_last_error(h.client)->stage != COMPSHARE_STAGE_HANDSHAKE || compshare_last_error(h.client)->outcome_unknown)
-                fail_msg("%s: byte %u changed: stage %d", chains[k], (unsigned)w.flip_at, compshare_last_error(h.client)->stage);
+                fail_msg("%s: byte %u changed: stage %d", chains[k], (unsigned)cable.flip_at, compshare_last_error(h.client)->stage);
         }
-        w.flip = 0;
+        cable.flip = 0;
         harness_expect(&h, call(&h), COMPSHARE_OK);
         connections++;
         harness_close(&h);
@@ -1151,14 +1087,6 @@ static void test_default_bundle(void **state)
 
 /* ---- clock ---- */
 
-static int64_t fixed_time;
-
-static int64_t read_fixed_time(void *user)
-{
-    (void)user;
-    return fixed_time;
-}
-
 static void test_clock(void **state)
 {
     static const char *const scripts[] = { GOOD, NULL };
@@ -1181,20 +1109,20 @@ static void test_clock(void **state)
     size_t i;
     (void)state;
     harness_configure(&h, s->process.port);
-    h.config.unix_time = read_fixed_time;
+    h.clock.real_unix = false;
     harness_open(&h);
     for (i = 0; i < COUNT(clocks); i++) {
         int r;
         bool early = clocks[i].status == COMPSHARE_E_CLOCK;
-        fixed_time = clocks[i].time;
+        h.clock.begin_unix = clocks[i].time;
         r = call(&h);
         refused(&h, r, clocks[i].name, clocks[i].status, early ? 0 : 54, early ? COMPSHARE_STAGE_CONNECT : COMPSHARE_STAGE_HANDSHAKE, clocks[i].words);
         said_count--;           /* they differ in the reading */
         if (!early) connections++;
     }
-    fixed_time = time(NULL);
+    h.clock.begin_unix = time(NULL);
     harness_expect(&h, call(&h), COMPSHARE_OK);
-    fixed_time = 0;
+    h.clock.begin_unix = 0;
     refused(&h, call(&h), "clock at zero", COMPSHARE_E_CLOCK, 0, COMPSHARE_STAGE_CONNECT, "clock reads|cannot be");
     harness_close(&h);
     assert_int_equal(server_requests(s, connections + 1), 1);
@@ -1222,14 +1150,12 @@ static void test_entropy(void **state)
     static const char *const scripts[] = { "read-raw 1\nclose\n", GOOD, GOOD, "read-raw 1\nclose\n", GOOD, NULL };
     static const int answers[] = { -1, 0, 0, 1, 0 };
     static harness_client h;
-    compshare_transport io;
     server *s = serve_raw("rsa", "", scripts);
-    wire w;
     unsigned i;
     (void)state;
     memset(&dice, 0, sizeof dice);
     harness_configure(&h, s->process.port);
-    wire_into(&w, &io, &h);
+    line_insert(&h);
     h.config.entropy = roll;
     harness_open(&h);
     assert_int_equal(dice.calls, 0);
@@ -1244,7 +1170,7 @@ static void test_entropy(void **state)
             continue;
         }
         refused(&h, r, "no entropy", COMPSHARE_E_ENTROPY, 0, COMPSHARE_STAGE_HANDSHAKE, "random bytes");
-        assert_true(w.sent == 0);
+        assert_true(cable.io.taken == 0);
     }
     harness_close(&h);
     assert_int_equal(server_requests(s, COUNT(answers)), 3);

@@ -5,10 +5,9 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 
 static harness_process gateway, plain;
 static harness_client h;
@@ -35,9 +34,7 @@ static int stop(void **state)
 
 static void configure(void)
 {
-    harness_configure(&h, gateway.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, gateway.port);
     shim_insert(&s, &h);
 }
 
@@ -61,8 +58,7 @@ static int done(void **state)
 
 static int act(const char *action)
 {
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
+    return call_for_one(&h, action);
 }
 
 /* As after every failure: nothing disturbs any more, and a call works. */

@@ -6,16 +6,6 @@
 #ifndef WORKFLOW_H
 #define WORKFLOW_H
 
-#define UPDATE "UpdateCompShareStopScheduler"
-#define DELETE "DeleteCompShareStopScheduler"
-#define DESCRIBE "DescribeCompShareInstance"
-#define PROJECTS "GetProjectList"
-#define STOPPING "StopCompShareInstance"
-#define STARTING "StartCompShareInstance"
-#define REBOOTING "RebootCompShareInstance"
-#define ONE "uhost-0001"
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
 /* The tests' present, seconds after the real one: the certificates are too new for a
    local clock that is wrong by 2 h now. */
 #define AHEAD 36000
@@ -76,7 +66,6 @@ static harness_client h;
 static shim s;
 static bool stepped;
 static int64_t base;            /* the present when a test begins */
-static uint64_t passed;         /* ms since then */
 static compshare_schedule schedule;
 static compshare_instance instance;
 
@@ -84,22 +73,18 @@ static compshare_instance instance;
 
 static uint32_t pauses[64];     /* ms */
 static size_t pause_count;
-static int64_t local_offset;
-
-static uint64_t flow_monotonic_ms(void *user) { (void)user; return 1000000 + passed; }
-static int64_t flow_unix_time(void *user) { (void)user; return base + local_offset + (int64_t)(passed / 1000); }
 
 /* Puts the gateway's clock where ours stands: it goes on by itself otherwise. */
 static void set_gateway_clock(void)
 {
     char query[64];
-    snprintf(query, sizeof query, "clock=%lld", (long long)(base + (int64_t)(passed / 1000)));
+    snprintf(query, sizeof query, "clock=%lld", (long long)(base + (int64_t)(h.clock.ms / 1000)));
     harness_set(&gateway, query);
 }
 
 static void pass(uint64_t ms)
 {
-    passed += ms;
+    h.clock.ms += ms;
     set_gateway_clock();
 }
 
@@ -241,7 +226,6 @@ static void flow_close(void *user)
    the clocks go to where the client said that it would look again. */
 static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
-    struct pollfd pfd;
     (void)user;
     if (want == 0 && restless) {
         pass(timeout_ms / 2 + 1);
@@ -266,10 +250,7 @@ static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
         pass(ms);
         return COMPSHARE_OK;
     }
-    pfd.fd = s.posix.fd;
-    pfd.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
-    pfd.revents = 0;
-    if (poll(&pfd, 1, 20000) == 0) fail_msg("the peer is silent");
+    if (poll_for(s.posix.fd, want, 20000) == 0) fail_msg("the peer is silent");
     return COMPSHARE_OK;
 }
 
@@ -344,7 +325,7 @@ static void expect_useful(void)
     stalls = refusals = 0;
     latency = 0;
     harness_set(&gateway, "drop_before=0&drop_after=0&fail_next=0&truncate=0&reply_retcode=0&restore=1&zone." ONE "=cn-wlcb-01");
-    local_offset = 0;
+    h.clock.begin_unix = base;
     t.region = "cn-wlcb";
     r = compshare_describe_instance(h.client, &t, &i);
     if (r != COMPSHARE_OK) fail_msg("the client is of no more use: %s: %s", compshare_status_name(r), last(&h)->detail);
@@ -356,16 +337,14 @@ static void flow_configure(uint32_t timeout_ms)
 {
     harness_reset(&gateway);
     base = (int64_t)time(NULL) + AHEAD;
-    passed = pause_count = 0;
-    set_gateway_clock();
+    pause_count = 0;
     harness_configure(&h, gateway.port);
+    fake_clock_together(&h.clock, base);
+    set_gateway_clock();
     h.config.region = NULL;
     h.config.timeout_ms = timeout_ms;
     h.config.trace = flow_trace;
-    h.config.unix_time = flow_unix_time;
-    h.config.monotonic_ms = flow_monotonic_ms;
     shim_insert(&s, &h);
-    s.posix.monotonic_ms = flow_monotonic_ms;
     s.io.open = flow_open;
     s.io.send = flow_send;
     s.io.recv = flow_recv;
@@ -374,7 +353,6 @@ static void flow_configure(uint32_t timeout_ms)
     stalls = refusals = 0;
     latency = owed = 0;
     stalled = hold_send = restless = false;
-    local_offset = 0;
     trace_log[0] = asked[0] = '\0';
     memset(hooks, 0, sizeof hooks);
     stall_event = NULL;
@@ -389,7 +367,7 @@ static void flow_prepare(const row *r)
     h.config.zone = r->zone;
     h.config.project_id = r->project;
     h.config.max_retries = r->retries;
-    local_offset = r->local;
+    h.clock.begin_unix = base + r->local;
     harness_open(&h);
     if (r->warm) {
         compshare_target t = target_of(ONE);
@@ -486,8 +464,8 @@ static void expect_gateway(const row *r, int64_t before, int64_t after)
         fail_msg("the gateway's plan is %lld", (long long)(plan - base));
     if (r->reads == 0 || r->reads == -2 ? reads > (r->reads == 0 ? 20 : 40) : reads != (r->reads > 0 ? r->reads : 0))
         fail_msg("%d readings", reads);
-    if (passed < (uint64_t)r->from || passed > (uint64_t)r->to) fail_msg("it took %d ms", (int)passed);
-    if (passed > (r->wait_ms != 0 ? r->wait_ms : h.config.timeout_ms)) fail_msg("%d ms are over the time allowed", (int)passed);
+    if (h.clock.ms < (uint64_t)r->from || h.clock.ms > (uint64_t)r->to) fail_msg("it took %d ms", (int)h.clock.ms);
+    if (h.clock.ms > (r->wait_ms != 0 ? r->wait_ms : h.config.timeout_ms)) fail_msg("%d ms are over the time allowed", (int)h.clock.ms);
 }
 
 /* Runs a row in the form that its test's state names. */

@@ -16,7 +16,7 @@ compile() {
     link=$libs
     if grep -q 'define COMPSHARE_PLAINTEXT' "$source"; then form=plaintext; fi
     case $source in */torture.c) link="$libs $TORTURE_LINK" ;; esac
-    $CC -std=c99 -O0 -g --coverage -fprofile-abs-path -D_GNU_SOURCE -I. -I"$(dirname "$source")" -Itests/integration \
+    $CC -std=c99 -O0 -g --coverage -fprofile-abs-path -D_GNU_SOURCE -I. -I"$(dirname "$source")" -Itests/integration -Itests/support \
         -o "$dir/$form/$(basename "$source" .c)" "$source" $link
 }
 

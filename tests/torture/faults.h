@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
 #define STORM 25                /* operations in a row, where a kind is a storm */
 #define TICK_MS 5               /* what a wait costs, so that nobody waits for ever */
 #define SILENCE_MS 20000        /* real time in which the peer must have answered */
