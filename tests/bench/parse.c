@@ -36,7 +36,6 @@ int main(int argc, char **argv)
 {
     static memory_peer peer;
     static fake_clock present;
-    compshare_transport wire = memory_transport(&peer);
     compshare_config config = { 0 };
     compshare *client;
     struct timespec start, end;
@@ -52,7 +51,7 @@ int main(int argc, char **argv)
     config.memory_size = sizeof memory;
     config.public_key = config.private_key = "key";
     config.base_url = "http://localhost";
-    config.transport = &wire;
+    config.transport = &peer.io;
     if (compshare_open(&client, &config) != COMPSHARE_OK) return puts(compshare_open_text(&config, text, sizeof text)), 1;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     for (i = 0; i < times; i++) {

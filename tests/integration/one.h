@@ -38,4 +38,11 @@ static HARNESS_UNUSED int act(const char *action)
     return call_for_one(&h, action);
 }
 
+/* Waits until something of the kept connection is there: bytes, or its end. */
+static HARNESS_UNUSED void await_bytes(void)
+{
+    assert_true(compshare_fd(h.client) >= 0);
+    assert_int_equal(poll_for(compshare_fd(h.client), COMPSHARE_READ, 10000), 1);
+}
+
 #endif

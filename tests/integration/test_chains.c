@@ -139,7 +139,6 @@ static void endure(const char *name, bool smallest)
     compshare_param p = compshare_text("UHostId", "uhost-0001");
     double begin, longest = 0, all;
     static memory_peer flood;
-    compshare_transport io = memory_transport(&flood);
     int r, steps = 0;
     configure_known(&h, 443);
     memory_reset(&flood, &h.clock);
@@ -148,7 +147,7 @@ static void endure(const char *name, bool smallest)
     flood.need = 1;
     flood.fresh = true;
     flood.after = COMPSHARE_WANT_READ;
-    h.config.transport = &io;
+    h.config.transport = &flood.io;
     h.config.timeout_ms = h.config.connect_timeout_ms = CALL_MS;
     if (smallest) h.config.memory_size = compshare_memory_needed(&h.config);
     harness_open(&h);

@@ -109,23 +109,12 @@ static void closed_by_the_server(void **state)
     }
 }
 
-/* Waits until the kept connection has been closed by the peer. */
-static void await_end_of_connection(void)
-{
-    struct pollfd pfd;
-    pfd.fd = compshare_fd(h.client);
-    pfd.events = POLLIN;
-    pfd.revents = 0;
-    assert_true(pfd.fd >= 0);
-    assert_int_equal(poll(&pfd, 1, 10000), 1);
-}
-
 static void reopened_before_sending(const char *query)
 {
     const compshare_error *e = last(&h);
     harness_set(&gateway, query);
     expect_ok(REBOOT);
-    await_end_of_connection();
+    await_bytes();
     harness_set(&gateway, "drop_idle=0&idle_timeout=0");
     expect_ok(REBOOT);
     assert_true(e->status == COMPSHARE_OK && !e->outcome_unknown && e->stage == COMPSHARE_STAGE_NONE && e->detail[0] == '\0' && e->sys_errno == 0);

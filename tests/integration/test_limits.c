@@ -589,28 +589,32 @@ static void test_stack_wiped_whole(void **state)
     munmap(stack, STACK_SIZE);
 }
 
+/* What a run so many levels down leaves on its stack; NULL: nothing. */
+static const char *leak_of(void *(*run)(void *), int levels, int statuses, harness_process *gateway, unsigned char *stack)
+{
+    static harness_client h;
+    job j;
+    memset(&j, 0, sizeof j);
+    configure(&h, gateway->port);
+    h.config.transport = without_resolver();
+    j.h = &h;
+    j.deep = levels;
+    (void)run_painted(stack, run, &j);
+    while (statuses-- > 0) assert_int_equal(j.status[statuses], COMPSHARE_OK);
+    take_signature(gateway, &j.found);
+    derive_keys(&j.found);
+    return leak(stack, STACK_SIZE, &j.found);
+}
+
 /* A call leaves nothing where it ran, before and without any compshare_close. */
 static void test_stack_deep_call(void **state)
 {
-    static harness_client h;
     harness_process *gateway = start_gateway("ec", NULL, NULL);
     unsigned char *stack = new_stack();
     int levels;
     (void)state;
     for (levels = 8; levels <= 32 && !SANITIZED; levels += 8) {
-        const char *what;
-        job j;
-        memset(&j, 0, sizeof j);
-        configure(&h, gateway->port);
-        h.config.transport = without_resolver();
-        j.h = &h;
-        j.deep = levels;
-        (void)run_painted(stack, run_deep_call, &j);
-        assert_int_equal(j.status[0], COMPSHARE_OK);
-        assert_int_equal(j.status[1], COMPSHARE_OK);
-        take_signature(gateway, &j.found);
-        derive_keys(&j.found);
-        what = leak(stack, STACK_SIZE, &j.found);
+        const char *what = leak_of(run_deep_call, levels, 2, gateway, stack);
         if (what != NULL) fail_msg("called %d KB down: the stack holds %s", levels, what);
         if (stack_has_hex(stack)) fail_msg("called %d KB down: the stack holds what looks like a signature", levels);
     }
@@ -621,26 +625,12 @@ static void test_stack_deep_call(void **state)
    state where no later wipe reaches. */
 static void test_stack_deep_start(void **state)
 {
-    static harness_client h;
     harness_process *gateway = start_gateway("rsa", NULL, NULL);
     unsigned char *stack = new_stack();
     int levels;
     (void)state;
     for (levels = 0; levels <= 32 && !SANITIZED; levels += 8) {      /* red zones shift the frames that a wipe is meant for */
-        const char *what;
-        job j;
-        memset(&j, 0, sizeof j);
-        configure(&h, gateway->port);
-        h.config.transport = without_resolver();
-        j.h = &h;
-        j.deep = levels;
-        (void)run_painted(stack, run_deep_job, &j);
-        assert_int_equal(j.status[0], COMPSHARE_OK);
-        assert_int_equal(j.status[1], COMPSHARE_OK);
-        assert_int_equal(j.status[2], COMPSHARE_OK);
-        take_signature(gateway, &j.found);
-        derive_keys(&j.found);
-        what = leak(stack, STACK_SIZE, &j.found);
+        const char *what = leak_of(run_deep_job, levels, 3, gateway, stack);
         if (what != NULL) fail_msg("started %d KB down: the stack holds %s after compshare_close", levels, what);
     }
     munmap(stack, STACK_SIZE);
@@ -854,12 +844,7 @@ static size_t captured_len;
 
 static void capture(const char *text)
 {
-    size_t n = strlen(text);
-    assert_true(captured_len + n + 2 < sizeof captured);
-    memcpy(captured + captured_len, text, n);
-    captured_len += n;
-    captured[captured_len++] = '\n';
-    captured[captured_len] = '\0';
+    add_line(captured, sizeof captured, &captured_len, text);
 }
 
 static void capture_trace(void *user, const char *line)

@@ -134,11 +134,7 @@ static void settings_accepted(void **state)
         static const char answer[] = OK_200 "\r\n";
         char want[512];
         configure(gateway.port);
-        tap_insert(&t, &h, true);
-        t.answer = answer;
-        t.answer_len = sizeof answer - 1;
-        t.tunnel = true;
-        t.real_port = gateway.port;
+        tap_tunnel(&t, &h, answer, gateway.port);
         h.config.proxy = accepted[i].url;
         harness_open(&h);
         harness_expect(&h, act(DELETE), COMPSHARE_OK);
@@ -168,11 +164,7 @@ static void connect_names_the_origin(void **state)
         static const char answer[] = OK_200 "\r\n";
         configure(gateway.port);
         h.config.base_url = rows[i].base_url;
-        tap_insert(&t, &h, true);
-        t.answer = answer;
-        t.answer_len = sizeof answer - 1;
-        t.tunnel = true;
-        t.real_port = gateway.port;
+        tap_tunnel(&t, &h, answer, gateway.port);
         h.config.proxy = "http://proxy.example";
         harness_open(&h);
         harness_expect(&h, act(DELETE), COMPSHARE_OK);
@@ -230,11 +222,7 @@ static void long_credentials(void **state)
         memset(value, 'x', lengths[i]);
         value[lengths[i]] = '\0';
         snprintf(url, sizeof url, "http://u:%s@proxy.example", value);
-        tap_insert(&t, &h, true);
-        t.answer = answer;
-        t.answer_len = sizeof answer - 1;
-        t.tunnel = true;
-        t.real_port = gateway.port;
+        tap_tunnel(&t, &h, answer, gateway.port);
         h.config.proxy = url;
         r = compshare_open(&h.client, &h.config);
         if (r != COMPSHARE_OK) {
@@ -709,11 +697,7 @@ static void the_origin_is_verified(void **state)
     harness_process wrong = harness_gateway("wronghost", NULL), unknown = harness_gateway("unknown", NULL);
     (void)state;
     configure(wrong.port);
-    tap_insert(&t, &h, true);
-    t.answer = answer;
-    t.answer_len = sizeof answer - 1;
-    t.tunnel = true;
-    t.real_port = wrong.port;
+    tap_tunnel(&t, &h, answer, wrong.port);
     h.config.proxy = "http://other.example:3128";       /* the name in that certificate */
     harness_open(&h);
     expect_failure(&h, act(REBOOT), COMPSHARE_E_CERTIFICATE, COMPSHARE_STAGE_HANDSHAKE, false);

@@ -162,16 +162,6 @@ static void surplus_in_the_same_record(void **state)
     }
 }
 
-static void await_bytes(void)
-{
-    struct pollfd pfd;
-    pfd.fd = compshare_fd(h.client);
-    pfd.events = POLLIN;
-    pfd.revents = 0;
-    assert_true(pfd.fd >= 0);
-    assert_int_equal(poll(&pfd, 1, 10000), 1);
-}
-
 /* A whole reply that says success arrives between two requests. It must not
    become the answer to the second. */
 static void reply_between_requests(void **state)

@@ -763,12 +763,7 @@ static void replies_end_with_the_client(void **state)
 
 static void say(const char *text)
 {
-    size_t n = strlen(text);
-    assert_true(said_len + n + 2 < sizeof said);
-    memcpy(said + said_len, text, n);
-    said_len += n;
-    said[said_len++] = '\n';
-    said[said_len] = '\0';
+    add_line(said, sizeof said, &said_len, text);
 }
 
 static void trace(void *user, const char *line)

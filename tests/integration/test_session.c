@@ -736,6 +736,15 @@ static void bundle_changes_meanwhile(void **state)
     h.config.ca_file = NULL;
 }
 
+/* An index of roots to be shared, and no session. */
+static void use_roots(const char *ca_file)
+{
+    memset(&roots, 0, sizeof roots);
+    h.config.session = NULL;
+    h.config.roots = &roots;
+    h.config.ca_file = ca_file;
+}
+
 static void index_is_shared(void **state)
 {
     char path[] = "/tmp/compshare-bundle-XXXXXX";
@@ -743,10 +752,7 @@ static void index_is_shared(void **state)
     uint32_t first;
     (void)state;
     close(fd);
-    memset(&roots, 0, sizeof roots);
-    h.config.session = NULL;
-    h.config.roots = &roots;
-    h.config.ca_file = path;
+    use_roots(path);
     write_bundle(path, "", "bundle-big.pem");
     for (i = 0; i < 2; i++) assert_int_equal(once(DELETE), COMPSHARE_OK);
     first = roots.root[0][1];
@@ -825,10 +831,7 @@ static void index_of_a_text(void **state)
     size_t len = fread(text, 1, sizeof text - 1, from);
     (void)state;
     fclose(from);
-    memset(&roots, 0, sizeof roots);
-    h.config.session = NULL;
-    h.config.roots = &roots;
-    h.config.ca_file = NULL;
+    use_roots(NULL);
     h.config.ca_pem = text;
     h.config.ca_pem_len = len;
     assert_int_equal(once(DELETE), COMPSHARE_OK);

@@ -58,6 +58,17 @@ static HARNESS_UNUSED void harness_expect_at(const harness_client *h, int status
         compshare_error_text(h->client, text, sizeof text));
 }
 
+/* Adds a line to a text. */
+static HARNESS_UNUSED void add_line(char *text, size_t cap, size_t *len, const char *line)
+{
+    size_t n = strlen(line);
+    assert_true(*len + n + 2 < cap);
+    memcpy(text + *len, line, n);
+    *len += n;
+    text[(*len)++] = '\n';
+    text[*len] = '\0';
+}
+
 /* ---- steps ---- */
 
 /* What an event loop does between two steps. */

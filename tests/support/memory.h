@@ -11,6 +11,7 @@
 
 typedef struct memory_peer memory_peer;
 struct memory_peer {
+    compshare_transport io;     /* for config.transport */
     fake_clock *clock;
     /* what it says: a reply, then a unit of text for ever; memory_says sets these */
     const char *reply;
@@ -56,14 +57,6 @@ static inline void memory_says(memory_peer *p, const char *reply, size_t len)
     p->unit = NULL;
     p->at = 0;
     p->total = len;
-}
-
-static inline void memory_reset(memory_peer *p, fake_clock *clock)
-{
-    memset(p, 0, sizeof *p);
-    p->clock = clock;
-    p->send_room = SIZE_MAX;
-    p->cut = MEMORY_NEVER;
 }
 
 static inline int memory_open(void *user, const char *host, uint16_t port)
@@ -157,11 +150,28 @@ static inline void memory_close(void *user)
     if (p->on_close != NULL) p->on_close(p);
 }
 
-static inline compshare_transport memory_transport(memory_peer *p)
+/* A peer that says nothing yet, on a clock that it shares. */
+static inline void memory_reset(memory_peer *p, fake_clock *clock)
 {
-    compshare_transport io = { NULL, memory_open, memory_send, memory_recv, memory_wait, memory_close, NULL };
-    io.user = p;
-    return io;
+    memset(p, 0, sizeof *p);
+    p->io.user = p;
+    p->io.open = memory_open;
+    p->io.send = memory_send;
+    p->io.recv = memory_recv;
+    p->io.wait = memory_wait;
+    p->io.close = memory_close;
+    p->clock = clock;
+    p->send_room = SIZE_MAX;
+    p->cut = MEMORY_NEVER;
+}
+
+/* The same, on a clock that begins anew. */
+static inline void memory_begin(memory_peer *p, fake_clock *clock, int64_t unix_time)
+{
+    memory_reset(p, clock);
+    memset(clock, 0, sizeof *clock);
+    clock->ms = 1000;
+    clock->begin_unix = unix_time;
 }
 
 static inline int memory_entropy(void *user, void *dst, size_t len)
@@ -171,18 +181,18 @@ static inline int memory_entropy(void *user, void *dst, size_t len)
     return 0;
 }
 
-/* A configuration over `io`, with what every client must have. */
-static inline void memory_configure(compshare_config *config, const compshare_transport *io, fake_clock *clock)
+/* A configuration over this peer, with what every client must have. */
+static inline void memory_configure(compshare_config *config, const memory_peer *p)
 {
     memset(config, 0, sizeof *config);
     config->public_key = "public";
     config->private_key = "private";
     config->base_url = "http://localhost";
-    config->transport = io;
+    config->transport = &p->io;
     config->unix_time = fake_clock_unix_time;
     config->monotonic_ms = fake_clock_monotonic_ms;
     config->entropy = memory_entropy;
-    config->user = clock;
+    config->user = p->clock;
 }
 
 #endif

@@ -590,48 +590,6 @@ static HARNESS_UNUSED peer peer_tinyproxy(bool v6, const char *more)
     return p;
 }
 
-/* ---- nginx: TLS in front of a gateway without TLS ---- */
-
-/* Its file "access" has a line for each request: "reused=r" or "reused=.", then the
-   status. pid 0: not installed. */
-static HARNESS_UNUSED peer peer_nginx(const char *chain, unsigned backend, const char *more)
-{
-    const char *program = peer_find("nginx");
-    const char *argv[] = { NULL, "-c", NULL, NULL };
-    char text[4096], *certs;
-    peer p;
-    int tries;
-    memset(&p, 0, sizeof p);
-    p.input = -1;
-    if (program == NULL) return p;
-    argv[0] = program;
-    certs = realpath(harness_cert(""), NULL);       /* relative ones would start at the configuration */
-    assert_non_null(certs);
-    for (tries = 0; tries < 5; tries++) {
-        p = peer_new();
-        p.port = free_port(false);
-        snprintf(text, sizeof text,
-            "daemon off;\nmaster_process off;\npid %s/pid;\nerror_log %s/out;\nevents { worker_connections 64; }\n"
-            "http {\n"
-            "log_format line 'reused=$ssl_session_reused $status';\naccess_log %s/access line;\n"
-            "client_body_temp_path %s/t1;\nproxy_temp_path %s/t2;\nfastcgi_temp_path %s/t3;\nuwsgi_temp_path %s/t4;\nscgi_temp_path %s/t5;\n"
-            "server {\nlisten 127.0.0.1:%u ssl;\nserver_name localhost;\n"
-            "ssl_certificate %s/%s-chain.pem;\nssl_certificate_key %s/%s-key.pem;\nssl_protocols TLSv1.2 TLSv1.3;\n%s\n"
-            "location / {\nproxy_pass http://127.0.0.1:%u;\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";\n}\n}\n}\n",
-            p.dir, p.dir, p.dir, p.dir, p.dir, p.dir, p.dir, p.dir, p.port, certs, chain, certs, chain,
-            more != NULL ? more : "", backend);
-        peer_write(&p, "conf", text);
-        argv[2] = peer_path(&p, "conf");
-        peer_spawn(&p, argv, -1);
-        if (peer_listens(&p, false)) break;
-        if (tries < 4) peer_stop(&p);
-    }
-    free(certs);
-    if (tries < 5) return p;
-    peer_fail(&p, "nginx");
-    return p;
-}
-
 /* ---- openssl s_server ---- */
 
 /* s_server takes the first certificate and the rest of a chain from two files. */
@@ -768,18 +726,36 @@ static HARNESS_UNUSED launch launch_new(const char *name, const char *const *opt
     return l;
 }
 
-/* nginx as peers.h starts it, as something that can be started again. */
+static HARNESS_UNUSED void nginx_conf(const peer *p, const char *certs, const char *chain, unsigned backend,
+    const char *more)
+{
+    char text[4096];
+    snprintf(text, sizeof text,
+        "daemon off;\nmaster_process off;\npid %s/pid;\nerror_log %s/out;\nevents { worker_connections 64; }\n"
+        "http {\n"
+        "log_format line 'reused=$ssl_session_reused $status';\naccess_log %s/access line;\n"
+        "client_body_temp_path %s/t1;\nproxy_temp_path %s/t2;\nfastcgi_temp_path %s/t3;\n"
+        "uwsgi_temp_path %s/t4;\nscgi_temp_path %s/t5;\n"
+        "server {\nlisten 127.0.0.1:%u ssl;\nserver_name localhost;\n"
+        "ssl_certificate %s/%s-chain.pem;\nssl_certificate_key %s/%s-key.pem;\n"
+        "ssl_protocols TLSv1.2 TLSv1.3;\n%s\n"
+        "location / {\nproxy_pass http://127.0.0.1:%u;\nproxy_http_version 1.1;\n"
+        "proxy_set_header Connection \"\";\n}\n}\n}\n",
+        p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->port, certs, chain, certs, chain, more, backend);
+    peer_write(p, "conf", text);
+}
+
+/* pid 0: not installed. Its file "access" has a line for each request: "reused=r" or
+   "reused=.", then the status. `more` are further lines of its server. */
 static HARNESS_UNUSED launch launch_nginx(const char *chain, unsigned backend, const char *more)
 {
     static const char *const options[] = { "-c", NULL };
-    const char *program;
-    launch l;
-    memset(&l, 0, sizeof l);
-    l.p = peer_nginx(chain, backend, more);
-    program = l.p.pid != 0 ? peer_find("nginx") : NULL;
-    l.options = options;
-    if (program != NULL) snprintf(l.program, sizeof l.program, "%s", program);
-    return l;
+    return launch_new("nginx", options, chain, backend, nginx_conf, more);
+}
+
+static HARNESS_UNUSED peer peer_nginx(const char *chain, unsigned backend, const char *more)
+{
+    return launch_nginx(chain, backend, more).p;
 }
 
 static HARNESS_UNUSED void stunnel_conf(const peer *p, const char *certs, const char *chain, unsigned backend, const char *more)

@@ -340,6 +340,16 @@ static HARNESS_UNUSED void tap_insert(shim *t, harness_client *h, bool hold_cloc
     t->io.wait = tap_wait;
 }
 
+/* The same, where the proxy is played: it answers so, and leads to that port. */
+static HARNESS_UNUSED void tap_tunnel(shim *t, harness_client *h, const char *answer, unsigned port)
+{
+    tap_insert(t, h, true);
+    t->answer = answer;
+    t->answer_len = strlen(answer);
+    t->tunnel = true;
+    t->real_port = port;
+}
+
 /* Runs a started call to its end in steps; pauses pass as in tap_wait. */
 static HARNESS_UNUSED int tap_step_to_the_end(shim *t, int started)
 {

@@ -483,17 +483,22 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
     return w.path("slow.so")
 
 
+def lives(w, p):
+    """Three renewals that work, and the end of the job."""
+    w.started()
+    for _ in range(3):
+        w.renewed(1)
+    lacks(p.err, "failed")
+    w.end()
+    p.wait().is_(0)
+
+
 @test("run: a lease lives on a name server that takes 5 s, and on round trips of 3 s")
 def slow_network():
     with World() as w:
         w.set(close_every=1)                # every request looks the name up again
         p = w.start("run", uhost(1), "--timeout", "60s", "--", *w.job(), env={"LD_PRELOAD": slow_names(w)})
-        w.started()
-        for _ in range(3):
-            w.renewed(1)
-        lacks(p.err, "failed")
-        w.end()
-        p.wait().is_(0)
+        lives(w, p)
     with World() as w:
         relay = Relay(w, lambda: w.advance(3))
         p = w.start("run", uhost(1), "--timeout", "60s", "--", *w.job(), env={"COMPSHARE_BASE_URL": relay.url})
@@ -501,11 +506,7 @@ def slow_network():
         for _ in range(2):
             w.renewed(1)
         w.set(idle_timeout=0, close_every=3)
-        for _ in range(3):
-            w.renewed(1)
-        lacks(p.err, "failed")
-        w.end()
-        p.wait().is_(0)
+        lives(w, p)
         relay.close()
 
 
@@ -533,12 +534,7 @@ def slow_proxy():
         w.set(close_every=2)
         proxy = SlowProxy(w)
         p = w.start("run", uhost(1), "--proxy", "http://127.0.0.1:%d" % proxy.port, "--", *w.job())
-        w.started()
-        for _ in range(3):
-            w.renewed(1)
-        lacks(p.err, "failed")
-        w.end()
-        p.wait().is_(0)
+        lives(w, p)
         proxy.close()
 
 

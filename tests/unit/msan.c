@@ -26,7 +26,6 @@ void __wrap_br_sha1_out(const br_sha1_context *ctx, void *out)
 
 static memory_peer wire;
 static fake_clock present;
-static compshare_transport transport;
 
 static void look_at_host(memory_peer *p, const char *host, uint16_t port)
 {
@@ -56,15 +55,12 @@ static void fail(const char *what)
 
 static void open_client(compshare_config *config, const char *base_url)
 {
-    memory_reset(&wire, &present);
+    memory_begin(&wire, &present, 1795442700);
     wire.send_piece = 100;
     wire.on_open = look_at_host;
     wire.on_send = look_at_request;
     wire.on_recv = freshen;
-    transport = memory_transport(&wire);
-    memset(&present, 0, sizeof present);
-    present.begin_unix = 1795442700;
-    memory_configure(config, &transport, &present);
+    memory_configure(config, &wire);
     __msan_poison(block, sizeof block);
     config->memory = block;
     config->memory_size = sizeof block;

@@ -12,7 +12,6 @@
 
 static memory_peer plan;
 static fake_clock present;
-static compshare_transport transport;
 
 static void few_waits(memory_peer *p, unsigned want)
 {
@@ -34,14 +33,10 @@ static compshare_config config;
 
 static void open_at(const char *base_url)
 {
-    memory_reset(&plan, &present);
+    memory_begin(&plan, &present, 1795442700);
     plan.on_wait = few_waits;
     plan.on_close = tell_of_close;
-    transport = memory_transport(&plan);
-    memset(&present, 0, sizeof present);
-    present.ms = 1000;
-    present.begin_unix = 1795442700;
-    memory_configure(&config, &transport, &present);
+    memory_configure(&config, &plan);
     config.memory = block;
     config.memory_size = sizeof block;
     config.region = "cn-wlcb";

@@ -28,7 +28,6 @@ typedef struct stream {
 
 static memory_peer wire;
 static fake_clock present;
-static compshare_transport transport;
 static guard block;             /* the client's memory ends at a forbidden page */
 static compshare *client;
 
@@ -36,14 +35,10 @@ static int set_up(void **state)
 {
     compshare_config config;
     (void)state;
-    memory_reset(&wire, &present);
+    memory_begin(&wire, &present, 1795442700);
     wire.lossy = true;
     wire.send_after = COMPSHARE_WANT_WRITE;
-    transport = memory_transport(&wire);
-    memset(&present, 0, sizeof present);
-    present.ms = 1000;
-    present.begin_unix = 1795442700;
-    memory_configure(&config, &transport, &present);
+    memory_configure(&config, &wire);
     block = guard_open(COMPSHARE_MEMORY);
     config.memory = guard_tail(&block, COMPSHARE_MEMORY);
     config.memory_size = COMPSHARE_MEMORY;

@@ -27,7 +27,6 @@ static struct script {
 
 static memory_peer peer;
 static fake_clock present;
-static compshare_transport transport;
 
 static void on_request(memory_peer *p, const void *src, size_t len)
 {
@@ -97,16 +96,12 @@ static int open_it(void **state)
 {
     (void)state;
     memset(&script, 0, sizeof script);
-    memory_reset(&peer, &present);
+    memory_begin(&peer, &present, NOW);
     forget(&peer);
     peer.on_send = on_request;
     peer.on_recv = answer;
     peer.on_close = forget;
-    transport = memory_transport(&peer);
-    memset(&present, 0, sizeof present);
-    present.ms = 1000;
-    present.begin_unix = NOW;
-    memory_configure(&config, &transport, &present);
+    memory_configure(&config, &peer);
     config.memory = block;
     config.memory_size = sizeof block;
     config.project_id = "org-1";

@@ -14,7 +14,6 @@ enum { END_ORDERLY = 0, END_BROKEN = COMPSHARE_E_IO, END_SILENT = COMPSHARE_WANT
 
 static memory_peer fake;
 static fake_clock present;
-static compshare_transport transport;
 
 static void expect_address(memory_peer *p, const char *host, uint16_t port)
 {
@@ -44,23 +43,19 @@ static compshare *client;
 static void open_client(void *memory, size_t size)
 {
     compshare_config config;
-    memory_reset(&fake, &present);
+    memory_begin(&fake, &present, 1795442700);
     fake.fresh = true;
     fake.send_piece = 100;
     fake.any_piece = small_piece;
     fake.on_open = expect_address;
     fake.on_wait = expect_no_pause;
-    transport = memory_transport(&fake);
-    memset(&present, 0, sizeof present);
-    present.begin_unix = 1795442700;
-    memory_configure(&config, &transport, &present);
+    memory_configure(&config, &fake);
     config.memory = memory;
     config.memory_size = size;
     config.private_key = "secret-private-key";
     config.region = "cn-wlcb";
     config.entropy = NULL;
     CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
-    present.ms = 1000;
 }
 
 static int set_up(void **state)
