@@ -20,13 +20,16 @@ static unsigned char memory[6 * (size_t)MOST];
 static void make_reply(size_t bytes)
 {
     static char body[MOST];
-    size_t len = (size_t)snprintf(body, sizeof body, "{\"RetCode\":0,\"Action\":\"DescribeCompShareInstanceResponse\",\"UHostSet\":[");
+    size_t len = (size_t)snprintf(body, sizeof body,
+        "{\"RetCode\":0,\"Action\":\"DescribeCompShareInstanceResponse\",\"UHostSet\":[");
     unsigned i;
     for (i = 0; i == 0 || len < bytes; i++)
-        len += (size_t)snprintf(body + len, sizeof body - len, "%s{\"UHostId\":\"uhost-%08u\",\"Name\":\"\\u8bad\\u7ec3\",\"State\":\"Running\",\"CPU\":16,\"Memory\":65536,"
+        len += (size_t)snprintf(body + len, sizeof body - len,
+            "%s{\"UHostId\":\"uhost-%08u\",\"Name\":\"\\u8bad\\u7ec3\",\"State\":\"Running\",\"CPU\":16,\"Memory\":65536,"
             "\"IsExpire\":false,\"PodId\":null,\"Price\":1.88,\"IPSet\":[{\"IP\":\"10.60.0.1\",\"Weight\":0}],\"SchedulerStopTime\":1795559981}", i > 0 ? "," : "", i);
     len += (size_t)snprintf(body + len, sizeof body - len, "],\"TotalCount\":%u}", i);
-    reply_len = (size_t)snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %lu\r\n\r\n", (unsigned long)len);
+    reply_len = (size_t)snprintf(reply, sizeof reply,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %lu\r\n\r\n", (unsigned long)len);
     memcpy(reply + reply_len, body, len);
     reply_len += len;
     printf("%lu ", (unsigned long)len);
@@ -52,12 +55,14 @@ int main(int argc, char **argv)
     config.public_key = config.private_key = "key";
     config.base_url = "http://localhost";
     config.transport = &peer.io;
-    if (compshare_open(&client, &config) != COMPSHARE_OK) return puts(compshare_open_text(&config, text, sizeof text)), 1;
+    if (compshare_open(&client, &config) != COMPSHARE_OK)
+        return puts(compshare_open_text(&config, text, sizeof text)), 1;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     for (i = 0; i < times; i++) {
         memory_says(&peer, reply, reply_len);
         peer.sent = 0;
-        if (compshare_call(client, "DescribeCompShareInstance", NULL, 0) != COMPSHARE_OK) return puts(compshare_error_text(client, text, sizeof text)), 1;
+        if (compshare_call(client, "DescribeCompShareInstance", NULL, 0) != COMPSHARE_OK)
+            return puts(compshare_error_text(client, text, sizeof text)), 1;
     }
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
     printf("%lld\n", ((long long)(end.tv_sec - start.tv_sec) * 1000000000 + end.tv_nsec - start.tv_nsec) / times);

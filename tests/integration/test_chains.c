@@ -71,7 +71,8 @@ typedef struct der { unsigned char *ptr; int len; } der;
 /* ServerHello, and a Certificate message with `count` certificates, a and b in turn. */
 static void serve(der a, der b, unsigned count, size_t record)
 {
-    static const unsigned char hello[] = { 2, 0, 0, 38, 3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18,
+    static const unsigned char hello[] = { 2, 0, 0, 38, 3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
+        18,
         19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 0, 0xC0, 0x2B, 0 };
     size_t size = (count + 1) / 2 * (size_t)(a.len + 3) + count / 2 * (size_t)(b.len + 3), len;
     const unsigned char *message;
@@ -101,7 +102,8 @@ static der make_ca(EVP_PKEY *key, const char *name, int serial, const EVP_MD *ha
     X509_NAME *subject = X509_get_subject_name(cert);
     X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
     der d = { NULL, 0 };
-    assert_true(key != NULL && ca != NULL && X509_set_version(cert, 2) && ASN1_INTEGER_set(X509_get_serialNumber(cert), serial));
+    assert_true(key != NULL && ca != NULL && X509_set_version(cert, 2)
+        && ASN1_INTEGER_set(X509_get_serialNumber(cert), serial));
     assert_true(X509_gmtime_adj(X509_getm_notBefore(cert), -3600) && X509_gmtime_adj(X509_getm_notAfter(cert), 3600));
     assert_true(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0));
     assert_true(X509_set_issuer_name(cert, subject) && X509_set_pubkey(cert, key) && X509_add_ext(cert, ca, -1));
@@ -161,10 +163,12 @@ static void endure(const char *name, bool smallest)
         if (begin > longest) longest = begin;
         steps++;
         if (r == COMPSHARE_OK) break;
-        if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0) memory_wait(&flood, compshare_wants(h.client), timeout);
+        if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0)
+            memory_wait(&flood, compshare_wants(h.client), timeout);
     }
     all = cpu_ms() - all;
-    print_message("%s: %s after %.0f ms of CPU time, the longest of %d steps %.1f ms\n", name, compshare_status_name(r), all, steps, longest);
+    print_message("%s: %s after %.0f ms of CPU time, the longest of %d steps %.1f ms\n", name, compshare_status_name(r),
+        all, steps, longest);
     if (r != COMPSHARE_E_CERTIFICATE && r != COMPSHARE_E_TIMEOUT)
         fail_msg("%s: %s: %s", name, compshare_status_name(r), last(&h)->detail);
     assert_int_equal(last(&h)->stage, COMPSHARE_STAGE_HANDSHAKE);

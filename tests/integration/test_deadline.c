@@ -56,7 +56,8 @@ static void step_wait_briefly(const shim *with)
 static void expect_spent_at(uint64_t before, uint64_t limit, int line)
 {
     uint64_t spent = h.clock.ms - before;
-    if (spent < limit || spent >= limit + 1000) fail_msg("line %d: %d ms were spent, %d were given", line, (int)spent, (int)limit);
+    if (spent < limit || spent >= limit + 1000)
+        fail_msg("line %d: %d ms were spent, %d were given", line, (int)spent, (int)limit);
 }
 
 typedef struct row {
@@ -150,11 +151,14 @@ static void stalled_replies(void **state)
 static void dripping(void **state)
 {
     static const row rows[] = {
-        { HEAD "\"\nsend-bytes 1 \"X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\nstall\n",
+        { HEAD "\"\nsend-bytes 1 \"X: "
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\nstall\n",
             NULL, COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true, 100 },
-        { HEAD "Content-Length: 10000\\r\\n\\r\\n\"\nsend-bytes 1 \"                                                                                                                         \"\nstall\n",
+        { HEAD "Content-Length: 10000\\r\\n\\r\\n\"\nsend-bytes 1 \"                                                  "
+            "                                                                       \"\nstall\n",
             NULL, COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true, 100 },
-        { CHUNKED "\"\nsend-bytes 1 \"1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n\"\nstall\n",
+        { CHUNKED "\"\nsend-bytes 1 \"1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n "
+            "\\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n\"\nstall\n",
             NULL, COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true, 100 }
     };
     size_t i;
@@ -224,8 +228,10 @@ static int ignore_element(void *user, compshare_value element)
 static void endless_stream(void **state)
 {
     static const char *const scripts[] = {
-        HEAD "\\r\\n{\\\"UHostSet\\\":[\"\nsend-repeat 500000 \"                                                                \"\nstall\n",
-        HEAD "\\r\\n{\\\"UHostSet\\\":[{}\"\nsend-repeat 500000 \",{\\\"a\\\":1},{\\\"b\\\":[]},{\\\"c\\\":null}\"\nstall\n"
+        HEAD "\\r\\n{\\\"UHostSet\\\":[\"\nsend-repeat 500000 \"                                                      "
+            "          \"\nstall\n",
+        HEAD "\\r\\n{\\\"UHostSet\\\":[{}\"\nsend-repeat 500000 "
+            "\",{\\\"a\\\":1},{\\\"b\\\":[]},{\\\"c\\\":null}\"\nstall\n"
     };
     size_t i;
     (void)state;
@@ -237,7 +243,8 @@ static void endless_stream(void **state)
         harness_open(&h);
         before = h.clock.ms;
         h.clock.tick_ms = 40;
-        expect_failure(&h, compshare_call_each(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", ignore_element, &n),
+        expect_failure(&h, compshare_call_each(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet",
+            ignore_element, &n),
             COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true);
         expect_spent(before, 2000);
         assert_true(i == 0 ? n == 0 : n > 0);
@@ -472,7 +479,8 @@ static void black_hole(void **state)
         prepare(x.port);
         s.mark = "";
         if (round == 1) h.config.connect_timeout_ms = 1234;
-        if (round == 2) { h.config.connect_timeout_ms = 90000; h.config.timeout_ms = 60000; }     /* the shorter one rules */
+        /* the shorter one rules */
+        if (round == 2) { h.config.connect_timeout_ms = 90000; h.config.timeout_ms = 60000; }
         if (round == 3) h.config.timeout_ms = 700;
         harness_open(&h);
         before = h.clock.ms;
@@ -656,9 +664,11 @@ static void several_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(stalled_handshakes), T(stalled_replies), T(dripping), T(dripping_handshake), T(floods_meet_limits), T(endless_stream),
+        T(stalled_handshakes), T(stalled_replies), T(dripping), T(dripping_handshake), T(floods_meet_limits),
+            T(endless_stream),
         T(stuck_request), T(kept_connection_stalls), T(second_sending_stalls), T(second_connection_stalls),
-        T(long_reply_in_steps), T(clock_steps_back), T(whole_list_has_one_deadline), T(black_hole), T(black_hole_for_real_sockets), T(open_for_ever), T(several_addresses)
+        T(long_reply_in_steps), T(clock_steps_back), T(whole_list_has_one_deadline), T(black_hole),
+            T(black_hole_for_real_sockets), T(open_for_ever), T(several_addresses)
     };
     return cmocka_run_group_tests_name("deadlines", tests, NULL, NULL);
 }

@@ -84,7 +84,8 @@ static void middle_work(void)
         if (middle.in_len < len) return;
         if (middle.in[0] == 20) middle.clear = false;
         if (middle.clear && middle.in[0] == 22) middle_refragment(middle.in, len);
-        else if (!middle.clear && middle.in[0] != 20 && middle.record != NULL) middle.record(middle.in, len, middle.number++);
+        else if (!middle.clear && middle.in[0] != 20 && middle.record != NULL)
+            middle.record(middle.in, len, middle.number++);
         else middle_put(middle.in, len);
         middle.in_len -= len;
         memmove(middle.in, middle.in + len, middle.in_len);
@@ -297,7 +298,8 @@ static bool scripts_of(const json_t *row, const char **scripts)
     const char *close = json_string_value(json_object_get(row, "close"));
     size_t len = decode(json_string_value(json_object_get(row, "raw_base64")), body, sizeof body), head = 0, i;
     if (len > sizeof body) return false;
-    if (close == NULL) head = (size_t)snprintf((char *)reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
+    if (close == NULL)
+        head = (size_t)snprintf((char *)reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
     memcpy(reply + head, body, len);
     for (i = 0; i < 2; i++) {
         scripts[i] = script + script_len;
@@ -327,7 +329,8 @@ static int act_alone(compshare_error *e, char *body, size_t *len)
 /* Whether a case counts as read: its framing, or the envelope that law 1 wants. */
 static void expect_verdict(const json_t *row, int status)
 {
-    const char *verdict = json_string_value(json_object_get(row, "verdict")), *other = json_string_value(json_object_get(row, "alt_verdict"));
+    const char *verdict = json_string_value(json_object_get(row,
+        "verdict")), *other = json_string_value(json_object_get(row, "alt_verdict"));
     bool read = status != COMPSHARE_E_HTTP && status != COMPSHARE_E_CLOSED && status != COMPSHARE_E_IO;
     if (json_object_get(row, "close") == NULL) read = status == COMPSHARE_OK || status == COMPSHARE_E_API;
     if (strcmp(verdict, "either") == 0 || (other != NULL && strcmp(other, read ? "ok" : "error") == 0)) return;
@@ -351,7 +354,8 @@ static void data_cases(const json_t *const *rows, const char **scripts, size_t c
         expect_verdict(rows[i], r);
         if (act_alone(&pieces, body[1], &len[1]) != r || memcmp(&whole, &pieces, sizeof whole) != 0
             || len[0] != len[1] || memcmp(body[0], body[1], len[0]) != 0)
-            fail_msg("%s: %s whole, %s in records of one byte", json_string_value(json_object_get(rows[i], "name")), whole.detail, pieces.detail);
+            fail_msg("%s: %s whole, %s in records of one byte", json_string_value(json_object_get(rows[i], "name")),
+                whole.detail, pieces.detail);
         assert_true(r == COMPSHARE_OK || r == COMPSHARE_E_API || whole.outcome_unknown || whole.http_status >= 300);
     }
     finish();
@@ -409,10 +413,12 @@ static const early early_rows[] = {
     { "send \"" SUCCESS SUCCESS "\"\n", COMPSHARE_E_REPLY, true, 0 },
     { "send \"" REFUSAL "\"\n", COMPSHARE_E_API, false, 171 },
     { "send-bytes 0 \"HTTP/1.1 100 Continue\\r\\n\\r\\n" REFUSAL "\"\n", COMPSHARE_E_API, false, 171 },
-    { "send-bytes 0 \"HTTP/1.1 400 Bad\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":230}\"\nhalf-close\n", COMPSHARE_E_STATUS, false, 230 },
+    { "send-bytes 0 \"HTTP/1.1 400 Bad\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":230}\"\nhalf-close\n",
+        COMPSHARE_E_STATUS, false, 230 },
     { "send \"HTTP/1.1 400 Bad\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\n", COMPSHARE_E_STATUS, true, 0 },
     { "send \"HTTP/1.1 431 Large\\r\\nContent-Length: 0\\r\\n\\r\\n\"\n", COMPSHARE_E_STATUS, true, 0 },
-    { "send \"HTTP/1.1 500 Oops\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":171}\"\n", COMPSHARE_E_STATUS, true, 171 },
+    { "send \"HTTP/1.1 500 Oops\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":171}\"\n", COMPSHARE_E_STATUS, true,
+        171 },
     { "send \"" OK_200 "Content-Length: 16\\r\\n\\r\\n{\\\"RetCode\\\":8438}\"\n", COMPSHARE_E_API, true, 8438 },
     { "send \"" OK_200 "Content-Length: 13\\r\\n\\r\\n{\\\"Ret\"\nhalf-close\n", COMPSHARE_E_CLOSED, true, 0 },
     { "half-close\n", COMPSHARE_E_CLOSED, true, 0 }
@@ -422,7 +428,8 @@ static const early early_rows[] = {
    more of it or would go on. */
 static void answered_before_the_end(void **state)
 {
-    static const struct { unsigned taken; bool goes_on; } when[] = { { 1, false }, { 500, true }, { 17000, true }, { 40000, false } };
+    static const struct { unsigned taken; bool goes_on; } when[] = { { 1, false }, { 500, true }, { 17000, true },
+        { 40000, false } };
     size_t i, k;
     (void)state;
     for (i = 0; i < COUNT(early_rows); i++)
@@ -449,7 +456,8 @@ static void answered_before_the_end(void **state)
 /* Between the last byte of the handshake and the request, however that byte comes. */
 static void spoken_before_the_request(void **state)
 {
-    static const char *const words[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n", "send-bytes 0 \"HTTP/1.1 408 Late\\r\\nContent-Length: 0\\r\\n\\r\\n\"\n",
+    static const char *const words[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n",
+        "send-bytes 0 \"HTTP/1.1 408 Late\\r\\nContent-Length: 0\\r\\n\\r\\n\"\n",
         "send-raw \"\\x17\"\n", "half-close\n", "send-raw \"HTTP/1.1 400 Bad\\r\\n\\r\\n\"\n" };
     static const size_t pieces[] = { 0, 1, 6 };
     size_t i;
@@ -457,7 +465,8 @@ static void spoken_before_the_request(void **state)
     for (i = 0; i < COUNT(words) * COUNT(pieces); i++) {
         char text[512];
         int got;
-        snprintf(text, sizeof text, "handshake\n%sread-request\nsend \"" REFUSAL "\"\nstall\n", words[i / COUNT(pieces)]);
+        snprintf(text, sizeof text, "handshake\n%sread-request\nsend \"" REFUSAL "\"\nstall\n",
+            words[i / COUNT(pieces)]);
         serve_one(text);
         middle.gather = LAST_FLIGHT + 1;
         s.recv_cap = pieces[i % COUNT(pieces)];
@@ -476,8 +485,10 @@ static void spoken_before_the_request(void **state)
    from it: the second call is served on another connection. */
 static void surplus_in_a_later_record(void **state)
 {
-    static const char *const more[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n", "send \"x\"\n", "send \"\\r\\n\"\n", "send-bytes 0 \"" SUCCESS "\"\n",
-        "send-raw \"\\x17\\x03\"\n", "send-raw \"\\x17\\x03\\x03\\x00\\x20\"\n", "send \"HTTP/1.1 100 Continue\\r\\n\\r\\n\"\n" };
+    static const char *const more[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n", "send \"x\"\n",
+        "send \"\\r\\n\"\n", "send-bytes 0 \"" SUCCESS "\"\n",
+        "send-raw \"\\x17\\x03\"\n", "send-raw \"\\x17\\x03\\x03\\x00\\x20\"\n",
+            "send \"HTTP/1.1 100 Continue\\r\\n\\r\\n\"\n" };
     static const size_t pieces[] = { 0, 1, 5, REPLY_RECORD, REPLY_RECORD + 5 };
     size_t i;
     (void)state;
@@ -577,7 +588,8 @@ static unsigned chosen;         /* record that something is done to */
 static size_t chosen_bit;
 
 static void drop(unsigned char *record, size_t len, unsigned number) { if (number != chosen) middle_put(record, len); }
-static void twice(unsigned char *record, size_t len, unsigned number) { middle_put(record, len); if (number == chosen) middle_put(record, len); }
+static void twice(unsigned char *record, size_t len,
+    unsigned number) { middle_put(record, len); if (number == chosen) middle_put(record, len); }
 
 static void swap(unsigned char *record, size_t len, unsigned number)
 {
@@ -676,13 +688,16 @@ typedef struct flood { const char *begin, *unit; int whole, each; const char *wh
 static void floods(void **state)
 {
     static const flood rows[] = {
-        { "", "\\r\\n\\r\\n\\r\\n\\r\\n", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "does not begin with an HTTP/1 status line" },
+        { "", "\\r\\n\\r\\n\\r\\n\\r\\n", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP,
+            "does not begin with an HTTP/1 status line" },
         { "", "            ", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "does not begin with an HTTP/1 status line" },
         { "HTTP/1.1 ", "22222222", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "three digits" },
         { OK_200 "Content-Length: ", "00000000", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "8,192" },
         { OK_200 "\\r\\n{\\\"RetCode\\\":1", "00000000", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" },
-        { OK_200 "\\r\\n{\\\"UHostSet\\\":[1", "00000000", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" },
-        { OK_200 "\\r\\n{\\\"UHostSet\\\":[\\\"", "ssssssss", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" },
+        { OK_200 "\\r\\n{\\\"UHostSet\\\":[1", "00000000", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE,
+            "does not fit" },
+        { OK_200 "\\r\\n{\\\"UHostSet\\\":[\\\"", "ssssssss", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE,
+            "does not fit" },
         { OK_200 "\\r\\n", "[[[[[[[[", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_JSON, NULL },
         { CHUNKED, "1\\r\\n \\r\\n1\\r\\n \\r\\n", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" }
     };
@@ -693,7 +708,8 @@ static void floods(void **state)
         char text[512];
         long n;
         int want = i % 2 == 0 ? row->whole : row->each;
-        snprintf(text, sizeof text, "read-request\nsend \"%s\"\nsend-repeat 2000000 \"%s\"\nstall\n", row->begin[0] != '\0' ? row->begin : "\\r\\n", row->unit);
+        snprintf(text, sizeof text, "read-request\nsend \"%s\"\nsend-repeat 2000000 \"%s\"\nstall\n",
+            row->begin[0] != '\0' ? row->begin : "\\r\\n", row->unit);
         serve_one(text);
         expect_failure(&h, i % 2 == 0 ? act(REBOOT) : act_each(&n), want, COMPSHARE_STAGE_RECEIVE, true);
         if (row->why != NULL) expect_contains(last(&h)->detail, row->why);
@@ -710,7 +726,8 @@ static void floods(void **state)
    at its end. */
 static void ten_megabytes(void **state)
 {
-    static const char *const framings[] = { "Content-Length: 10000039\\r\\n\\r\\n", "Transfer-Encoding: chunked\\r\\n\\r\\n", "\\r\\n" };
+    static const char *const framings[] = { "Content-Length: 10000039\\r\\n\\r\\n",
+        "Transfer-Encoding: chunked\\r\\n\\r\\n", "\\r\\n" };
     size_t i;
     (void)state;
     for (i = 0; i < 12; i++) {
@@ -718,9 +735,12 @@ static void ten_megabytes(void **state)
         long n = 0;
         char text[1024];
         int got;
-        snprintf(text, sizeof text, "read-request\nsend \"HTTP/1.1 %s\\r\\n%s%s{\\\"UHostSet\\\":[{}%s\"\nsend-repeat 156250 \"%s,{\\\"a\\\":\\\"" MEMBERS_64 "\\\"}%s\"\n"
-            "send \"%s],\\\"RetCode\\\":0          }%s\"\n%s", good ? "200 OK" : "502 Bad Gateway", framings[i / 4], chunks ? "f\\r\\n" : "", chunks ? "\\r\\n" : "",
-            chunks ? "40\\r\\n" : "", chunks ? "\\r\\n" : "", chunks ? "18\\r\\n" : "", chunks ? "\\r\\n0\\r\\n\\r\\n" : "",
+        snprintf(text, sizeof text, "read-request\nsend \"HTTP/1.1 %s\\r\\n%s%s{\\\"UHostSet\\\":[{}%s\"\nsend-repeat "
+            "156250 \"%s,{\\\"a\\\":\\\"" MEMBERS_64 "\\\"}%s\"\n"
+            "send \"%s],\\\"RetCode\\\":0          }%s\"\n%s", good ? "200 OK" : "502 Bad Gateway", framings[i / 4],
+                chunks ? "f\\r\\n" : "", chunks ? "\\r\\n" : "",
+            chunks ? "40\\r\\n" : "", chunks ? "\\r\\n" : "", chunks ? "18\\r\\n" : "", chunks ? "\\r\\n0\\r\\n\\r\\n"
+                : "",
             to_close ? "close\n" : GOOD "stall\n");
         serve_one(text);
         got = each ? act_each(&n) : act(REBOOT);
@@ -738,7 +758,8 @@ static void ten_megabytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(handshake_in_one_byte_records), T(handshake_split_in_two), T(data_in_one_byte_records), T(answered_before_the_end),
+        T(handshake_in_one_byte_records), T(handshake_split_in_two), T(data_in_one_byte_records),
+            T(answered_before_the_end),
         T(spoken_before_the_request), T(surplus_in_a_later_record), T(reply_played_again), T(connection_played_again),
         T(records_disturbed), T(floods), T(ten_megabytes)
     };

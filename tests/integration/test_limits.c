@@ -172,7 +172,8 @@ static int stop_all(void **state)
 /* A gateway that knows the planted keys. */
 static harness_process *start_gateway(const char *chain, const char *option, const char *value)
 {
-    const char *more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--token", TOKEN, "--instances", "20", option, value, NULL };
+    const char *more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--token", TOKEN, "--instances",
+        "20", option, value, NULL };
     size_t i;
     for (i = 0; servers[i].pid > 0; i++) assert_true(i + 1 < COUNT(servers));
     servers[i] = harness_gateway(chain, more);
@@ -375,7 +376,8 @@ static void derive_keys(secrets *s)
     br_tls_prf_seed_chunk seed;
     seed.data = s->randoms;
     seed.len = sizeof s->randoms;
-    (s->sha384 ? br_tls12_sha384_prf : br_tls12_sha256_prf)(s->keys, sizeof s->keys, s->master, sizeof s->master, "key expansion", 1, &seed);
+    (s->sha384 ? br_tls12_sha384_prf : br_tls12_sha256_prf)(s->keys, sizeof s->keys, s->master, sizeof s->master,
+        "key expansion", 1, &seed);
 }
 
 /* ---- (b) stack ---- */
@@ -441,7 +443,8 @@ static void *run_deep_job(void *arg)
     j->top = (const unsigned char *)__builtin_frame_address(0);
     j->status[0] = compshare_open(&j->h->client, &j->h->config);
     j->status[1] = start_under(j, j->deep);
-    while ((r = compshare_step(j->h->client)) == COMPSHARE_PENDING) without_resolver()->wait(&direct_fd, compshare_wants(j->h->client), compshare_timeout_ms(j->h->client));
+    while ((r = compshare_step(j->h->client)) == COMPSHARE_PENDING)
+        without_resolver()->wait(&direct_fd, compshare_wants(j->h->client), compshare_timeout_ms(j->h->client));
     j->status[2] = r;
     take_master(j->h->client, &j->found);
     compshare_close(j->h->client);
@@ -518,12 +521,14 @@ static size_t measure_stack(const char *chain)
         j.h = &h;
         used = run_painted(stack, run_job, &j);
         for (i = 0; i < 5; i++)
-            if (j.status[i] != COMPSHARE_OK) fail_msg("%s: step %u: %s", chain, (unsigned)i, compshare_status_name(j.status[i]));
+            if (j.status[i] != COMPSHARE_OK)
+                fail_msg("%s: step %u: %s", chain, (unsigned)i, compshare_status_name(j.status[i]));
         take_signature(gateway, &j.found);
         derive_keys(&j.found);
         what = leak(stack, STACK_SIZE, &j.found);
         if (what != NULL) fail_msg("%s: after compshare_close the stack holds %s", chain, what);
-        if (stack_has_hex(stack)) fail_msg("%s: after compshare_close the stack holds what looks like a signature", chain);
+        if (stack_has_hex(stack))
+            fail_msg("%s: after compshare_close the stack holds what looks like a signature", chain);
         what = leak(h.memory, sizeof h.memory, &j.found);
         if (what != NULL) fail_msg("%s: after compshare_close the block holds %s", chain, what);
     }
@@ -536,7 +541,8 @@ static void test_stack(void **state)
 {
     size_t rsa = measure_stack("rsa"), ec = measure_stack("ec");
     (void)state;
-    printf("# figure: stack RSA %u bytes, EC %u bytes%s\n", (unsigned)rsa, (unsigned)ec, SANITIZED ? " (sanitized)" : "");
+    printf("# figure: stack RSA %u bytes, EC %u bytes%s\n", (unsigned)rsa, (unsigned)ec, SANITIZED ? " (sanitized)"
+        : "");
     if (SANITIZED) return;      /* its red zones are not the client's */
     assert_true(rsa < STACK_MOST);
     assert_true(ec < STACK_MOST);
@@ -583,14 +589,16 @@ static void test_stack_wiped_whole(void **state)
             (void)run_painted(stack, run_deep_call, &j);
             assert_int_equal(j.status[1], COMPSHARE_OK);
         }
-        if (!wiped_from_below(stack, &at)) fail_msg("%s: something is left %u bytes above the deepest one", chains[i], (unsigned)at);
+        if (!wiped_from_below(stack, &at))
+            fail_msg("%s: something is left %u bytes above the deepest one", chains[i], (unsigned)at);
         harness_stop(gateway);
     }
     munmap(stack, STACK_SIZE);
 }
 
 /* What a run so many levels down leaves on its stack; NULL: nothing. */
-static const char *leak_of(void *(*run)(void *), int levels, int statuses, harness_process *gateway, unsigned char *stack)
+static const char *leak_of(void *(*run)(void *), int levels, int statuses, harness_process *gateway,
+    unsigned char *stack)
 {
     static harness_client h;
     job j;
@@ -629,7 +637,8 @@ static void test_stack_deep_start(void **state)
     unsigned char *stack = new_stack();
     int levels;
     (void)state;
-    for (levels = 0; levels <= 32 && !SANITIZED; levels += 8) {      /* red zones shift the frames that a wipe is meant for */
+    /* red zones shift the frames that a wipe is meant for */
+    for (levels = 0; levels <= 32 && !SANITIZED; levels += 8) {
         const char *what = leak_of(run_deep_job, levels, 3, gateway, stack);
         if (what != NULL) fail_msg("started %d KB down: the stack holds %s after compshare_close", levels, what);
     }
@@ -687,7 +696,8 @@ static void test_memory_figures(void **state)
     assert_int_equal(compshare_memory_needed(&small), full);
     small.flags = COMPSHARE_SMALL_RECORDS;
     less = compshare_memory_needed(&small);
-    printf("# figure: memory %u bytes, with small records %u bytes, client %u bytes\n", (unsigned)full, (unsigned)less, (unsigned)sizeof(compshare));
+    printf("# figure: memory %u bytes, with small records %u bytes, client %u bytes\n", (unsigned)full, (unsigned)less,
+        (unsigned)sizeof(compshare));
     assert_true(full <= 40960);
     assert_true(less <= 28672);
     assert_true(full <= COMPSHARE_MEMORY);
@@ -743,8 +753,11 @@ static void run_exact(unsigned flags, const char *option)
         harness_close(&h);
         for (i = 0; i < sizeof arena; i++) {
             bool outside = arena + i < block || arena + i >= block + size;
-            if (outside && arena[i] != 0xC3) fail_msg("offset %u: byte %ld beside the block was written", (unsigned)offset, (long)(arena + i - block));
-            if (!outside && arena[i] != 0) fail_msg("offset %u: byte %ld of the block is not wiped", (unsigned)offset, (long)(arena + i - block));
+            if (outside && arena[i] != 0xC3)
+                fail_msg("offset %u: byte %ld beside the block was written", (unsigned)offset,
+                    (long)(arena + i - block));
+            if (!outside && arena[i] != 0)
+                fail_msg("offset %u: byte %ld of the block is not wiped", (unsigned)offset, (long)(arena + i - block));
         }
         h.config.memory_size = size - 1;
         memset(arena, 0xC3, sizeof arena);
@@ -817,7 +830,8 @@ static void test_block_is_wiped(void **state)
     while (h.client->phase != COMPSHARE__PHASE_RECEIVE) {
         r = compshare_step(h.client);
         assert_int_equal(r, COMPSHARE_PENDING);
-        if (h.client->phase != COMPSHARE__PHASE_RECEIVE) h.client->io.wait(h.client->io.user, compshare_wants(h.client), compshare_timeout_ms(h.client));
+        if (h.client->phase != COMPSHARE__PHASE_RECEIVE)
+            h.client->io.wait(h.client->io.user, compshare_wants(h.client), compshare_timeout_ms(h.client));
     }
     check_wiped(&h, gateway, "in the middle of a call");
 }
@@ -833,7 +847,8 @@ static void test_no_signature_between_calls(void **state)
     fill_and_open(&h, gateway->port);
     harness_expect(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_OK);
     take_signature(gateway, &s);
-    if (holds_piece(h.memory, sizeof h.memory, s.signature, 40, 12)) fail_msg("the signature stays in the block after the call");
+    if (holds_piece(h.memory, sizeof h.memory, s.signature, 40, 12))
+        fail_msg("the signature stays in the block after the call");
     harness_close(&h);
 }
 
@@ -858,7 +873,9 @@ static void capture_error(const harness_client *h, int status, const char *what)
 {
     const compshare_error *e = compshare_last_error(h->client);
     char text[1024];
-    if (e->status != status) fail_msg("%s: %s where %s was expected: %s", what, compshare_status_name(e->status), compshare_status_name(status),
+    if (e->status != status)
+        fail_msg("%s: %s where %s was expected: %s", what, compshare_status_name(e->status),
+            compshare_status_name(status),
         compshare_error_text(h->client, text, sizeof text));
     capture(compshare_error_text(h->client, text, sizeof text));
     capture(e->detail);
@@ -916,12 +933,16 @@ static void capture_call(harness_client *h, int status, const char *what)
 /* Replies that tests/raw sends, and what becomes of them. */
 #define ANSWER(head, body) "read-request\nsend \"" head "\\r\\n\\r\\n" body "\"\nclose\n"
 static const struct { const char *script; int status; } answers[] = {
-    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "{\\\"RetCode\\\":0,\\\"Key\\\":\\\"" SECRET_REPLY "\\\""), COMPSHARE_E_JSON },
-    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "{\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"), COMPSHARE_E_REPLY },
+    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json",
+        "{\\\"RetCode\\\":0,\\\"Key\\\":\\\"" SECRET_REPLY "\\\""), COMPSHARE_E_JSON },
+    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "{\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"),
+        COMPSHARE_E_REPLY },
     { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "[\\\"" SECRET_REPLY "\\\"]"), COMPSHARE_E_REPLY },
     { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", SECRET_REPLY), COMPSHARE_E_JSON },
-    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nSet-Cookie: a=" SECRET_REPLY, "{\\\"RetCode\\\":1,\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"), COMPSHARE_E_API },
-    { ANSWER("HTTP/1.1 302 Found\\r\\nLocation: https://evil.example/" SECRET_REPLY, SECRET_REPLY), COMPSHARE_E_STATUS },
+    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nSet-Cookie: a=" SECRET_REPLY,
+        "{\\\"RetCode\\\":1,\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"), COMPSHARE_E_API },
+    { ANSWER("HTTP/1.1 302 Found\\r\\nLocation: https://evil.example/" SECRET_REPLY, SECRET_REPLY),
+        COMPSHARE_E_STATUS },
     { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Length: " SECRET_REPLY, "x"), COMPSHARE_E_HTTP },
     { ANSWER(SECRET_REPLY, "x"), COMPSHARE_E_HTTP },
     { "send-raw \"" SECRET_REPLY "\"\nclose\n", COMPSHARE_E_TLS },

@@ -46,7 +46,8 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
         *list = NULL;
     }
     if (r == 0 && names.port != 0 && *list != NULL) {
-        if ((*list)->ai_family == AF_INET) ((struct sockaddr_in *)(void *)(*list)->ai_addr)->sin_port = htons((uint16_t)names.port);
+        if ((*list)->ai_family == AF_INET)
+            ((struct sockaddr_in *)(void *)(*list)->ai_addr)->sin_port = htons((uint16_t)names.port);
         else ((struct sockaddr_in6 *)(void *)(*list)->ai_addr)->sin6_port = htons((uint16_t)names.port);
     }
     return r;
@@ -135,7 +136,8 @@ static const int failures[] = { EAI_AGAIN, EAI_FAIL, EAI_NONAME, EAI_MEMORY, EAI
 
 static void no_name_at_first(void **state)
 {
-    static const char *const words[] = { "do not answer", "servers failed", "no such name", "out of memory", "name resolution failed",
+    static const char *const words[] = { "do not answer", "servers failed", "no such name", "out of memory",
+        "name resolution failed",
         "no usable address" };
     size_t i;
     (void)state;
@@ -229,7 +231,8 @@ static void only_what_worked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(slow_resolver), T(too_slow_resolver), T(share_of_a_reading), T(no_name_at_first), T(names_fail_later), T(silent_resolver),
+        T(slow_resolver), T(too_slow_resolver), T(share_of_a_reading), T(no_name_at_first), T(names_fail_later),
+            T(silent_resolver),
         T(address_gone_as_well), T(only_what_worked)
     };
     return cmocka_run_group_tests_name("names", tests, NULL, NULL);

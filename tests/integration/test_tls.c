@@ -322,14 +322,17 @@ static void has_words(const char *name, const char *text, const char *words)
 }
 
 /* A refusal before the request: all that must be true of it. tls_code -1: any. */
-static void refused(const harness_client *h, int r, const char *name, int status, int tls_code, int stage, const char *words)
+static void refused(const harness_client *h, int r, const char *name, int status, int tls_code, int stage,
+    const char *words)
 {
     const compshare_error *e = compshare_last_error(h->client);
     char text[1024];
     compshare_error_text(h->client, text, sizeof text);
     if (r != status || e->status != status)
-        fail_msg("%s: %s (BearSSL %d) where %s was expected: %s", name, compshare_status_name(r), e->tls_code, compshare_status_name(status), text);
-    if (tls_code >= 0 && e->tls_code != tls_code) fail_msg("%s: tls_code %d where %d was expected: %s", name, e->tls_code, tls_code, text);
+        fail_msg("%s: %s (BearSSL %d) where %s was expected: %s", name, compshare_status_name(r), e->tls_code,
+            compshare_status_name(status), text);
+    if (tls_code >= 0 && e->tls_code != tls_code)
+        fail_msg("%s: tls_code %d where %d was expected: %s", name, e->tls_code, tls_code, text);
     if (e->stage != stage) fail_msg("%s: stage %d where %d was expected: %s", name, e->stage, stage, text);
     if (e->outcome_unknown) fail_msg("%s: outcome_unknown although nothing was sent: %s", name, text);
     assert_int_equal(e->http_status, 0);
@@ -374,9 +377,12 @@ static const struct {
     { "TLS 1.0 only", "rsa", "-tls1 " WEAK, COMPSHARE_E_TLS, 296, NO_COMMON },
     { "TLS 1.1 only", "rsa", "-tls1_1 " WEAK, COMPSHARE_E_TLS, 296, NO_COMMON },
     { "TLS 1.3 only", "rsa", "-tls1_3", COMPSHARE_E_TLS, 326, "refuses TLS 1.2" },
-    { "CBC only", "rsa", "-cipher ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384", COMPSHARE_E_TLS, 296, NO_COMMON },
-    { "static RSA only", "rsa", "-cipher AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA", COMPSHARE_E_TLS, 296, NO_COMMON },
-    { "DHE only", "rsa", "-cipher DHE-RSA-AES128-GCM-SHA256:DHE-RSA-CHACHA20-POLY1305", COMPSHARE_E_TLS, 296, NO_COMMON },
+    { "CBC only", "rsa", "-cipher ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384",
+        COMPSHARE_E_TLS, 296, NO_COMMON },
+    { "static RSA only", "rsa", "-cipher AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA", COMPSHARE_E_TLS, 296,
+        NO_COMMON },
+    { "DHE only", "rsa", "-cipher DHE-RSA-AES128-GCM-SHA256:DHE-RSA-CHACHA20-POLY1305", COMPSHARE_E_TLS, 296,
+        NO_COMMON },
     { "ECDSA suites with an RSA key", "rsa", "-cipher ECDHE-ECDSA-AES128-GCM-SHA256", COMPSHARE_E_TLS, 296, NO_COMMON },
     { "PSS key exchange only", "rsa", "-sigalgs RSA-PSS+SHA256:RSA-PSS+SHA384", COMPSHARE_E_TLS, 296, NO_COMMON },
     { "P-224 only", "rsa", "-groups P-224", COMPSHARE_E_TLS, 296, NO_COMMON },
@@ -396,7 +402,8 @@ static void test_handshakes_refused(void **state)
         harness_configure(&h, s->process.port);
         harness_open(&h);
         r = call(&h);
-        refused(&h, r, refusals[i].name, refusals[i].status, refusals[i].tls_code, COMPSHARE_STAGE_HANDSHAKE, refusals[i].words);
+        refused(&h, r, refusals[i].name, refusals[i].status, refusals[i].tls_code, COMPSHARE_STAGE_HANDSHAKE,
+            refusals[i].words);
         harness_close(&h);
         if (server_requests(s, 1) != 0) fail_msg("%s: the server has seen a request", refusals[i].name);
         server_stop(s);
@@ -428,27 +435,44 @@ static const struct {
     int status, tls_code;
     const char *words;
 } babble[] = {
-    { "plain HTTP", "read 50\nsend \"HTTP/1.1 400 Bad Request\\r\\nContent-Length: 0\\r\\n\\r\\n\"\nclose", COMPSHARE_E_TLS, 3, "does not speak TLS" },
+    { "plain HTTP", "read 50\nsend \"HTTP/1.1 400 Bad Request\\r\\nContent-Length: 0\\r\\n\\r\\n\"\nclose",
+        COMPSHARE_E_TLS, 3, "does not speak TLS" },
     { "SSH", "send \"SSH-2.0-OpenSSH_9.2\\r\\n\"\nread 50\nclose", COMPSHARE_E_TLS, 3, "does not speak TLS" },
     { "SMTP", "send \"220 mail.example ESMTP\\r\\n\"\nread 50\nclose", COMPSHARE_E_TLS, 3, "does not speak TLS" },
-    { "garbage", "read 50\nsend \"\\xDE\\xAD\\xBE\\xEF\\x00\\x11\\x22\\x33\\x44\\x55\\x66\\x77\"\nclose", COMPSHARE_E_TLS, 3, "does not speak TLS" },
-    { "zeros", "read 50\nsend \"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\"\nclose", COMPSHARE_E_TLS, 3, "does not speak TLS" },
-    { "handshake record of garbage", "read 50\nsend \"\\x16\\x03\\x03\\x00\\x08\\xFF\\xFF\\xFF\\xFF\\xFF\\xFF\\xFF\\xFF\"\nclose", COMPSHARE_E_TLS, -1, "broke the TLS protocol" },
-    { "ServerHello of nothing", "read 50\nsend \"\\x16\\x03\\x03\\x00\\x04\\x02\\x00\\x00\\x00\"\nclose", COMPSHARE_E_TLS, -1, "broke the TLS protocol" },
+    { "garbage", "read 50\nsend \"\\xDE\\xAD\\xBE\\xEF\\x00\\x11\\x22\\x33\\x44\\x55\\x66\\x77\"\nclose",
+        COMPSHARE_E_TLS, 3, "does not speak TLS" },
+    { "zeros", "read 50\nsend \"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\"\nclose", COMPSHARE_E_TLS, 3,
+        "does not speak TLS" },
+    { "handshake record of garbage",
+        "read 50\nsend \"\\x16\\x03\\x03\\x00\\x08\\xFF\\xFF\\xFF\\xFF\\xFF\\xFF\\xFF\\xFF\"\nclose", COMPSHARE_E_TLS,
+        -1, "broke the TLS protocol" },
+    { "ServerHello of nothing", "read 50\nsend \"\\x16\\x03\\x03\\x00\\x04\\x02\\x00\\x00\\x00\"\nclose",
+        COMPSHARE_E_TLS, -1, "broke the TLS protocol" },
     { "ServerHello for SSL 3", "read 50\nsend \"\\x16\\x03\\x00\\x00\\x2A\\x02\\x00\\x00\\x26\\x03\\x00ABCDEFGHIJKLMNOPQRSTUVWXYZ012345\\x00\\xC0\\x2F\\x00\"\nclose", COMPSHARE_E_TLS, 3, "does not speak TLS" },
     { "ServerHello for TLS 1.1", "read 50\nsend \"\\x16\\x03\\x02\\x00\\x2A\\x02\\x00\\x00\\x26\\x03\\x02ABCDEFGHIJKLMNOPQRSTUVWXYZ012345\\x00\\xC0\\x2F\\x00\"\nclose", COMPSHARE_E_TLS, 3, "does not speak TLS" },
-    { "application data first", "read 50\nsend \"\\x17\\x03\\x03\\x00\\x05hello\"\nclose", COMPSHARE_E_TLS, -1, "broke the TLS protocol" },
-    { "ChangeCipherSpec first", "read 50\nsend \"\\x14\\x03\\x03\\x00\\x01\\x01\"\nclose", COMPSHARE_E_TLS, -1, "broke the TLS protocol" },
-    { "record of 64 KB", "read 50\nsend \"\\x16\\x03\\x03\\xFF\\xFF\\x02\\x00\\x00\\x00\"\nclose", COMPSHARE_E_TLS, 5, "broke the TLS protocol" },
-    { "alert handshake_failure", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x28\"\nclose", COMPSHARE_E_TLS, 296, NO_COMMON },
-    { "alert protocol_version", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x46\"\nclose", COMPSHARE_E_TLS, 326, "refuses TLS 1.2" },
-    { "alert unrecognized_name", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x70\"\nclose", COMPSHARE_E_TLS, 368, "does not know this host name" },
-    { "alert no_application_protocol", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x78\"\nclose", COMPSHARE_E_TLS, 376, "http/1.1" },
-    { "alert internal_error", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x50\"\nclose", COMPSHARE_E_TLS, 336, "ended TLS with an alert" },
-    { "close_notify first", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x01\\x00\"\nclose", COMPSHARE_E_CLOSED, 0, "closed the connection during the TLS handshake" },
+    { "application data first", "read 50\nsend \"\\x17\\x03\\x03\\x00\\x05hello\"\nclose", COMPSHARE_E_TLS, -1,
+        "broke the TLS protocol" },
+    { "ChangeCipherSpec first", "read 50\nsend \"\\x14\\x03\\x03\\x00\\x01\\x01\"\nclose", COMPSHARE_E_TLS, -1,
+        "broke the TLS protocol" },
+    { "record of 64 KB", "read 50\nsend \"\\x16\\x03\\x03\\xFF\\xFF\\x02\\x00\\x00\\x00\"\nclose", COMPSHARE_E_TLS, 5,
+        "broke the TLS protocol" },
+    { "alert handshake_failure", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x28\"\nclose", COMPSHARE_E_TLS, 296,
+        NO_COMMON },
+    { "alert protocol_version", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x46\"\nclose", COMPSHARE_E_TLS, 326,
+        "refuses TLS 1.2" },
+    { "alert unrecognized_name", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x70\"\nclose", COMPSHARE_E_TLS, 368,
+        "does not know this host name" },
+    { "alert no_application_protocol", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x78\"\nclose", COMPSHARE_E_TLS,
+        376, "http/1.1" },
+    { "alert internal_error", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x02\\x50\"\nclose", COMPSHARE_E_TLS, 336,
+        "ended TLS with an alert" },
+    { "close_notify first", "read 50\nsend \"\\x15\\x03\\x03\\x00\\x02\\x01\\x00\"\nclose", COMPSHARE_E_CLOSED, 0,
+        "closed the connection during the TLS handshake" },
     { "nothing", "refuse", COMPSHARE_E_CLOSED, 0, "closed the connection during the TLS handshake" },
-    { "half a record header", "read 50\nsend \"\\x16\\x03\\x03\"\nclose", COMPSHARE_E_CLOSED, 0, "closed the connection during the TLS handshake" },
-    { "half a record", "read 50\nsend \"\\x16\\x03\\x03\\x00\\x40\\x02\\x00\"\nclose", COMPSHARE_E_CLOSED, 0, "closed the connection during the TLS handshake" },
+    { "half a record header", "read 50\nsend \"\\x16\\x03\\x03\"\nclose", COMPSHARE_E_CLOSED, 0,
+        "closed the connection during the TLS handshake" },
+    { "half a record", "read 50\nsend \"\\x16\\x03\\x03\\x00\\x40\\x02\\x00\"\nclose", COMPSHARE_E_CLOSED, 0,
+        "closed the connection during the TLS handshake" },
     { "reset", "read 50\nreset", COMPSHARE_E_IO, 0, "the connection broke during the TLS handshake" },
 };
 
@@ -465,7 +489,8 @@ static void test_babble(void **state)
     harness_open(&h);
     for (i = 0; i < COUNT(babble); i++) {
         int r = call(&h);
-        refused(&h, r, babble[i].name, babble[i].status, babble[i].tls_code, COMPSHARE_STAGE_HANDSHAKE, babble[i].words);
+        refused(&h, r, babble[i].name, babble[i].status, babble[i].tls_code, COMPSHARE_STAGE_HANDSHAKE,
+            babble[i].words);
     }
     harness_close(&h);
     (void)server_requests(s, COUNT(babble));
@@ -503,7 +528,8 @@ static void test_cut_handshakes(void **state)
 
     for (i = 0; i < SCRIPTS - 1; i++) {
         static const unsigned first[] = { 0, 1, 4, 5, 6, 9, 43, 44 };
-        unsigned n = i < COUNT(first) ? first[i] : 44 + (total - 45) * (i + 1 - (unsigned)COUNT(first)) / (SCRIPTS - 1 - (unsigned)COUNT(first));
+        unsigned n = i < COUNT(first) ? first[i]
+            : 44 + (total - 45) * (i + 1 - (unsigned)COUNT(first)) / (SCRIPTS - 1 - (unsigned)COUNT(first));
         assert_true(n < total);
         snprintf(texts[i], sizeof texts[i], "cut-handshake %u\n", n);
         scripts[i] = texts[i];
@@ -515,7 +541,8 @@ static void test_cut_handshakes(void **state)
     harness_open(&h);
     for (i = 0; i < SCRIPTS - 1; i++) {
         int r = call(&h);
-        refused(&h, r, texts[i], COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_HANDSHAKE, "closed the connection during the TLS handshake");
+        refused(&h, r, texts[i], COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_HANDSHAKE,
+            "closed the connection during the TLS handshake");
         said_count--;       /* one sentence, and it is known already */
     }
     harness_expect(&h, call(&h), COMPSHARE_OK);
@@ -593,8 +620,10 @@ static void test_corrupted_handshakes(void **state)
             r = call(&h);
             connections++;
             if (r >= 0) fail_msg("%s: byte %u changed, and nothing noticed it", chains[k], (unsigned)cable.flip_at);
-            if (compshare_last_error(h.client)->stage != COMPSHARE_STAGE_HANDSHAKE || compshare_last_error(h.client)->outcome_unknown)
-                fail_msg("%s: byte %u changed: stage %d", chains[k], (unsigned)cable.flip_at, compshare_last_error(h.client)->stage);
+            if (compshare_last_error(h.client)->stage != COMPSHARE_STAGE_HANDSHAKE
+                || compshare_last_error(h.client)->outcome_unknown)
+                fail_msg("%s: byte %u changed: stage %d", chains[k], (unsigned)cable.flip_at,
+                    compshare_last_error(h.client)->stage);
         }
         cable.flip = 0;
         harness_expect(&h, call(&h), COMPSHARE_OK);
@@ -659,8 +688,10 @@ static void test_truncation_and_corruption(void **state)
 static void test_client_survives(void **state)
 {
     static const char *const scripts[] = {
-        "cut-handshake 700\n", GOOD, "refuse\n", GOOD, "send-raw \"\\x15\\x03\\x03\\x00\\x02\\x02\\x28\"\nclose\n", GOOD,
-        "reset\n", GOOD, "read-request\nabort\n", GOOD, "read-request\nsend-raw \"\\x17\\x03\\x03\\x00\\x20ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF\"\nclose\n", GOOD,
+        "cut-handshake 700\n", GOOD, "refuse\n", GOOD, "send-raw \"\\x15\\x03\\x03\\x00\\x02\\x02\\x28\"\nclose\n",
+            GOOD,
+        "reset\n", GOOD, "read-request\nabort\n", GOOD,
+            "read-request\nsend-raw \"\\x17\\x03\\x03\\x00\\x20ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF\"\nclose\n", GOOD,
         "send-raw \"HTTP/1.0 400 no\\r\\n\\r\\n\"\nclose\n", GOOD, NULL
     };
     static harness_client h;
@@ -681,7 +712,8 @@ static void test_client_survives(void **state)
 
 /* ---- good servers ---- */
 
-static const char short_reply[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"RetCode\":0}";
+static const char short_reply[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+    "13\r\nConnection: close\r\n\r\n{\"RetCode\":0}";
 
 static const struct {
     const char *name, *chain, *options, *host, *log;
@@ -692,12 +724,18 @@ static const struct {
     { "upper case", "rsa", "", "LOCALHOST", "CIPHER", 0 },
     { "trailing dot", "rsa", "", "localhost.", "CIPHER", 0 },
     { "trailing dot, mixed case, EC", "ec", "", "LocalHost.", "CIPHER", 0 },
-    { "RSA AES-128-GCM", "rsa", "-cipher ECDHE-RSA-AES128-GCM-SHA256", "localhost", "CIPHER is ECDHE-RSA-AES128-GCM-SHA256", 0xC02F },
-    { "RSA AES-256-GCM", "rsa", "-cipher ECDHE-RSA-AES256-GCM-SHA384", "localhost", "CIPHER is ECDHE-RSA-AES256-GCM-SHA384", 0xC030 },
-    { "RSA ChaCha20", "rsa", "-cipher ECDHE-RSA-CHACHA20-POLY1305", "localhost", "CIPHER is ECDHE-RSA-CHACHA20-POLY1305", 0xCCA8 },
-    { "EC AES-128-GCM", "ec", "-cipher ECDHE-ECDSA-AES128-GCM-SHA256", "localhost", "CIPHER is ECDHE-ECDSA-AES128-GCM-SHA256", 0xC02B },
-    { "EC AES-256-GCM", "ec", "-cipher ECDHE-ECDSA-AES256-GCM-SHA384", "localhost", "CIPHER is ECDHE-ECDSA-AES256-GCM-SHA384", 0xC02C },
-    { "EC ChaCha20", "ec", "-cipher ECDHE-ECDSA-CHACHA20-POLY1305", "localhost", "CIPHER is ECDHE-ECDSA-CHACHA20-POLY1305", 0xCCA9 },
+    { "RSA AES-128-GCM", "rsa", "-cipher ECDHE-RSA-AES128-GCM-SHA256", "localhost",
+        "CIPHER is ECDHE-RSA-AES128-GCM-SHA256", 0xC02F },
+    { "RSA AES-256-GCM", "rsa", "-cipher ECDHE-RSA-AES256-GCM-SHA384", "localhost",
+        "CIPHER is ECDHE-RSA-AES256-GCM-SHA384", 0xC030 },
+    { "RSA ChaCha20", "rsa", "-cipher ECDHE-RSA-CHACHA20-POLY1305", "localhost",
+        "CIPHER is ECDHE-RSA-CHACHA20-POLY1305", 0xCCA8 },
+    { "EC AES-128-GCM", "ec", "-cipher ECDHE-ECDSA-AES128-GCM-SHA256", "localhost",
+        "CIPHER is ECDHE-ECDSA-AES128-GCM-SHA256", 0xC02B },
+    { "EC AES-256-GCM", "ec", "-cipher ECDHE-ECDSA-AES256-GCM-SHA384", "localhost",
+        "CIPHER is ECDHE-ECDSA-AES256-GCM-SHA384", 0xC02C },
+    { "EC ChaCha20", "ec", "-cipher ECDHE-ECDSA-CHACHA20-POLY1305", "localhost",
+        "CIPHER is ECDHE-ECDSA-CHACHA20-POLY1305", 0xCCA9 },
     { "X25519 only", "rsa", "-groups X25519", "localhost", "CIPHER", 0 },
     { "P-256 only", "rsa", "-groups P-256", "localhost", "CIPHER", 0 },
     { "P-384 only", "rsa", "-groups P-384", "localhost", "CIPHER", 0 },
@@ -725,7 +763,8 @@ static int64_t end_of_validity(const char *chain)
     assert_non_null(f);
     assert_non_null(fgets(line, sizeof line, f));
     assert_int_equal(pclose(f), 0);
-    assert_int_equal(sscanf(line, "notAfter=%d-%d-%d %d:%d:%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec), 6);
+    assert_int_equal(sscanf(line, "notAfter=%d-%d-%d %d:%d:%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+        &tm.tm_min, &tm.tm_sec), 6);
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
     return (int64_t)timegm(&tm);
@@ -788,7 +827,8 @@ static void test_server_name(void **state)
 static void test_renegotiation(void **state)
 {
     static const char *const scripts[] = {
-        "read-request\nrenegotiate\nsend \"" REPLY("Content-Length: 13\\r\\n", "{\\\"RetCode\\\":0}") "\"\nread 1\nclose\n", NULL
+        "read-request\nrenegotiate\nsend \"" REPLY("Content-Length: 13\\r\\n",
+            "{\\\"RetCode\\\":0}") "\"\nread 1\nclose\n", NULL
     };
     static harness_client h;
     server *s = serve_raw("rsa", "", scripts);
@@ -1045,7 +1085,8 @@ static void test_places_of_bundles(void **state)
             snprintf(places[k], sizeof places[k], "%s", temporary(names[k]));
             paths[k] = places[k];
         }
-        if (access(temporary("a-secret"), R_OK) == 0 && strstr("a-secret", rows[i].first) != NULL) continue;     /* root reads all */
+        /* root reads all */
+        if (access(temporary("a-secret"), R_OK) == 0 && strstr("a-secret", rows[i].first) != NULL) continue;
         if (access(temporary("a-secret"), R_OK) == 0 && strstr("a-secret", rows[i].second) != NULL) continue;
         compshare__posix_init(&p, &io);
         got = compshare__posix_open_bundle(&p, paths, 3);
@@ -1094,10 +1135,12 @@ static void test_clock(void **state)
         { "1970", 0, COMPSHARE_E_CLOCK, "clock reads 1970-01-01 00:00:00 UTC|cannot be" },
         { "one second", 1, COMPSHARE_E_CLOCK, "clock reads 1970-01-01 00:00:01 UTC|cannot be" },
         { "2020", INT64_C(1577836800), COMPSHARE_E_CLOCK, "clock reads 2020-01-01 00:00:00 UTC|cannot be" },
-        { "the last second before", INT64_C(1767225599), COMPSHARE_E_CLOCK, "clock reads 2025-12-31 23:59:59 UTC|cannot be" },
+        { "the last second before", INT64_C(1767225599), COMPSHARE_E_CLOCK,
+            "clock reads 2025-12-31 23:59:59 UTC|cannot be" },
         { "negative", -1, COMPSHARE_E_CLOCK, "clock reads|cannot be" },
         { "most negative", INT64_MIN, COMPSHARE_E_CLOCK, "clock reads|cannot be" },
-        { "the first second", INT64_C(1767225600), COMPSHARE_E_CERTIFICATE, "not yet valid|clock, 2026-01-01 00:00:00 UTC" },
+        { "the first second", INT64_C(1767225600), COMPSHARE_E_CERTIFICATE,
+            "not yet valid|clock, 2026-01-01 00:00:00 UTC" },
         { "2079", INT64_C(3439756800), COMPSHARE_E_CERTIFICATE, "expired|clock, 2079-01-01 00:00:00 UTC" },
         { "9999", INT64_C(253402300799), COMPSHARE_E_CERTIFICATE, "expired|clock, 9999-12-31 23:59:59 UTC" },
         { "after 9999", INT64_C(253402300800), COMPSHARE_E_CERTIFICATE, "expired|clock, 253402300800" },
@@ -1116,7 +1159,8 @@ static void test_clock(void **state)
         bool early = clocks[i].status == COMPSHARE_E_CLOCK;
         h.clock.begin_unix = clocks[i].time;
         r = call(&h);
-        refused(&h, r, clocks[i].name, clocks[i].status, early ? 0 : 54, early ? COMPSHARE_STAGE_CONNECT : COMPSHARE_STAGE_HANDSHAKE, clocks[i].words);
+        refused(&h, r, clocks[i].name, clocks[i].status, early ? 0 : 54, early ? COMPSHARE_STAGE_CONNECT
+            : COMPSHARE_STAGE_HANDSHAKE, clocks[i].words);
         said_count--;           /* they differ in the reading */
         if (!early) connections++;
     }
@@ -1182,11 +1226,14 @@ static void test_entropy(void **state)
 static void test_addresses_refused(void **state)
 {
     static const char *const urls[] = {
-        "https://127.0.0.1", "https://127.0.0.1:443/", "https://127.0.0.1.", "https://127.1", "https://2130706433", "https://0x7f000001",
-        "https://0x7F.1", "https://0177.0.0.1", "https://[::1]", "https://[::1]:8443", "https://[::ffff:127.0.0.1]/", "https://[fe80::1%25eth0]",
+        "https://127.0.0.1", "https://127.0.0.1:443/", "https://127.0.0.1.", "https://127.1", "https://2130706433",
+            "https://0x7f000001",
+        "https://0x7F.1", "https://0177.0.0.1", "https://[::1]", "https://[::1]:8443", "https://[::ffff:127.0.0.1]/",
+            "https://[fe80::1%25eth0]",
         "https://1.2.3.4/path", "https://name.example.1", "https://0x", "https://::1"
     };
-    static const char *const names[] = { "https://1password.example", "https://4chan.4.example", "https://7zip", "https://127.0.0.1.example:444/" };
+    static const char *const names[] = { "https://1password.example", "https://4chan.4.example", "https://7zip",
+        "https://127.0.0.1.example:444/" };
     static harness_client h;
     char text[512];
     size_t i;
@@ -1218,7 +1265,8 @@ static char *long_reply(size_t pad, size_t *len)
     char *reply = (char *)malloc(pad + 256);
     int n;
     assert_non_null(reply);
-    n = snprintf(reply, 256, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %u\r\nConnection: close\r\n\r\n{\"RetCode\":0,\"Pad\":\"", (unsigned)(pad + 22));
+    n = snprintf(reply, 256, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %u\r\nConnection: "
+        "close\r\n\r\n{\"RetCode\":0,\"Pad\":\"", (unsigned)(pad + 22));
     assert_true(n > 0 && n < 256);
     memset(reply + n, 'x', pad);
     memcpy(reply + (size_t)n + pad, "\"}", 2);
@@ -1265,7 +1313,8 @@ static void test_small_records_ignored(void **state)
     assert_int_equal(e->tls_code, 6);
     assert_int_equal(e->stage, COMPSHARE_STAGE_RECEIVE);
     assert_true(e->outcome_unknown);
-    has_words("small records ignored", compshare_error_text(h.client, text, sizeof text), "larger than the record buffer|COMPSHARE_SMALL_RECORDS");
+    has_words("small records ignored", compshare_error_text(h.client, text, sizeof text),
+        "larger than the record buffer|COMPSHARE_SMALL_RECORDS");
     harness_close(&h);
 
     harness_configure(&h, s->process.port);     /* the same server, full records */

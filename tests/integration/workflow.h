@@ -122,7 +122,8 @@ static const char *flow_expand(const char *text, bool for_people)
         at = (time_t)(base + strtoll(text + 1, &end, 10));
         text = end;
         gmtime_r(&at, &parts);
-        n += for_people ? strftime(out + n, 40, "%Y-%m-%d %H:%M:%S UTC", &parts) : (size_t)snprintf(out + n, 40, "%lld", (long long)at);
+        n += for_people ? strftime(out + n, 40, "%Y-%m-%d %H:%M:%S UTC", &parts) : (size_t)snprintf(out + n, 40, "%lld",
+            (long long)at);
     }
     out[n] = '\0';
     return out;
@@ -240,7 +241,8 @@ static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
         char line[96];
         int tries = 0;
         snprintf(line, sizeof line, "sent %s\n", asked);
-        while (harness_count_action(&gateway, "requests_by_action", asked) < count_in_trace(line) && tries++ < 1000) harness_sleep_ms(5);
+        while (harness_count_action(&gateway, "requests_by_action", asked) < count_in_trace(line) && tries++ < 1000)
+            harness_sleep_ms(5);
         pass(timeout_ms);
         return COMPSHARE_OK;
     }
@@ -270,11 +272,14 @@ static int flow_begin(const row *r, bool steps)
     t = target_of(id);
     t.region = r->target_region;
     switch (r->kind) {
-    case SET: return steps ? compshare_schedule_set_start(h.client, &plan, &schedule) : compshare_schedule_set(h.client, &plan, &schedule);
+    case SET: return steps ? compshare_schedule_set_start(h.client, &plan, &schedule) : compshare_schedule_set(h.client,
+        &plan, &schedule);
     case EXTEND: return steps ? compshare_schedule_extend_start(h.client, id, r->in, &schedule)
         : compshare_schedule_extend(h.client, id, r->in, &schedule);
-    case CANCEL: return steps ? compshare_schedule_cancel_start(h.client, id, &schedule) : compshare_schedule_cancel(h.client, id, &schedule);
-    case GET: return steps ? compshare_schedule_get_start(h.client, id, &schedule) : compshare_schedule_get(h.client, id, &schedule);
+    case CANCEL: return steps ? compshare_schedule_cancel_start(h.client, id,
+        &schedule) : compshare_schedule_cancel(h.client, id, &schedule);
+    case GET: return steps ? compshare_schedule_get_start(h.client, id, &schedule) : compshare_schedule_get(h.client,
+        id, &schedule);
     case STOP: return steps ? compshare_stop_instance_start(h.client, &t) : compshare_stop_instance(h.client, &t);
     case START: return steps ? compshare_start_instance_start(h.client, &t) : compshare_start_instance(h.client, &t);
     case REBOOT: return steps ? compshare_reboot_instance_start(h.client, &t) : compshare_reboot_instance(h.client, &t);
@@ -408,15 +413,19 @@ static void expect_schedule(const row *r, int64_t before, int64_t after)
         if (stop != 0 || schedule.seconds_left != 0 || schedule.changed) fail_msg("a failure shows a plan");
         if (r->seen == NULL) return;
     } else {
-        if (stop != (int64_t)harness_schedule(&gateway, ONE)) fail_msg("the result is not what the API has: %lld", (long long)(stop - base));
+        if (stop != (int64_t)harness_schedule(&gateway, ONE))
+            fail_msg("the result is not what the API has: %lld", (long long)(stop - base));
         if (stop != 0 && strstr(r->options != NULL ? r->options : "", "no_date") == NULL
             && (schedule.seconds_left < stop - after || schedule.seconds_left > stop - before + 1))
             fail_msg("%lld s left of %lld", (long long)schedule.seconds_left, (long long)(stop - before));
         if (stop == 0 && schedule.seconds_left != 0) fail_msg("seconds are left of nothing");
-        if (schedule.changed != (changes[r->kind] != NULL && !r->unchanged)) fail_msg("changed is %d", schedule.changed);
+        if (schedule.changed != (changes[r->kind] != NULL && !r->unchanged))
+            fail_msg("changed is %d", schedule.changed);
     }
-    if (schedule.previous != (r->previous != 0 ? base + r->previous : 0)) fail_msg("previous is %lld", (long long)(schedule.previous - base));
-    if (strcmp(schedule.state, r->seen != NULL ? r->seen : "Running") != 0) fail_msg("the state is \"%s\"", schedule.state);
+    if (schedule.previous != (r->previous != 0 ? base + r->previous : 0))
+        fail_msg("previous is %lld", (long long)(schedule.previous - base));
+    if (strcmp(schedule.state, r->seen != NULL ? r->seen : "Running") != 0)
+        fail_msg("the state is \"%s\"", schedule.state);
     assert_string_equal(schedule.uhost_id, ONE);
     assert_string_equal(schedule.zone, "cn-wlcb-01");
     assert_true(schedule.charge_type[0] != '\0' && schedule.caveats != 0);
@@ -445,15 +454,18 @@ static void expect_error(const row *r, int status)
     if ((strstr(text, "OUTCOME UNKNOWN") != NULL) != r->unknown) fail_msg("the outcome is not told: %s", text);
     if (r->http != 0 && e->http_status != r->http) fail_msg("HTTP status %d", e->http_status);
     if (r->unknown && strcmp(e->action, change) != 0) fail_msg("unknown is \"%s\"", e->action);
-    if (r->words != NULL && strstr(text, flow_expand(r->words, true)) == NULL) fail_msg("\"%s\" is not in: %s", flow_expand(r->words, true), text);
-    if (r->words2 != NULL && strstr(text, flow_expand(r->words2, true)) == NULL) fail_msg("\"%s\" is not in: %s", flow_expand(r->words2, true), text);
+    if (r->words != NULL && strstr(text, flow_expand(r->words, true)) == NULL)
+        fail_msg("\"%s\" is not in: %s", flow_expand(r->words, true), text);
+    if (r->words2 != NULL && strstr(text, flow_expand(r->words2, true)) == NULL)
+        fail_msg("\"%s\" is not in: %s", flow_expand(r->words2, true), text);
 }
 
 static void expect_gateway(const row *r, int64_t before, int64_t after)
 {
     const char *change = changes[r->kind];
     int reads = (int)harness_count_action(&gateway, "requests_by_action", DESCRIBE) - r->warm;
-    int64_t plan = (int64_t)harness_schedule(&gateway, ONE), slack = r->kind == SET && r->in != 0 ? after - before + 3 : 0;
+    int64_t plan = (int64_t)harness_schedule(&gateway,
+        ONE), slack = r->kind == SET && r->in != 0 ? after - before + 3 : 0;
     if (change != NULL) {
         int executed = (int)harness_count_action(&gateway, "executed_by_action", change);
         int requested = (int)harness_count_action(&gateway, "requests_by_action", change);
@@ -465,7 +477,8 @@ static void expect_gateway(const row *r, int64_t before, int64_t after)
     if (r->reads == 0 || r->reads == -2 ? reads > (r->reads == 0 ? 20 : 40) : reads != (r->reads > 0 ? r->reads : 0))
         fail_msg("%d readings", reads);
     if (h.clock.ms < (uint64_t)r->from || h.clock.ms > (uint64_t)r->to) fail_msg("it took %d ms", (int)h.clock.ms);
-    if (h.clock.ms > (r->wait_ms != 0 ? r->wait_ms : h.config.timeout_ms)) fail_msg("%d ms are over the time allowed", (int)h.clock.ms);
+    if (h.clock.ms > (r->wait_ms != 0 ? r->wait_ms : h.config.timeout_ms))
+        fail_msg("%d ms are over the time allowed", (int)h.clock.ms);
 }
 
 /* Runs a row in the form that its test's state names. */
@@ -486,7 +499,8 @@ static void run_row(void **state)
     if (r->kind <= GET) expect_schedule(r, before, after);
     else if (r->kind == WAIT) expect_instance(r);
     for (i = 0; i < COUNT(hooks); i++)
-        if (hooks[i].event != NULL && (hooks[i].left > 0 || hooks[i].due)) fail_msg("\"%s\" never happened", hooks[i].event);
+        if (hooks[i].event != NULL && (hooks[i].left > 0 || hooks[i].due))
+            fail_msg("\"%s\" never happened", hooks[i].event);
     if ((r->stalls > 0 && stalls == r->stalls) || refusals > 0) fail_msg("what was to disturb it did not");
     assert_null(strstr(trace_log, HARNESS_PRIVATE_KEY));
     assert_int_equal(compshare_step(h.client), COMPSHARE_E_IDLE);

@@ -29,7 +29,7 @@ FUNCTION_LINES = 40         # from the first line of the signature to the last b
 
 # how many lines may still be longer; the aim is 0
 LONG_LINES = 307
-LONG_TEST_LINES = 1446
+LONG_TEST_LINES = 802
 
 # room: prefixes of other rooms that still stand in it
 EXCEPTIONS = {

@@ -50,11 +50,13 @@ static HARNESS_UNUSED void harness_close(harness_client *h)
 
 /* Fails the test with the client's own words unless the status is the expected one. */
 #define harness_expect(h, status, expected) harness_expect_at(h, status, expected, __FILE__, __LINE__)
-static HARNESS_UNUSED void harness_expect_at(const harness_client *h, int status, int expected, const char *file, int line)
+static HARNESS_UNUSED void harness_expect_at(const harness_client *h, int status, int expected, const char *file,
+    int line)
 {
     char text[1024];
     if (status == expected) return;
-    fail_msg("%s:%d: %s where %s was expected: %s", file, line, compshare_status_name(status), compshare_status_name(expected),
+    fail_msg("%s:%d: %s where %s was expected: %s", file, line, compshare_status_name(status),
+        compshare_status_name(expected),
         compshare_error_text(h->client, text, sizeof text));
 }
 

@@ -50,7 +50,8 @@ static HARNESS_UNUSED const char *harness_cert(const char *name)
 {
     static char paths[8][512];
     static unsigned next;
-    return harness_path(paths[next++ % 8], sizeof paths[0], harness_dir("COMPSHARE_TEST_CERTS", "build/tests/certs"), name);
+    return harness_path(paths[next++ % 8], sizeof paths[0], harness_dir("COMPSHARE_TEST_CERTS", "build/tests/certs"),
+        name);
 }
 
 /* A program built for the tests: "gateway", "raw_server". */
@@ -282,7 +283,8 @@ static HARNESS_UNUSED json_int_t harness_count_action(const harness_process *g, 
 static HARNESS_UNUSED json_int_t harness_schedule(const harness_process *g, const char *uhost_id)
 {
     json_t *stats = harness_stats(g);
-    json_int_t n = json_integer_value(json_object_get(json_object_get(json_object_get(stats, "instances"), uhost_id), "schedule"));
+    json_int_t n = json_integer_value(json_object_get(json_object_get(json_object_get(stats, "instances"), uhost_id),
+        "schedule"));
     json_decref(stats);
     return n;
 }
@@ -578,7 +580,8 @@ static HARNESS_UNUSED peer peer_tinyproxy(bool v6, const char *more)
             peer_stop(&p);
             return p;
         }
-        snprintf(text, sizeof text, "Port %u\nListen %s\nTimeout 60\nMaxClients 20\nLogFile \"%s\"\nLogLevel Connect\n%s", p.port,
+        snprintf(text, sizeof text, "Port %u\nListen %s\nTimeout 60\nMaxClients 20\nLogFile \"%s\"\nLogLevel "
+            "Connect\n%s", p.port,
             v6 ? "::1" : "127.0.0.1", p.log, more != NULL ? more : "");
         peer_write(&p, "conf", text);
         argv[3] = peer_path(&p, "conf");
@@ -700,8 +703,10 @@ static HARNESS_UNUSED void launch_change(const launch *l, const char *from, cons
 }
 
 /* Starts it at a port of its own, with what `write_conf` writes into the file "conf". */
-static HARNESS_UNUSED launch launch_new(const char *name, const char *const *options, const char *chain, unsigned backend,
-    void (*write_conf)(const peer *p, const char *certs, const char *chain, unsigned backend, const char *more), const char *more)
+static HARNESS_UNUSED launch launch_new(const char *name, const char *const *options, const char *chain,
+    unsigned backend,
+    void (*write_conf)(const peer *p, const char *certs, const char *chain, unsigned backend,
+        const char *more), const char *more)
 {
     launch l;
     int tries;
@@ -741,7 +746,8 @@ static HARNESS_UNUSED void nginx_conf(const peer *p, const char *certs, const ch
         "ssl_protocols TLSv1.2 TLSv1.3;\n%s\n"
         "location / {\nproxy_pass http://127.0.0.1:%u;\nproxy_http_version 1.1;\n"
         "proxy_set_header Connection \"\";\n}\n}\n}\n",
-        p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->port, certs, chain, certs, chain, more, backend);
+        p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->dir, p->port, certs, chain, certs, chain, more,
+            backend);
     peer_write(p, "conf", text);
 }
 
@@ -758,12 +764,14 @@ static HARNESS_UNUSED peer peer_nginx(const char *chain, unsigned backend, const
     return launch_nginx(chain, backend, more).p;
 }
 
-static HARNESS_UNUSED void stunnel_conf(const peer *p, const char *certs, const char *chain, unsigned backend, const char *more)
+static HARNESS_UNUSED void stunnel_conf(const peer *p, const char *certs, const char *chain, unsigned backend,
+    const char *more)
 {
     char text[2048];
     snprintf(text, sizeof text,
         "foreground = yes\nsyslog = no\ndebug = 5\npid = %s/pid\n"
-        "[gate]\naccept = 127.0.0.1:%u\nconnect = 127.0.0.1:%u\ncert = %s/%s-chain.pem\nkey = %s/%s-key.pem\noptions = NO_TICKET\nTIMEOUTclose = 0\n%s\n",
+        "[gate]\naccept = 127.0.0.1:%u\nconnect = 127.0.0.1:%u\ncert = %s/%s-chain.pem\nkey = %s/%s-key.pem\noptions "
+            "= NO_TICKET\nTIMEOUTclose = 0\n%s\n",
         p->dir, p->port, backend, certs, chain, certs, chain, more);
     peer_write(p, "conf", text);
 }
@@ -775,15 +783,18 @@ static HARNESS_UNUSED launch launch_stunnel(const char *chain, unsigned backend,
     return launch_new("stunnel", options, chain, backend, stunnel_conf, more);
 }
 
-static HARNESS_UNUSED void haproxy_conf(const peer *p, const char *certs, const char *chain, unsigned backend, const char *more)
+static HARNESS_UNUSED void haproxy_conf(const peer *p, const char *certs, const char *chain, unsigned backend,
+    const char *more)
 {
     char text[2048], command[1024];
-    snprintf(command, sizeof command, "cat '%s/%s-chain.pem' '%s/%s-key.pem' >'%s/both.pem'", certs, chain, certs, chain, p->dir);
+    snprintf(command, sizeof command, "cat '%s/%s-chain.pem' '%s/%s-key.pem' >'%s/both.pem'", certs, chain, certs,
+        chain, p->dir);
     assert_int_equal(system(command), 0);
     snprintf(text, sizeof text,
         "global\nmaxconn 50\ntune.ssl.cachesize 1000\n"
         "defaults\nmode http\ntimeout connect 5s\ntimeout client 10s\ntimeout server 10s\ntimeout http-keep-alive 10s\n"
-        "frontend gate\nbind 127.0.0.1:%u ssl crt %s/both.pem no-tls-tickets ssl-min-ver TLSv1.2 %s\ndefault_backend api\n"
+        "frontend gate\nbind 127.0.0.1:%u ssl crt %s/both.pem no-tls-tickets ssl-min-ver TLSv1.2 %s\ndefault_backend "
+            "api\n"
         "backend api\nserver api 127.0.0.1:%u\n", p->port, p->dir, more, backend);
     peer_write(p, "conf", text);
 }

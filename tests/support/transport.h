@@ -231,7 +231,8 @@ static HARNESS_UNUSED int tap_open(void *user, const char *host, uint16_t port)
         return t->refuse_status;
     }
     if (t->answer == NULL || t->tunnel)
-        r = t->inner.open(t->inner.user, t->real_port != 0 ? "localhost" : host, t->real_port != 0 ? (uint16_t)t->real_port : port);
+        r = t->inner.open(t->inner.user, t->real_port != 0 ? "localhost" : host, t->real_port != 0
+            ? (uint16_t)t->real_port : port);
     if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
     t->opens++;         /* failed ones too: a server's reset may come before its accept is seen */
     if (r != COMPSHARE_OK) return r;
@@ -324,7 +325,8 @@ static HARNESS_UNUSED int tap_wait(void *user, unsigned want, uint32_t timeout_m
     } else if (t->mark != NULL) {
         if (shim_silence(t, want)) tap_pass(t, timeout_ms);
     } else if (t->answer == NULL || t->answer_at == t->answer_len) {
-        if (poll_for(t->posix.fd, want, 5000) == 0) tap_pass(t, timeout_ms);        /* it hangs, and must not for ever */
+        /* it hangs, and must not for ever */
+        if (poll_for(t->posix.fd, want, 5000) == 0) tap_pass(t, timeout_ms);
     }
     return COMPSHARE_OK;
 }
