@@ -192,7 +192,7 @@ $(BENCH)/curl: tests/bench/curl.c tests/bench/bench.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) -O2 -o $@ $< -lcurl -lcrypto
 
-$(BENCH)/fleet $(BENCH)/parse: $(BENCH)/%: tests/bench/%.c compshare.h
+$(BENCH)/fleet $(BENCH)/parse: $(BENCH)/%: tests/bench/%.c $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) -O2 -I. -o $@ $< -lbearssl
 
