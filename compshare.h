@@ -4129,7 +4129,7 @@ typedef struct compshare__request {
     void *user;
 } compshare__request;
 
-/* A step of a task: `begin` fills client->request; `end` sees the exchange's
+/* A step of a task: `begin` fills client->exchange.request; `end` sees the exchange's
    status and returns the task's. See COMPSHARE__AGAIN for what else they return. */
 typedef struct compshare__step {
     int (*begin)(compshare *c);
@@ -4238,59 +4238,85 @@ typedef struct compshare__recent {
     bool shown;                 /* one has */
 } compshare__recent;
 
-/* The small fields first: an instruction reaches near offsets with fewer bytes. */
-struct compshare {
+/* What is known of time. The monotonic clock alone decides deadlines. */
+typedef struct compshare__clock {
+    uint64_t looked_at;         /* what the monotonic clock said last, in milliseconds */
+    uint64_t deadline;          /* of the task; 0: that clock has stepped back */
+    int64_t server_date;        /* the last verified Date, in seconds since 1970; 0: none yet */
+    uint64_t server_date_at;    /* when it came, on the monotonic clock */
+} compshare__clock;
+
+/* One request on its way to a verdict: where it stands, and what may still be done. */
+typedef struct compshare__exchange {
     int phase;
-    unsigned wants;
-    bool entered;               /* inside compshare_step: callbacks may not call back */
-    bool connected;
-    bool reused;                /* this exchange began on a kept connection */
-    bool resuming;              /* the handshake offers a session */
-    bool head_written, flushing, send_failed;
-    bool body_cut;              /* an error body was too long to keep */
+    unsigned wants;             /* COMPSHARE_READ, COMPSHARE_WRITE: what a step waits for */
+    bool more;                  /* a step stopped although it could go on */
+    bool reused;                /* it began on a kept connection */
+    bool head_written;          /* the encoder goes on with the body */
+    bool flushing;              /* a record is complete, and not sent yet */
+    bool send_failed;           /* the reply, if one has come, may tell why */
     bool replied;               /* a byte of the reply has come */
     bool dated;                 /* and its head, with the server's time */
     bool lost;                  /* an earlier sending of this request got no answer */
     bool definite;              /* a RetCode has settled what happened */
     bool resent;                /* the one reconnection has been used up */
-    bool more;                  /* a step stopped although it could go on */
-    bool handed;                /* an element went to the callback */
-    bool both_names;            /* the API wants StopTime as well */
-    bool draining;              /* the reply was too large, and its rest is read */
     unsigned retries;           /* left for this request */
-    uint32_t request_ms;        /* what request_deadline gave */
-    uint32_t generation;
-    uint32_t drained;
-    size_t body_at, body_len;   /* in the reply area; body_at skips a byte order mark */
-    char *area;                 /* the reply area: handshake, then body and tokens */
-    size_t area_cap;
-    compshare__tree tree;
-    uint64_t looked_at;         /* what the monotonic clock said last */
-    uint64_t deadline;          /* of the task; 0: that clock has stepped back */
-    uint64_t request_deadline, connect_deadline, pause_until;
+    uint32_t request_ms;        /* the time that it was given, for the error text */
+    uint64_t deadline, pause_until;
     uint64_t reuse_deadline;    /* when a kept connection that says nothing is given up */
-    uint64_t used_at;           /* when the kept connection was last in use */
-    int64_t server_date;
-    uint64_t server_date_at;
-    compshare_handshake handshake;
-    compshare__trust *trust;    /* in the reply area, during a handshake */
-    const char *bundle;         /* what the roots come from, for error texts */
     compshare__encoder encoder;
-    compshare_transport io;
-    compshare_config config;    /* defaults filled in */
     compshare__request request;
+} compshare__exchange;
+
+/* What has come back: the bytes, and how far they are understood. */
+typedef struct compshare__reply {
+    char *area;                 /* during a handshake the X.509 engine's, then body and tokens */
+    size_t area_cap;
+    size_t body_at, body_len;   /* in the area; body_at skips a byte order mark */
+    bool body_cut;              /* an error's body was too long to keep */
+    bool handed;                /* an element went to the callback */
+    bool draining;              /* the reply was too large, and its rest is read */
+    uint32_t drained;           /* bytes of that rest */
+    uint32_t generation;        /* of the values that programs hold */
+    compshare__tree tree;
     compshare__http http;
     compshare__splitter split;
+} compshare__reply;
+
+/* The way to the server. It outlives an exchange where its reply left it clean. */
+typedef struct compshare__connection {
+    bool open;                  /* the transport is */
+    bool resuming;              /* the handshake offers a session */
+    uint64_t deadline;          /* of connecting, tunnel and handshake */
+    uint64_t used_at;           /* when the kept connection was last in use */
+    const char *bundle;         /* what the roots come from, for error texts */
+    compshare__trust *trust;    /* in the reply area, during a handshake */
+    compshare_handshake handshake;
+    compshare_transport io;
+    compshare__posix posix;
     compshare__url url, proxy;
+    compshare__tls tls;
+} compshare__connection;
+
+/* What has been learned of the account, and holds for later calls. */
+typedef struct compshare__account {
+    bool both_names;            /* the API wants StopTime as well as SchedulerStopTime */
     char project[64];           /* that an instance was found in; "": not yet */
     compshare__recent recent[COMPSHARE__RECENT];
-#ifndef COMPSHARE_NO_SOCKETS
-    compshare__posix posix;
-#endif
+} compshare__account;
+
+/* The exchange first: an instruction reaches near offsets with fewer bytes. */
+struct compshare {
+    bool entered;               /* inside compshare_step: callbacks may not call back */
+    compshare__exchange exchange;
+    compshare__reply reply;
+    compshare__clock clock;
     compshare_error error;
+    compshare_config config;    /* defaults filled in */
+    compshare__account account;
     compshare__task task;
     compshare__params params;
-    compshare__tls tls;
+    compshare__connection connection;
 };
 
 static uint64_t compshare__client_now(const compshare *c)
@@ -4309,8 +4335,8 @@ static int64_t compshare__client_unix_time(const compshare *c)
 static int64_t compshare__client_server_time(const compshare *c)
 {
     uint64_t now = compshare__client_now(c);
-    if (c->server_date == 0) return 0;
-    return c->server_date + (now > c->server_date_at ? (int64_t)((now - c->server_date_at) / 1000) : 0);
+    if (c->clock.server_date == 0) return 0;
+    return c->clock.server_date + (now > c->clock.server_date_at ? (int64_t)((now - c->clock.server_date_at) / 1000) : 0);
 }
 
 /* The same, or the local clock where the server's is not known. */
@@ -4322,13 +4348,13 @@ static int64_t compshare__client_best_time(const compshare *c)
 
 static bool compshare__client_encrypted(const compshare *c)
 {
-    return !c->url.plain;
+    return !c->connection.url.plain;
 }
 
 /* Whom the client talks to now: the proxy, until that has opened the tunnel. */
 static const compshare__url *compshare__client_peer(const compshare *c)
 {
-    return c->proxy.port != 0 && c->phase <= COMPSHARE__PHASE_PROXY ? &c->proxy : &c->url;
+    return c->connection.proxy.port != 0 && c->exchange.phase <= COMPSHARE__PHASE_PROXY ? &c->connection.proxy : &c->connection.url;
 }
 
 /* A value as programs see it: good until the client forgets it. */
@@ -4337,14 +4363,14 @@ static compshare_value compshare__client_value(const compshare *c, uint32_t toke
     compshare_value v;
     v.client = token != COMPSHARE__NO_TOKEN ? c : NULL;
     v.token = token;
-    v.generation = c != NULL ? c->generation : 0;
+    v.generation = c != NULL ? c->reply.generation : 0;
     return v;
 }
 
 static void compshare__client_forget_values(compshare *c)
 {
-    memset(&c->tree, 0, sizeof c->tree);
-    c->generation++;
+    memset(&c->reply.tree, 0, sizeof c->reply.tree);
+    c->reply.generation++;
 }
 
 /* ---- failures ---- */
@@ -4373,10 +4399,10 @@ static int compshare__fail_stage(const compshare *c)
         COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_PREPARE, COMPSHARE_STAGE_CONNECT,
         COMPSHARE_STAGE_CONNECT, COMPSHARE_STAGE_HANDSHAKE, COMPSHARE_STAGE_SEND, COMPSHARE_STAGE_RECEIVE
     };
-    bool judging = c->phase == COMPSHARE__PHASE_RECEIVE ? c->http.state == COMPSHARE__HTTP_DONE
-        : c->phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL;
+    bool judging = c->exchange.phase == COMPSHARE__PHASE_RECEIVE ? c->reply.http.state == COMPSHARE__HTTP_DONE
+        : c->exchange.phase == COMPSHARE__PHASE_IDLE && c->task.step != NULL;
     if (judging) return COMPSHARE_STAGE_JUDGE;
-    return stages[c->phase];
+    return stages[c->exchange.phase];
 }
 
 /* In place of a status: goes on with the sentence of the failure. */
@@ -4390,7 +4416,7 @@ static int compshare__fail(compshare *c, int status, const char *form, ...)
     compshare__text t;
     va_list args;
     size_t said = status == COMPSHARE__MORE ? strlen(c->error.detail) : 0;
-    if (c->draining) return c->error.status;
+    if (c->reply.draining) return c->error.status;
     t = compshare__text_into(c->error.detail + said, sizeof c->error.detail - said);
     va_start(args, form);
     compshare__text_list(&t, form, args);
@@ -4406,8 +4432,8 @@ static int compshare__fail(compshare *c, int status, const char *form, ...)
 static int compshare__fail_errno(compshare *c)
 {
 #ifndef COMPSHARE_NO_SOCKETS
-    int error = c->posix.last_errno;
-    if (c->io.user == (void *)&c->posix && error != 0 && !c->draining) {
+    int error = c->connection.posix.last_errno;
+    if (c->connection.io.user == (void *)&c->connection.posix && error != 0 && !c->reply.draining) {
         (void)compshare__fail(c, COMPSHARE__MORE, ": %s (errno %d)", compshare__posix_meaning(error), error);
         c->error.sys_errno = error;
     }
@@ -4426,17 +4452,17 @@ static int compshare__fail_host(compshare *c, int status, const char *what)
 static int compshare__fail_timeout(compshare *c)
 {
     const compshare__url *peer = compshare__client_peer(c);
-    bool connecting = c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE
-        && compshare__client_now(c) < c->request_deadline;
-    if (c->deadline == 0)
+    bool connecting = c->exchange.phase >= COMPSHARE__PHASE_CONNECT && c->exchange.phase <= COMPSHARE__PHASE_HANDSHAKE
+        && compshare__client_now(c) < c->exchange.deadline;
+    if (c->clock.deadline == 0)
         return compshare__fail(c, COMPSHARE_E_TIMEOUT,
             "monotonic_ms: it stepped back: no time can be kept");
     return compshare__fail(c, COMPSHARE_E_TIMEOUT, "%s:%d: timed out after %l ms %s", peer->host, peer->port,
-        (int64_t)(connecting ? c->config.connect_timeout_ms : c->request_ms),
-        c->phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
-        : c->phase == COMPSHARE__PHASE_HANDSHAKE ? "during the TLS handshake"
-        : c->phase == COMPSHARE__PHASE_SEND ? "while the request was sent"
-        : c->phase == COMPSHARE__PHASE_RECEIVE ? "while the reply was awaited" : "while connecting");
+        (int64_t)(connecting ? c->config.connect_timeout_ms : c->exchange.request_ms),
+        c->exchange.phase <= COMPSHARE__PHASE_BEGIN ? "before the request was begun"
+        : c->exchange.phase == COMPSHARE__PHASE_HANDSHAKE ? "during the TLS handshake"
+        : c->exchange.phase == COMPSHARE__PHASE_SEND ? "while the request was sent"
+        : c->exchange.phase == COMPSHARE__PHASE_RECEIVE ? "while the reply was awaited" : "while connecting");
 }
 
 static int compshare__fail_clock(compshare *c, const char *consequence)
@@ -4447,9 +4473,9 @@ static int compshare__fail_clock(compshare *c, const char *consequence)
 
 static int compshare__fail_bundle(compshare *c, const char *what)
 {
-    (void)compshare__fail(c, COMPSHARE_E_TRUST, "root certificates: %s %s", c->bundle, what);
+    (void)compshare__fail(c, COMPSHARE_E_TRUST, "root certificates: %s %s", c->connection.bundle, what);
 #ifndef COMPSHARE_NO_SOCKETS
-    c->posix.last_errno = c->posix.bundle_errno;
+    c->connection.posix.last_errno = c->connection.posix.bundle_errno;
 #endif
     return compshare__fail_errno(c);    /* none unless opening or reading failed */
 }
@@ -4457,19 +4483,19 @@ static int compshare__fail_bundle(compshare *c, const char *what)
 /* TLS failed: BearSSL's code, or the bundle, in a sentence. */
 static int compshare__fail_tls(compshare *c)
 {
-    int code = br_ssl_engine_last_error(&c->tls.client.eng);
-    int trouble = c->trust != NULL ? compshare__trust_trouble(c->trust) : COMPSHARE__TRUST_FINE;
-    if (c->draining) return c->error.status;
+    int code = br_ssl_engine_last_error(&c->connection.tls.client.eng);
+    int trouble = c->connection.trust != NULL ? compshare__trust_trouble(c->connection.trust) : COMPSHARE__TRUST_FINE;
+    if (c->reply.draining) return c->error.status;
     c->error.tls_code = code;
     if (code == BR_ERR_X509_NOT_TRUSTED && trouble != COMPSHARE__TRUST_FINE)
         return compshare__fail_bundle(c, compshare__trust_meaning(trouble));
     (void)compshare__fail(c, compshare__tls_is_certificate(code) ? COMPSHARE_E_CERTIFICATE : COMPSHARE_E_TLS, "%s:%d: %s",
-        c->url.host, c->url.port, compshare__tls_meaning(code));
-    if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->tls.now);
+        c->connection.url.host, c->connection.url.port, compshare__tls_meaning(code));
+    if (code == BR_ERR_X509_EXPIRED) (void)compshare__fail(c, COMPSHARE__MORE, " by this machine's clock, %t", c->connection.tls.now);
     if (code == BR_ERR_X509_NOT_TRUSTED)
         (void)compshare__fail(c, COMPSHARE__MORE,
-            " in %s, or an intermediate certificate is missing%s", c->bundle,
-            c->trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
+            " in %s, or an intermediate certificate is missing%s", c->connection.bundle,
+            c->connection.trust->certificates > COMPSHARE__CHAIN_MAX ? " or behind the eighth" : "");
     (void)compshare__fail(c, COMPSHARE__MORE, " (BearSSL %d)", code);
     return c->error.status;
 }
@@ -4477,20 +4503,20 @@ static int compshare__fail_tls(compshare *c)
 static int compshare__fail_too_large(compshare *c, const char *what)
 {
     return compshare__fail(c, COMPSHARE_E_TOO_LARGE, "%s does not fit the reply area of %l bytes: enlarge memory_size, "
-        "or stream it with compshare_call_each", what, (int64_t)c->area_cap);
+        "or stream it with compshare_call_each", what, (int64_t)c->reply.area_cap);
 }
 
 static int compshare__fail_json(compshare *c, const char *reason, uint64_t at)
 {
-    bool typed = c->http.content_type[0] != '\0';
+    bool typed = c->reply.http.content_type[0] != '\0';
     return compshare__fail(c, COMPSHARE_E_JSON, "the reply is not valid JSON: %s at byte %l%s%s%s", reason, (int64_t)at,
-        typed ? " (content type " : "", c->http.content_type, typed ? ")" : "");
+        typed ? " (content type " : "", c->reply.http.content_type, typed ? ")" : "");
 }
 
 static int compshare__fail_http(compshare *c, int status)
 {
-    (void)compshare__fail_host(c, status, c->http.reason);
-    if (c->http.received > 0) (void)compshare__fail(c, COMPSHARE__MORE, " (after %l bytes of it)", (int64_t)c->http.received);
+    (void)compshare__fail_host(c, status, c->reply.http.reason);
+    if (c->reply.http.received > 0) (void)compshare__fail(c, COMPSHARE__MORE, " (after %l bytes of it)", (int64_t)c->reply.http.received);
     return c->error.status;
 }
 
@@ -4780,7 +4806,7 @@ static void compshare__config_place(const compshare_config *f, const char **regi
 
 static bool compshare__judge_is_2xx(const compshare *c)
 {
-    return c->http.status / 100 == 2;
+    return c->reply.http.status / 100 == 2;
 }
 
 /* RetCodes that mean "later". */
@@ -4829,8 +4855,8 @@ static void compshare__judge_message(compshare *c)
 {
     uint32_t at;
     compshare_view raw;
-    if (compshare__json_find(&c->tree, 0, "Message", &at) == 0 || compshare__json_type(&c->tree, at) != COMPSHARE_STRING) return;
-    raw = compshare__json_raw(&c->tree, at);
+    if (compshare__json_find(&c->reply.tree, 0, "Message", &at) == 0 || compshare__json_type(&c->reply.tree, at) != COMPSHARE_STRING) return;
+    raw = compshare__json_raw(&c->reply.tree, at);
     if (compshare__judge_is_echo(c, raw)) return;
     (void)compshare__json_copy(raw, c->error.message, sizeof c->error.message, true);
 }
@@ -4838,20 +4864,20 @@ static void compshare__judge_message(compshare *c)
 /* Validates and tokenizes the body, or what the splitter kept of it. */
 static int compshare__judge_parse(compshare *c)
 {
-    compshare__json *json = &c->split.json;
+    compshare__json *json = &c->reply.split.json;
     const char *reason;
     size_t end;
-    if (c->request.array != NULL && compshare__judge_is_2xx(c)) {
-        end = c->split.kept;
+    if (c->exchange.request.array != NULL && compshare__judge_is_2xx(c)) {
+        end = c->reply.split.kept;
     } else {
-        end = c->body_len;
-        c->body_at = compshare__json_bom(c->area, c->body_len);
+        end = c->reply.body_len;
+        c->reply.body_at = compshare__json_bom(c->reply.area, c->reply.body_len);
         compshare__json_init(json);
-        compshare__json_feed(json, c->area + c->body_at, end - c->body_at);
+        compshare__json_feed(json, c->reply.area + c->reply.body_at, end - c->reply.body_at);
     }
     reason = compshare__json_finish(json);
     if (reason != NULL) return compshare__fail_json(c, reason, json->at);
-    if (!compshare__json_tokenize(&c->tree, c->area + c->body_at, end - c->body_at, c->area + end, c->area_cap - end))
+    if (!compshare__json_tokenize(&c->reply.tree, c->reply.area + c->reply.body_at, end - c->reply.body_at, c->reply.area + end, c->reply.area_cap - end))
         return compshare__fail_too_large(c, "the reply with its values");
     return COMPSHARE_OK;
 }
@@ -4860,13 +4886,13 @@ static int compshare__judge_parse(compshare *c)
    kept where it is an envelope. */
 static int compshare__judge_status(compshare *c)
 {
-    int status = c->http.status, code = 0;
-    if (!c->body_cut && c->body_len > 0 && compshare__judge_parse(c) == COMPSHARE_OK
-        && compshare__judge_ret_code(&c->tree, &code) == NULL) {
-        c->definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
+    int status = c->reply.http.status, code = 0;
+    if (!c->reply.body_cut && c->reply.body_len > 0 && compshare__judge_parse(c) == COMPSHARE_OK
+        && compshare__judge_ret_code(&c->reply.tree, &code) == NULL) {
+        c->exchange.definite = status < 500 && code != 0 && !compshare__judge_timeout_code(code);
         c->error.ret_code = code;
     }
-    if (c->tree.count > 0) compshare__judge_message(c);
+    if (c->reply.tree.count > 0) compshare__judge_message(c);
     c->error.retryable = status == 429 || status >= 500;
     return compshare__fail(c, COMPSHARE_E_STATUS, "HTTP status %d%s", status, status / 100 == 3
         ? ": a redirect, which is never followed, because it would hand the signed request on" : "");
@@ -4875,19 +4901,19 @@ static int compshare__judge_status(compshare *c)
 /* Whether an action that answers with CSV has done so. */
 static bool compshare__judge_is_csv(const compshare *c)
 {
-    size_t i = compshare__json_bom(c->area, c->body_len);
-    while (i < c->body_len && compshare__json_is_space(c->area[i])) i++;
-    if (!c->request.csv || i == c->body_len || c->area[i] == '{') return false;
-    return compshare__bytes_listed(c->http.content_type,
+    size_t i = compshare__json_bom(c->reply.area, c->reply.body_len);
+    while (i < c->reply.body_len && compshare__json_is_space(c->reply.area[i])) i++;
+    if (!c->exchange.request.csv || i == c->reply.body_len || c->reply.area[i] == '{') return false;
+    return compshare__bytes_listed(c->reply.http.content_type,
         "text/csv\0application/csv\0application/octet-stream\0application/vnd.ms-excel\0");
 }
 
 /* A head is complete: its Date is the server's time, RFC 9110 6.6.1. */
 static void compshare__judge_date(compshare *c)
 {
-    if (c->http.date <= 0) return;
-    c->server_date = c->http.date;
-    c->server_date_at = c->looked_at;
+    if (c->reply.http.date <= 0) return;
+    c->clock.server_date = c->reply.http.date;
+    c->clock.server_date_at = c->clock.looked_at;
 }
 
 /* The reply is complete: is it a success? */
@@ -4895,23 +4921,23 @@ static int compshare__judge(compshare *c)
 {
     const char *reason;
     int code = 0, r;
-    if (c->http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
+    if (c->reply.http.encoded) return compshare__fail(c, COMPSHARE_E_HTTP, "the reply has a Content-Encoding that was not asked for");
     if (!compshare__judge_is_2xx(c)) return compshare__judge_status(c);
     if (!compshare__judge_is_csv(c)) {
         if ((r = compshare__judge_parse(c)) != COMPSHARE_OK) return r;
-        if ((reason = compshare__judge_ret_code(&c->tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, "%s", reason);
+        if ((reason = compshare__judge_ret_code(&c->reply.tree, &code)) != NULL) return compshare__fail(c, COMPSHARE_E_REPLY, "%s", reason);
     }
-    if (code == 0 && c->tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
-    c->definite = !compshare__judge_timeout_code(code);
+    if (code == 0 && c->connection.tls.mute) return compshare__fail(c, COMPSHARE_E_REPLY, "a success came before the request was complete");
+    c->exchange.definite = !compshare__judge_timeout_code(code);
     if (code != 0) {
         c->error.ret_code = code;
         c->error.retryable = compshare__judge_transient(code);
         compshare__judge_message(c);
         return compshare__fail(c, COMPSHARE_E_API, "the API refused");
     }
-    if (c->request.array != NULL && (c->split.twice || c->split.not_array))
+    if (c->exchange.request.array != NULL && (c->reply.split.twice || c->reply.split.not_array))
         return compshare__fail(c, COMPSHARE_E_REPLY,
-            c->split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
+            c->reply.split.twice ? "the reply holds the streamed array more than once" : "what was to be streamed is not an array");
     return COMPSHARE_OK;
 }
 
@@ -4933,15 +4959,15 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
     br_sha256_context sha256;
     bool known = true;
     br_sha256_init(&sha256);
-    br_sha256_update(&sha256, c->url.host, strlen(c->url.host) + 1);
-    br_sha256_update(&sha256, &c->url.port, sizeof c->url.port);
-    br_sha256_update(&sha256, &c->tls.record_len, sizeof c->tls.record_len);    /* RFC 6066 4: a session keeps it */
+    br_sha256_update(&sha256, c->connection.url.host, strlen(c->connection.url.host) + 1);
+    br_sha256_update(&sha256, &c->connection.url.port, sizeof c->connection.url.port);
+    br_sha256_update(&sha256, &c->connection.tls.record_len, sizeof c->connection.tls.record_len);    /* RFC 6066 4: a session keeps it */
     if (c->config.ca_pem != NULL) {
         br_sha256_update(&sha256, c->config.ca_pem, c->config.ca_pem_len);
     } else {
 #ifndef COMPSHARE_NO_SOCKETS
         int64_t identity[5];
-        known = compshare__posix_bundle_identity(&c->posix, identity);
+        known = compshare__posix_bundle_identity(&c->connection.posix, identity);
         if (known) br_sha256_update(&sha256, identity, sizeof identity);
 #endif
     }
@@ -4953,11 +4979,11 @@ static bool compshare__session_binding(compshare *c, unsigned char hash[br_sha25
    is noted before anything of the bundle is read, which may change meanwhile. */
 static bool compshare__session_load(compshare *c, compshare__session *s)
 {
-    compshare__trust *t = c->trust;
+    compshare__trust *t = c->connection.trust;
     if (c->config.session == NULL) return false;
     t->bindable = compshare__session_binding(c, t->binding);
     memcpy(s, c->config.session, sizeof *s);
-    return t->bindable && s->since > 0 && c->tls.now >= s->since && c->tls.now - s->since < COMPSHARE__SESSION_S
+    return t->bindable && s->since > 0 && c->connection.tls.now >= s->since && c->connection.tls.now - s->since < COMPSHARE__SESSION_S
         && memcmp(t->binding, s->bound, sizeof s->bound) == 0;
 }
 
@@ -4968,15 +4994,15 @@ static void compshare__session_store(compshare *c)
 {
     compshare__session s;
     memset(&s, 0, sizeof s);
-    br_ssl_engine_get_session_parameters(&c->tls.client.eng, &s.parameters);
-    c->handshake.version = s.parameters.version;
-    c->handshake.suite = s.parameters.cipher_suite;
-    c->handshake.resumed = c->trust->certificates == 0;     /* none was judged */
-    c->handshake.not_after = c->trust->not_after;
-    if (c->config.session != NULL && !c->handshake.resumed) {
-        s.since = c->tls.now;
-        memcpy(s.bound, c->trust->binding, sizeof s.bound);
-        if (s.parameters.session_id_len > 0 && c->trust->bindable) memcpy(c->config.session, &s, sizeof s);
+    br_ssl_engine_get_session_parameters(&c->connection.tls.client.eng, &s.parameters);
+    c->connection.handshake.version = s.parameters.version;
+    c->connection.handshake.suite = s.parameters.cipher_suite;
+    c->connection.handshake.resumed = c->connection.trust->certificates == 0;     /* none was judged */
+    c->connection.handshake.not_after = c->connection.trust->not_after;
+    if (c->config.session != NULL && !c->connection.handshake.resumed) {
+        s.since = c->connection.tls.now;
+        memcpy(s.bound, c->connection.trust->binding, sizeof s.bound);
+        if (s.parameters.session_id_len > 0 && c->connection.trust->bindable) memcpy(c->config.session, &s, sizeof s);
         else compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
     }
     compshare__bytes_wipe(&s, sizeof s);
@@ -4993,19 +5019,19 @@ static void compshare__session_store(compshare *c)
 static void compshare__drive_close_bundle(compshare *c)
 {
 #ifndef COMPSHARE_NO_SOCKETS
-    compshare__posix_close_fd(&c->posix.bundle);
+    compshare__posix_close_fd(&c->connection.posix.bundle);
 #endif
-    c->trust = NULL;
+    c->connection.trust = NULL;
 }
 
 static void compshare__drive_disconnect(compshare *c)
 {
-    if (c->connected) compshare__tls_close(&c->tls);
-    (c->io.close)(c->io.user);
+    if (c->connection.open) compshare__tls_close(&c->connection.tls);
+    (c->connection.io.close)(c->connection.io.user);
     compshare__drive_close_bundle(c);
-    compshare__tls_clear(&c->tls);
-    compshare__bytes_wipe(&c->tls.client, sizeof c->tls.client);
-    c->connected = false;
+    compshare__tls_clear(&c->connection.tls);
+    compshare__bytes_wipe(&c->connection.tls.client, sizeof c->connection.tls.client);
+    c->connection.open = false;
 }
 
 static ptrdiff_t compshare__drive_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
@@ -5023,17 +5049,17 @@ static int compshare__drive_prepare_trust(compshare *c)
 #ifndef COMPSHARE_NO_SOCKETS
     bool given;
 #endif
-    c->tls.now = compshare__client_unix_time(c);
-    if (c->tls.now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no certificate can be checked by it");
-    c->bundle = "ca_pem";
+    c->connection.tls.now = compshare__client_unix_time(c);
+    if (c->connection.tls.now < COMPSHARE__EARLIEST_TIME) return compshare__fail_clock(c, "no certificate can be checked by it");
+    c->connection.bundle = "ca_pem";
     if (c->config.ca_pem != NULL) return COMPSHARE_OK;
 #ifndef COMPSHARE_NO_SOCKETS
     given = c->config.ca_file != NULL;
-    c->bundle = compshare__posix_open_bundle(&c->posix,
+    c->connection.bundle = compshare__posix_open_bundle(&c->connection.posix,
         given ? &c->config.ca_file : compshare__posix_bundles, given ? 1 : COMPSHARE__BUNDLES);
-    if (c->posix.bundle >= 0) return COMPSHARE_OK;
-    if (c->bundle == NULL) c->bundle = given ? c->config.ca_file : "every usual place of a bundle";
-    if (c->posix.bundle_errno == 0) return compshare__fail_bundle(c, "is empty");
+    if (c->connection.posix.bundle >= 0) return COMPSHARE_OK;
+    if (c->connection.bundle == NULL) c->connection.bundle = given ? c->config.ca_file : "every usual place of a bundle";
+    if (c->connection.posix.bundle_errno == 0) return compshare__fail_bundle(c, "is empty");
 #endif
     return compshare__fail_bundle(c, "cannot be opened");
 }
@@ -5042,15 +5068,15 @@ static int compshare__drive_connect_begin(compshare *c)
 {
     uint64_t now = compshare__client_now(c);
     int r;
-    c->phase = COMPSHARE__PHASE_CONNECT;
-    compshare__tls_clear(&c->tls);
-    c->tls.tx = (unsigned char *)c->area + c->area_cap - COMPSHARE__TX;
+    c->exchange.phase = COMPSHARE__PHASE_CONNECT;
+    compshare__tls_clear(&c->connection.tls);
+    c->connection.tls.tx = (unsigned char *)c->reply.area + c->reply.area_cap - COMPSHARE__TX;
     if (compshare__client_encrypted(c) && (r = compshare__drive_prepare_trust(c)) != COMPSHARE_OK) return r;
-    c->connect_deadline = now + c->config.connect_timeout_ms;
-    if (c->connect_deadline > c->request_deadline) c->connect_deadline = c->request_deadline;
+    c->connection.deadline = now + c->config.connect_timeout_ms;
+    if (c->connection.deadline > c->exchange.deadline) c->connection.deadline = c->exchange.deadline;
 #ifndef COMPSHARE_NO_SOCKETS
-    c->posix.deadline = c->connect_deadline;
-    c->posix.slack = (uint32_t)(c->deadline - c->connect_deadline);
+    c->connection.posix.deadline = c->connection.deadline;
+    c->connection.posix.slack = (uint32_t)(c->clock.deadline - c->connection.deadline);
 #endif
     compshare__trace(c, "connect %s %l", compshare__client_peer(c)->host, compshare__client_peer(c)->port);
     return COMPSHARE_OK;
@@ -5061,10 +5087,10 @@ static int compshare__drive_connect_begin(compshare *c)
 static void compshare__drive_give_back(compshare *c)
 {
 #ifndef COMPSHARE_NO_SOCKETS
-    uint64_t taken = c->posix.deadline - c->connect_deadline;
-    uint64_t left = c->deadline - c->request_deadline;
-    c->connect_deadline += taken;
-    c->request_deadline += taken < left ? taken : left;
+    uint64_t taken = c->connection.posix.deadline - c->connection.deadline;
+    uint64_t left = c->clock.deadline - c->exchange.deadline;
+    c->connection.deadline += taken;
+    c->exchange.deadline += taken < left ? taken : left;
 #else
     (void)c;
 #endif
@@ -5073,54 +5099,54 @@ static void compshare__drive_give_back(compshare *c)
 static int compshare__drive_connect(compshare *c)
 {
     const compshare__url *peer = compshare__client_peer(c);
-    int r = (c->io.open)(c->io.user, peer->host, peer->port);
+    int r = (c->connection.io.open)(c->connection.io.user, peer->host, peer->port);
     compshare__drive_give_back(c);
-    if (r == COMPSHARE_OK) c->connected = true;
+    if (r == COMPSHARE_OK) c->connection.open = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
 #ifndef COMPSHARE_NO_SOCKETS
-    if (r == COMPSHARE_E_RESOLVE && c->io.user == (void *)&c->posix)
-        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(c->posix.last_eai));
+    if (r == COMPSHARE_E_RESOLVE && c->connection.io.user == (void *)&c->connection.posix)
+        return compshare__fail(c, r, "%s: %s", peer->host, compshare__posix_resolve_meaning(c->connection.posix.last_eai));
 #endif
     (void)compshare__fail_host(c, r < 0 ? r : COMPSHARE_E_CONNECT, "no connection");
 #ifndef COMPSHARE_NO_SOCKETS
-    if (c->posix.last_eai != 0)
+    if (c->connection.posix.last_eai != 0)
         (void)compshare__fail(c, COMPSHARE__MORE, ", at an address from before: %s",
-            compshare__posix_resolve_meaning(c->posix.last_eai));
+            compshare__posix_resolve_meaning(c->connection.posix.last_eai));
 #endif
     return c->error.status;
 }
 
 static void compshare__drive_proxy_begin(compshare *c)
 {
-    c->phase = COMPSHARE__PHASE_PROXY;
-    compshare__http_init(&c->http, true);
-    c->tls.tx_len = compshare__encode_connect(c->url.host, c->url.port, c->proxy.path, (char *)c->tls.tx, COMPSHARE__TX);
-    compshare__trace(c, "CONNECT %s %l", c->url.host, c->url.port);
+    c->exchange.phase = COMPSHARE__PHASE_PROXY;
+    compshare__http_init(&c->reply.http, true);
+    c->connection.tls.tx_len = compshare__encode_connect(c->connection.url.host, c->connection.url.port, c->connection.proxy.path, (char *)c->connection.tls.tx, COMPSHARE__TX);
+    compshare__trace(c, "CONNECT %s %l", c->connection.url.host, c->connection.url.port);
 }
 
 /* The proxy's reply is complete, and so must be what it says: TLS begins with us. */
 static int compshare__drive_proxy_reply(compshare *c, bool more)
 {
-    int status = c->http.status;
+    int status = c->reply.http.status;
     const char *meaning = status == 407 ? ": it wants another user and password" : "";
-    if (c->http.state == COMPSHARE__HTTP_FAILED) return compshare__fail_http(c, COMPSHARE_E_PROXY);
+    if (c->reply.http.state == COMPSHARE__HTTP_FAILED) return compshare__fail_http(c, COMPSHARE_E_PROXY);
     if (compshare__judge_is_2xx(c))
         return more ? compshare__fail_host(c, COMPSHARE_E_PROXY, "the proxy sent more than its reply") : COMPSHARE_OK;
     c->error.retryable = status == 429 || status >= 500;
-    return compshare__fail(c, COMPSHARE_E_PROXY, "%s:%d: the proxy answered with HTTP status %d%s", c->proxy.host, c->proxy.port,
+    return compshare__fail(c, COMPSHARE_E_PROXY, "%s:%d: the proxy answered with HTTP status %d%s", c->connection.proxy.host, c->connection.proxy.port,
         status, meaning);
 }
 
 static int compshare__drive_proxy(compshare *c)
 {
-    ptrdiff_t n = compshare__tls_drain(&c->tls);
+    ptrdiff_t n = compshare__tls_drain(&c->connection.tls);
     while (n == COMPSHARE_OK) {
         compshare_view none;
         size_t used;
-        n = compshare__tls_recv(&c->tls, c->tls.rx, sizeof c->tls.rx);
+        n = compshare__tls_recv(&c->connection.tls, c->connection.tls.rx, sizeof c->connection.tls.rx);
         if (n <= 0) break;
-        used = compshare__http_feed(&c->http, c->tls.rx, (size_t)n, &none);
-        if (c->http.state >= COMPSHARE__HTTP_DONE) return compshare__drive_proxy_reply(c, used < (size_t)n);
+        used = compshare__http_feed(&c->reply.http, c->connection.tls.rx, (size_t)n, &none);
+        if (c->reply.http.state >= COMPSHARE__HTTP_DONE) return compshare__drive_proxy_reply(c, used < (size_t)n);
         n = COMPSHARE_OK;
     }
     if (n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE) return (int)n;
@@ -5134,7 +5160,7 @@ static compshare_roots *compshare__drive_roots(compshare *c)
     int64_t bundle[5] = { (int64_t)(uintptr_t)c->config.ca_pem, (int64_t)c->config.ca_pem_len, 0, 0, 0 };
     if (roots == NULL) return NULL;
 #ifndef COMPSHARE_NO_SOCKETS
-    if (c->config.ca_pem == NULL && !compshare__posix_bundle_identity(&c->posix, bundle)) return NULL;
+    if (c->config.ca_pem == NULL && !compshare__posix_bundle_identity(&c->connection.posix, bundle)) return NULL;
 #endif
     if (memcmp(roots->bundle, bundle, sizeof bundle) == 0) return roots;
     memset(roots, 0, sizeof *roots);
@@ -5149,37 +5175,37 @@ static int compshare__drive_handshake_begin(compshare *c)
     unsigned char entropy[32];
     compshare__read_fn read = compshare__drive_read_pem;
     void *ctx = c;
-    c->phase = COMPSHARE__PHASE_HANDSHAKE;
-    c->resuming = false;
+    c->exchange.phase = COMPSHARE__PHASE_HANDSHAKE;
+    c->connection.resuming = false;
     if (!compshare__client_encrypted(c)) return COMPSHARE_OK;
     if (c->config.entropy(c->config.user, entropy, sizeof entropy) != 0)
         return compshare__fail(c, COMPSHARE_E_ENTROPY, "the system gave no random bytes");
 #ifndef COMPSHARE_NO_SOCKETS
-    if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->posix; }
+    if (c->config.ca_pem == NULL) { read = compshare__posix_read_bundle; ctx = &c->connection.posix; }
 #endif
-    c->trust = compshare__trust_init(c->area, c->area_cap - COMPSHARE__TX, read, ctx, compshare__drive_roots(c), c->tls.now);
-    c->resuming = compshare__session_load(c, &session);
-    started = compshare__tls_start(&c->tls, c->trust, c->url.host, entropy, c->resuming ? &session.parameters : NULL);
+    c->connection.trust = compshare__trust_init(c->reply.area, c->reply.area_cap - COMPSHARE__TX, read, ctx, compshare__drive_roots(c), c->connection.tls.now);
+    c->connection.resuming = compshare__session_load(c, &session);
+    started = compshare__tls_start(&c->connection.tls, c->connection.trust, c->connection.url.host, entropy, c->connection.resuming ? &session.parameters : NULL);
     compshare__bytes_wipe(&session, sizeof session);
     return started ? COMPSHARE_OK : compshare__fail_tls(c);
 }
 
 static int compshare__drive_handshake(compshare *c)
 {
-    int r = compshare__tls_handshake(&c->tls);
+    int r = compshare__tls_handshake(&c->connection.tls);
     /* while the server thinks about the first flight, its certificate can be prepared for */
-    if (r == COMPSHARE_WANT_READ && c->trust != NULL && !c->resuming && compshare__tls_idle(&c->tls))
-        compshare__trust_learn(c->trust, COMPSHARE__TX + c->tls.record_len);    /* tx and the record buffer, which follow it */
+    if (r == COMPSHARE_WANT_READ && c->connection.trust != NULL && !c->connection.resuming && compshare__tls_idle(&c->connection.tls))
+        compshare__trust_learn(c->connection.trust, COMPSHARE__TX + c->connection.tls.record_len);    /* tx and the record buffer, which follow it */
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
     if (r == COMPSHARE__EOF) return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection during the TLS handshake");
     if (r == COMPSHARE_E_IO) return compshare__fail_host(c, r, "the connection broke during the TLS handshake");
     if (r != COMPSHARE_OK) return r;
     if (compshare__client_encrypted(c)) {
         compshare__session_store(c);
-        compshare__trace(c, "TLS 1.2%s", c->handshake.resumed ? ", resumed" : "", 0);
+        compshare__trace(c, "TLS 1.2%s", c->connection.handshake.resumed ? ", resumed" : "", 0);
     }
 #ifndef COMPSHARE_NO_SOCKETS
-    c->posix.proved = true;
+    c->connection.posix.proved = true;
 #endif
     compshare__drive_close_bundle(c);
     return COMPSHARE_OK;
@@ -5191,11 +5217,11 @@ static int compshare__drive_handshake(compshare *c)
    the server judges. */
 static int compshare__drive_check_floor(compshare *c)
 {
-    int64_t ahead = c->request.stop_time - compshare__client_server_time(c);
-    if (c->request.stop_time == 0 || c->server_date == 0 || ahead >= COMPSHARE__STOP_FLOOR_S)
+    int64_t ahead = c->exchange.request.stop_time - compshare__client_server_time(c);
+    if (c->exchange.request.stop_time == 0 || c->clock.server_date == 0 || ahead >= COMPSHARE__STOP_FLOOR_S)
         return COMPSHARE_OK;
     return compshare__fail(c, COMPSHARE_E_TOO_SOON, "SchedulerStopTime %t must be at least 300 s ahead: it is %l s short",
-        c->request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
+        c->exchange.request.stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
 
 /* Collects, completes and sorts the parameters. */
@@ -5203,7 +5229,7 @@ static int compshare__drive_collect(compshare *c)
 {
     compshare__text why = compshare__text_into(c->error.detail, sizeof c->error.detail);
     const compshare_config *f = &c->config;
-    const char *action = c->request.action;
+    const char *action = c->exchange.request.action;
     const char *own[COMPSHARE__OWN_SIGNATURE] = {
         action, f->public_key, f->security_token, NULL, NULL, NULL
     };
@@ -5212,12 +5238,12 @@ static int compshare__drive_collect(compshare *c)
         || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
         return compshare__fail(c, COMPSHARE_E_PARAM, "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
     memcpy(c->error.action, action, strlen(action) + 1);
-    if (!compshare__params_collect(&c->params, c->request.params, c->request.count, &why)) {
+    if (!compshare__params_collect(&c->params, c->exchange.request.params, c->exchange.request.count, &why)) {
         c->error.status = COMPSHARE_E_PARAM;
         c->error.stage = COMPSHARE_STAGE_PREPARE;
         return COMPSHARE_E_PARAM;
     }
-    if (c->request.defaults) {
+    if (c->exchange.request.defaults) {
         own[COMPSHARE__OWN_REGION] = compshare__params_text(&c->params, "Region");
         own[COMPSHARE__OWN_ZONE] = compshare__params_text(&c->params, "Zone");
         own[COMPSHARE__OWN_PROJECT] = f->project_id;
@@ -5231,23 +5257,23 @@ static int compshare__drive_collect(compshare *c)
 /* Puts the exchange at its beginning, on the connection there is or a new one. */
 static int compshare__drive_begin(compshare *c)
 {
-    uint64_t now = c->looked_at;
+    uint64_t now = c->clock.looked_at;
     int r = compshare__drive_check_floor(c);
     if (r != COMPSHARE_OK) return r;
     if (c->params.signature[0] == '\0') compshare__sign(&c->params, c->config.private_key);
-    compshare__http_init(&c->http, false);
-    memset(&c->encoder, 0, sizeof c->encoder);
-    c->head_written = c->flushing = c->send_failed = c->replied = c->dated = c->body_cut = false;
-    c->body_at = c->body_len = 0;
-    if (c->request.array != NULL) compshare__split_init(&c->split, c->request.array, c->area, c->area_cap);
-    c->reused = c->connected && now - c->used_at < COMPSHARE__IDLE_MS
-        && compshare__tls_alive(&c->tls);
-    c->reuse_deadline = now + COMPSHARE__REUSE_MS;
-    if (c->reuse_deadline < now + c->request_ms / 2) c->reuse_deadline = now + c->request_ms / 2;
-    if (c->reuse_deadline > c->request_deadline) c->reuse_deadline = c->request_deadline;
-    c->tls.sent = c->tls.request = false;
-    if (c->reused) {
-        c->phase = COMPSHARE__PHASE_SEND;
+    compshare__http_init(&c->reply.http, false);
+    memset(&c->exchange.encoder, 0, sizeof c->exchange.encoder);
+    c->exchange.head_written = c->exchange.flushing = c->exchange.send_failed = c->exchange.replied = c->exchange.dated = c->reply.body_cut = false;
+    c->reply.body_at = c->reply.body_len = 0;
+    if (c->exchange.request.array != NULL) compshare__split_init(&c->reply.split, c->exchange.request.array, c->reply.area, c->reply.area_cap);
+    c->exchange.reused = c->connection.open && now - c->connection.used_at < COMPSHARE__IDLE_MS
+        && compshare__tls_alive(&c->connection.tls);
+    c->exchange.reuse_deadline = now + COMPSHARE__REUSE_MS;
+    if (c->exchange.reuse_deadline < now + c->exchange.request_ms / 2) c->exchange.reuse_deadline = now + c->exchange.request_ms / 2;
+    if (c->exchange.reuse_deadline > c->exchange.deadline) c->exchange.reuse_deadline = c->exchange.deadline;
+    c->connection.tls.sent = c->connection.tls.request = false;
+    if (c->exchange.reused) {
+        c->exchange.phase = COMPSHARE__PHASE_SEND;
         return COMPSHARE_OK;
     }
     compshare__drive_disconnect(c);
@@ -5259,37 +5285,37 @@ static int compshare__drive_begin(compshare *c)
 static size_t compshare__drive_first(compshare *c, unsigned char *dst, size_t cap)
 {
     unsigned char *ahead = dst + COMPSHARE__HEAD_MOST;
-    size_t body = compshare__encode_body(&c->encoder, &c->params, ahead, cap - COMPSHARE__HEAD_MOST), n;
+    size_t body = compshare__encode_body(&c->exchange.encoder, &c->params, ahead, cap - COMPSHARE__HEAD_MOST), n;
     compshare__head head;
-    head.host = c->url.host;
-    head.port = c->url.port_shown ? c->url.port : 0;
-    head.path = c->url.path;
+    head.host = c->connection.url.host;
+    head.port = c->connection.url.port_shown ? c->connection.url.port : 0;
+    head.path = c->connection.url.path;
     head.user_agent = c->config.user_agent;
-    head.content_length = c->encoder.part >= 2 * c->params.count ? body : compshare__encode_length(&c->params);
+    head.content_length = c->exchange.encoder.part >= 2 * c->params.count ? body : compshare__encode_length(&c->params);
     head.timestamp_ms = compshare__client_unix_time(c) * 1000;
-    head.csv = c->request.csv;
+    head.csv = c->exchange.request.csv;
     n = compshare__encode_head(&head, (char *)dst, COMPSHARE__HEAD_MOST);
     memmove(dst + n, ahead, body);
     n += body;
     compshare__bytes_wipe(dst + n, (size_t)(ahead + body - (dst + n)));    /* a copy of the body, which would not be overwritten */
-    c->head_written = true;
-    return n + compshare__encode_body(&c->encoder, &c->params, dst + n, cap - n);
+    c->exchange.head_written = true;
+    return n + compshare__encode_body(&c->exchange.encoder, &c->params, dst + n, cap - n);
 }
 
 /* Sending is stuck or over although the request is not complete: read what the
    peer has to say, and send nothing more. */
 static int compshare__drive_stop_sending(compshare *c)
 {
-    compshare__tls_stop_sending(&c->tls);
+    compshare__tls_stop_sending(&c->connection.tls);
     return COMPSHARE_OK;
 }
 
 static int compshare__drive_send_trouble(compshare *c, int r)
 {
-    if (r != COMPSHARE_E_IO) return compshare__tls_peer_speaks(&c->tls) ? compshare__drive_stop_sending(c) : r;
+    if (r != COMPSHARE_E_IO) return compshare__tls_peer_speaks(&c->connection.tls) ? compshare__drive_stop_sending(c) : r;
     (void)compshare__fail_host(c, r, "sending failed");
-    if (!c->tls.sent) return r;
-    c->send_failed = true;      /* what the peer has said already may tell why */
+    if (!c->connection.tls.sent) return r;
+    c->exchange.send_failed = true;      /* what the peer has said already may tell why */
     return compshare__drive_stop_sending(c);
 }
 
@@ -5299,17 +5325,17 @@ static int compshare__drive_send(compshare *c)
     for (;;) {
         unsigned char *dst;
         size_t cap;
-        if (c->flushing) {
-            int r = compshare__tls_flush(&c->tls);
+        if (c->exchange.flushing) {
+            int r = compshare__tls_flush(&c->connection.tls);
             if (r != COMPSHARE_OK) return compshare__drive_send_trouble(c, r);
-            c->flushing = false;
-            if (c->encoder.part >= 2 * c->params.count) return COMPSHARE_OK;
-            if (compshare__tls_peer_speaks(&c->tls)) return compshare__drive_stop_sending(c);
+            c->exchange.flushing = false;
+            if (c->exchange.encoder.part >= 2 * c->params.count) return COMPSHARE_OK;
+            if (compshare__tls_peer_speaks(&c->connection.tls)) return compshare__drive_stop_sending(c);
         }
-        if ((dst = compshare__tls_room(&c->tls, &cap)) == NULL) return compshare__fail_tls(c);
-        compshare__tls_commit(&c->tls, c->head_written ? compshare__encode_body(&c->encoder, &c->params, dst, cap)
+        if ((dst = compshare__tls_room(&c->connection.tls, &cap)) == NULL) return compshare__fail_tls(c);
+        compshare__tls_commit(&c->connection.tls, c->exchange.head_written ? compshare__encode_body(&c->exchange.encoder, &c->params, dst, cap)
             : compshare__drive_first(c, dst, cap));
-        c->flushing = true;
+        c->exchange.flushing = true;
     }
 }
 
@@ -5318,19 +5344,19 @@ static int compshare__drive_send(compshare *c)
 /* One element of the streamed array is complete in the area. */
 static int compshare__drive_element(compshare *c)
 {
-    compshare__splitter *s = &c->split;
+    compshare__splitter *s = &c->reply.split;
     int stop;
-    if (!compshare__json_tokenize(&c->tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
+    if (!compshare__json_tokenize(&c->reply.tree, s->area + s->kept, s->used - s->kept, s->area + s->used, s->cap - s->used))
         return compshare__fail_too_large(c, "an element of the reply");
-    c->handed = !c->request.inner;
-    stop = c->request.each != NULL ? c->request.each(c->request.user, compshare__client_value(c, 0)) : 0;
+    c->reply.handed = !c->exchange.request.inner;
+    stop = c->exchange.request.each != NULL ? c->exchange.request.each(c->exchange.request.user, compshare__client_value(c, 0)) : 0;
     compshare__client_forget_values(c);
     return stop == 0 ? COMPSHARE_OK : compshare__fail(c, COMPSHARE_E_STOPPED, "the callback returned non-zero");
 }
 
 static int compshare__drive_split(compshare *c, compshare_view body)
 {
-    compshare__splitter *s = &c->split;
+    compshare__splitter *s = &c->reply.split;
     size_t i;
     for (i = 0; i < body.len; i++) {
         int r;
@@ -5345,15 +5371,15 @@ static int compshare__drive_split(compshare *c, compshare_view body)
    error status is kept as far as it fits: the status matters more. */
 static int compshare__drive_body(compshare *c, compshare_view body)
 {
-    size_t room = c->area_cap - c->body_len;
-    if (c->request.array != NULL && compshare__judge_is_2xx(c)) return compshare__drive_split(c, body);
+    size_t room = c->reply.area_cap - c->reply.body_len;
+    if (c->exchange.request.array != NULL && compshare__judge_is_2xx(c)) return compshare__drive_split(c, body);
     if (body.len > room) {
         if (compshare__judge_is_2xx(c)) return compshare__fail_too_large(c, "the reply");
-        c->body_cut = true;
+        c->reply.body_cut = true;
         body.len = room;
     }
-    if (body.len > 0) memcpy(c->area + c->body_len, body.ptr, body.len);
-    c->body_len += body.len;
+    if (body.len > 0) memcpy(c->reply.area + c->reply.body_len, body.ptr, body.len);
+    c->reply.body_len += body.len;
     return COMPSHARE_OK;
 }
 
@@ -5361,8 +5387,8 @@ static int compshare__drive_body(compshare *c, compshare_view body)
    be kept: not when that is long, or may never end. */
 static bool compshare__drive_worth_draining(const compshare *c)
 {
-    if (c->http.state == COMPSHARE__HTTP_TO_CLOSE || c->http.state == COMPSHARE__HTTP_FAILED) return false;
-    return c->drained < COMPSHARE__DRAIN && (c->http.chunked || c->http.length < COMPSHARE__DRAIN);
+    if (c->reply.http.state == COMPSHARE__HTTP_TO_CLOSE || c->reply.http.state == COMPSHARE__HTTP_FAILED) return false;
+    return c->reply.drained < COMPSHARE__DRAIN && (c->reply.http.chunked || c->reply.http.length < COMPSHARE__DRAIN);
 }
 
 /* Feeds one piece of plaintext to the parser and its body to the sink. */
@@ -5370,32 +5396,32 @@ static int compshare__drive_feed(compshare *c, const unsigned char *src, size_t 
 {
     size_t used = 0;
     int r = COMPSHARE_OK;
-    while (used < len && r == COMPSHARE_OK && c->http.state < COMPSHARE__HTTP_DONE) {
+    while (used < len && r == COMPSHARE_OK && c->reply.http.state < COMPSHARE__HTTP_DONE) {
         compshare_view body;
-        used += compshare__http_feed(&c->http, src + used, len - used, &body);
-        if (!c->dated && (body.len > 0 || c->http.state == COMPSHARE__HTTP_DONE)) {
+        used += compshare__http_feed(&c->reply.http, src + used, len - used, &body);
+        if (!c->exchange.dated && (body.len > 0 || c->reply.http.state == COMPSHARE__HTTP_DONE)) {
             compshare__judge_date(c);
-            c->dated = true;
+            c->exchange.dated = true;
         }
-        if (c->http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
-        else if (c->draining)
-            r = (c->drained += (uint32_t)body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK
+        if (c->reply.http.state == COMPSHARE__HTTP_FAILED) r = compshare__fail_http(c, COMPSHARE_E_HTTP);
+        else if (c->reply.draining)
+            r = (c->reply.drained += (uint32_t)body.len) < COMPSHARE__DRAIN ? COMPSHARE_OK
                 : COMPSHARE_E_TOO_LARGE;
         else if (body.len > 0 && (r = compshare__drive_body(c, body)) != COMPSHARE_OK) c->error.stage = COMPSHARE_STAGE_RECEIVE;
         if (r == COMPSHARE_E_TOO_LARGE && compshare__drive_worth_draining(c)) {
-            c->draining = true;
+            c->reply.draining = true;
             r = COMPSHARE_OK;
         }
     }
-    compshare__tls_consumed(&c->tls, used);
+    compshare__tls_consumed(&c->connection.tls, used);
     return r;
 }
 
 static int compshare__drive_receive_end(compshare *c, int r)
 {
     if (r == COMPSHARE_E_TLS) return compshare__fail_tls(c);
-    compshare__http_end(&c->http, r == COMPSHARE__EOF && c->tls.orderly);
-    if (c->http.state == COMPSHARE__HTTP_DONE) return COMPSHARE_OK;
+    compshare__http_end(&c->reply.http, r == COMPSHARE__EOF && c->connection.tls.orderly);
+    if (c->reply.http.state == COMPSHARE__HTTP_DONE) return COMPSHARE_OK;
     return compshare__fail_http(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO);
 }
 
@@ -5403,16 +5429,16 @@ static int compshare__drive_receive(compshare *c)
 {
     int reads;
     size_t len = 0, all = 0;
-    for (reads = 0; c->http.state != COMPSHARE__HTTP_DONE; reads++, all += len) {
+    for (reads = 0; c->reply.http.state != COMPSHARE__HTTP_DONE; reads++, all += len) {
         const unsigned char *src = NULL;
         int r;
         if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES)
             return COMPSHARE_PENDING;
-        r = compshare__tls_receive(&c->tls, &src, &len);
-        if (r == COMPSHARE_WANT_READ && c->send_failed) return COMPSHARE_E_IO;
+        r = compshare__tls_receive(&c->connection.tls, &src, &len);
+        if (r == COMPSHARE_WANT_READ && c->exchange.send_failed) return COMPSHARE_E_IO;
         if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
         if (r != COMPSHARE_OK) return compshare__drive_receive_end(c, r);
-        c->replied = true;
+        c->exchange.replied = true;
         if ((r = compshare__drive_feed(c, src, len)) != COMPSHARE_OK) return r;
     }
     return COMPSHARE_OK;
@@ -5424,47 +5450,47 @@ static int compshare__drive_receive(compshare *c)
    reply that nothing follows. */
 static void compshare__drive_settle(compshare *c)
 {
-    bool clean = c->phase == COMPSHARE__PHASE_RECEIVE && c->http.state == COMPSHARE__HTTP_DONE && c->http.keep_alive
-        && !c->tls.mute && compshare__tls_quiet(&c->tls);
-    if (c->phase == COMPSHARE__PHASE_PROXY) compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);   /* a password is in it */
-    if (c->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
-    c->used_at = c->looked_at;
+    bool clean = c->exchange.phase == COMPSHARE__PHASE_RECEIVE && c->reply.http.state == COMPSHARE__HTTP_DONE && c->reply.http.keep_alive
+        && !c->connection.tls.mute && compshare__tls_quiet(&c->connection.tls);
+    if (c->exchange.phase == COMPSHARE__PHASE_PROXY) compshare__bytes_wipe(c->connection.tls.tx, COMPSHARE__TX);   /* a password is in it */
+    if (c->exchange.phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__drive_disconnect(c);
+    c->connection.used_at = c->clock.looked_at;
 }
 
 /* Puts the request back to its beginning; this end leaves no trace in the error. */
 static void compshare__drive_again(compshare *c, uint32_t pause_ms)
 {
-    c->lost = c->lost || (c->tls.sent && !c->definite);
+    c->exchange.lost = c->exchange.lost || (c->connection.tls.sent && !c->exchange.definite);
     compshare__drive_settle(c);
-    c->tls.sent = c->definite = c->draining = false;
-    compshare__http_init(&c->http, false);
+    c->connection.tls.sent = c->exchange.definite = c->reply.draining = false;
+    compshare__http_init(&c->reply.http, false);
     memset(&c->error, 0, sizeof c->error);
-    memcpy(c->error.action, c->request.action, strlen(c->request.action));
+    memcpy(c->error.action, c->exchange.request.action, strlen(c->exchange.request.action));
     compshare__client_forget_values(c);
-    c->pause_until = compshare__client_now(c) + pause_ms;
-    c->phase = pause_ms > 0 ? COMPSHARE__PHASE_PAUSE : COMPSHARE__PHASE_BEGIN;
+    c->exchange.pause_until = compshare__client_now(c) + pause_ms;
+    c->exchange.phase = pause_ms > 0 ? COMPSHARE__PHASE_PAUSE : COMPSHARE__PHASE_BEGIN;
 }
 
 /* A kept connection may have died unnoticed; for a reading its silence is enough of a sign.
    Nothing sent: open another. Sent, and no reply: only what may be repeated is sent once more. */
 static bool compshare__drive_reconnect(compshare *c, int r)
 {
-    bool silent = r == COMPSHARE_E_TIMEOUT && c->request.reads
-        && compshare__client_now(c) < c->request_deadline;
-    if (!c->reused || c->resent || c->replied
+    bool silent = r == COMPSHARE_E_TIMEOUT && c->exchange.request.reads
+        && compshare__client_now(c) < c->exchange.deadline;
+    if (!c->exchange.reused || c->exchange.resent || c->exchange.replied
         || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO && !silent)) return false;
-    if (c->tls.sent && !c->request.repeatable) return false;
+    if (c->connection.tls.sent && !c->exchange.request.repeatable) return false;
     compshare__trace(c, "the kept connection was dead: reconnecting", "", 0);
     compshare__drive_again(c, 0);
-    c->resent = true;
+    c->exchange.resent = true;
     return true;
 }
 
 /* Retry-After in milliseconds, RFC 9110 10.2.3; 0: none. */
 static uint64_t compshare__drive_retry_after(const compshare *c)
 {
-    int64_t after = c->http.retry_after_s;
-    if (c->http.retry_after_date != 0) after = c->http.retry_after_date - compshare__client_best_time(c);
+    int64_t after = c->reply.http.retry_after_s;
+    if (c->reply.http.retry_after_date != 0) after = c->reply.http.retry_after_date - compshare__client_best_time(c);
     return after > 0 ? (uint64_t)after * 1000 : 0;
 }
 
@@ -5472,7 +5498,7 @@ static uint64_t compshare__drive_retry_after(const compshare *c)
    many clients do not come back together, and not less than Retry-After. */
 static uint64_t compshare__drive_backoff(const compshare *c)
 {
-    unsigned tried = c->config.max_retries - c->retries;
+    unsigned tried = c->config.max_retries - c->exchange.retries;
     uint32_t whole = COMPSHARE__RETRY_FIRST_MS, chance = 0;
     uint64_t after = compshare__drive_retry_after(c);
     for (; tried > 0 && whole < COMPSHARE__RETRY_MOST_MS; tried--) whole *= 2;
@@ -5486,11 +5512,11 @@ static uint64_t compshare__drive_backoff(const compshare *c)
 static bool compshare__drive_retry(compshare *c)
 {
     uint64_t pause, now = compshare__client_now(c);
-    if (c->retries == 0 || !c->error.retryable || c->handed) return false;
-    if (c->tls.sent && !c->request.repeatable && !(c->request.always && c->definite)) return false;
+    if (c->exchange.retries == 0 || !c->error.retryable || c->reply.handed) return false;
+    if (c->connection.tls.sent && !c->exchange.request.repeatable && !(c->exchange.request.always && c->exchange.definite)) return false;
     pause = compshare__drive_backoff(c);
-    if (now >= c->request_deadline || pause >= c->request_deadline - now) return false;
-    c->retries--;
+    if (now >= c->exchange.deadline || pause >= c->exchange.deadline - now) return false;
+    c->exchange.retries--;
     compshare__trace(c, "retry in%s %l ms", "", (uint32_t)pause);
     compshare__drive_again(c, (uint32_t)pause);
     return true;
@@ -5500,39 +5526,39 @@ static bool compshare__drive_retry(compshare *c)
 static int compshare__drive_next(compshare *c)
 {
     int r;
-    switch (c->phase) {
+    switch (c->exchange.phase) {
     case COMPSHARE__PHASE_PAUSE:
-        c->phase = COMPSHARE__PHASE_BEGIN;
+        c->exchange.phase = COMPSHARE__PHASE_BEGIN;
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_BEGIN:
         return compshare__drive_begin(c);
     case COMPSHARE__PHASE_CONNECT:
-        if (c->proxy.port == 0) return compshare__drive_handshake_begin(c);
+        if (c->connection.proxy.port == 0) return compshare__drive_handshake_begin(c);
         compshare__drive_proxy_begin(c);
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_PROXY:
-        compshare__bytes_wipe(c->tls.tx, COMPSHARE__TX);    /* a password is in it */
-        compshare__http_init(&c->http, false);
+        compshare__bytes_wipe(c->connection.tls.tx, COMPSHARE__TX);    /* a password is in it */
+        compshare__http_init(&c->reply.http, false);
         return compshare__drive_handshake_begin(c);
     case COMPSHARE__PHASE_HANDSHAKE:
-        c->phase = COMPSHARE__PHASE_SEND;
-        if (!compshare__client_encrypted(c) || compshare__tls_alive(&c->tls)) return COMPSHARE_OK;
+        c->exchange.phase = COMPSHARE__PHASE_SEND;
+        if (!compshare__client_encrypted(c) || compshare__tls_alive(&c->connection.tls)) return COMPSHARE_OK;
         /* what comes before the request cannot be its reply */
         return compshare__fail_host(c, COMPSHARE_E_CLOSED, "it closed the connection, or spoke, before it was asked");
     case COMPSHARE__PHASE_SEND:
-        c->phase = COMPSHARE__PHASE_RECEIVE;
+        c->exchange.phase = COMPSHARE__PHASE_RECEIVE;
         compshare__trace(c, "sent %s", c->error.action, 0);
         return COMPSHARE_OK;
     default:
-        r = c->draining ? c->error.status : compshare__judge(c);
-        compshare__trace(c, "HTTP status%s %l", "", (uint32_t)c->http.status);
+        r = c->reply.draining ? c->error.status : compshare__judge(c);
+        compshare__trace(c, "HTTP status%s %l", "", (uint32_t)c->reply.http.status);
         return r == COMPSHARE_OK ? COMPSHARE__NEXT : r;
     }
 }
 
 static int compshare__drive_work(compshare *c)
 {
-    switch (c->phase) {
+    switch (c->exchange.phase) {
     case COMPSHARE__PHASE_PAUSE:
     case COMPSHARE__PHASE_BEGIN: return COMPSHARE_OK;
     case COMPSHARE__PHASE_CONNECT: return compshare__drive_connect(c);
@@ -5546,11 +5572,11 @@ static int compshare__drive_work(compshare *c)
 /* When the current phase must be over. */
 static uint64_t compshare__drive_due(const compshare *c)
 {
-    if (c->phase >= COMPSHARE__PHASE_CONNECT && c->phase <= COMPSHARE__PHASE_HANDSHAKE)
-        return c->connect_deadline;
-    if (c->phase >= COMPSHARE__PHASE_SEND && c->reused && !c->replied && c->request.reads)
-        return c->reuse_deadline;
-    return c->request_deadline;
+    if (c->exchange.phase >= COMPSHARE__PHASE_CONNECT && c->exchange.phase <= COMPSHARE__PHASE_HANDSHAKE)
+        return c->connection.deadline;
+    if (c->exchange.phase >= COMPSHARE__PHASE_SEND && c->exchange.reused && !c->exchange.replied && c->exchange.request.reads)
+        return c->exchange.reuse_deadline;
+    return c->exchange.deadline;
 }
 
 /* Notes of a failure what does not depend on where it came from. */
@@ -5558,10 +5584,10 @@ static int compshare__drive_failed(compshare *c, int status)
 {
     if ((status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TRUST) && c->config.roots != NULL)
         memset(c->config.roots, 0, sizeof *c->config.roots);    /* it may be what was wrong */
-    if (c->phase >= COMPSHARE__PHASE_HANDSHAKE && c->resuming && !c->reused && !c->replied) {
+    if (c->exchange.phase >= COMPSHARE__PHASE_HANDSHAKE && c->connection.resuming && !c->exchange.reused && !c->exchange.replied) {
         /* it may be what was wrong: the next handshake is a full one */
         compshare__bytes_wipe(c->config.session, sizeof *c->config.session);
-        if (c->phase == COMPSHARE__PHASE_HANDSHAKE) c->error.retryable = true;
+        if (c->exchange.phase == COMPSHARE__PHASE_HANDSHAKE) c->error.retryable = true;
     }
     if (status == COMPSHARE_E_CONNECT || status == COMPSHARE_E_RESOLVE || status == COMPSHARE_E_TIMEOUT
         || status == COMPSHARE_E_CLOSED || status == COMPSHARE_E_IO) c->error.retryable = true;
@@ -5574,24 +5600,24 @@ static int compshare__drive_advance(compshare *c)
     for (;;) {
         uint64_t now = compshare__client_now(c);
         int r;
-        if (now < c->looked_at) {
-            c->deadline = c->request_deadline = 0;
-            c->reuse_deadline = c->connect_deadline = 0;
+        if (now < c->clock.looked_at) {
+            c->clock.deadline = c->exchange.deadline = 0;
+            c->exchange.reuse_deadline = c->connection.deadline = 0;
         }
-        c->looked_at = now;
+        c->clock.looked_at = now;
         if (now >= compshare__drive_due(c)) r = compshare__fail_timeout(c);
-        else if (c->phase == COMPSHARE__PHASE_PAUSE && now < c->pause_until) return COMPSHARE_PENDING;
+        else if (c->exchange.phase == COMPSHARE__PHASE_PAUSE && now < c->exchange.pause_until) return COMPSHARE_PENDING;
         else r = compshare__drive_work(c);
         if (r == COMPSHARE_PENDING) {
-            c->more = true;
+            c->exchange.more = true;
             return r;
         }
         if (r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) {
-            c->wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
-            if (c->phase == COMPSHARE__PHASE_SEND) c->wants |= COMPSHARE_READ;
+            c->exchange.wants = r == COMPSHARE_WANT_READ ? COMPSHARE_READ : COMPSHARE_WRITE;
+            if (c->exchange.phase == COMPSHARE__PHASE_SEND) c->exchange.wants |= COMPSHARE_READ;
             return COMPSHARE_PENDING;
         }
-        c->wants = 0;
+        c->exchange.wants = 0;
         if (r == COMPSHARE_OK) r = compshare__drive_next(c);
         if (r == COMPSHARE_OK) continue;
         if (r == COMPSHARE__NEXT) return COMPSHARE_OK;
@@ -5603,18 +5629,18 @@ static int compshare__drive_advance(compshare *c)
 static void compshare__drive_finish(compshare *c, int status)
 {
     compshare_view id;
-    c->error.outcome_unknown = status != COMPSHARE_OK && (c->lost || (c->tls.sent && !c->definite));
-    c->error.http_status = c->http.status;
-    id.ptr = c->http.request_id;
-    id.len = strlen(c->http.request_id);
-    if (!c->http.tunnel && !compshare__judge_is_echo(c, id)) memcpy(c->error.request_id, c->http.request_id, sizeof c->error.request_id);
+    c->error.outcome_unknown = status != COMPSHARE_OK && (c->exchange.lost || (c->connection.tls.sent && !c->exchange.definite));
+    c->error.http_status = c->reply.http.status;
+    id.ptr = c->reply.http.request_id;
+    id.len = strlen(c->reply.http.request_id);
+    if (!c->reply.http.tunnel && !compshare__judge_is_echo(c, id)) memcpy(c->error.request_id, c->reply.http.request_id, sizeof c->error.request_id);
     compshare__drive_settle(c);
     if (status != COMPSHARE_OK && status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS) compshare__client_forget_values(c);
-    if (status != COMPSHARE_OK && c->error.stage < COMPSHARE_STAGE_JUDGE) c->body_len = 0;     /* a part is no reply */
+    if (status != COMPSHARE_OK && c->error.stage < COMPSHARE_STAGE_JUDGE) c->reply.body_len = 0;     /* a part is no reply */
     compshare__bytes_wipe(c->params.signature, sizeof c->params.signature);
-    c->phase = COMPSHARE__PHASE_IDLE;
-    c->draining = false;
-    c->wants = 0;
+    c->exchange.phase = COMPSHARE__PHASE_IDLE;
+    c->reply.draining = false;
+    c->exchange.wants = 0;
 }
 
 /* Begins the exchange that the current step describes. */
@@ -5624,29 +5650,29 @@ static int compshare__drive_request(compshare *c)
     uint64_t start = compshare__client_now(c) + t->pause_ms, left;
     int r;
     memset(&c->error, 0, sizeof c->error);
-    memset(&c->request, 0, sizeof c->request);
+    memset(&c->exchange.request, 0, sizeof c->exchange.request);
     compshare__client_forget_values(c);
-    compshare__http_init(&c->http, false);
-    c->body_at = c->body_len = c->drained = 0;
-    c->lost = c->tls.sent = c->definite = c->replied = c->resent = c->more = c->handed = c->draining = false;
-    c->retries = c->config.max_retries;
-    c->phase = COMPSHARE__PHASE_BEGIN;
+    compshare__http_init(&c->reply.http, false);
+    c->reply.body_at = c->reply.body_len = c->reply.drained = 0;
+    c->exchange.lost = c->connection.tls.sent = c->exchange.definite = c->exchange.replied = c->exchange.resent = c->exchange.more = c->reply.handed = c->reply.draining = false;
+    c->exchange.retries = c->config.max_retries;
+    c->exchange.phase = COMPSHARE__PHASE_BEGIN;
     r = t->step->begin(c);
-    if (r < 0) memcpy(c->error.action, c->request.action, strlen(c->request.action));
+    if (r < 0) memcpy(c->error.action, c->exchange.request.action, strlen(c->exchange.request.action));
     if (r == COMPSHARE_OK) r = compshare__drive_collect(c);
     if (r != COMPSHARE_OK) return r;
-    c->request_deadline = c->deadline;
-    c->request_ms = t->timeout_ms;
-    if (c->request.half && start < c->deadline) {
-        left = c->deadline - start;
-        c->request_ms = (uint32_t)(left / 2);
-        if (c->request_ms < COMPSHARE__READING_MS) c->request_ms = COMPSHARE__READING_MS;
-        if (c->request_ms > c->config.timeout_ms) c->request_ms = c->config.timeout_ms;
-        if (c->request_ms > left) c->request_ms = (uint32_t)left;
-        c->request_deadline = start + c->request_ms;
+    c->exchange.deadline = c->clock.deadline;
+    c->exchange.request_ms = t->timeout_ms;
+    if (c->exchange.request.half && start < c->clock.deadline) {
+        left = c->clock.deadline - start;
+        c->exchange.request_ms = (uint32_t)(left / 2);
+        if (c->exchange.request_ms < COMPSHARE__READING_MS) c->exchange.request_ms = COMPSHARE__READING_MS;
+        if (c->exchange.request_ms > c->config.timeout_ms) c->exchange.request_ms = c->config.timeout_ms;
+        if (c->exchange.request_ms > left) c->exchange.request_ms = (uint32_t)left;
+        c->exchange.deadline = start + c->exchange.request_ms;
     }
-    c->pause_until = start;
-    if (t->pause_ms > 0) c->phase = COMPSHARE__PHASE_PAUSE;
+    c->exchange.pause_until = start;
+    if (t->pause_ms > 0) c->exchange.phase = COMPSHARE__PHASE_PAUSE;
     t->pause_ms = 0;
     return COMPSHARE_OK;
 }
@@ -5666,9 +5692,9 @@ static void compshare__task_name(compshare *c, const char *action)
 static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
-    c->phase = COMPSHARE__PHASE_IDLE;
-    c->wants = 0;
-    c->more = false;
+    c->exchange.phase = COMPSHARE__PHASE_IDLE;
+    c->exchange.wants = 0;
+    c->exchange.more = false;
     if (status == COMPSHARE_OK || !c->task.workflow) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
     if (!c->task.unsettled) return status;
@@ -5706,8 +5732,8 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     int r;
     c->entered = true;
     c->task.step = steps;
-    c->task.began = c->looked_at = compshare__client_now(c);
-    c->deadline = c->task.poll_until = c->task.began + c->task.timeout_ms;
+    c->task.began = c->clock.looked_at = compshare__client_now(c);
+    c->clock.deadline = c->task.poll_until = c->task.began + c->task.timeout_ms;
     r = compshare__task_enter(c);
     c->entered = false;
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
@@ -5718,7 +5744,7 @@ static bool compshare__task_pause(compshare *c, uint32_t ms)
 {
     uint64_t now = compshare__client_now(c), after = compshare__drive_retry_after(c);
     if (after < ms) after = ms;
-    if (now >= c->deadline || c->deadline - now < after + COMPSHARE__READING_MS) return false;
+    if (now >= c->clock.deadline || c->clock.deadline - now < after + COMPSHARE__READING_MS) return false;
     c->task.pause_ms = (uint32_t)after;
     return true;
 }
@@ -5729,7 +5755,7 @@ static bool compshare__task_pause(compshare *c, uint32_t ms)
 static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
-    uint64_t until = t->poll_until < c->deadline ? t->poll_until : c->deadline;
+    uint64_t until = t->poll_until < c->clock.deadline ? t->poll_until : c->clock.deadline;
     uint64_t now = compshare__client_now(c);
     /* a clock that stepped back has put the deadline to 0 */
     uint64_t left = until > now ? until - now : 0;
@@ -5749,7 +5775,7 @@ static bool compshare__task_poll(compshare *c)
 /* Runs steps until one waits or the table is done. */
 static int compshare__task_work(compshare *c)
 {
-    c->more = false;
+    c->exchange.more = false;
     for (;;) {
         int r = compshare__drive_advance(c);
         if (r == COMPSHARE_PENDING) return r;
@@ -5777,13 +5803,13 @@ static int compshare__task_step(compshare *c)
 static int compshare__task_abort(compshare *c, int status, const char *why)
 {
     c->entered = true;
-    c->draining = false;
+    c->reply.draining = false;
     (void)compshare__fail(c, status, "%s", why);
     if (status == COMPSHARE_E_IO) {
         (void)compshare__drive_failed(c, status);
         (void)compshare__fail_errno(c);
     }
-    c->http.state = COMPSHARE__HTTP_FAILED;
+    c->reply.http.state = COMPSHARE__HTTP_FAILED;
     c->task.aborted = true;
     compshare__drive_finish(c, status);
     (void)c->task.step->end(c, status);     /* empties half-filled results */
@@ -5796,12 +5822,12 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
 static uint32_t compshare__task_timeout_ms(const compshare *c)
 {
     uint64_t now = compshare__client_now(c), due = compshare__drive_due(c);
-    bool pausing = c->phase == COMPSHARE__PHASE_PAUSE;
-    if (c->more || (c->wants == 0 && !pausing) || now < c->looked_at) return 0;
-    if (pausing) due = c->pause_until;
+    bool pausing = c->exchange.phase == COMPSHARE__PHASE_PAUSE;
+    if (c->exchange.more || (c->exchange.wants == 0 && !pausing) || now < c->clock.looked_at) return 0;
+    if (pausing) due = c->exchange.pause_until;
 #ifndef COMPSHARE_NO_SOCKETS
-    if (c->phase == COMPSHARE__PHASE_CONNECT && c->io.user == (const void *)&c->posix && c->posix.share < due)
-        due = c->posix.share;
+    if (c->exchange.phase == COMPSHARE__PHASE_CONNECT && c->connection.io.user == (const void *)&c->connection.posix && c->connection.posix.share < due)
+        due = c->connection.posix.share;
 #endif
     return due > now ? (uint32_t)(due - now) : 0;
 }
@@ -5811,7 +5837,7 @@ static uint32_t compshare__task_timeout_ms(const compshare *c)
 static int compshare__task_run(compshare *c, int r)
 {
     if (r != COMPSHARE_OK) return r;
-    if (c->io.wait == NULL)
+    if (c->connection.io.wait == NULL)
         return compshare__task_abort(c, COMPSHARE_E_CONFIG,
             "transport: wait is NULL, so only compshare_step can be used");
     for (;;) {
@@ -5819,7 +5845,7 @@ static int compshare__task_run(compshare *c, int r)
         if ((r = compshare__task_step(c)) != COMPSHARE_PENDING) return r;
         if ((timeout = compshare__task_timeout_ms(c)) == 0) continue;
         c->entered = true;
-        r = (c->io.wait)(c->io.user, c->wants, timeout);
+        r = (c->connection.io.wait)(c->connection.io.user, c->exchange.wants, timeout);
         c->entered = false;
         if (r < 0) return compshare__task_abort(c, COMPSHARE_E_IO, "the transport's wait failed");
     }
@@ -5992,8 +6018,8 @@ static compshare__recent *compshare__recent_of(compshare *c, const char *uhost_i
     uint64_t mark = compshare__bytes_mark(uhost_id);
     size_t i;
     for (i = 0; i < COMPSHARE__RECENT; i++)
-        if (c->recent[i].mark == mark && c->task.began < c->recent[i].at + COMPSHARE__LAG_MS)
-            return &c->recent[i];
+        if (c->account.recent[i].mark == mark && c->task.began < c->account.recent[i].at + COMPSHARE__LAG_MS)
+            return &c->account.recent[i];
     return NULL;
 }
 
@@ -6005,9 +6031,9 @@ static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t b
     compshare__recent *r = compshare__recent_of(c, uhost_id);
     size_t i;
     if (r == NULL) {
-        r = c->recent;
+        r = c->account.recent;
         for (i = 1; i < COMPSHARE__RECENT; i++)
-            if (c->recent[i].at < r->at) r = &c->recent[i];     /* the oldest, or a free one */
+            if (c->account.recent[i].at < r->at) r = &c->account.recent[i];     /* the oldest, or a free one */
     } else if (r->after != after) {
         before = r->shown ? r->after : -1;
     } else {
@@ -6016,7 +6042,7 @@ static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t b
     r->mark = compshare__bytes_mark(uhost_id);
     r->before = before;
     r->after = after;
-    r->at = c->looked_at;
+    r->at = c->clock.looked_at;
     r->shown = false;
 }
 
@@ -6044,7 +6070,7 @@ static const compshare__recent *compshare__recent_doubt(compshare *c, const comp
 
 static int compshare__call_begin(compshare *c)
 {
-    c->request = c->task.as.call;
+    c->exchange.request = c->task.as.call;
     return COMPSHARE_OK;
 }
 
@@ -6078,18 +6104,18 @@ static const compshare__step compshare__call_steps[] = {
 static void compshare__typed_request(compshare *c, const char *action)
 {
     compshare_action info = compshare__action_find(action);
-    c->request.action = action;
-    c->request.always = c->request.repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
-    c->request.reads = c->request.always && !info.mutating;
-    c->request.params = c->task.params;
+    c->exchange.request.action = action;
+    c->exchange.request.always = c->exchange.request.repeatable = info.retry == COMPSHARE_RETRY_ALWAYS;
+    c->exchange.request.reads = c->exchange.request.always && !info.mutating;
+    c->exchange.request.params = c->task.params;
     c->task.malformed = NULL;
 }
 
 /* One too many makes the call fail: its count says so. */
 static void compshare__typed_put(compshare *c, compshare_param param)
 {
-    if (c->request.count < COMPSHARE__TYPED_PARAMS) c->task.params[c->request.count++] = param;
-    else c->request.count = COMPSHARE_MAX_PARAMS + 1;
+    if (c->exchange.request.count < COMPSHARE__TYPED_PARAMS) c->task.params[c->exchange.request.count++] = param;
+    else c->exchange.request.count = COMPSHARE_MAX_PARAMS + 1;
 }
 
 /* Adds an identifier; required ones must be there. */
@@ -6126,7 +6152,7 @@ static const char *compshare__typed_ids(compshare *c, const compshare_target *ta
         memcpy(to[i], from[i] != NULL ? from[i] : "", size);
     }
     c->task.project_given = ids->project_id[0] != '\0';
-    if (!c->task.project_given) memcpy(ids->project_id, c->project, sizeof c->project);
+    if (!c->task.project_given) memcpy(ids->project_id, c->account.project, sizeof c->account.project);
     return NULL;
 }
 
@@ -6303,7 +6329,7 @@ static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
     (void)compshare__fail(c, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once",
-        c->request.array, c->task.malformed);
+        c->exchange.request.array, c->task.malformed);
     if (c->task.raw[0] != '\0')
         (void)compshare__fail(c, COMPSHARE__MORE, ": it is %s, and Unix seconds are needed",
             c->task.raw);
@@ -6332,13 +6358,13 @@ static int compshare__projects_element(void *user, compshare_value element)
     bool wanted;
     (void)element;
     memset(&p, 0, sizeof p);
-    if (compshare__json_type(&c->tree, 0) != COMPSHARE_OBJECT
-        || !compshare__read_text(&c->tree, "ProjectId", true, p.project_id, sizeof p.project_id)
+    if (compshare__json_type(&c->reply.tree, 0) != COMPSHARE_OBJECT
+        || !compshare__read_text(&c->reply.tree, "ProjectId", true, p.project_id, sizeof p.project_id)
             || p.project_id[0] == '\0')
         return compshare__typed_malformed(c, "ProjectId");
-    (void)compshare__read_text(&c->tree, "ProjectName", false, p.project_name,
+    (void)compshare__read_text(&c->reply.tree, "ProjectName", false, p.project_name,
         sizeof p.project_name);
-    p.is_default = compshare__projects_default(&c->tree);
+    p.is_default = compshare__projects_default(&c->reply.tree);
     if (t->other > 0) wanted = number + 1 == (int64_t)t->other;
     else wanted = c->config.project_id != NULL
         ? compshare__bytes_equal(p.project_id, c->config.project_id) : p.is_default;
@@ -6353,9 +6379,9 @@ static int compshare__projects_begin(compshare *c)
 {
     compshare__task *t = &c->task;
     compshare__typed_request(c, "GetProjectList");
-    c->request.array = "ProjectSet";
-    c->request.each = compshare__projects_element;
-    c->request.user = c;
+    c->exchange.request.array = "ProjectSet";
+    c->exchange.request.each = compshare__projects_element;
+    c->exchange.request.user = c;
     t->found = 0;
     t->read.list.seen = 0;
     t->read.list.names = compshare__text_into(t->read.list.name_list,
@@ -6389,9 +6415,9 @@ static void compshare__describe_request(compshare *c, compshare_each_fn each)
     compshare__typed_request(c, COMPSHARE__DESCRIBE);
     (void)compshare__typed_id(c, "Region", compshare__bytes_first(ids->look_region, NULL), false);
     (void)compshare__typed_id(c, "ProjectId", compshare__bytes_first(ids->project_id, NULL), false);
-    c->request.array = "UHostSet";
-    c->request.each = each;
-    c->request.user = c;
+    c->exchange.request.array = "UHostSet";
+    c->exchange.request.each = each;
+    c->exchange.request.user = c;
 }
 
 static int compshare__describe_element(void *user, compshare_value element)
@@ -6399,12 +6425,12 @@ static int compshare__describe_element(void *user, compshare_value element)
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c),
+    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
         &instance, t->raw);
     (void)element;
     if (instance.uhost_id[0] != '\0' && !compshare__bytes_equal(instance.uhost_id, t->ids.uhost_id))
         return 0;               /* whatever else stands in it */
-    if (compshare__judge_is_echo(c, compshare__json_raw(&c->tree, 0)))
+    if (compshare__judge_is_echo(c, compshare__json_raw(&c->reply.tree, 0)))
         reason = "a repetition of the request";
     if (reason != NULL && (t->raw[0] == '\0' || t->uses_schedule))
         return compshare__typed_malformed(c, reason);
@@ -6417,7 +6443,7 @@ static int compshare__describe_element(void *user, compshare_value element)
 static int compshare__describe_begin(compshare *c)
 {
     compshare__describe_request(c, compshare__describe_element);
-    c->request.inner = true;
+    c->exchange.request.inner = true;
     c->task.found = 0;
     return compshare__typed_id(c, "UHostIds.0", compshare__bytes_first(c->task.ids.uhost_id, NULL),
         true);
@@ -6474,7 +6500,7 @@ static bool compshare__find_mend(compshare *c, int status)
     }
     if (region || t->project_given || t->listed) return false;
     t->listed = t->list_projects = true;
-    c->project[0] = ids->project_id[0] = '\0';
+    c->account.project[0] = ids->project_id[0] = '\0';
     t->step--;
     return true;
 }
@@ -6483,8 +6509,8 @@ static bool compshare__find_mend(compshare *c, int status)
 static bool compshare__find_silent(const compshare *c, int status)
 {
     uint64_t now = compshare__client_now(c);
-    return status == COMPSHARE_E_TIMEOUT && now < c->deadline
-        && c->deadline - now >= COMPSHARE__READING_MS;
+    return status == COMPSHARE_E_TIMEOUT && now < c->clock.deadline
+        && c->clock.deadline - now >= COMPSHARE__READING_MS;
 }
 
 /* The first step of each task that reads: which project, where that is to be asked. */
@@ -6493,7 +6519,7 @@ static int compshare__find_project(compshare *c)
     compshare__task *t = &c->task;
     if (!t->list_projects) return COMPSHARE__NEXT;
     t->out = &t->read.list.project;
-    c->request.half = true;
+    c->exchange.request.half = true;
     return compshare__projects_begin(c);
 }
 
@@ -6533,7 +6559,7 @@ static int compshare__find_begin(compshare *c)
 {
     compshare__task *t = &c->task;
     t->out = t->workflow ? &t->read.instance : t->instance;
-    c->request.half = t->as.change.action != NULL;
+    c->exchange.request.half = t->as.change.action != NULL;
     return compshare__describe_begin(c);
 }
 
@@ -6544,7 +6570,7 @@ static int compshare__find_elsewhere(compshare *c)
     compshare__task *t = &c->task;
     bool again = t->workflow && t->other == 0 && compshare__task_pause(c, COMPSHARE__DOUBT_MS);
     t->other++;
-    c->project[0] = '\0';
+    c->account.project[0] = '\0';
     if (t->project_given || t->list_refused)
         return again ? COMPSHARE__AGAIN : COMPSHARE_E_NOT_FOUND;
     t->list_projects = true;
@@ -6559,7 +6585,7 @@ static int compshare__find_end(compshare *c, int status)
     status = compshare__describe_end(c, status);
     if (t->aborted) return status;
     if (status == COMPSHARE_OK) {
-        if (!t->project_given) memcpy(c->project, t->ids.project_id, sizeof c->project);
+        if (!t->project_given) memcpy(c->account.project, t->ids.project_id, sizeof c->account.project);
         return status;
     }
     if (compshare__find_mend(c, status)) return COMPSHARE__AGAIN;
@@ -6585,7 +6611,7 @@ static int compshare__each_element(void *user, compshare_value element)
     compshare__task *t = &c->task;
     compshare__list *l = &t->as.list;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->tree, compshare__client_server_time(c),
+    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(c),
         &instance, t->raw);
     uint64_t mark;
     size_t i;
@@ -6627,9 +6653,9 @@ static int64_t compshare__each_total(compshare *c)
 {
     uint32_t at;
     int64_t total;
-    if (compshare__json_find(&c->tree, 0, "TotalCount", &at) != 1
-        && compshare__json_find(&c->tree, 0, "Total", &at) != 1) return -1;
-    return compshare__json_int(&c->tree, at, &total) ? total : -1;
+    if (compshare__json_find(&c->reply.tree, 0, "TotalCount", &at) != 1
+        && compshare__json_find(&c->reply.tree, 0, "Total", &at) != 1) return -1;
+    return compshare__json_int(&c->reply.tree, at, &total) ? total : -1;
 }
 
 /* No mark is in the page: elements before it have gone. Steps back until one is found,
@@ -6723,10 +6749,10 @@ static int compshare__update_begin(compshare *c)
     if (t->stop_time <= 0 || t->stop_time > COMPSHARE__LATEST_TIME)
         return compshare__fail(c, COMPSHARE_E_PARAM, "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
     if ((r = compshare__typed_target(c, true)) != COMPSHARE_OK) return r;
-    c->request.stop_time = t->stop_time;
+    c->exchange.request.stop_time = t->stop_time;
     compshare__typed_put(c, compshare__param("SchedulerStopTime", NULL, t->stop_time,
         COMPSHARE__INT));
-    if (t->both_names || c->both_names)
+    if (t->both_names || c->account.both_names)
         compshare__typed_put(c, compshare__param("StopTime", NULL, t->stop_time, COMPSHARE__INT));
     return COMPSHARE_OK;
 }
@@ -6743,9 +6769,9 @@ static int compshare__change_end(compshare *c, int status)
     uint32_t at;
     size_t hits;
     if (status != COMPSHARE_OK) return status;
-    hits = compshare__json_find(&c->tree, 0, "UHostId", &at);
-    if (hits == 0 || (hits == 1 && compshare__json_type(&c->tree, at) == COMPSHARE_STRING
-        && compshare__json_equals(compshare__json_raw(&c->tree, at), c->task.ids.uhost_id)))
+    hits = compshare__json_find(&c->reply.tree, 0, "UHostId", &at);
+    if (hits == 0 || (hits == 1 && compshare__json_type(&c->reply.tree, at) == COMPSHARE_STRING
+        && compshare__json_equals(compshare__json_raw(&c->reply.tree, at), c->task.ids.uhost_id)))
         return status;
     c->error.outcome_unknown = true;
     return compshare__fail(c, COMPSHARE_E_REPLY, "UHostId of the reply is not the instance that was asked about");
@@ -6758,7 +6784,7 @@ static bool compshare__update_renamed(compshare *c, int status)
     static const char name[] = "StopTime";
     const char *message = c->error.message, *at;
     bool named = false, other = false;
-    if (status != COMPSHARE_E_API || c->error.outcome_unknown || c->task.both_names || c->both_names
+    if (status != COMPSHARE_E_API || c->error.outcome_unknown || c->task.both_names || c->account.both_names
         || !compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE)) return false;
     for (at = message; *at != '\0'; at++) {
         if (!compshare__bytes_begins(at, name)) continue;
@@ -6780,7 +6806,7 @@ static int compshare__change_once_end(compshare *c, int status)
     if (compshare__update_renamed(c, status)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK) return status;
     compshare__recent_note(c, c->task.ids.uhost_id, -1, c->task.stop_time);
-    if (c->task.both_names) c->both_names = true;
+    if (c->task.both_names) c->account.both_names = true;
     return status;
 }
 
@@ -6813,7 +6839,7 @@ static bool compshare__poll_refused(const compshare *c, int status)
 static int compshare__poll_begin(compshare *c)
 {
     c->task.out = &c->task.read.instance;
-    c->request.half = true;
+    c->exchange.request.half = true;
     return compshare__describe_begin(c);
 }
 
@@ -6856,7 +6882,7 @@ static int compshare__change_sent(compshare *c, int status)
     }
     t->unsettled = true;
     t->polls = 0;
-    t->poll_until = c->deadline;
+    t->poll_until = c->clock.deadline;
     return COMPSHARE__NEXT;
 }
 
@@ -6894,10 +6920,10 @@ static bool compshare__confirm_resend(compshare *c)
     bool same = t->read.instance.stop_time == ch->before || t->read.instance.stop_time == 0;
     if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
-        || now + COMPSHARE__READING_MS > c->deadline) return false;
+        || now + COMPSHARE__READING_MS > c->clock.deadline) return false;
     if (ch->accepted) {
-        if (ch->wanted == 0 || t->both_names || c->both_names || since < least
-            || since < c->deadline - now
+        if (ch->wanted == 0 || t->both_names || c->account.both_names || since < least
+            || since < c->clock.deadline - now
             || t->read.instance.stop_time != ch->before
             || !compshare__bytes_equal(t->read.instance.state, "Running")) return false;
         t->both_names = true;
@@ -6981,7 +7007,7 @@ static int compshare__power_found(compshare *c, int status)
 static int compshare__power_begin(compshare *c)
 {
     compshare__typed_request(c, c->task.as.change.action);
-    c->request.half = true;
+    c->exchange.request.half = true;
     return compshare__typed_target(c, true);
 }
 
@@ -7055,7 +7081,7 @@ static int compshare__wait_end(compshare *c, int status)
         memcpy(state, t->read.instance.state, sizeof t->as.seen);
         t->missing = 0;
         t->seen = true;
-        if (!t->project_given) memcpy(c->project, t->ids.project_id, sizeof c->project);
+        if (!t->project_given) memcpy(c->account.project, t->ids.project_id, sizeof c->account.project);
         if (t->instance != NULL) *t->instance = t->read.instance;
         if (compshare__bytes_equal(state, t->state)) return status;
         len = strlen(state);
@@ -7248,7 +7274,7 @@ static int compshare__schedule_found(compshare *c, int status)
     known = compshare__recent_doubt(c, &t->read.instance);
     if (known != NULL && (ch->action == NULL || ch->by_seconds > 0 || ch->plan.mode != 0)) {
         if (t->polls == 0 && ch->action != NULL)
-            t->poll_until = now / 2 + c->deadline / 2;      /* half of the time left */
+            t->poll_until = now / 2 + c->clock.deadline / 2;      /* half of the time left */
         if (!(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c))
             return COMPSHARE__AGAIN;
     }
@@ -7266,9 +7292,9 @@ static int compshare__schedule_found(compshare *c, int status)
 static int compshare__schedule_change(compshare *c)
 {
     int r = c->task.stop_time != 0 ? compshare__update_begin(c) : compshare__delete_begin(c);
-    c->request.half = true;
+    c->exchange.request.half = true;
     /* somebody else may have changed it since: it is looked at first */
-    c->request.repeatable = false;
+    c->exchange.request.repeatable = false;
     return r;
 }
 
@@ -7307,7 +7333,7 @@ static int compshare__schedule_confirm(compshare *c, int status)
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
     (void)compshare__recent_doubt(c, &t->read.instance);     /* notes that it has been shown */
-    if (t->both_names) c->both_names = true;
+    if (t->both_names) c->account.both_names = true;
     return compshare__schedule_done(c, true);
 }
 
@@ -7369,24 +7395,24 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     memset(c, 0, sizeof *c);
     c->config = *config;
     compshare__config_defaults(&c->config);
-    c->url = url;
-    c->proxy = proxy;
+    c->connection.url = url;
+    c->connection.proxy = proxy;
 #ifndef COMPSHARE_NO_SOCKETS
-    compshare__posix_init(&c->posix, &c->io);
-    c->posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) != 0;
-    c->posix.monotonic_ms = c->config.monotonic_ms;
-    c->posix.user = c->config.user;
+    compshare__posix_init(&c->connection.posix, &c->connection.io);
+    c->connection.posix.fast_open = (config->flags & COMPSHARE_FAST_OPEN) != 0;
+    c->connection.posix.monotonic_ms = c->config.monotonic_ms;
+    c->connection.posix.user = c->config.user;
 #endif
-    if (config->transport != NULL) c->io = *config->transport;
+    if (config->transport != NULL) c->connection.io = *config->transport;
     /* the reply area first: it must be aligned for BearSSL's contexts */
-    c->tls.record_len = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
-    c->area = base + sizeof *c;
-    c->area_cap = config->memory_size - skew - sizeof *c - c->tls.record_len;
-    c->tls.record = (unsigned char *)c->area + c->area_cap;
-    c->tls.io = &c->io;
-    c->tls.socket = config->transport == NULL;
+    c->connection.tls.record_len = config->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL : COMPSHARE__RECORD_FULL;
+    c->reply.area = base + sizeof *c;
+    c->reply.area_cap = config->memory_size - skew - sizeof *c - c->connection.tls.record_len;
+    c->connection.tls.record = (unsigned char *)c->reply.area + c->reply.area_cap;
+    c->connection.tls.io = &c->connection.io;
+    c->connection.tls.socket = config->transport == NULL;
 #ifdef COMPSHARE_PLAINTEXT
-    c->tls.plain = url.plain;
+    c->connection.tls.plain = url.plain;
 #endif
     *client = c;
     return COMPSHARE_OK;
@@ -7482,13 +7508,13 @@ COMPSHARE__DEF int compshare_abort(compshare *client)
 
 COMPSHARE__DEF int compshare_fd(compshare *client)
 {
-    if (client == NULL || client->io.fd == NULL || client->phase == COMPSHARE__PHASE_PAUSE) return -1;
-    return (client->io.fd)(client->io.user);
+    if (client == NULL || client->connection.io.fd == NULL || client->exchange.phase == COMPSHARE__PHASE_PAUSE) return -1;
+    return (client->connection.io.fd)(client->connection.io.user);
 }
 
 COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
 {
-    return client != NULL ? client->wants : 0;
+    return client != NULL ? client->exchange.wants : 0;
 }
 
 COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
@@ -7530,20 +7556,20 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
 /* The tree that a value points into; NULL if it is none, or stale. */
 static const compshare__tree *compshare__value_tree(compshare_value v)
 {
-    if (v.client == NULL || v.generation != v.client->generation || v.token >= v.client->tree.count) return NULL;
-    return &v.client->tree;
+    if (v.client == NULL || v.generation != v.client->reply.generation || v.token >= v.client->reply.tree.count) return NULL;
+    return &v.client->reply.tree;
 }
 
 COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
 {
-    return compshare__client_value(client, client != NULL && client->tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
+    return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0 : COMPSHARE__NO_TOKEN);
 }
 
 COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
 {
     compshare_view v;
-    v.ptr = client != NULL ? client->area : "";
-    v.len = client != NULL ? client->body_len : 0;
+    v.ptr = client != NULL ? client->reply.area : "";
+    v.len = client != NULL ? client->reply.body_len : 0;
     return v;
 }
 
@@ -7802,7 +7828,7 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
 {
     compshare_handshake none;
     memset(&none, 0, sizeof none);
-    return client != NULL ? client->handshake : none;
+    return client != NULL ? client->connection.handshake : none;
 }
 
 /* ---- schedule ---- */

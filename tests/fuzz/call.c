@@ -332,7 +332,7 @@ static void begin_exchange(world *w, bool tunnel)
     CHECK(w->count < EXCHANGES);
     e = &w->exchanges[w->count++];
     memset(e, 0, sizeof *e);
-    if (!tunnel) (void)snprintf(e->action, sizeof e->action, "%s", w->client->request.action);
+    if (!tunnel) (void)snprintf(e->action, sizeof e->action, "%s", w->client->exchange.request.action);
     e->tunnel = tunnel;
     w->asked = true;
     w->request_len = w->log_len = 0;
@@ -344,7 +344,7 @@ static ptrdiff_t world_send(void *user, const void *src, size_t len)
     size_t n = len;
     CHECK(w->connected && len > 0 && bounded(w));
     if (!w->asked || current(w)->answered || current(w)->whole || current(w)->ended)
-        begin_exchange(w, w->client->phase == COMPSHARE__PHASE_PROXY);
+        begin_exchange(w, w->client->exchange.phase == COMPSHARE__PHASE_PROXY);
     if (command(w, 'S')) {
         unsigned how = argument(w);
         if (how == 0) return COMPSHARE_WANT_WRITE;
@@ -690,7 +690,7 @@ static void check_unknown(const world *w, size_t from, int kind, bool unknown)
     /* a reading that was understood at last, and refused for what it says; where the judge
        cannot read it, the client has to have found a RetCode in it */
     if (kind == CALL_PROJECTS && w->count > from
-        && (w->exchanges[w->count - 1].success || (w->exchanges[w->count - 1].murky && w->client->definite))) return;
+        && (w->exchanges[w->count - 1].success || (w->exchanges[w->count - 1].murky && w->client->exchange.definite))) return;
     for (i = from; i < w->count; i++) {
         const exchange *e = &w->exchanges[i];
         if (e->tunnel || e->sent == 0 || e->murky || (change != NULL && strcmp(e->action, change) != 0)) continue;
@@ -710,7 +710,7 @@ static void check_error(const world *w, int status)
     CHECK(status != COMPSHARE_OK || (!e->outcome_unknown && e->ret_code == 0 && e->detail[0] == '\0'));
     CHECK(strcmp(compshare_status_name(status), "COMPSHARE_E_?") != 0 && (status == COMPSHARE_OK || status <= COMPSHARE_E_CONFIG));
     walk(compshare_reply(w->client), 4);
-    CHECK(compshare_body(w->client).len <= w->client->area_cap);
+    CHECK(compshare_body(w->client).len <= w->client->reply.area_cap);
 }
 
 static bool all_zero(const void *ptr, size_t len)

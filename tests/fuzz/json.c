@@ -172,7 +172,7 @@ static void check_value(compshare_value v, const json_t *theirs, size_t cap)
     case JSON_STRING:
         CHECK(compshare_type(v) == COMPSHARE_STRING);
         check_string(v, theirs);
-        check_clean(&v.client->tree, v.token, cap);
+        check_clean(&v.client->reply.tree, v.token, cap);
         break;
     case JSON_INTEGER:
     case JSON_REAL:
@@ -199,7 +199,7 @@ static void check_ret_code(const char *text, size_t len, const json_t *theirs)
     size_t hits = json_is_object(theirs) ? fuzz_members(text, len, "RetCode", &value) : 0;
     bool good = hits == 1 && fuzz_ret_code(value, &code);
     if (good && code == 0 && memchr(value.ptr, '-', value.len) != NULL) good = false;       /* -0 */
-    CHECK((compshare__judge_ret_code(&reader.tree, &ours) == NULL) == good);
+    CHECK((compshare__judge_ret_code(&reader.reply.tree, &ours) == NULL) == good);
     CHECK(ours == (good ? code : 77));
 }
 
@@ -210,14 +210,14 @@ static void check_tree(const char *text, size_t len, const json_t *theirs, size_
     char *room = (char *)fuzz_room(skew + need), *start = room + skew;
     compshare_instance instance;
     char raw[32];
-    CHECK(!compshare__json_tokenize(&reader.tree, text, len, start, need - 1));
-    CHECK(compshare__json_tokenize(&reader.tree, text, len, start, need));
-    CHECK(reader.tree.count == tokens);
+    CHECK(!compshare__json_tokenize(&reader.reply.tree, text, len, start, need - 1));
+    CHECK(compshare__json_tokenize(&reader.reply.tree, text, len, start, need));
+    CHECK(reader.reply.tree.count == tokens);
     if (theirs != NULL) {
         check_value(compshare_reply(&reader), theirs, cap);
         check_ret_code(text, len, theirs);
     }
-    if (compshare__read_instance(&reader.tree, 0, &instance, raw) == NULL) CHECK(instance.uhost_id[0] != '\0');
+    if (compshare__read_instance(&reader.reply.tree, 0, &instance, raw) == NULL) CHECK(instance.uhost_id[0] != '\0');
     CHECK_TEXT(instance.uhost_id); CHECK_TEXT(instance.name); CHECK_TEXT(instance.state);
     CHECK_TEXT(instance.charge_type); CHECK_TEXT(instance.region); CHECK_TEXT(instance.zone); CHECK_TEXT(instance.gpu_type);
     CHECK(instance.stop_time >= 0 && instance.gpu >= 0 && instance.create_time >= 0 && instance.expire_time >= 0);

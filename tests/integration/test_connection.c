@@ -384,7 +384,7 @@ static void abort_everywhere(void **state)
                 && stages[COMPSHARE_STAGE_RECEIVE] > 0) break;
             continue;
         }
-        was_sent = h.client->tls.sent;
+        was_sent = h.client->connection.tls.sent;
         assert_int_equal(compshare_abort(h.client), COMPSHARE_E_ABORTED);
         assert_int_equal(last(&h)->status, COMPSHARE_E_ABORTED);
         assert_true(last(&h)->outcome_unknown == was_sent);

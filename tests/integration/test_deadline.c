@@ -265,10 +265,10 @@ static void long_reply_in_steps(void **state)
     harness_open(&h);
     r = compshare_call_each_start(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", ignore_element, &n);
     while (r == COMPSHARE_OK || r == COMPSHARE_PENDING) {
-        before = h.client->http.received;
+        before = h.client->reply.http.received;
         if ((r = compshare_step(h.client)) == COMPSHARE_OK) break;
-        if (h.client->http.received >= before + 2 * 16384)
-            fail_msg("a step took %d bytes", (int)(h.client->http.received - before));
+        if (h.client->reply.http.received >= before + 2 * 16384)
+            fail_msg("a step took %d bytes", (int)(h.client->reply.http.received - before));
         steps++;
         if (compshare_timeout_ms(h.client) > 0) step_wait_briefly(&s);
     }
@@ -379,7 +379,7 @@ static void clock_steps_back(void **state)
             }
             r = compshare_step(h.client);
         }
-        expect_failure(&h, r, COMPSHARE_E_TIMEOUT, last(&h)->stage, h.client->tls.sent || last(&h)->outcome_unknown);
+        expect_failure(&h, r, COMPSHARE_E_TIMEOUT, last(&h)->stage, h.client->connection.tls.sent || last(&h)->outcome_unknown);
         assert_true(last(&h)->retryable);
         expect_contains(last(&h)->detail, "monotonic_ms: it stepped back");
         assert_true(h.clock.ms < 5000);
@@ -508,7 +508,7 @@ static void black_hole_for_real_sockets(void **state)
     prepare(x.port);
     h.config.transport = NULL;
     harness_open(&h);
-    h.client->io.wait = jump;
+    h.client->connection.io.wait = jump;
     before = h.clock.ms;
     expect_failure(&h, act(REBOOT), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_CONNECT, false);
     expect_spent(before, 5000);

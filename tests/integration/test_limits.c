@@ -354,19 +354,19 @@ static void take_signature(const harness_process *gateway, secrets *s)
 
 static bool session_is_sha384(const compshare *client)
 {
-    int suite = client->tls.client.eng.session.cipher_suite;
+    int suite = client->connection.tls.client.eng.session.cipher_suite;
     return suite == BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 || suite == BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
 }
 
 static void take_master(const compshare *client, secrets *s)
 {
     br_ssl_session_parameters session;
-    br_ssl_engine_get_session_parameters(&client->tls.client.eng, &session);
+    br_ssl_engine_get_session_parameters(&client->connection.tls.client.eng, &session);
     memcpy(s->master, session.master_secret, sizeof s->master);
     s->has_master = true;
     compshare__bytes_wipe(&session, sizeof session);
-    memcpy(s->randoms, client->tls.client.eng.server_random, 32);
-    memcpy(s->randoms + 32, client->tls.client.eng.client_random, 32);
+    memcpy(s->randoms, client->connection.tls.client.eng.server_random, 32);
+    memcpy(s->randoms + 32, client->connection.tls.client.eng.client_random, 32);
     s->sha384 = session_is_sha384(client);
 }
 
@@ -790,7 +790,7 @@ static void check_wiped(harness_client *h, const harness_process *gateway, const
     const char *what;
     size_t i;
     memset(&s, 0, sizeof s);
-    if (h->client->connected) take_master(h->client, &s);
+    if (h->client->connection.open) take_master(h->client, &s);
     take_signature(gateway, &s);
     if (s.has_master) derive_keys(&s);
     assert_true(!s.has_master || leak(h->memory, sizeof h->memory, &s) != NULL);    /* it is there while it is open */
@@ -827,11 +827,11 @@ static void test_block_is_wiped(void **state)
     fill_and_open(&h, gateway->port);       /* in the middle of a call */
     harness_set(gateway, "delay_ms=300");
     assert_int_equal(compshare_call_start(h.client, "GetProjectList", NULL, 0), COMPSHARE_OK);
-    while (h.client->phase != COMPSHARE__PHASE_RECEIVE) {
+    while (h.client->exchange.phase != COMPSHARE__PHASE_RECEIVE) {
         r = compshare_step(h.client);
         assert_int_equal(r, COMPSHARE_PENDING);
-        if (h.client->phase != COMPSHARE__PHASE_RECEIVE)
-            h.client->io.wait(h.client->io.user, compshare_wants(h.client), compshare_timeout_ms(h.client));
+        if (h.client->exchange.phase != COMPSHARE__PHASE_RECEIVE)
+            h.client->connection.io.wait(h.client->connection.io.user, compshare_wants(h.client), compshare_timeout_ms(h.client));
     }
     check_wiped(&h, gateway, "in the middle of a call");
 }

@@ -121,11 +121,11 @@ static void share_of_a_reading(void **state)
         uint64_t start = fake_clock_monotonic_ms(&h);
         names.takes_ms = rows[i].takes_ms;
         assert_int_equal(compshare_call_start(h.client, REBOOT, &p, 1), COMPSHARE_OK);
-        h.client->request_deadline = start + rows[i].share;
+        h.client->exchange.deadline = start + rows[i].share;
         assert_int_equal(compshare_step(h.client), COMPSHARE_PENDING);
-        assert_int_equal(h.client->request_deadline - start, rows[i].request);
-        assert_int_equal(h.client->connect_deadline - start, rows[i].connect);
-        assert_true(h.client->posix.share <= h.client->connect_deadline);
+        assert_int_equal(h.client->exchange.deadline - start, rows[i].request);
+        assert_int_equal(h.client->connection.deadline - start, rows[i].connect);
+        assert_true(h.client->connection.posix.share <= h.client->connection.deadline);
         (void)compshare_abort(h.client);
     }
 }

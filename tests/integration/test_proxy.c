@@ -580,7 +580,7 @@ static void steps_and_aborts(void **state)
         if (ended) {
             harness_expect(&h, r, COMPSHARE_OK);
         } else {
-            bool was_sent = h.client->tls.sent;
+            bool was_sent = h.client->connection.tls.sent;
             assert_int_equal(compshare_abort(h.client), COMPSHARE_E_ABORTED);
             assert_true(last(&h)->outcome_unknown == was_sent);
             in_connect += last(&h)->stage == COMPSHARE_STAGE_CONNECT;

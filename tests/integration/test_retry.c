@@ -849,7 +849,7 @@ static void late_after_a_pause(void **state)
 
 static size_t area(void)
 {
-    return h.client->area_cap;
+    return h.client->reply.area_cap;
 }
 
 /* A failure of the reply, complete or not. */

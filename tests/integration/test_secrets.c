@@ -351,9 +351,9 @@ static void expect(job *j, int got, int want, const char *call)
 static void search_block(job *j)
 {
     static unsigned char block[sizeof h.memory];
-    br_ssl_engine_context *engine = &h.client->tls.client.eng;
+    br_ssl_engine_context *engine = &h.client->connection.tls.client.eng;
     memcpy(block, h.memory, sizeof block);
-    if (h.client->connected) {
+    if (h.client->connection.open) {
         memset(block + ((unsigned char *)engine->session.master_secret - h.memory), 0,
             sizeof engine->session.master_secret);
         memset(block + ((unsigned char *)&engine->in - h.memory), 0, sizeof engine->in);
@@ -462,7 +462,7 @@ static void the_search_works(void **state)
     job j;
     (void)state;
     (void)succeed(run_kept);
-    assert_true(h.client->connected);
+    assert_true(h.client->connection.open);
     assert_non_null(search(h.memory, sizeof h.memory));       /* what TLS needs */
     for (i = 0; i < COUNT(names); i++) {
         for (k = 0; k < secret_count && strcmp(secrets[k].name, names[i]) != 0; k++) {}

@@ -348,11 +348,11 @@ static void bound_to_the_whole_name(void **state)
     harness_open(&h);
     assert_true(compshare__session_binding(h.client, own));
     for (i = 0; i < sizeof others / sizeof others[0]; i++) {
-        strcpy(h.client->url.host, others[i]);
+        strcpy(h.client->connection.url.host, others[i]);
         assert_true(compshare__session_binding(h.client, hash));
         if (memcmp(own, hash, sizeof own) == 0) fail_msg("%s is taken for localhost", others[i]);
     }
-    strcpy(h.client->url.host, "localhost");
+    strcpy(h.client->connection.url.host, "localhost");
     assert_true(compshare__session_binding(h.client, hash));
     assert_memory_equal(own, hash, sizeof own);
 }
@@ -740,7 +740,7 @@ static void bundle_changes_meanwhile(void **state)
     harness_open(&h);
     assert_int_equal(compshare_call_start(h.client, DELETE, &p, 1), COMPSHARE_OK);
     while ((r = compshare_step(h.client)) == COMPSHARE_PENDING
-        && (h.client->trust == NULL || h.client->trust->filled == 0)) harness_sleep_ms(1);
+        && (h.client->connection.trust == NULL || h.client->connection.trust->filled == 0)) harness_sleep_ms(1);
     assert_int_equal(r, COMPSHARE_PENDING);
     write_bundle(path, "", "bundle-norsaroot.pem");
     while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) harness_sleep_ms(1);

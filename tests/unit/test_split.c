@@ -98,7 +98,7 @@ typedef struct result {
 static int take_element(void *user, compshare_value element)
 {
     result *r = (result *)user;
-    compshare_view raw = compshare__json_raw(&client->tree, 0);
+    compshare_view raw = compshare__json_raw(&client->reply.tree, 0);
     size_t i;
     (void)element;
     r->values++;
@@ -126,7 +126,7 @@ static void act(result *r, bool each)
     r->ret_code = e->ret_code;
     r->unknown = e->outcome_unknown;
     r->retryable = e->retryable;
-    r->kept = client->connected;
+    r->kept = client->connection.open;
     strcpy(r->detail, e->detail);
     strcpy(r->message, e->message);
     strcpy(r->request_id, e->request_id);
@@ -162,7 +162,7 @@ static void same_verdict(void)
 static void next_call_works(void)
 {
     unsigned opened = wire.opened;
-    bool kept = client->connected && wire.after == COMPSHARE_WANT_READ;
+    bool kept = client->connection.open && wire.after == COMPSHARE_WANT_READ;
     arm(text(SUCCESS), COMPSHARE_WANT_READ);
     act(&got, false);
     CHECK_NUMBER(got.status, COMPSHARE_OK);
@@ -574,7 +574,7 @@ static void answered_at(const char *reply, size_t taken, size_t piece, compshare
     wire.piece = piece;
     calls++;
     (void)compshare_call(client, REBOOT, p, count);
-    CHECK(!client->connected);
+    CHECK(!client->connection.open);
 }
 
 /* A refusal of half a request is a refusal; a success of half a request is none. */

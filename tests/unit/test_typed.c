@@ -1194,10 +1194,10 @@ static void too_many_parameters(void **state)
     memset(&c, 0, sizeof c);
     support_case("parameters of a typed call");
     for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) compshare__typed_put(&c, compshare_int("N", (int64_t)i));
-    CHECK_NUMBER(c.request.count, COMPSHARE__TYPED_PARAMS);
+    CHECK_NUMBER(c.exchange.request.count, COMPSHARE__TYPED_PARAMS);
     for (i = 0; i < 3; i++) {
         compshare__typed_put(&c, compshare_int("N", 99));
-        CHECK_NUMBER(c.request.count, COMPSHARE_MAX_PARAMS + 1);
+        CHECK_NUMBER(c.exchange.request.count, COMPSHARE_MAX_PARAMS + 1);
     }
     for (i = 0; i < COMPSHARE__TYPED_PARAMS; i++) CHECK_NUMBER(c.task.params[i].number, i);
 }

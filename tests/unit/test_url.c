@@ -427,9 +427,9 @@ static void memory(void **state)
         config.memory_size = needed;
         CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
         CHECK((uintptr_t)client % COMPSHARE__ALIGN == 0 && (unsigned char *)client >= block + 64 + offset);
-        CHECK(client->tls.record + client->tls.record_len <= block + 64 + offset + needed);
-        CHECK(client->area_cap >= COMPSHARE__REPLY_MIN);
-        CHECK((uintptr_t)client->area % sizeof(uint64_t) == 0);
+        CHECK(client->connection.tls.record + client->connection.tls.record_len <= block + 64 + offset + needed);
+        CHECK(client->reply.area_cap >= COMPSHARE__REPLY_MIN);
+        CHECK((uintptr_t)client->reply.area % sizeof(uint64_t) == 0);
         compshare_close(client);
         for (i = 0; i < sizeof block; i++) {
             bool inside = i >= 64 + offset && i < 64 + offset + needed;
