@@ -44,16 +44,16 @@ $(BUILD)/examples/%: examples/%.c compshare.h
 # ---- demo ----
 
 setup-demo:
-	@CC="$(CC)" sh tests/setup.sh demo
+	@CC="$(CC)" sh tests/scripts/setup.sh demo
 
 demo: setup-demo
 	@$(MAKE) --no-print-directory -s $(GATEWAY) certs $(EXAMPLES)
-	@sh tests/demo.sh $(BUILD)
+	@sh tests/scripts/demo.sh $(BUILD)
 
 # ---- tests ----
 
 setup-test:
-	@CC="$(CC)" sh tests/setup.sh test
+	@CC="$(CC)" sh tests/scripts/setup.sh test
 
 $(GATEWAY): tests/gateway/gateway.c tests/gateway/dialects.h
 	@mkdir -p $(@D)
@@ -65,25 +65,27 @@ $(RAW): tests/raw/raw_server.c
 
 # remakes them by itself when they are about to expire
 certs:
-	@sh tests/certs.sh $(BUILD)/tests/certs
+	@sh tests/scripts/certs.sh $(BUILD)/tests/certs
 
+# one transport, one clock, one way to start servers
+SUPPORT = $(wildcard tests/support/*.h)
 LIBS = -lcmocka -lbearssl -ljansson -lcurl -lcrypto -lm -ldl -pthread
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) compshare.h
+$(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(C99) $(CFLAGS) -I. -Itests/unit -o $@ $< $(LIBS)
+	$(CC) $(C99) $(CFLAGS) -I. -Itests/unit -Itests/support -o $@ $< $(LIBS)
 
-$(BUILD)/tests/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) tests/gateway/dialects.h compshare.h
+$(BUILD)/tests/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) $(SUPPORT) tests/gateway/dialects.h compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS)
+	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -Itests/support -o $@ $< $(LIBS)
 
-$(BUILD)/tests/sanitized/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) compshare.h
+$(BUILD)/tests/sanitized/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(C99) $(SANITIZE) -I. -Itests/unit -o $@ $< $(LIBS)
+	$(CC) $(C99) $(SANITIZE) -I. -Itests/unit -Itests/support -o $@ $< $(LIBS)
 
-$(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) tests/gateway/dialects.h compshare.h
+$(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/integration/*.h) $(SUPPORT) tests/gateway/dialects.h compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(POSIX) $(SANITIZE) -I. -Itests/integration -o $@ $< $(LIBS)
+	$(CC) $(POSIX) $(SANITIZE) -I. -Itests/integration -Itests/support -o $@ $< $(LIBS)
 
 # the tool, with clocks that tests move
 TOOL_CLOCK = $(BUILD)/tests/tool_clock
@@ -97,21 +99,22 @@ test-programs: $(GATEWAY) $(RAW) certs $(PROGRAMS) $(SANITIZED) $(EXAMPLES) $(TO
 
 test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 test-programs
-	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/run.sh \
+	@COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs sh tests/scripts/run.sh \
+		"rooms=python3 tests/scripts/rooms.py" \
 		"misuse=CC='$(CC)' CXX='$(CXX)' sh tests/misuse/run.sh $(BUILD)/tests/misuse" \
 		"shipped=CC='$(CC)' bash tests/tool/ship.sh $(BUILD); shipped=$$?; sh tests/tool/static.sh $(BUILD) && exit $$shipped" \
 		"set-up=sh tests/tool/set_up.sh" \
 		"tool=python3 tests/tool/test_tool.py --tool $(BUILD)/examples/compshare-schedule --tool-clock $(TOOL_CLOCK) \
 			--gateway $(GATEWAY) --certs $(BUILD)/tests/certs" \
-		"forms=CC='$(CC)' sh tests/forms.sh $(BUILD)/tests/forms" \
-		"embedded=CC='$(CC)' sh tests/embedded.sh $(BUILD)/tests/embedded" \
+		"forms=CC='$(CC)' sh tests/scripts/forms.sh $(BUILD)/tests/forms" \
+		"embedded=CC='$(CC)' sh tests/scripts/embedded.sh $(BUILD)/tests/embedded" \
 		$(foreach p,$(PROGRAMS) $(SANITIZED),$(p)=$(p)) \
-		"examples=sh tests/examples.sh $(BUILD)"
+		"examples=sh tests/scripts/examples.sh $(BUILD)"
 
 # ---- longer checks ----
 
 setup-check:
-	@CC="$(CC)" sh tests/setup.sh check
+	@CC="$(CC)" sh tests/scripts/setup.sh check
 
 CHECKS = COMPSHARE_TEST_BIN=$(BUILD)/tests COMPSHARE_TEST_CERTS=$(BUILD)/tests/certs CC="$(CC)"
 TORTURE = $(BUILD)/tests/torture
@@ -121,33 +124,33 @@ WRAP = $(patsubst %,-Wl$(comma)--wrap=%,socket connect poll getsockopt send recv
 	clock_gettime time getrandom br_ssl_engine_sendapp_ack)
 comma = ,
 
-$(TORTURE): tests/torture/torture.c $(wildcard tests/torture/*.h tests/integration/*.h) compshare.h
+$(TORTURE): tests/torture/torture.c $(wildcard tests/torture/*.h tests/integration/*.h) $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
-	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -o $@ $< $(LIBS) $(WRAP)
+	$(CC) $(POSIX) $(CFLAGS) -I. -Itests/integration -Itests/support -o $@ $< $(LIBS) $(WRAP)
 
 check-programs: $(GATEWAY) $(RAW) certs $(EXAMPLES)
 
 torture: setup-check
 	@$(MAKE) --no-print-directory -s check-programs $(TORTURE)
-	@$(CHECKS) sh tests/run.sh torture=$(TORTURE)
+	@$(CHECKS) sh tests/scripts/run.sh torture=$(TORTURE)
 
 fuzz: setup-check
 	@$(MAKE) --no-print-directory -s certs
-	@$(CHECKS) sh tests/run.sh "fuzz=sh tests/fuzz.sh $(BUILD) $(TIME)"
+	@$(CHECKS) sh tests/scripts/run.sh "fuzz=sh tests/scripts/fuzz.sh $(BUILD) $(TIME)"
 
 coverage: setup-check
 	@$(MAKE) --no-print-directory -s check-programs
-	@$(CHECKS) TORTURE_LINK='$(WRAP)' sh tests/coverage.sh $(BUILD)
+	@$(CHECKS) TORTURE_LINK='$(WRAP)' sh tests/scripts/coverage.sh $(BUILD)
 
 sanitize: setup-check
 	@$(MAKE) --no-print-directory -s check-programs
-	@$(CHECKS) sh tests/run.sh "sanitize=sh tests/sanitize.sh $(BUILD)"
+	@$(CHECKS) sh tests/scripts/run.sh "sanitize=sh tests/scripts/sanitize.sh $(BUILD)"
 
 # ---- figures ----
 
 size:
 	@mkdir -p $(BUILD)/size
-	@CC="$(CC)" sh tests/size.sh $(BUILD)/size
+	@CC="$(CC)" sh tests/scripts/size.sh $(BUILD)/size
 
 # ---- benchmark ----
 
@@ -158,7 +161,7 @@ BENCH_DYNAMIC = $(addprefix $(BENCH)/,ours-dynamic curl fleet parse warm relay)
 BENCH_TESTS = $(RAW) $(BUILD)/tests/integration/test_limits
 
 setup-bench:
-	@CC="$(CC)" sh tests/setup.sh bench
+	@CC="$(CC)" sh tests/scripts/setup.sh bench
 
 $(BENCH)/%: tests/bench/%.c tests/bench/bench.h compshare.h examples/static/build.sh
 	@mkdir -p $(@D)
@@ -190,7 +193,7 @@ $(BENCH)/curl: tests/bench/curl.c tests/bench/bench.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) -O2 -o $@ $< -lcurl -lcrypto
 
-$(BENCH)/fleet $(BENCH)/parse $(BENCH)/warm: $(BENCH)/%: tests/bench/%.c compshare.h
+$(BENCH)/fleet $(BENCH)/parse $(BENCH)/warm: $(BENCH)/%: tests/bench/%.c $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) -O2 -I. -o $@ $< -lbearssl
 
@@ -211,10 +214,10 @@ bench-plots:
 # ---- static files ----
 
 setup-static:
-	@CC="$(CC)" sh tests/setup.sh static
+	@CC="$(CC)" sh tests/scripts/setup.sh static
 
 setup-release:
-	@CC="$(CC)" sh tests/setup.sh release
+	@CC="$(CC)" sh tests/scripts/setup.sh release
 
 # not remade by age: what CA= puts into them is not known from it
 static: setup-static

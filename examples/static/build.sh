@@ -119,7 +119,7 @@ SPECS
 native() {
     if command -v musl-gcc >/dev/null 2>&1; then echo musl-gcc
     elif ${CC:-cc} -dumpmachine | grep -q musl; then echo "${CC:-cc}"
-    else fail 'musl-gcc is missing: sh tests/setup.sh static'; fi
+    else fail 'musl-gcc is missing: sh tests/scripts/setup.sh static'; fi
 }
 
 # static_for OUT
@@ -130,7 +130,7 @@ static_for() {
 
 # cross_for OUT ARCH COMPILER MUSL_TRIPLET
 cross_for() {
-    command -v "$3" >/dev/null 2>&1 || fail "$3 is missing: sh tests/setup.sh release"
+    command -v "$3" >/dev/null 2>&1 || fail "$3 is missing: sh tests/scripts/setup.sh release"
     fetch "$2"
     specs "$2" "$4"
     compile "$1" "$(ls "$build/cross/$2/root/usr/lib/"*/libbearssl.a)" "$3" "-specs=$build/cross/$2/musl.specs"

@@ -77,7 +77,8 @@ static bool bench_arguments(bench *b, int argc, char **argv)
     b->resume = strcmp(argv[4], "resume") == 0;
     b->public_key = getenv("COMPSHARE_PUBLIC_KEY");
     b->private_key = getenv("COMPSHARE_PRIVATE_KEY");
-    return b->public_key != NULL && b->private_key != NULL && b->calls > 0 && b->calls <= BENCH_CALLS && (b->keep || b->resume || strcmp(argv[4], "full") == 0);
+    return b->public_key != NULL && b->private_key != NULL && b->calls > 0 && b->calls <= BENCH_CALLS && (b->keep
+        || b->resume || strcmp(argv[4], "full") == 0);
 }
 
 /* Makes the calls; `call` returns whether RetCode was 0, `anew` gives the connection up. */

@@ -32,7 +32,8 @@ static size_t take(char *bytes, size_t size, size_t count, void *user)
 static const parameter *parameters(size_t *count)
 {
     static parameter list[] = {
-        { "Action", "UpdateCompShareStopScheduler" }, { "ProjectId", BENCH_PROJECT }, { "PublicKey", NULL }, { "Region", BENCH_REGION },
+        { "Action", "UpdateCompShareStopScheduler" }, { "ProjectId", BENCH_PROJECT }, { "PublicKey", NULL }, { "Region",
+            BENCH_REGION },
         { "SchedulerStopTime", stop_time }, { "UHostId", BENCH_UHOST }, { "Zone", BENCH_ZONE }
     };
     list[2].value = b.public_key;
@@ -99,7 +100,8 @@ static bool call(void)
     (void)curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body);
     code = curl_easy_perform(handle);
     if (code == CURLE_OK) (void)curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &http);
-    if (code == CURLE_OK && http == 200 && (strstr(reply, "\"RetCode\":0,") != NULL || strstr(reply, "\"RetCode\":0}") != NULL)) return true;
+    if (code == CURLE_OK && http == 200 && (strstr(reply, "\"RetCode\":0,") != NULL || strstr(reply,
+        "\"RetCode\":0}") != NULL)) return true;
     (void)bench_fail(code != CURLE_OK ? curl_easy_strerror(code) : reply);
     return false;
 }

@@ -98,8 +98,10 @@ static bool ready(const char *url, const char *ca_file, size_t bytes, unsigned f
     config.flags = flags;
     for (i = 0; i < clients; i++) {
         config.memory = memory[i];
-        if (compshare_open(&workers[i].client, &config) != COMPSHARE_OK) return fprintf(stderr, "fleet: %s\n", compshare_open_text(&config, text, sizeof text)), false;
-        if (compshare_schedule_get(workers[i].client, "uhost-0001", &schedule) != COMPSHARE_OK) return report(&workers[i]), false;
+        if (compshare_open(&workers[i].client, &config) != COMPSHARE_OK)
+            return fprintf(stderr, "fleet: %s\n", compshare_open_text(&config, text, sizeof text)), false;
+        if (compshare_schedule_get(workers[i].client, "uhost-0001", &schedule) != COMPSHARE_OK)
+            return report(&workers[i]), false;
     }
     return true;
 }
@@ -108,7 +110,8 @@ int main(int argc, char **argv)
 {
     size_t bytes = argc > 5 ? (size_t)strtoul(argv[5], NULL, 10) : 40960, i;
     int64_t connecting, wall, cpu;
-    if (argc < 5 || bytes > MOST_BYTES) return fprintf(stderr, "usage: fleet URL CA_FILE CONNECTIONS INSTANCES [BYTES [small]]\n"), 2;
+    if (argc < 5 || bytes > MOST_BYTES)
+        return fprintf(stderr, "usage: fleet URL CA_FILE CONNECTIONS INSTANCES [BYTES [small]]\n"), 2;
     clients = (size_t)strtoul(argv[3], NULL, 10);
     instances = strtol(argv[4], NULL, 10);
     if (clients < 1 || clients > CLIENTS || instances < 1) return 2;
@@ -118,7 +121,8 @@ int main(int argc, char **argv)
     wall = now_ns(CLOCK_MONOTONIC);
     connecting = (cpu - connecting) / (int64_t)clients;
     while (turn()) {}
-    printf("%lld %lld %lld\n", (long long)connecting, (long long)(now_ns(CLOCK_MONOTONIC) - wall), (long long)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu));
+    printf("%lld %lld %lld\n", (long long)connecting, (long long)(now_ns(CLOCK_MONOTONIC) - wall),
+        (long long)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu));
     for (i = 0; i < clients; i++) compshare_close(workers[i].client);
     return confirmed == instances ? 0 : 1;
 }

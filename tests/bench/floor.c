@@ -122,8 +122,10 @@ static size_t make_request(void)
     br_sha1_init(&sha1);
     br_sha1_update(&sha1, names, (size_t)(at - names));
     br_sha1_out(&sha1, digest);
-    end = put_escaped(put(end, "Action=UpdateCompShareStopScheduler&ProjectId=" BENCH_PROJECT "&PublicKey="), b.public_key);
-    end = put(put(put(end, "&Region=" BENCH_REGION "&SchedulerStopTime="), stop_time), "&UHostId=" BENCH_UHOST "&Zone=" BENCH_ZONE "&Signature=");
+    end = put_escaped(put(end, "Action=UpdateCompShareStopScheduler&ProjectId=" BENCH_PROJECT "&PublicKey="),
+        b.public_key);
+    end = put(put(put(end, "&Region=" BENCH_REGION "&SchedulerStopTime="), stop_time),
+        "&UHostId=" BENCH_UHOST "&Zone=" BENCH_ZONE "&Signature=");
     for (i = 0; i < sizeof digest; i++) {
         *end++ = digits[digest[i] >> 4];
         *end++ = digits[digest[i] & 15];
@@ -134,7 +136,8 @@ static size_t make_request(void)
     length[2] = (char)('0' + len % 10);
     length[3] = '\0';
     at = put(put(put(put(request, "POST / HTTP/1.1\r\nHost: "), host), ":"), port);
-    at = put(put(put(at, "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "), length), "\r\n\r\n");
+    at = put(put(put(at, "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "), length),
+        "\r\n\r\n");
     memcpy(at, body, len);
     return (size_t)(at - request) + len;
 }
@@ -188,7 +191,8 @@ int main(int argc, char **argv)
     char *at;
     int64_t when;
     int i, status;
-    if (!bench_arguments(&b, argc, argv) || strncmp(b.url, "https://", 8) != 0 || strlen(b.url) >= sizeof host) return bench_fail("usage: floor URL - CALLS keep|resume|full");
+    if (!bench_arguments(&b, argc, argv) || strncmp(b.url, "https://", 8) != 0 || strlen(b.url) >= sizeof host)
+        return bench_fail("usage: floor URL - CALLS keep|resume|full");
     (void)put(host, b.url + 8);
     at = strchr(host, ':');
     if (at != NULL && strlen(at + 1) < sizeof port) {

@@ -38,7 +38,8 @@ int main(int argc, char **argv)
     config.public_key = b.public_key;
     config.private_key = b.private_key;
     if (b.resume) config.session = &session;
-    if (compshare_open(&client, &config) != COMPSHARE_OK) return bench_fail(compshare_open_text(&config, text, sizeof text));
+    if (compshare_open(&client, &config) != COMPSHARE_OK)
+        return bench_fail(compshare_open_text(&config, text, sizeof text));
     stop_time = bench_stop_time();
     status = bench_run(&b, call, anew);
     compshare_close(client);

@@ -5,6 +5,7 @@
 #define COMPSHARE_PLAINTEXT
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
+#include "../support/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,56 +13,23 @@
 #define MOST (2u << 20)
 
 static char reply[MOST + 4096];
-static size_t reply_len, reply_at;
-static bool asked;
+static size_t reply_len;
 static unsigned char memory[6 * (size_t)MOST];
-
-static int wire_open(void *user, const char *host, uint16_t port)
-{
-    (void)user; (void)host; (void)port;
-    return COMPSHARE_OK;
-}
-
-static ptrdiff_t wire_send(void *user, const void *src, size_t len)
-{
-    (void)user; (void)src;
-    asked = true;
-    return (ptrdiff_t)len;
-}
-
-static ptrdiff_t wire_recv(void *user, void *dst, size_t cap)
-{
-    size_t n = reply_len - reply_at;
-    (void)user;
-    if (!asked || n == 0) return COMPSHARE_WANT_READ;
-    if (n > cap) n = cap;
-    memcpy(dst, reply + reply_at, n);
-    reply_at += n;
-    return (ptrdiff_t)n;
-}
-
-static int wire_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    (void)user; (void)want; (void)timeout_ms;
-    return COMPSHARE_OK;
-}
-
-static void wire_close(void *user)
-{
-    (void)user;
-}
 
 /* A list of instances, as the API answers, with strings, numbers, escapes and nesting. */
 static void make_reply(size_t bytes)
 {
     static char body[MOST];
-    size_t len = (size_t)snprintf(body, sizeof body, "{\"RetCode\":0,\"Action\":\"DescribeCompShareInstanceResponse\",\"UHostSet\":[");
+    size_t len = (size_t)snprintf(body, sizeof body,
+        "{\"RetCode\":0,\"Action\":\"DescribeCompShareInstanceResponse\",\"UHostSet\":[");
     unsigned i;
     for (i = 0; i == 0 || len < bytes; i++)
-        len += (size_t)snprintf(body + len, sizeof body - len, "%s{\"UHostId\":\"uhost-%08u\",\"Name\":\"\\u8bad\\u7ec3\",\"State\":\"Running\",\"CPU\":16,\"Memory\":65536,"
+        len += (size_t)snprintf(body + len, sizeof body - len,
+            "%s{\"UHostId\":\"uhost-%08u\",\"Name\":\"\\u8bad\\u7ec3\",\"State\":\"Running\",\"CPU\":16,\"Memory\":65536,"
             "\"IsExpire\":false,\"PodId\":null,\"Price\":1.88,\"IPSet\":[{\"IP\":\"10.60.0.1\",\"Weight\":0}],\"SchedulerStopTime\":1795559981}", i > 0 ? "," : "", i);
     len += (size_t)snprintf(body + len, sizeof body - len, "],\"TotalCount\":%u}", i);
-    reply_len = (size_t)snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %lu\r\n\r\n", (unsigned long)len);
+    reply_len = (size_t)snprintf(reply, sizeof reply,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %lu\r\n\r\n", (unsigned long)len);
     memcpy(reply + reply_len, body, len);
     reply_len += len;
     printf("%lu ", (unsigned long)len);
@@ -69,7 +37,8 @@ static void make_reply(size_t bytes)
 
 int main(int argc, char **argv)
 {
-    static const compshare_transport wire = { NULL, wire_open, wire_send, wire_recv, wire_wait, wire_close, NULL };
+    static memory_peer peer;
+    static fake_clock present;
     compshare_config config = { 0 };
     compshare *client;
     struct timespec start, end;
@@ -78,17 +47,22 @@ int main(int argc, char **argv)
     size_t bytes = argc == 3 ? (size_t)strtoul(argv[1], NULL, 10) : MOST;
     if (times < 1 || bytes > MOST - 1024) return 2;
     make_reply(bytes);
+    memory_reset(&peer, &present);
+    peer.need = 1;
+    peer.after = COMPSHARE_WANT_READ;
     config.memory = memory;
     config.memory_size = sizeof memory;
     config.public_key = config.private_key = "key";
     config.base_url = "http://localhost";
-    config.transport = &wire;
-    if (compshare_open(&client, &config) != COMPSHARE_OK) return puts(compshare_open_text(&config, text, sizeof text)), 1;
+    config.transport = &peer.io;
+    if (compshare_open(&client, &config) != COMPSHARE_OK)
+        return puts(compshare_open_text(&config, text, sizeof text)), 1;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     for (i = 0; i < times; i++) {
-        reply_at = 0;
-        asked = false;
-        if (compshare_call(client, "DescribeCompShareInstance", NULL, 0) != COMPSHARE_OK) return puts(compshare_error_text(client, text, sizeof text)), 1;
+        memory_says(&peer, reply, reply_len);
+        peer.sent = 0;
+        if (compshare_call(client, "DescribeCompShareInstance", NULL, 0) != COMPSHARE_OK)
+            return puts(compshare_error_text(client, text, sizeof text)), 1;
     }
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
     printf("%lld\n", ((long long)(end.tv_sec - start.tv_sec) * 1000000000 + end.tv_nsec - start.tv_nsec) / times);

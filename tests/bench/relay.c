@@ -102,7 +102,8 @@ static void link_begin(int listener, const struct sockaddr_in *target)
     int client = accept(listener, NULL, NULL), one = 1, server = stream();
     size_t i;
     for (i = 0; i < LINKS && links[i].used; i++) {}
-    if (client < 0 || server < 0 || i == LINKS || connect(server, (const struct sockaddr *)(const void *)target, sizeof *target) != 0) {
+    if (client < 0 || server < 0 || i == LINKS || connect(server, (const struct sockaddr *)(const void *)target,
+        sizeof *target) != 0) {
         if (client >= 0) close(client);
         if (server >= 0) close(server);
         return;
@@ -223,10 +224,12 @@ int main(int argc, char **argv)
     target.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
     address = target;
     address.sin_port = 0;
-    if (bind(listener, (const struct sockaddr *)(const void *)&address, sizeof address) != 0 || listen(listener, 128) != 0) return 1;
+    if (bind(listener, (const struct sockaddr *)(const void *)&address, sizeof address) != 0
+        || listen(listener, 128) != 0) return 1;
     if (getsockname(listener, (struct sockaddr *)(void *)&address, &size) != 0) return 1;
     file = fopen(argv[3], "w");
-    if (file == NULL || fprintf(file, "port=%u\n", (unsigned)ntohs(address.sin_port)) < 0 || fclose(file) != 0) return 1;
+    if (file == NULL || fprintf(file, "port=%u\n", (unsigned)ntohs(address.sin_port)) < 0 || fclose(file) != 0)
+        return 1;
     while (!stopping) turn(listener, &target);
     printf("%llu %llu %llu\n", connections, bytes_up, bytes_down);
     return 0;

@@ -85,7 +85,9 @@ static int peak(char **argv)
         int number = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
         if (WIFEXITED(status)) return (void)printf("%ld\n", most), WEXITSTATUS(status);
         if (WIFSIGNALED(status)) return 1;
-        if (first) (void)ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXIT | PTRACE_O_TRACESYSGOOD));
+        if (first)
+            (void)ptrace(PTRACE_SETOPTIONS, child, NULL,
+                (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXIT | PTRACE_O_TRACESYSGOOD));
         first = 0;
         if ((kib = resident(child)) > most) most = kib;
         if ((number & 127) == SIGTRAP) number = 0;

@@ -392,6 +392,7 @@ static int64_t server_now(void)
     return now < 0 ? 0 : now > LAST_SECOND ? LAST_SECOND : now;
 }
 
+/* The Date header, in the form that date_form names. */
 static void format_date(char *date, size_t size)
 {
     static const char *const forms[] = {
@@ -434,6 +435,7 @@ static void fleet_free(void)
     g.fleet_size = 0;
 }
 
+/* Instance 2 is Stopped, 3 is Spot, the rest run and are paid for by use. */
 static void fleet_create(size_t count)
 {
     fleet_free();
@@ -547,6 +549,7 @@ static void history_settle(struct instance *it, int64_t now)
     }
 }
 
+/* Notes how the instance looks now, to be shown from visible_at on. */
 static void history_add(struct instance *it, bool of_state, int64_t visible_at)
 {
     struct change **link = &it->changes, *change = reallocate(NULL, sizeof *change);
@@ -760,6 +763,7 @@ static int64_t word_index(const char *words, const char *word, size_t len)
 
 enum verdict { NOT_MINE, TAKEN, BAD };
 
+/* Sets one field of g.options, as its row in the table of rules says. */
 static enum verdict set_by_rule(const struct rule *rule, const char *value)
 {
     char *field = (char *)&g.options + rule->offset;
@@ -822,6 +826,7 @@ static enum verdict set_extra_action(const char *name, const char *value)
     return TAKEN;
 }
 
+/* Sets, advances or freezes the clock, in seconds or milliseconds. */
 static enum verdict set_clock(const char *name, const char *value)
 {
     int64_t which = word_index("clock|advance|clock_ms|advance_ms|frozen", name, strlen(name));
@@ -944,6 +949,7 @@ static enum verdict set_row(const char *options)
     return TAKEN;
 }
 
+/* Applies the options of a row of dialects.h. */
 static enum verdict set_dialect(const char *name, const char *value)
 {
     int64_t later = word_index("dialect|dialect_later", name, strlen(name));
@@ -958,6 +964,7 @@ static enum verdict set_dialect(const char *name, const char *value)
     return BAD;
 }
 
+/* Asks each setter in turn; the first one that knows the name decides. */
 static bool option_set(const char *name, const char *value, char *why, size_t size)
 {
     static enum verdict (*const setters[])(const char *, const char *) = {
@@ -1097,6 +1104,7 @@ static void flatten_member(const char *name, const json_t *value, struct text *p
     path->len = len;
 }
 
+/* A JSON value as parameters: members and indexes are joined to names by dots. */
 static void flatten(const json_t *value, struct text *path, struct param_list *params)
 {
     char number[800];
@@ -1166,6 +1174,7 @@ static int parse_params(const struct text *body, bool json, struct param_list *p
 
 /* ---- signature ----------------------------------------------------------- */
 
+/* The signature: SHA-1 over names and values in the order of params, then the key. */
 static void sign(const struct param_list *params, const char *private_key, char hex[41])
 {
     struct text preimage = { 0 };
@@ -1504,6 +1513,7 @@ static int check_project(struct call *call)
     return OK;
 }
 
+/* The instance that a call names, in the project that it names. */
 static int find_instance(struct call *call, const char *const *required, struct instance **found)
 {
     int code = require(call, required);
@@ -1518,6 +1528,7 @@ static int find_instance(struct call *call, const char *const *required, struct 
     return OK;
 }
 
+/* Region and Zone, where given, must be the instance's own. */
 static int check_place(struct call *call, const struct instance *it)
 {
     const char *zone = given(call, "Zone");
@@ -1590,6 +1601,7 @@ static int get_project_list(struct call *call)
     return OK;
 }
 
+/* Whether UHostIds.N names it; without any of these every instance is meant. */
 static bool id_is_listed(const struct param_list *params, const char *id)
 {
     bool any = false;
@@ -1609,6 +1621,7 @@ static bool filter_off(const char *name)
     return list_has(g.options.ignore_filter, name);
 }
 
+/* Whether Describe lists it: every filter that is given and not switched off fits. */
 static bool is_wanted(const struct call *call, const struct instance *it)
 {
     const char *region = given(call, "Region"), *zone = given(call, "Zone"), *project = given(call, "ProjectId");
@@ -1635,6 +1648,7 @@ static int page_number(struct call *call, const char *name, int64_t otherwise, i
     return OK;
 }
 
+/* A Zone must stand in the Region that is given with it. */
 static int check_zone_filter(struct call *call)
 {
     const char *region = given(call, "Region"), *zone = given(call, "Zone");
@@ -1925,6 +1939,7 @@ struct answer {
     bool drop, truncate;
 };
 
+/* The counters of one action; the last of TALLIES_MAX takes what is too many. */
 static struct tally *tally_of(const char *action)
 {
     struct counters *counters = &g.counters;
@@ -1946,6 +1961,7 @@ static bool consume(int64_t *remaining, const char *action)
     return true;
 }
 
+/* User, signature and token, refused in the API's order. */
 static int authenticate(struct call *call)
 {
     const char *user = given(call, "PublicKey"), *signature = given(call, "Signature");
@@ -1993,6 +2009,7 @@ static enum odd odd_reading(int64_t now)
     return (enum odd)o->odd;
 }
 
+/* Keeps a call, to be executed late_seconds from now. */
 static void late_add(const struct param_list *params, int64_t now)
 {
     struct late *late = &g.late[g.late_count];
@@ -2086,6 +2103,7 @@ static void answer_http_error(struct answer *answer, unsigned status, const char
     text_printf(&answer->body, "{\"Message\":\"%s\"}", message);
 }
 
+/* An answer in the place of the true one: an error page, or a RetCode. */
 static void answer_injected(struct answer *answer, struct call *call, const char *action,
                             int64_t http, int64_t code)
 {
@@ -2196,6 +2214,7 @@ static struct cached_session *session_find(const gnutls_datum_t *id)
     return NULL;
 }
 
+/* GnuTLS asks for a session to be kept; the oldest of SESSIONS_MAX gives way. */
 static int on_session_store(void *unused, gnutls_datum_t id, gnutls_datum_t data)
 {
     struct cached_session *slot;
@@ -2282,6 +2301,7 @@ static void prepare_tls(struct MHD_Connection *connection, int64_t record_cap)
 
 /* ---- connections and timers ---------------------------------------------- */
 
+/* A new TCP connection: it is counted, and gets its limits. */
 static void link_open(struct MHD_Connection *connection, void **socket_context)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -2350,6 +2370,7 @@ static struct link *timers_due(int64_t now, int64_t *next)
     return due;
 }
 
+/* The thread that resumes connections whose delay is over. */
 static void *run_timers(void *unused)
 {
     (void)unused;
@@ -2438,6 +2459,7 @@ static bool is_type(const char *content_type, const char *type)
     return strncasecmp(content_type, type, len) == 0 && strchr(" \t;", content_type[len]) != NULL;
 }
 
+/* Parses, records and judges one API request. */
 static void answer_post(struct MHD_Connection *connection, struct request *request)
 {
     const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
@@ -2486,6 +2508,7 @@ static void on_stream_end(void *cls)
     free(stream);
 }
 
+/* The body at once, or in pieces where it is chunked or cut in the middle. */
 static struct MHD_Response *make_response(struct answer *answer)
 {
     uint64_t size = g.options.chunked ? MHD_SIZE_UNKNOWN : answer->body.len;
@@ -2535,6 +2558,7 @@ static void add_headers(struct MHD_Response *response, const struct answer *answ
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
+/* MHD_NO ends the connection without an answer. */
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer *answer, struct link *link)
 {
     struct MHD_Response *response;
@@ -2550,6 +2574,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
     return result;
 }
 
+/* Counts a request whose head has come; drop_before may end it here. */
 static enum MHD_Result begin_request(struct link *link, void **request)
 {
     bool drop;
@@ -2597,6 +2622,7 @@ static bool answer_request(struct MHD_Connection *connection, struct link *link,
     return wait;
 }
 
+/* libmicrohttpd calls this for the head, for each part of the body, and for its end. */
 static enum MHD_Result on_api(void *unused, struct MHD_Connection *connection, const char *path, const char *method,
                               const char *version, const char *data, size_t *len, void **context)
 {
@@ -2617,6 +2643,7 @@ static enum MHD_Result on_api(void *unused, struct MHD_Connection *connection, c
     return send_answer(connection, &request->answer, link);
 }
 
+/* A request is over; drop_idle ends the connection a while later. */
 static void on_api_done(void *unused, struct MHD_Connection *connection, void **context,
                         enum MHD_RequestTerminationCode how)
 {
@@ -2811,6 +2838,7 @@ static enum MHD_Result control_reset(struct MHD_Connection *connection)
     return control_settings(connection, false, false);
 }
 
+/* /reset, /set and /stats; all may set options. */
 static enum MHD_Result control_world(struct MHD_Connection *connection, const char *path)
 {
     enum MHD_Result result;
@@ -2914,6 +2942,15 @@ static void list_dialects(void)
     }
 }
 
+static void setup_defaults(struct setup *setup, size_t options_at_most)
+{
+    setup->public_key = "ucloudsomeone@example.com1296235120854146120";
+    setup->private_key = "46f09bb9fab4f12dfc160dae12273d5332b5debe";
+    setup->clock = -1;
+    setup->instances = 3;
+    setup->replay = reallocate(NULL, options_at_most * sizeof *setup->replay);
+}
+
 static void setup_read(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -2929,11 +2966,7 @@ static void setup_read(int argc, char **argv)
     struct setup *setup = &g.setup;
     int option;
 
-    setup->public_key = "ucloudsomeone@example.com1296235120854146120";
-    setup->private_key = "46f09bb9fab4f12dfc160dae12273d5332b5debe";
-    setup->clock = -1;
-    setup->instances = 3;
-    setup->replay = reallocate(NULL, (size_t)argc * sizeof *setup->replay);
+    setup_defaults(setup, (size_t)argc);
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (option) {
         case 'c': setup->cert_file = optarg; break;

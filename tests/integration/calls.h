@@ -6,6 +6,30 @@
 #include <dirent.h>
 
 #define PROJECT "org-default"
+#define ONE "uhost-0001"
+
+#define UPDATE "UpdateCompShareStopScheduler"
+#define DELETE "DeleteCompShareStopScheduler"
+#define DESCRIBE "DescribeCompShareInstance"
+#define PROJECTS "GetProjectList"
+#define STOPPING "StopCompShareInstance"
+#define STARTING "StartCompShareInstance"
+#define REBOOTING "RebootCompShareInstance"
+
+/* Calls an action that needs an instance, for the first one. */
+static HARNESS_UNUSED int call_for_one(const harness_client *h, const char *action)
+{
+    compshare_param p = compshare_text("UHostId", ONE);
+    return compshare_call(h->client, action, &p, 1);
+}
+
+/* As harness_configure, with all that the client need not ask for then. */
+static HARNESS_UNUSED void configure_known(harness_client *h, unsigned port)
+{
+    harness_configure(h, port);
+    h->config.zone = "cn-wlcb-01";
+    h->config.project_id = PROJECT;
+}
 
 static HARNESS_UNUSED compshare_target target_of(const char *uhost_id)
 {
@@ -24,14 +48,17 @@ static HARNESS_UNUSED const compshare_error *last(const harness_client *h)
 
 /* A failure with everything that law 3 says about it. */
 #define expect_failure(h, got, want, stage_, unknown) expect_failure_at(h, got, want, stage_, unknown, __FILE__, __LINE__)
-static HARNESS_UNUSED void expect_failure_at(const harness_client *h, int got, int want, int stage, bool unknown, const char *file, int line)
+static HARNESS_UNUSED void expect_failure_at(const harness_client *h, int got, int want, int stage, bool unknown,
+    const char *file, int line)
 {
     const compshare_error *e = last(h);
     harness_expect_at(h, got, want, file, line);
     if (e->status != want) fail_msg("%s:%d: the error says %s", file, line, compshare_status_name(e->status));
-    if (e->stage != stage) fail_msg("%s:%d: stage %d where %d was expected: %s", file, line, e->stage, stage, e->detail);
+    if (e->stage != stage)
+        fail_msg("%s:%d: stage %d where %d was expected: %s", file, line, e->stage, stage, e->detail);
     if (e->outcome_unknown != unknown)
-        fail_msg("%s:%d: outcome_unknown is %d: %s: %s", file, line, e->outcome_unknown, compshare_status_name(want), e->detail);
+        fail_msg("%s:%d: outcome_unknown is %d: %s: %s", file, line, e->outcome_unknown, compshare_status_name(want),
+            e->detail);
 }
 
 #define expect_contains(text, part) expect_contains_at(text, part, __FILE__, __LINE__)
@@ -41,7 +68,8 @@ static HARNESS_UNUSED void expect_contains_at(const char *text, const char *part
 }
 
 #define expect_count(g, name, want) expect_count_at(g, name, want, __FILE__, __LINE__)
-static HARNESS_UNUSED void expect_count_at(const harness_process *g, const char *name, json_int_t want, const char *file, int line)
+static HARNESS_UNUSED void expect_count_at(const harness_process *g, const char *name, json_int_t want,
+    const char *file, int line)
 {
     json_int_t n = harness_count(g, name);
     if (n != want) fail_msg("%s:%d: %s is %d, not %d", file, line, name, (int)n, (int)want);
@@ -49,7 +77,8 @@ static HARNESS_UNUSED void expect_count_at(const harness_process *g, const char 
 
 #define expect_executed(g, action, want) expect_action_at(g, "executed_by_action", action, want, __FILE__, __LINE__)
 #define expect_requested(g, action, want) expect_action_at(g, "requests_by_action", action, want, __FILE__, __LINE__)
-static HARNESS_UNUSED void expect_action_at(const harness_process *g, const char *table, const char *action, json_int_t want, const char *file, int line)
+static HARNESS_UNUSED void expect_action_at(const harness_process *g, const char *table, const char *action,
+    json_int_t want, const char *file, int line)
 {
     json_int_t n = harness_count_action(g, table, action);
     if (n != want) fail_msg("%s:%d: %s of %s is %d, not %d", file, line, table, action, (int)n, (int)want);

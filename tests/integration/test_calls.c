@@ -4,17 +4,10 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-
-#define UPDATE "UpdateCompShareStopScheduler"
-#define DELETE "DeleteCompShareStopScheduler"
-#define DESCRIBE "DescribeCompShareInstance"
-
-static harness_process gateway;
-static harness_client h;
+#include "one.h"
 
 static int start_rsa(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
 static int start_ec(void **state) { (void)state; gateway = harness_gateway("ec", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
 
 static int fresh(void **state)
 {
@@ -25,31 +18,12 @@ static int fresh(void **state)
     return 0;
 }
 
-static int done(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
-
-static void reopen(void)
-{
-    harness_close(&h);
-    harness_open(&h);
-}
-
-/* Clocks that stand still until a test moves them. */
-static int64_t still_unix;
-static uint64_t still_mono;
-static int64_t still_unix_time(void *user) { (void)user; return still_unix; }
-static uint64_t still_monotonic_ms(void *user) { (void)user; return still_mono; }
-
+/* From now on they stand still until a test moves them. */
 static void stop_the_clocks(void)
 {
-    still_unix = (int64_t)time(NULL);
-    still_mono = 1000000;
-    h.config.unix_time = still_unix_time;
-    h.config.monotonic_ms = still_monotonic_ms;
+    h.clock.begin_unix = (int64_t)time(NULL);
+    h.clock.real_unix = false;
+    fake_clock_hold(&h.clock, 1000000);
     reopen();
 }
 
@@ -185,7 +159,8 @@ static void projects_default_is_the_second(void **state)
 
 static void projects_default_anywhere(void **state)
 {
-    static const char *const options[] = { "projects=1", "projects=2&default_project=0", "projects=50&default_project=0",
+    static const char *const options[] = { "projects=1", "projects=2&default_project=0",
+        "projects=50&default_project=0",
         "projects=50&default_project=25", "projects=50&default_project=49" };
     static const int counts[] = { 1, 2, 50, 50, 50 };
     compshare_project p;
@@ -319,8 +294,10 @@ static void close_every_reply(void **state)
 
 static void forms_of_schedules(void **state)
 {
-    static const char *const types[] = { "int", "string", "int,zero_when_none", "int,absent_when_none", "int,null_when_none",
-        "int,empty_when_none", "string,zero_when_none", "string,absent_when_none", "string,null_when_none", "string,empty_when_none" };
+    static const char *const types[] = { "int", "string", "int,zero_when_none", "int,absent_when_none",
+        "int,null_when_none",
+        "int,empty_when_none", "string,zero_when_none", "string,absent_when_none", "string,null_when_none",
+            "string,empty_when_none" };
     static const char *const fields[] = { "SchedulerStopTime", "StopSchedulerTime" };
     size_t i, k;
     (void)state;
@@ -369,10 +346,12 @@ static void null_lists(void **state)
     (void)state;
     memset(&i, 'x', sizeof i);
     harness_set(&gateway, "null_lists=1&instances=0");
-    expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(i.uhost_id[0], '\0');
     harness_set(&gateway, "null_lists=0");
-    expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE,
+        false);
     expect_contains(last(&h)->detail, "uhost-0001");
 }
 
@@ -395,13 +374,15 @@ static void region_as_the_reply_says(void **state)
 
 static void exact_id(void **state)
 {
-    static const char *const absent[] = { "uhost-1", "uhost-001", "uhost-00001", "uhost-0004", "UHOST-0001", "uhost-0001x", "uhost-" };
+    static const char *const absent[] = { "uhost-1", "uhost-001", "uhost-00001", "uhost-0004", "UHOST-0001",
+        "uhost-0001x", "uhost-" };
     compshare_instance i;
     size_t k;
     (void)state;
     for (k = 0; k < sizeof absent / sizeof absent[0]; k++) {
         compshare_target t = target_of(absent[k]);
-        expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE, false);
+        expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE,
+            false);
     }
     harness_set(&gateway, "instances=10001");
     describe("uhost-1000", &i);
@@ -411,39 +392,47 @@ static void exact_id(void **state)
 
 static void refused_instances(void **state)
 {
-    compshare_target spot = target_of("uhost-0003"), stopped = target_of("uhost-0002"), gone = target_of("uhost-0009"), busy = target_of("uhost-0001");
+    compshare_target spot = target_of("uhost-0003"), stopped = target_of("uhost-0002"), gone = target_of("uhost-0009"),
+        busy = target_of("uhost-0001");
     compshare_param params[4];
     char text[1024];
     (void)state;
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &spot, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &spot, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(last(&h)->ret_code, 230);
     expect_contains(last(&h)->message, "抢占式实例不支持定时关机");
     expect_contains(compshare_error_text(h.client, text, sizeof text), "230");
     expect_contains(text, "抢占式实例不支持定时关机");
     expect_contains(text, last(&h)->request_id);
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &stopped, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &stopped, soon()), COMPSHARE_E_API,
+        COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 8905);
     expect_contains(last(&h)->message, "Stopped");
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &gone, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &gone, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(last(&h)->ret_code, 8039);
     expect_contains(last(&h)->message, "uhost-0009");
     expect_failure(&h, compshare_delete_stop_scheduler(h.client, &gone), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 8039);
     busy.region = "cn-sh2";
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &busy, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &busy, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(last(&h)->ret_code, 230);
     busy.region = NULL;
     busy.project_id = "org-nobody";
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &busy, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &busy, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(last(&h)->ret_code, 292);
     busy.project_id = PROJECT;
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &busy, INT64_MAX), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &busy, INT64_MAX), COMPSHARE_E_PARAM,
+        COMPSHARE_STAGE_PREPARE, false);
     expect_contains(last(&h)->detail, "up to the year 9999");
     harness_set(&gateway, "busy.uhost-0001=1");
     params[0] = compshare_text("UHostId", "uhost-0001");
     params[1] = compshare_text("ProjectId", PROJECT);
     params[2] = compshare_text("Zone", "cn-wlcb-01");
-    expect_failure(&h, compshare_call(h.client, "RebootCompShareInstance", params, 3), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_call(h.client, "RebootCompShareInstance", params, 3), COMPSHARE_E_API,
+        COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 8903);
     assert_true(last(&h)->retryable);
     expect_executed(&gateway, UPDATE, 0);
@@ -530,7 +519,8 @@ static void fleet_filters(void **state)
     harness_expect(&h, compshare_each_instance(h.client, &filter, see_instance, &s), COMPSHARE_OK);
     assert_true(s.count == 2);
     filter.project_id = "org-nobody";
-    expect_failure(&h, compshare_each_instance(h.client, &filter, see_instance, &s), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_each_instance(h.client, &filter, see_instance, &s), COMPSHARE_E_API,
+        COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 292);
 }
 
@@ -556,7 +546,8 @@ static void callback_stops(void **state)
 
 static void server_time_follows_date(void **state)
 {
-    static const char *const offsets[] = { "clock_offset=0", "clock_offset=7200", "clock_offset=-7200", "clock_offset=-100000000",
+    static const char *const offsets[] = { "clock_offset=0", "clock_offset=7200", "clock_offset=-7200",
+        "clock_offset=-100000000",
         "clock_offset=86400&extra_date_form=rfc850", "clock_offset=-86400&extra_date_form=asctime" };
     static const int64_t shifts[] = { 0, 7200, -7200, -100000000, 86400, -86400 };
     size_t i;
@@ -569,13 +560,14 @@ static void server_time_follows_date(void **state)
         list_projects(COMPSHARE_OK, 2, NULL);
         expected = (int64_t)time(NULL) + shifts[i];
         got = compshare_server_time(h.client);
-        if (got < expected - 5 || got > expected + 1) fail_msg("%s: server time is %lld, not %lld", offsets[i], (long long)got, (long long)expected);
-        still_mono += 123456;
+        if (got < expected - 5 || got > expected + 1)
+            fail_msg("%s: server time is %lld, not %lld", offsets[i], (long long)got, (long long)expected);
+        h.clock.ms += 123456;
         assert_true(compshare_server_time(h.client) == got + 123);
-        still_mono += 544;
+        h.clock.ms += 544;
         assert_true(compshare_server_time(h.client) == got + 124);
     }
-    still_unix += 9999;     /* only the monotonic clock counts */
+    h.clock.begin_unix += 9999;     /* only the monotonic clock counts */
     assert_true(compshare_server_time(h.client) - (int64_t)time(NULL) + 86400 < 200);
     harness_set(&gateway, "no_date=1");
     list_projects(COMPSHARE_OK, 2, NULL);
@@ -595,7 +587,8 @@ static void check_floor(int64_t now)
     size_t i;
     for (i = 0; i < 5; i++) {
         char words[64];
-        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, now + ahead[i]), COMPSHARE_E_TOO_SOON, COMPSHARE_STAGE_PREPARE, false);
+        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, now + ahead[i]), COMPSHARE_E_TOO_SOON,
+            COMPSHARE_STAGE_PREPARE, false);
         snprintf(words, sizeof words, "it is %lld s short", (long long)(300 - ahead[i]));
         expect_contains(last(&h)->detail, words);
     }
@@ -617,9 +610,11 @@ static void floor_without_the_servers_clock(void **state)
         harness_reset(&gateway);
         stop_the_clocks();
         harness_set(&gateway, "no_date=1");
-        set_clock(still_unix + wrong[i]);
-        harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + wrong[i] + 310), COMPSHARE_OK);
-        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + wrong[i] + 200), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+        set_clock(h.clock.begin_unix + wrong[i]);
+        harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + wrong[i] + 310),
+            COMPSHARE_OK);
+        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + wrong[i] + 200),
+            COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
         assert_int_equal(last(&h)->ret_code, 220);
     }
 }
@@ -629,8 +624,8 @@ static void floor_301(void **state)
     compshare_target t = target_of("uhost-0001");
     (void)state;
     stop_the_clocks();
-    set_clock(still_unix - 60);
-    harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + 301), COMPSHARE_OK);
+    set_clock(h.clock.begin_unix - 60);
+    harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + 301), COMPSHARE_OK);
 }
 
 /* The local clock is two hours wrong, either way: the server's decides. */
@@ -643,10 +638,10 @@ static void floor_on_the_servers_clock(void **state)
         int64_t server;
         harness_reset(&gateway);
         stop_the_clocks();
-        set_clock(still_unix + wrong[i]);
+        set_clock(h.clock.begin_unix + wrong[i]);
         list_projects(COMPSHARE_OK, 2, NULL);
         server = compshare_server_time(h.client);
-        assert_true(server - still_unix >= wrong[i] && server - still_unix < wrong[i] + 30);
+        assert_true(server - h.clock.begin_unix >= wrong[i] && server - h.clock.begin_unix < wrong[i] + 30);
         set_clock(server - 60);
         check_floor(server);
     }
@@ -660,7 +655,7 @@ static void floor_moves_with_the_monotonic_clock(void **state)
     stop_the_clocks();
     list_projects(COMPSHARE_OK, 2, NULL);
     server = compshare_server_time(h.client);
-    still_mono += 100000;
+    h.clock.ms += 100000;
     set_clock(server + 40);
     check_floor(server + 100);
 }
@@ -671,11 +666,13 @@ static void server_judges_what_the_client_lets_pass(void **state)
     compshare_target t = target_of("uhost-0001");
     (void)state;
     stop_the_clocks();
-    set_clock(still_unix + 7200);
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + 600), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    set_clock(h.clock.begin_unix + 7200);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + 600), COMPSHARE_E_API,
+        COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 220);
     expect_contains(last(&h)->message, "5 分钟");
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, still_unix + 600), COMPSHARE_E_TOO_SOON, COMPSHARE_STAGE_PREPARE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, h.clock.begin_unix + 600), COMPSHARE_E_TOO_SOON,
+        COMPSHARE_STAGE_PREPARE, false);
     expect_count(&gateway, "requests", 1);
 }
 
@@ -699,21 +696,27 @@ static void missing_identifiers(void **state)
             if (i == 1) { t.region = none; t.zone = "nodash"; }
             if (i == 2) t.zone = none;
             if (i == 3) t.project_id = none;
-            expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+            expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_PARAM,
+                COMPSHARE_STAGE_PREPARE, false);
             expect_contains(last(&h)->detail, names[i]);
             if (i == 2) continue;
-            expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+            expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_PARAM,
+                COMPSHARE_STAGE_PREPARE, false);
             expect_contains(last(&h)->detail, names[i]);
         }
     }
     {
         compshare_target t = target_of(NULL);
-        expect_failure(&h, compshare_describe_instance(h.client, &t, &instance), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+        expect_failure(&h, compshare_describe_instance(h.client, &t, &instance), COMPSHARE_E_PARAM,
+            COMPSHARE_STAGE_PREPARE, false);
         expect_contains(last(&h)->detail, "UHostId");
-        expect_failure(&h, compshare_describe_instance(h.client, NULL, &instance), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+        expect_failure(&h, compshare_describe_instance(h.client, NULL, &instance), COMPSHARE_E_PARAM,
+            COMPSHARE_STAGE_PREPARE, false);
         t.uhost_id = "uhost-0001&Region=x";
-        expect_failure(&h, compshare_describe_instance(h.client, &t, &instance), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
-        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+        expect_failure(&h, compshare_describe_instance(h.client, &t, &instance), COMPSHARE_E_PARAM,
+            COMPSHARE_STAGE_PREPARE, false);
+        expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_PARAM,
+            COMPSHARE_STAGE_PREPARE, false);
     }
     expect_count(&gateway, "requests", 0);
     expect_count(&gateway, "connections", 0);
@@ -724,7 +727,8 @@ static void expect_sent(const char *key, const char *value)
     json_t *stats = harness_stats(&gateway);
     const char *sent = json_string_value(json_object_get(json_object_get(stats, "last_params"), key));
     if ((sent == NULL) != (value == NULL) || (sent != NULL && strcmp(sent, value) != 0))
-        fail_msg("%s was sent as %s, not as %s", key, sent != NULL ? sent : "nothing", value != NULL ? value : "nothing");
+        fail_msg("%s was sent as %s, not as %s", key, sent != NULL ? sent : "nothing", value != NULL ? value
+            : "nothing");
     json_decref(stats);
 }
 
@@ -752,10 +756,12 @@ static void region_from_zone(void **state)
     expect_sent("Region", "cn-wlcb");
     expect_sent("ProjectId", PROJECT);
     t.region = "cn-sh2";        /* said aloud, it wins; the configured zone is not in it */
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_PARAM,
+        COMPSHARE_STAGE_PREPARE, false);
     expect_contains(last(&h)->detail, "Zone");
     t.zone = "cn-sh2-01";
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, soon()), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     expect_sent("Region", "cn-sh2");
     expect_sent("Zone", "cn-sh2-01");
     t.zone = NULL;
@@ -813,7 +819,8 @@ static void stop_time_by_its_other_name(void **state)
 /* Signed by the client, checked by the gateway: a wrong byte would be RetCode 171. */
 static void signed_unicode(void **state)
 {
-    static const char *const values[] = { "训练机 🚀", "a&b=c d+e%f", "\xc3\xa9\xc3\xa8", "~-._*'()!", "", " ", "%25", "\"\\{}[]<>#?/:;@,$^`|",
+    static const char *const values[] = { "训练机 🚀", "a&b=c d+e%f", "\xc3\xa9\xc3\xa8", "~-._*'()!", "", " ", "%25",
+        "\"\\{}[]<>#?/:;@,$^`|",
         "line\r\nbreak\ttab", "\x01\x7f", "=&=&", "e\xcc\x81" };
     compshare_param params[16];
     size_t i, n = sizeof values / sizeof values[0];
@@ -849,7 +856,8 @@ static void many_parameters(void **state)
     harness_expect(&h, compshare_call(h.client, "Many", params, 100), COMPSHARE_OK);
     for (i = 0; i < 100; i += 33) expect_sent(keys[i], values[i]);
     harness_expect(&h, compshare_call(h.client, "Many", params, COMPSHARE_MAX_PARAMS), COMPSHARE_OK);
-    expect_failure(&h, compshare_call(h.client, "Many", params, COMPSHARE_MAX_PARAMS + 1), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+    expect_failure(&h, compshare_call(h.client, "Many", params, COMPSHARE_MAX_PARAMS + 1), COMPSHARE_E_PARAM,
+        COMPSHARE_STAGE_PREPARE, false);
     params[1] = params[0];
     expect_failure(&h, compshare_call(h.client, "Many", params, 2), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
     expect_count(&gateway, "requests", 2);
@@ -874,7 +882,8 @@ static void long_bodies(void **state)
         size_t i;
         p[0] = compshare_text("Value", value);
         p[1] = compshare_int("Z", (int64_t)len);
-        for (i = 0; i < len; i++) value[i] = i % 7 == 0 ? '%' : (char)('a' + i % 26);     /* escapes cross the borders */
+        /* escapes cross the borders */
+        for (i = 0; i < len; i++) value[i] = i % 7 == 0 ? '%' : (char)('a' + i % 26);
         value[len] = '\0';
         harness_expect(&h, compshare_call(h.client, "Long", p, 2), COMPSHARE_OK);
         stats = harness_stats(&gateway);
@@ -891,7 +900,8 @@ static void headers(void **state)
     list_projects(COMPSHARE_OK, 2, NULL);
     stats = harness_stats(&gateway);
     sent = json_object_get(stats, "last_headers");
-    assert_string_equal(json_string_value(json_object_get(stats, "last_content_type")), "application/x-www-form-urlencoded");
+    assert_string_equal(json_string_value(json_object_get(stats, "last_content_type")),
+        "application/x-www-form-urlencoded");
     assert_string_equal(json_string_value(json_object_get(sent, "User-Agent")), "compshare.h/" COMPSHARE_VERSION);
     assert_non_null(json_object_get(sent, "U-Timestamp-Ms"));
     assert_null(json_object_get(sent, "Accept-Encoding"));
@@ -906,13 +916,18 @@ typedef struct code_row { int code; bool retryable, unknown; } code_row;
 static void every_ret_code(void **state)
 {
     static const code_row rows[] = {
-        { 160, false, false }, { 161, false, false }, { 170, false, false }, { 171, false, false }, { 172, false, false },
-        { 174, false, false }, { 210, false, false }, { 220, false, false }, { 230, false, false }, { 280, false, false },
-        { 240, false, false }, { 292, false, false }, { 299, false, false }, { 520, false, false }, { 8010, false, false },
-        { 8039, false, false }, { 8314, false, false }, { 8905, false, false }, { 226607, false, false }, { 1, false, false },
+        { 160, false, false }, { 161, false, false }, { 170, false, false }, { 171, false, false }, { 172, false,
+            false },
+        { 174, false, false }, { 210, false, false }, { 220, false, false }, { 230, false, false }, { 280, false,
+            false },
+        { 240, false, false }, { 292, false, false }, { 299, false, false }, { 520, false, false }, { 8010, false,
+            false },
+        { 8039, false, false }, { 8314, false, false }, { 8905, false, false }, { 226607, false, false }, { 1, false,
+            false },
         { -1, false, false }, { 2147483647, false, false }, { -2147483647 - 1, false, false },
         { 120, true, false }, { 130, true, false }, { 150, true, false }, { 153, true, false }, { 8357, true, false },
-        { 226604, true, false }, { 8433, true, false }, { 8434, true, false }, { 8441, true, false }, { 226619, true, false },
+        { 226604, true, false }, { 8433, true, false }, { 8434, true, false }, { 8441, true, false }, { 226619, true,
+            false },
         { 8903, true, false }, { 226609, true, false }, { 226622, true, false },
         { 110, true, true }, { 8438, true, true }
     };
@@ -926,7 +941,8 @@ static void every_ret_code(void **state)
             const compshare_error *e = last(&h);
             snprintf(query, sizeof query, "retcode_string=%d&fail_next=1&fail_code=%d&fail_message=%%E4%%BD%%99%%E9%%A2%%9D%%1b%%5B31m%%0aend", as_text, rows[i].code);
             harness_set(&gateway, query);
-            expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, rows[i].unknown);
+            expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+                rows[i].unknown);
             assert_int_equal(e->ret_code, rows[i].code);
             assert_int_equal(e->http_status, 200);
             if (e->retryable != rows[i].retryable) fail_msg("RetCode %d: retryable is %d", rows[i].code, e->retryable);
@@ -953,14 +969,16 @@ static void zero_cannot_be_injected_as_failure(void **state)
     harness_set(&gateway, "reply_retcode=150");     /* executed, but refused in words */
     expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
-    expect_failure(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     expect_executed(&gateway, DELETE, 1);
 }
 
 static void expect_code(int code)
 {
     compshare_project p;
-    expect_failure(&h, compshare_get_project_list(h.client, &p, NULL, NULL), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_get_project_list(h.client, &p, NULL, NULL), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(last(&h)->ret_code, code);
     assert_false(last(&h)->retryable);
     assert_int_equal(p.project_id[0], '\0');
@@ -979,7 +997,8 @@ static void credentials(void **state)
     expect_code(172);
     h.config.public_key = HARNESS_PUBLIC_KEY;
     reopen();
-    expect_failure(&h, compshare_call(h.client, "NoSuchAction", NULL, 0), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_call(h.client, "NoSuchAction", NULL, 0), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(last(&h)->ret_code, 161);
     expect_failure(&h, compshare_call(h.client, DESCRIBE, &p, 1), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 220 + 60);
@@ -1021,7 +1040,8 @@ static void http_statuses(void **state)
         const compshare_error *e = last(&h);
         snprintf(query, sizeof query, "fail_next=1&fail_http=%d", statuses[i]);
         harness_set(&gateway, query);
-        expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_STATUS, COMPSHARE_STAGE_JUDGE, true);
+        expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_STATUS, COMPSHARE_STAGE_JUDGE,
+            true);
         assert_int_equal(e->http_status, statuses[i]);
         assert_int_equal(e->ret_code, 0);
         assert_true(e->retryable == (statuses[i] >= 500 || statuses[i] == 429));
@@ -1047,10 +1067,12 @@ static void csv(void **state)
         assert_int_equal(compshare_type(compshare_reply(h.client)), COMPSHARE_NONE);
     }
     harness_set(&gateway, "fail_next=1&fail_code=240");
-    expect_failure(&h, compshare_call(h.client, "DownloadTeamOrder", NULL, 0), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_call(h.client, "DownloadTeamOrder", NULL, 0), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
+        false);
     assert_int_equal(last(&h)->ret_code, 240);
     harness_set(&gateway, "truncate=1");
-    expect_failure(&h, compshare_call(h.client, "DownloadTeamOrder", NULL, 0), COMPSHARE_E_CLOSED, COMPSHARE_STAGE_RECEIVE, true);
+    expect_failure(&h, compshare_call(h.client, "DownloadTeamOrder", NULL, 0), COMPSHARE_E_CLOSED,
+        COMPSHARE_STAGE_RECEIVE, true);
 }
 
 static void padded_replies(void **state)
@@ -1065,7 +1087,8 @@ static void padded_replies(void **state)
         harness_expect(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_OK);
         describe("uhost-0001", &i);
         harness_set(&gateway, "pad_reply=204800");
-        expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_TOO_LARGE, COMPSHARE_STAGE_RECEIVE, true);
+        expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_TOO_LARGE,
+            COMPSHARE_STAGE_RECEIVE, true);
         harness_expect(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_TOO_LARGE);
         harness_expect(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_E_TOO_LARGE);
         harness_set(&gateway, "pad_reply=0");
@@ -1092,9 +1115,11 @@ static void generic_stream(void **state)
     assert_int_equal(n, 100);
     assert_true(compshare_as_int(compshare_get(compshare_reply(h.client), "TotalCount"), &total) && total == 100);
     harness_expect(&h, compshare_call(h.client, DESCRIBE, &p, 1), COMPSHARE_E_TOO_LARGE);    /* 270 KB at once */
-    harness_expect(&h, compshare_call_each(h.client, DESCRIBE, &p, 1, "NoSuchSet", count_elements, &n), COMPSHARE_E_TOO_LARGE);
+    harness_expect(&h, compshare_call_each(h.client, DESCRIBE, &p, 1, "NoSuchSet", count_elements, &n),
+        COMPSHARE_E_TOO_LARGE);
     n = 0;
-    harness_expect(&h, compshare_call_each(h.client, "GetProjectList", NULL, 0, "NoSuchSet", count_elements, &n), COMPSHARE_OK);
+    harness_expect(&h, compshare_call_each(h.client, "GetProjectList", NULL, 0, "NoSuchSet", count_elements, &n),
+        COMPSHARE_OK);
     assert_int_equal(n, 0);
 }
 
@@ -1150,14 +1175,23 @@ static void memory_is_wiped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_price_in_nine_lines), T(prices_as_they_arrive), T(projects_default_is_the_second), T(projects_default_anywhere), T(projects_without_default), T(projects_configured),
-        T(main_job), T(forms_of_replies), T(close_every_reply), T(forms_of_schedules), T(state_lags), T(stopped_by_the_clock),
-        T(null_lists), T(region_as_the_reply_says), T(exact_id), T(refused_instances), T(whole_fleet), T(whole_fleet_in_little_memory),
-        T(fleet_filters), T(callback_stops), T(server_time_follows_date), T(floor_without_the_servers_clock), T(floor_301),
-        T(floor_on_the_servers_clock), T(floor_moves_with_the_monotonic_clock), T(server_judges_what_the_client_lets_pass),
-        T(missing_identifiers), T(region_from_zone), T(defaults_of_generic_calls), T(stop_time_by_its_other_name), T(signed_unicode),
-        T(many_parameters), T(long_bodies), T(headers), T(every_ret_code), T(zero_cannot_be_injected_as_failure), T(credentials),
-        T(security_token), T(http_statuses), T(csv), T(padded_replies), T(generic_stream), T(traces_hold_no_secrets), T(memory_is_wiped)
+        T(a_price_in_nine_lines), T(prices_as_they_arrive),
+        T(projects_default_is_the_second), T(projects_default_anywhere), T(projects_without_default),
+            T(projects_configured),
+        T(main_job), T(forms_of_replies), T(close_every_reply), T(forms_of_schedules), T(state_lags),
+            T(stopped_by_the_clock),
+        T(null_lists), T(region_as_the_reply_says), T(exact_id), T(refused_instances), T(whole_fleet),
+            T(whole_fleet_in_little_memory),
+        T(fleet_filters), T(callback_stops), T(server_time_follows_date), T(floor_without_the_servers_clock),
+            T(floor_301),
+        T(floor_on_the_servers_clock), T(floor_moves_with_the_monotonic_clock),
+            T(server_judges_what_the_client_lets_pass),
+        T(missing_identifiers), T(region_from_zone), T(defaults_of_generic_calls), T(stop_time_by_its_other_name),
+            T(signed_unicode),
+        T(many_parameters), T(long_bodies), T(headers), T(every_ret_code), T(zero_cannot_be_injected_as_failure),
+            T(credentials),
+        T(security_token), T(http_statuses), T(csv), T(padded_replies), T(generic_stream), T(traces_hold_no_secrets),
+            T(memory_is_wiped)
     };
     int failed = cmocka_run_group_tests_name("calls, RSA chain", tests, start_rsa, stop);
     return failed + cmocka_run_group_tests_name("calls, EC chain", tests, start_ec, stop);

@@ -5,13 +5,13 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
+#include "memory.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED      /* exponents of one's own choice */
 #include <openssl/bn.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
 #define STEP_MS 100.0       /* CPU time of one step; measured: a third of it */
 #define CALL_MS 300u        /* the call's own time; CPU time may be twice as much */
 
@@ -21,9 +21,8 @@ static harness_client h;
 
 static struct {
     unsigned char *text;
-    size_t len, cap, at;
+    size_t len, cap;
     size_t piece;           /* bytes of one reading at most; 0: any */
-    bool asked;
 } server;
 
 static void put(const void *bytes, size_t len)
@@ -63,7 +62,7 @@ static const unsigned char *take(size_t *len)
     unsigned char *text = server.text;
     *len = server.len;
     server.text = NULL;
-    server.len = server.cap = server.at = 0;
+    server.len = server.cap = 0;
     return text;
 }
 
@@ -72,7 +71,8 @@ typedef struct der { unsigned char *ptr; int len; } der;
 /* ServerHello, and a Certificate message with `count` certificates, a and b in turn. */
 static void serve(der a, der b, unsigned count, size_t record)
 {
-    static const unsigned char hello[] = { 2, 0, 0, 38, 3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18,
+    static const unsigned char hello[] = { 2, 0, 0, 38, 3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
+        18,
         19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 0, 0xC0, 0x2B, 0 };
     size_t size = (count + 1) / 2 * (size_t)(a.len + 3) + count / 2 * (size_t)(b.len + 3), len;
     const unsigned char *message;
@@ -93,51 +93,6 @@ static void serve(der a, der b, unsigned count, size_t record)
     free((void *)(uintptr_t)message);
 }
 
-static int memory_open(void *user, const char *host, uint16_t port)
-{
-    (void)user;
-    (void)host;
-    (void)port;
-    server.at = 0;
-    server.asked = false;
-    return COMPSHARE_OK;
-}
-
-static ptrdiff_t memory_send(void *user, const void *src, size_t len)
-{
-    (void)user;
-    (void)src;
-    server.asked = true;
-    return (ptrdiff_t)len;
-}
-
-static ptrdiff_t memory_recv(void *user, void *dst, size_t cap)
-{
-    size_t left = server.len - server.at;
-    (void)user;
-    if (!server.asked || left == 0) return COMPSHARE_WANT_READ;
-    if (cap > left) cap = left;
-    if (server.piece != 0 && cap > server.piece) cap = server.piece;
-    memcpy(dst, server.text + server.at, cap);
-    server.at += cap;
-    return (ptrdiff_t)cap;
-}
-
-static int memory_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    (void)user;
-    (void)want;
-    h.mono_offset += timeout_ms;        /* nothing more will come */
-    return COMPSHARE_OK;
-}
-
-static void memory_close(void *user)
-{
-    (void)user;
-}
-
-static const compshare_transport memory_io = { NULL, memory_open, memory_send, memory_recv, memory_wait, memory_close, NULL };
-
 /* ---- certificates that are dear to check ---- */
 
 /* A CA that has signed itself. */
@@ -147,7 +102,8 @@ static der make_ca(EVP_PKEY *key, const char *name, int serial, const EVP_MD *ha
     X509_NAME *subject = X509_get_subject_name(cert);
     X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
     der d = { NULL, 0 };
-    assert_true(key != NULL && ca != NULL && X509_set_version(cert, 2) && ASN1_INTEGER_set(X509_get_serialNumber(cert), serial));
+    assert_true(key != NULL && ca != NULL && X509_set_version(cert, 2)
+        && ASN1_INTEGER_set(X509_get_serialNumber(cert), serial));
     assert_true(X509_gmtime_adj(X509_getm_notBefore(cert), -3600) && X509_gmtime_adj(X509_getm_notAfter(cert), 3600));
     assert_true(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0));
     assert_true(X509_set_issuer_name(cert, subject) && X509_set_pubkey(cert, key) && X509_add_ext(cert, ca, -1));
@@ -184,12 +140,17 @@ static void endure(const char *name, bool smallest)
 {
     compshare_param p = compshare_text("UHostId", "uhost-0001");
     double begin, longest = 0, all;
+    static memory_peer flood;
     int r, steps = 0;
-    harness_configure(&h, 443);
-    h.config.transport = &memory_io;
+    configure_known(&h, 443);
+    memory_reset(&flood, &h.clock);
+    memory_says(&flood, (const char *)server.text, server.len);
+    flood.piece = server.piece;
+    flood.need = 1;
+    flood.fresh = true;
+    flood.after = COMPSHARE_WANT_READ;
+    h.config.transport = &flood.io;
     h.config.timeout_ms = h.config.connect_timeout_ms = CALL_MS;
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
     if (smallest) h.config.memory_size = compshare_memory_needed(&h.config);
     harness_open(&h);
     all = cpu_ms();
@@ -202,10 +163,12 @@ static void endure(const char *name, bool smallest)
         if (begin > longest) longest = begin;
         steps++;
         if (r == COMPSHARE_OK) break;
-        if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0) memory_wait(NULL, compshare_wants(h.client), timeout);
+        if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0)
+            memory_wait(&flood, compshare_wants(h.client), timeout);
     }
     all = cpu_ms() - all;
-    print_message("%s: %s after %.0f ms of CPU time, the longest of %d steps %.1f ms\n", name, compshare_status_name(r), all, steps, longest);
+    print_message("%s: %s after %.0f ms of CPU time, the longest of %d steps %.1f ms\n", name, compshare_status_name(r),
+        all, steps, longest);
     if (r != COMPSHARE_E_CERTIFICATE && r != COMPSHARE_E_TIMEOUT)
         fail_msg("%s: %s: %s", name, compshare_status_name(r), last(&h)->detail);
     assert_int_equal(last(&h)->stage, COMPSHARE_STAGE_HANDSHAKE);

@@ -4,47 +4,20 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
-#define UPDATE "UpdateCompShareStopScheduler"
-#define DESCRIBE "DescribeCompShareInstance"
 
-static harness_process gateway;
-static harness_client h, other;
-
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
+static harness_client other;
 
 static int fresh(void **state)
 {
     (void)state;
     harness_reset(&gateway);
-    harness_configure(&h, gateway.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, gateway.port);
     harness_open(&h);
     return 0;
-}
-
-static int done(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
-
-static void reopen(void)
-{
-    harness_close(&h);
-    harness_open(&h);
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 static void expect_ok(const char *action)
@@ -59,7 +32,8 @@ static void ten_calls_one_connection(void **state)
     int i;
     (void)state;
     for (i = 0; i < 10; i++) expect_ok(i % 2 ? REBOOT : DELETE);
-    printf("# figure: 10 calls, connections %d, handshakes %d\n", (int)harness_count(&gateway, "connections"), (int)harness_count(&gateway, "handshakes_full"));
+    printf("# figure: 10 calls, connections %d, handshakes %d\n", (int)harness_count(&gateway, "connections"),
+        (int)harness_count(&gateway, "handshakes_full"));
     expect_count(&gateway, "connections", 1);
     expect_count(&gateway, "handshakes_full", 1);
     expect_count(&gateway, "requests", 10);
@@ -136,26 +110,16 @@ static void closed_by_the_server(void **state)
     }
 }
 
-/* Waits until the kept connection has been closed by the peer. */
-static void await_end_of_connection(void)
-{
-    struct pollfd pfd;
-    pfd.fd = compshare_fd(h.client);
-    pfd.events = POLLIN;
-    pfd.revents = 0;
-    assert_true(pfd.fd >= 0);
-    assert_int_equal(poll(&pfd, 1, 10000), 1);
-}
-
 static void reopened_before_sending(const char *query)
 {
     const compshare_error *e = last(&h);
     harness_set(&gateway, query);
     expect_ok(REBOOT);
-    await_end_of_connection();
+    await_bytes();
     harness_set(&gateway, "drop_idle=0&idle_timeout=0");
     expect_ok(REBOOT);
-    assert_true(e->status == COMPSHARE_OK && !e->outcome_unknown && e->stage == COMPSHARE_STAGE_NONE && e->detail[0] == '\0' && e->sys_errno == 0);
+    assert_true(e->status == COMPSHARE_OK && !e->outcome_unknown && e->stage == COMPSHARE_STAGE_NONE
+        && e->detail[0] == '\0' && e->sys_errno == 0);
     expect_count(&gateway, "connections", 2);
     expect_count(&gateway, "requests", 2);
     expect_executed(&gateway, REBOOT, 2);
@@ -189,7 +153,8 @@ static void lost(void **state)
         { "drop_after", REBOOT, true, COMPSHARE_E_CLOSED, 1, 1, 1 },
         { "truncate", DELETE, true, COMPSHARE_E_CLOSED, 1, 1, 1 },
         { "truncate", REBOOT, true, COMPSHARE_E_CLOSED, 1, 1, 1 },
-        { "drop_before", "StopCompShareInstance", true, COMPSHARE_E_CLOSED, 1, 0, 1 },      /* verify: never by itself */
+        /* verify: never by itself */
+        { "drop_before", "StopCompShareInstance", true, COMPSHARE_E_CLOSED, 1, 0, 1 },
         { "drop_before", "NobodyKnowsThis", true, COMPSHARE_E_CLOSED, 1, 0, 1 }
     };
     size_t i;
@@ -205,14 +170,19 @@ static void lost(void **state)
             e = last(&h);
             harness_set(&gateway, "extra_action=NobodyKnowsThis");
             if (row->kept) expect_ok("GetProjectList");
-            snprintf(query, sizeof query, "%s=1%s%s", row->option, by_action ? "&drop_action=" : "", by_action ? row->action : "");
+            snprintf(query, sizeof query, "%s=1%s%s", row->option, by_action ? "&drop_action=" : "", by_action
+                ? row->action : "");
             harness_set(&gateway, query);
             got = act(row->action);
-            if (got == COMPSHARE_E_IO && row->status == COMPSHARE_E_CLOSED) got = row->status;      /* a reset overtook the end */
+            /* a reset overtook the end */
+            if (got == COMPSHARE_E_IO && row->status == COMPSHARE_E_CLOSED) got = row->status;
             if (got != row->status) fail_msg("row %zu: %s: %s", i, compshare_status_name(got), e->detail);
-            if (e->outcome_unknown != (got != COMPSHARE_OK)) fail_msg("row %zu: outcome_unknown is %d", i, e->outcome_unknown);
-            if (got != COMPSHARE_OK && (e->stage != COMPSHARE_STAGE_RECEIVE || !e->retryable)) fail_msg("row %zu: stage %d, retryable %d", i, e->stage, e->retryable);
-            if (harness_count(&gateway, "requests") != row->requests + row->kept) fail_msg("row %zu: %d requests", i, (int)harness_count(&gateway, "requests"));
+            if (e->outcome_unknown != (got != COMPSHARE_OK))
+                fail_msg("row %zu: outcome_unknown is %d", i, e->outcome_unknown);
+            if (got != COMPSHARE_OK && (e->stage != COMPSHARE_STAGE_RECEIVE || !e->retryable))
+                fail_msg("row %zu: stage %d, retryable %d", i, e->stage, e->retryable);
+            if (harness_count(&gateway, "requests") != row->requests + row->kept)
+                fail_msg("row %zu: %d requests", i, (int)harness_count(&gateway, "requests"));
             expect_executed(&gateway, row->action, row->executed);
             /* a kept connection counts once, for the call before as well */
             expect_count(&gateway, "connections", row->connections);
@@ -267,8 +237,10 @@ static void resent_and_refused(void **state)
     harness_set(&gateway, "state.uhost-0001=Stopped");
     harness_expect(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_OK);
     expect_executed(&gateway, DELETE, 2);
-    harness_set(&gateway, "drop_after=1&drop_action=" UPDATE);      /* a refusal that is lost, and told the second time */
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, (int64_t)time(NULL) + 3600), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, true);
+    /* a refusal that is lost, and told the second time */
+    harness_set(&gateway, "drop_after=1&drop_action=" UPDATE);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, (int64_t)time(NULL) + 3600), COMPSHARE_E_API,
+        COMPSHARE_STAGE_JUDGE, true);
     assert_int_equal(last(&h)->ret_code, 8905);     /* of the second sending: what became of the first, nobody said */
 }
 
@@ -277,7 +249,8 @@ static void resent_and_refused(void **state)
 static void resent_to_nobody(void **state)
 {
     static const char *const scripts[] = {
-        "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nread-request\nabort\n",
+        "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: "
+            "13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nread-request\nabort\n",
         "refuse\n", NULL };
     wire w = wire_serve("rsa", scripts);
     int got;
@@ -347,9 +320,11 @@ static void steps_equal_calls(void **state)
     (void)state;
     harness_set(&gateway, "instances=250");
     harness_expect(&h, compshare_get_project_list(h.client, &p, on_project, &a), COMPSHARE_OK);
-    harness_expect(&h, step_to_the_end(h.client, compshare_get_project_list_start(h.client, &q, on_project, &b)), COMPSHARE_OK);
+    harness_expect(&h, step_to_the_end(h.client, compshare_get_project_list_start(h.client, &q, on_project, &b)),
+        COMPSHARE_OK);
     assert_true(strcmp(p.project_id, q.project_id) == 0 && a.n == b.n && a.defaults == b.defaults && a.n == 2);
-    harness_expect(&h, step_to_the_end(h.client, compshare_update_stop_scheduler_start(h.client, &t, at)), COMPSHARE_OK);
+    harness_expect(&h, step_to_the_end(h.client, compshare_update_stop_scheduler_start(h.client, &t, at)),
+        COMPSHARE_OK);
     harness_expect(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_OK);
     harness_expect(&h, step_to_the_end(h.client, compshare_describe_instance_start(h.client, &t, &k)), COMPSHARE_OK);
     assert_memory_equal(&i, &k, sizeof i);
@@ -358,21 +333,26 @@ static void steps_equal_calls(void **state)
     assert_int_equal(harness_schedule(&gateway, "uhost-0001"), 0);
     a.n = b.n = 0;
     harness_expect(&h, compshare_each_instance(h.client, NULL, on_instance, &a), COMPSHARE_OK);
-    harness_expect(&h, step_to_the_end(h.client, compshare_each_instance_start(h.client, NULL, on_instance, &b)), COMPSHARE_OK);
+    harness_expect(&h, step_to_the_end(h.client, compshare_each_instance_start(h.client, NULL, on_instance, &b)),
+        COMPSHARE_OK);
     assert_true(a.n == 250 && b.n == 250);
     params[0] = compshare_text("UHostId", "uhost-0001");
     harness_expect(&h, step_to_the_end(h.client, compshare_call_start(h.client, REBOOT, params, 1)), COMPSHARE_OK);
     assert_string_equal(reply_text(&h, "UHostId"), "uhost-0001");
     params[0] = compshare_int("Limit", 100);
     b.n = 0;
-    harness_expect(&h, step_to_the_end(h.client, compshare_call_each_start(h.client, DESCRIBE, params, 1, "UHostSet", on_element, &b)), COMPSHARE_OK);
+    harness_expect(&h, step_to_the_end(h.client, compshare_call_each_start(h.client, DESCRIBE, params, 1, "UHostSet",
+        on_element, &b)), COMPSHARE_OK);
     assert_int_equal(b.n, 100);
     /* failures as well */
-    expect_failure(&h, step_to_the_end(h.client, compshare_update_stop_scheduler_start(h.client, &t, at - 3599)), COMPSHARE_E_TOO_SOON, COMPSHARE_STAGE_PREPARE, false);
+    expect_failure(&h, step_to_the_end(h.client, compshare_update_stop_scheduler_start(h.client, &t, at - 3599)),
+        COMPSHARE_E_TOO_SOON, COMPSHARE_STAGE_PREPARE, false);
     t.uhost_id = "uhost-0003";
-    expect_failure(&h, step_to_the_end(h.client, compshare_update_stop_scheduler_start(h.client, &t, at)), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, step_to_the_end(h.client, compshare_update_stop_scheduler_start(h.client, &t, at)),
+        COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     t.uhost_id = "uhost-9999";
-    expect_failure(&h, step_to_the_end(h.client, compshare_describe_instance_start(h.client, &t, &k)), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, step_to_the_end(h.client, compshare_describe_instance_start(h.client, &t, &k)),
+        COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE, false);
     expect_count(&gateway, "connections", 1);
 }
 
@@ -400,7 +380,8 @@ static void abort_everywhere(void **state)
         if (ended) {
             rounds++;
             steps = 0;
-            if (stages[COMPSHARE_STAGE_CONNECT] + stages[COMPSHARE_STAGE_HANDSHAKE] > 0 && stages[COMPSHARE_STAGE_RECEIVE] > 0) break;
+            if (stages[COMPSHARE_STAGE_CONNECT] + stages[COMPSHARE_STAGE_HANDSHAKE] > 0
+                && stages[COMPSHARE_STAGE_RECEIVE] > 0) break;
             continue;
         }
         was_sent = h.client->connection.tls.sent;
@@ -415,7 +396,9 @@ static void abort_everywhere(void **state)
         expect_ok(DELETE);      /* and the client lives on */
     }
     assert_true(ended);
-    assert_true(stages[COMPSHARE_STAGE_PREPARE] > 0 && stages[COMPSHARE_STAGE_CONNECT] + stages[COMPSHARE_STAGE_HANDSHAKE] > 0 && stages[COMPSHARE_STAGE_RECEIVE] > 0);
+    assert_true(stages[COMPSHARE_STAGE_PREPARE] > 0
+        && stages[COMPSHARE_STAGE_CONNECT] + stages[COMPSHARE_STAGE_HANDSHAKE] > 0
+        && stages[COMPSHARE_STAGE_RECEIVE] > 0);
 }
 
 /* The same with a shim that moves one byte per step in either direction, so that
@@ -535,7 +518,7 @@ static int busy_project(void *user, const compshare_project *p)
 static int64_t busy_clock(void *user)
 {
     if (h.client != NULL && h.client->entered) assert_int_equal(compshare_step(h.client), COMPSHARE_E_BUSY);
-    return harness_unix_time(user);
+    return fake_clock_unix_time(user);
 }
 
 static void busy_trace(void *user, const char *line)
@@ -594,7 +577,8 @@ static void two_clients_one_thread(void **state)
             if (a == COMPSHARE_PENDING) a = compshare_step(h.client);
             if (b == COMPSHARE_PENDING) b = compshare_step(other.client);
             pfd[0].fd = a == COMPSHARE_PENDING && compshare_timeout_ms(h.client) > 0 ? compshare_fd(h.client) : -1;
-            pfd[1].fd = b == COMPSHARE_PENDING && compshare_timeout_ms(other.client) > 0 ? compshare_fd(other.client) : -1;
+            pfd[1].fd = b == COMPSHARE_PENDING && compshare_timeout_ms(other.client) > 0 ? compshare_fd(other.client)
+                : -1;
             pfd[0].events = pfd[1].events = 0;
             if (compshare_wants(h.client) & COMPSHARE_READ) pfd[0].events |= POLLIN;
             if (compshare_wants(h.client) & COMPSHARE_WRITE) pfd[0].events |= POLLOUT;
@@ -644,7 +628,8 @@ static void no_descriptor_leaks(void **state)
     reopen();
     before = count_descriptors();
     for (round = 0; round < 20; round++) {
-        static const char *const options[] = { "drop_before=1", "drop_after=1", "truncate=1", "close_every=1", "fail_next=1&fail_http=502", "pad_reply=200000" };
+        static const char *const options[] = { "drop_before=1", "drop_after=1", "truncate=1", "close_every=1",
+            "fail_next=1&fail_http=502", "pad_reply=200000" };
         harness_reset(&gateway);
         harness_set(&gateway, options[round % 6]);
         (void)act(round % 2 ? DELETE : REBOOT);
@@ -697,7 +682,8 @@ static void no_sigpipe(void **state)
 /* The last thing closed says goodbye: the server sees close_notify. */
 static void goodbye(void **state)
 {
-    static const char *const scripts[] = { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nloop\n", NULL };
+    static const char *const scripts[] = { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: "
+        "13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nloop\n", NULL };
     wire w = wire_serve("ec", scripts);
     (void)state;
     harness_close(&h);
@@ -718,8 +704,10 @@ static void goodbye(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(ten_calls_one_connection), T(fast_open), T(kept_after_a_refusal), T(closed_by_the_server), T(dropped_while_idle), T(timed_out_while_idle),
-        T(lost), T(resent_leaves_no_trace), T(once_more_and_not_twice), T(resent_and_refused), T(resent_to_nobody), T(nobody_listens),
+        T(ten_calls_one_connection), T(fast_open), T(kept_after_a_refusal), T(closed_by_the_server),
+            T(dropped_while_idle), T(timed_out_while_idle),
+        T(lost), T(resent_leaves_no_trace), T(once_more_and_not_twice), T(resent_and_refused), T(resent_to_nobody),
+            T(nobody_listens),
         T(steps_equal_calls), T(abort_everywhere), T(abort_half_sent), T(idle), T(busy), T(two_clients_one_thread),
         T(close_in_the_middle), T(no_descriptor_leaks), T(no_sigpipe), T(goodbye)
     };

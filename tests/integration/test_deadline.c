@@ -5,26 +5,17 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 #define TEXT_OF_GOOD "HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}"
 #define GOOD "read-request\nsend \"" TEXT_OF_GOOD "\"\n"
 #define HEAD "read-request\nsend \"HTTP/1.1 200 OK\\r\\n"
 #define CHUNKED HEAD "Transfer-Encoding: chunked\\r\\n\\r\\n"
 
-static harness_client h;
 static shim s;
 static wire w;
-static uint64_t tick_per_look;      /* injected time that passes whenever the clock is read */
-
-static uint64_t injected_ms(void *user)
-{
-    h.mono_offset += tick_per_look;
-    (void)user;
-    return 1000 + h.mono_offset;
-}
 
 /* A client whose clock stands still unless wait moves it. */
 static void prepare(unsigned port)
@@ -33,20 +24,14 @@ static void prepare(unsigned port)
     h.config.region = "cn-wlcb";
     h.config.zone = "cn-wlcb-01";
     h.config.project_id = PROJECT;
-    h.config.monotonic_ms = injected_ms;
-    tick_per_look = 0;
+    fake_clock_hold(&h.clock, 1000);
     shim_insert(&s, &h);
-    s.posix.monotonic_ms = injected_ms;
     s.until = &w;
 }
 
 static void serve(const char *script)
 {
-    const char *scripts[3];
-    scripts[0] = script;
-    scripts[1] = GOOD "loop\n";
-    scripts[2] = NULL;
-    w = wire_serve("rsa", scripts);
+    w = wire_serve_then("rsa", script, GOOD "loop\n");
     prepare(w.server.port);
 }
 
@@ -54,12 +39,6 @@ static void finish(void)
 {
     harness_close(&h);
     wire_stop(&w);
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 /* A moment for the peer, of the real clock. */
@@ -76,8 +55,9 @@ static void step_wait_briefly(const shim *with)
 #define expect_spent(before, limit) expect_spent_at(before, limit, __LINE__)
 static void expect_spent_at(uint64_t before, uint64_t limit, int line)
 {
-    uint64_t spent = h.mono_offset - before;
-    if (spent < limit || spent >= limit + 1000) fail_msg("line %d: %d ms were spent, %d were given", line, (int)spent, (int)limit);
+    uint64_t spent = h.clock.ms - before;
+    if (spent < limit || spent >= limit + 1000)
+        fail_msg("line %d: %d ms were spent, %d were given", line, (int)spent, (int)limit);
 }
 
 typedef struct row {
@@ -97,7 +77,7 @@ static void judge(const row *r, const char *action)
     s.tick_ms = r->tick_ms;
     h.config.timeout_ms = r->tick_ms != 0 ? 3000 : 0;
     harness_open(&h);
-    before = h.mono_offset;
+    before = h.clock.ms;
     got = act(action);
     if (got != r->status) print_message("script: %s", r->script);
     expect_failure(&h, got, r->status, r->stage, r->unknown);
@@ -109,7 +89,7 @@ static void judge(const row *r, const char *action)
         expect_contains(last(&h)->detail, words);
         assert_true(last(&h)->retryable);
     } else {
-        assert_true(h.mono_offset - before < 15000);
+        assert_true(h.clock.ms - before < 15000);
     }
     assert_int_equal(s.open_now, 0);
     s.mark = NULL;
@@ -171,11 +151,14 @@ static void stalled_replies(void **state)
 static void dripping(void **state)
 {
     static const row rows[] = {
-        { HEAD "\"\nsend-bytes 1 \"X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\nstall\n",
+        { HEAD "\"\nsend-bytes 1 \"X: "
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\nstall\n",
             NULL, COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true, 100 },
-        { HEAD "Content-Length: 10000\\r\\n\\r\\n\"\nsend-bytes 1 \"                                                                                                                         \"\nstall\n",
+        { HEAD "Content-Length: 10000\\r\\n\\r\\n\"\nsend-bytes 1 \"                                                  "
+            "                                                                       \"\nstall\n",
             NULL, COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true, 100 },
-        { CHUNKED "\"\nsend-bytes 1 \"1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n\"\nstall\n",
+        { CHUNKED "\"\nsend-bytes 1 \"1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n "
+            "\\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n1\\r\\n \\r\\n\"\nstall\n",
             NULL, COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true, 100 }
     };
     size_t i;
@@ -193,7 +176,7 @@ static void dripping_handshake(void **state)
     s.stutter = true;
     s.tick_ms = 50;
     harness_open(&h);
-    before = h.mono_offset;
+    before = h.clock.ms;
     expect_failure(&h, act(REBOOT), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_HANDSHAKE, false);
     expect_spent(before, 5000);
     s.recv_cap = 0;
@@ -245,8 +228,10 @@ static int ignore_element(void *user, compshare_value element)
 static void endless_stream(void **state)
 {
     static const char *const scripts[] = {
-        HEAD "\\r\\n{\\\"UHostSet\\\":[\"\nsend-repeat 500000 \"                                                                \"\nstall\n",
-        HEAD "\\r\\n{\\\"UHostSet\\\":[{}\"\nsend-repeat 500000 \",{\\\"a\\\":1},{\\\"b\\\":[]},{\\\"c\\\":null}\"\nstall\n"
+        HEAD "\\r\\n{\\\"UHostSet\\\":[\"\nsend-repeat 500000 \"                                                      "
+            "          \"\nstall\n",
+        HEAD "\\r\\n{\\\"UHostSet\\\":[{}\"\nsend-repeat 500000 "
+            "\",{\\\"a\\\":1},{\\\"b\\\":[]},{\\\"c\\\":null}\"\nstall\n"
     };
     size_t i;
     (void)state;
@@ -256,13 +241,14 @@ static void endless_stream(void **state)
         serve(scripts[i]);
         h.config.timeout_ms = 2000;
         harness_open(&h);
-        before = h.mono_offset;
-        tick_per_look = 40;
-        expect_failure(&h, compshare_call_each(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", ignore_element, &n),
+        before = h.clock.ms;
+        h.clock.tick_ms = 40;
+        expect_failure(&h, compshare_call_each(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet",
+            ignore_element, &n),
             COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true);
         expect_spent(before, 2000);
         assert_true(i == 0 ? n == 0 : n > 0);
-        tick_per_look = 0;
+        h.clock.tick_ms = 0;
         harness_expect(&h, act(REBOOT), COMPSHARE_OK);
         finish();
     }
@@ -303,7 +289,7 @@ static void stuck_request(void **state)
     serve("handshake\nsleep 600000\n");
     s.mark = "conn 1 handshake";
     harness_open(&h);
-    before = h.mono_offset;
+    before = h.clock.ms;
     expect_failure(&h, compshare_call(h.client, REBOOT, &p, 1), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_SEND, true);
     expect_spent(before, 15000);
     s.mark = NULL;
@@ -311,19 +297,24 @@ static void stuck_request(void **state)
     finish();
 }
 
+/* No reply comes once the server has written `mark`: the call takes its whole time. */
+static void expect_stall(const char *mark, int opens)
+{
+    uint64_t before = h.clock.ms;
+    s.mark = mark;
+    expect_failure(&h, act(DELETE), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true);
+    expect_spent(before, 15000);
+    assert_int_equal(s.opens, opens);
+}
+
 /* An `always` action is not sent again after a timeout, kept connection or not. */
 static void kept_connection_stalls(void **state)
 {
-    uint64_t before;
     (void)state;
     serve(GOOD "read-request\nstall\n");
     harness_open(&h);
     harness_expect(&h, act(DELETE), COMPSHARE_OK);
-    s.mark = "conn 1 request";
-    before = h.mono_offset;
-    expect_failure(&h, act(DELETE), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true);
-    expect_spent(before, 15000);
-    assert_int_equal(s.opens, 1);
+    expect_stall("conn 1 request", 1);
     s.mark = NULL;
     harness_expect(&h, act(DELETE), COMPSHARE_OK);
     assert_int_equal(s.opens, 2);
@@ -334,17 +325,12 @@ static void kept_connection_stalls(void **state)
 static void second_sending_stalls(void **state)
 {
     const char *scripts[] = { GOOD "read-request\nabort\n", "read-request\nstall\n", GOOD "loop\n", NULL };
-    uint64_t before;
     (void)state;
     w = wire_serve("ec", scripts);
     prepare(w.server.port);
     harness_open(&h);
     harness_expect(&h, act(DELETE), COMPSHARE_OK);
-    s.mark = "conn 2 request";
-    before = h.mono_offset;
-    expect_failure(&h, act(DELETE), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_RECEIVE, true);
-    expect_spent(before, 15000);
-    assert_int_equal(s.opens, 2);
+    expect_stall("conn 2 request", 2);
     finish();
 }
 
@@ -365,8 +351,6 @@ static void second_connection_stalls(void **state)
 
 /* ---- a clock that steps back ---- */
 
-static uint64_t (*bent)(uint64_t ms);
-static uint64_t bent_ms(void *user) { return bent(injected_ms(user)); }
 static uint64_t wraps(uint64_t ms) { return (uint32_t)(0xFFFFFFFFu - 4000 + ms); }       /* 3 s from now */
 static uint64_t wraps_early(uint64_t ms) { return (0xFFFFFFFFu - 1001 + ms) & 0xFFFFFFFFu; }     /* at once */
 static uint64_t slips(uint64_t ms) { return ms < 4000 ? ms + 101 : ms; }       /* by a millisecond */
@@ -383,8 +367,7 @@ static void clock_steps_back(void **state)
     for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         int r, steps;
         serve("read-request\nstall\n");
-        h.config.monotonic_ms = bent_ms;
-        bent = kinds[i];
+        h.clock.bent = kinds[i];
         harness_open(&h);
         r = compshare_call_start(h.client, DELETE, &p, 1);
         for (steps = 0; steps < 200 && (r == COMPSHARE_OK || r == COMPSHARE_PENDING); steps++) {
@@ -392,15 +375,15 @@ static void clock_steps_back(void **state)
                 uint32_t timeout = compshare_timeout_ms(h.client);
                 if (timeout > 15000) fail_msg("kind %zu: to wait for %u ms of 15,000", i, timeout);
                 if (timeout > 0) step_wait_briefly(&s);
-                h.mono_offset += 100;
+                h.clock.ms += 100;
             }
             r = compshare_step(h.client);
         }
         expect_failure(&h, r, COMPSHARE_E_TIMEOUT, last(&h)->stage, h.client->connection.tls.sent || last(&h)->outcome_unknown);
         assert_true(last(&h)->retryable);
         expect_contains(last(&h)->detail, "monotonic_ms: it stepped back");
-        assert_true(h.mono_offset < 5000);
-        bent = wraps_early;     /* the time after it */
+        assert_true(h.clock.ms < 5000);
+        h.clock.bent = wraps_early;     /* the time after it */
         harness_expect(&h, act(DELETE), COMPSHARE_OK);
         finish();
     }
@@ -412,7 +395,7 @@ static int slow_instance(void *user, const compshare_instance *i, compshare_valu
 {
     (void)i;
     (void)element;
-    h.mono_offset += 50;
+    h.clock.ms += 50;
     ++*(int *)user;
     return 0;
 }
@@ -427,10 +410,10 @@ static void whole_list_has_one_deadline(void **state)
     prepare(g.port);
     h.config.timeout_ms = 15000;
     harness_open(&h);
-    before = h.mono_offset;
+    before = h.clock.ms;
     harness_expect(&h, compshare_each_instance(h.client, NULL, slow_instance, &n), COMPSHARE_E_TIMEOUT);
     assert_true(n >= 300 && n < 401);      /* noticed at the latest at the end of a page */
-    assert_true(h.mono_offset - before >= 15000 && h.mono_offset - before < 15000 + 100 * 50);
+    assert_true(h.clock.ms - before >= 15000 && h.clock.ms - before < 15000 + 100 * 50);
     n = 0;
     h.config.timeout_ms = 60000;
     harness_close(&h);
@@ -496,10 +479,11 @@ static void black_hole(void **state)
         prepare(x.port);
         s.mark = "";
         if (round == 1) h.config.connect_timeout_ms = 1234;
-        if (round == 2) { h.config.connect_timeout_ms = 90000; h.config.timeout_ms = 60000; }     /* the shorter one rules */
+        /* the shorter one rules */
+        if (round == 2) { h.config.connect_timeout_ms = 90000; h.config.timeout_ms = 60000; }
         if (round == 3) h.config.timeout_ms = 700;
         harness_open(&h);
-        before = h.mono_offset;
+        before = h.clock.ms;
         expect_failure(&h, act(REBOOT), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_CONNECT, false);
         expect_spent(before, limit);
         assert_true(last(&h)->retryable);
@@ -511,11 +495,7 @@ static void black_hole(void **state)
 /* The default transport, with nothing replaced but its wait. */
 static int jump(void *user, unsigned want, uint32_t timeout_ms)
 {
-    struct pollfd pfd;
-    pfd.fd = compshare__posix_fd(user);
-    pfd.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
-    pfd.revents = 0;
-    if (poll(&pfd, 1, 30) <= 0) h.mono_offset += timeout_ms;
+    if (poll_for(compshare__posix_fd(user), want, 30) <= 0) h.clock.ms += timeout_ms;
     return COMPSHARE_OK;
 }
 
@@ -529,7 +509,7 @@ static void black_hole_for_real_sockets(void **state)
     h.config.transport = NULL;
     harness_open(&h);
     h.client->connection.io.wait = jump;
-    before = h.mono_offset;
+    before = h.clock.ms;
     expect_failure(&h, act(REBOOT), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_CONNECT, false);
     expect_spent(before, 5000);
     assert_int_equal(count_descriptors(), before_fds);
@@ -545,7 +525,7 @@ static void open_for_ever(void **state)
     s.open_late = INT32_MAX;
     s.mark = "";
     harness_open(&h);
-    before = h.mono_offset;
+    before = h.clock.ms;
     expect_failure(&h, act(REBOOT), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_CONNECT, false);
     expect_spent(before, 5000);
     assert_int_equal(s.closes, 1 + (s.closes > 1));
@@ -574,8 +554,7 @@ static compshare__posix_address address6_of(unsigned port)
     return a;
 }
 
-static uint64_t hand_clock;
-static uint64_t hand_ms(void *user) { (void)user; return hand_clock; }
+static fake_clock hand;
 
 /* A port where nobody listens. */
 static unsigned closed_port(void)
@@ -603,9 +582,10 @@ static void by_hand(compshare__posix *p)
 {
     compshare_transport io;
     compshare__posix_init(p, &io);
-    p->monotonic_ms = hand_ms;
-    hand_clock = 100000;
-    p->deadline = hand_clock + 9000;
+    p->monotonic_ms = fake_clock_monotonic_ms;
+    p->user = &hand;
+    fake_clock_hold(&hand, 100000);
+    p->deadline = 100000 + 9000;
 }
 
 static void several_addresses(void **state)
@@ -614,8 +594,8 @@ static void several_addresses(void **state)
     int before = count_descriptors(), listener = loopback_socket(&good_port, true);
     hole x = dig();
     compshare__posix p;
-    struct sockaddr_in peer;
-    socklen_t len = sizeof peer;
+    struct sockaddr_in found;
+    socklen_t len = sizeof found;
     (void)state;
 
     by_hand(&p);        /* refused, refused over IPv6, good */
@@ -627,8 +607,8 @@ static void several_addresses(void **state)
     assert_int_equal(open_addresses(&p), COMPSHARE_OK);
     assert_int_equal(p.at, 2);
     assert_int_equal(p.last_errno, 0);
-    assert_int_equal(getpeername(p.fd, (struct sockaddr *)&peer, &len), 0);
-    assert_int_equal(ntohs(peer.sin_port), good_port);
+    assert_int_equal(getpeername(p.fd, (struct sockaddr *)&found, &len), 0);
+    assert_int_equal(ntohs(found.sin_port), good_port);
     compshare__posix_close(&p);
     assert_int_equal(p.fd, -1);
     assert_false(p.resolved);
@@ -652,13 +632,13 @@ static void several_addresses(void **state)
     p.resolved = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
     assert_true(p.at == 0 && p.attempt_deadline == 103000);
-    hand_clock = 102999;
+    hand.ms = 2999;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
     assert_int_equal(p.at, 0);
-    hand_clock = 103000;
+    hand.ms = 3000;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
     assert_true(p.at == 1 && p.attempt_deadline == 106000);
-    hand_clock = 107000;        /* woken late: the last one has what is left */
+    hand.ms = 7000;        /* woken late: the last one has what is left */
     assert_int_equal(open_addresses(&p), COMPSHARE_OK);
     assert_true(p.at == 2 && p.attempt_deadline == 109000);
     compshare__posix_close(&p);
@@ -669,7 +649,7 @@ static void several_addresses(void **state)
     p.count = 1;
     p.resolved = true;
     assert_int_equal(open_addresses(&p), COMPSHARE_WANT_WRITE);
-    hand_clock = 109000;
+    hand.ms = 9000;
     assert_int_equal(open_addresses(&p), COMPSHARE_E_CONNECT);
     assert_int_equal(p.last_errno, ETIMEDOUT);
     compshare__posix_close(&p);
@@ -684,9 +664,11 @@ static void several_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(stalled_handshakes), T(stalled_replies), T(dripping), T(dripping_handshake), T(floods_meet_limits), T(endless_stream),
+        T(stalled_handshakes), T(stalled_replies), T(dripping), T(dripping_handshake), T(floods_meet_limits),
+            T(endless_stream),
         T(stuck_request), T(kept_connection_stalls), T(second_sending_stalls), T(second_connection_stalls),
-        T(long_reply_in_steps), T(clock_steps_back), T(whole_list_has_one_deadline), T(black_hole), T(black_hole_for_real_sockets), T(open_for_ever), T(several_addresses)
+        T(long_reply_in_steps), T(clock_steps_back), T(whole_list_has_one_deadline), T(black_hole),
+            T(black_hole_for_real_sockets), T(open_for_ever), T(several_addresses)
     };
     return cmocka_run_group_tests_name("deadlines", tests, NULL, NULL);
 }

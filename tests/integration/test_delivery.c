@@ -5,12 +5,12 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
+#include "one.h"
 
 #include <sys/ioctl.h>
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 #define BODY_OK "{\\\"RetCode\\\":0}"
 #define OK_200 "HTTP/1.1 200 OK\\r\\n"
 #define CHUNKED OK_200 "Transfer-Encoding: chunked\\r\\n\\r\\n"
@@ -21,16 +21,13 @@
 #define LAST_FLIGHT (6 + 5 + 24 + 16)
 #define REPLY_RECORD (5 + 24 + 52)
 
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
-static harness_client h;
 static wire w;
 static shim s;
 
 /* ---- a peer in the middle ---- */
 
 /* Stands between the shim and the client, and works on whole records of what comes. */
-static struct tap {
+static struct middle {
     unsigned char in[65536], out[400000], tape[65536];
     size_t in_len, out_len, out_at, tape_len;
     size_t split;               /* handshake records: into pieces of so many bytes; 0: as they are */
@@ -43,137 +40,136 @@ static struct tap {
     int gather;                 /* after a send, wait for so many bytes: they come at once */
     bool sent;
     size_t hold_at;             /* after so many bytes sent, wait until the peer speaks; 0: not */
-} tap;
+} middle;
 
-static void tap_put(const unsigned char *src, size_t len)
+static void middle_put(const unsigned char *src, size_t len)
 {
-    assert_true(tap.out_len + len <= sizeof tap.out);
-    memcpy(tap.out + tap.out_len, src, len);
-    tap.out_len += len;
+    assert_true(middle.out_len + len <= sizeof middle.out);
+    memcpy(middle.out + middle.out_len, src, len);
+    middle.out_len += len;
 }
 
-static void tap_put_record(const unsigned char *head, const unsigned char *payload, size_t len)
+static void middle_put_record(const unsigned char *head, const unsigned char *payload, size_t len)
 {
     unsigned char own[5];
     memcpy(own, head, 3);
     own[3] = (unsigned char)(len >> 8);
     own[4] = (unsigned char)len;
-    tap_put(own, 5);
-    tap_put(payload, len);
+    middle_put(own, 5);
+    middle_put(payload, len);
 }
 
 /* A record of the handshake in the clear, in other records: RFC 5246 6.2.1 allows it. */
-static void tap_refragment(const unsigned char *record, size_t len)
+static void middle_refragment(const unsigned char *record, size_t len)
 {
     size_t at = 5;
     while (at < len) {
-        size_t n = len - at, before = tap.handshake_bytes;
-        if (tap.split != 0 && n > tap.split) n = tap.split;
-        if (tap.split_once > before && tap.split_once - before < n) n = tap.split_once - before;
-        tap_put_record(record, record + at, n);
-        tap.handshake_bytes += n;
+        size_t n = len - at, before = middle.handshake_bytes;
+        if (middle.split != 0 && n > middle.split) n = middle.split;
+        if (middle.split_once > before && middle.split_once - before < n) n = middle.split_once - before;
+        middle_put_record(record, record + at, n);
+        middle.handshake_bytes += n;
         at += n;
     }
 }
 
-static void tap_work(void)
+static void middle_work(void)
 {
-    if (tap.split == 0 && tap.split_once == 0 && tap.record == NULL) {
-        tap_put(tap.in, tap.in_len);
-        tap.in_len = 0;
+    if (middle.split == 0 && middle.split_once == 0 && middle.record == NULL) {
+        middle_put(middle.in, middle.in_len);
+        middle.in_len = 0;
     }
-    while (tap.in_len >= 5) {
-        size_t len = 5 + ((size_t)tap.in[3] << 8 | tap.in[4]);
-        if (tap.in_len < len) return;
-        if (tap.in[0] == 20) tap.clear = false;
-        if (tap.clear && tap.in[0] == 22) tap_refragment(tap.in, len);
-        else if (!tap.clear && tap.in[0] != 20 && tap.record != NULL) tap.record(tap.in, len, tap.number++);
-        else tap_put(tap.in, len);
-        tap.in_len -= len;
-        memmove(tap.in, tap.in + len, tap.in_len);
+    while (middle.in_len >= 5) {
+        size_t len = 5 + ((size_t)middle.in[3] << 8 | middle.in[4]);
+        if (middle.in_len < len) return;
+        if (middle.in[0] == 20) middle.clear = false;
+        if (middle.clear && middle.in[0] == 22) middle_refragment(middle.in, len);
+        else if (!middle.clear && middle.in[0] != 20 && middle.record != NULL)
+            middle.record(middle.in, len, middle.number++);
+        else middle_put(middle.in, len);
+        middle.in_len -= len;
+        memmove(middle.in, middle.in + len, middle.in_len);
     }
 }
 
-static int tap_open(void *user, const char *host, uint16_t port)
+static int middle_open(void *user, const char *host, uint16_t port)
 {
     int r = shim_open(user, host, port);
-    tap.in_len = tap.out_len = tap.out_at = tap.handshake_bytes = 0;
-    tap.clear = true;
+    middle.in_len = middle.out_len = middle.out_at = middle.handshake_bytes = 0;
+    middle.clear = true;
     return r;
 }
 
-static bool tap_readable(int ms)
+static bool middle_readable(int ms)
 {
     struct pollfd pfd = { s.posix.fd, POLLIN, 0 };
     return poll(&pfd, 1, ms) > 0;
 }
 
-static ptrdiff_t tap_send(void *user, const void *src, size_t len)
+static ptrdiff_t middle_send(void *user, const void *src, size_t len)
 {
     ptrdiff_t n = shim_send(user, src, len);
-    tap.sent = true;
-    if (n > 0 && tap.hold_at != 0 && s.taken >= tap.hold_at) {
-        assert_true(tap_readable(10000));
-        tap.hold_at = 0;
+    middle.sent = true;
+    if (n > 0 && middle.hold_at != 0 && s.taken >= middle.hold_at) {
+        assert_true(middle_readable(10000));
+        middle.hold_at = 0;
     }
     return n;
 }
 
 /* Returns after a while, too: another cipher has shorter records. */
-static void tap_gather(void)
+static void middle_gather(void)
 {
     int tries, n = 0;
-    for (tries = 0; tries < 250 && n < tap.gather; tries++) {
+    for (tries = 0; tries < 250 && n < middle.gather; tries++) {
         harness_sleep_ms(2);
         if (ioctl(s.posix.fd, FIONREAD, &n) != 0) return;
     }
 }
 
-static ptrdiff_t tap_recv(void *user, void *dst, size_t cap)
+static ptrdiff_t middle_recv(void *user, void *dst, size_t cap)
 {
     ptrdiff_t n;
-    if (tap.sent) tap_gather();
-    tap.sent = false;
-    if (tap.out_at == tap.out_len && !tap.playing) {
-        tap.out_at = tap.out_len = 0;
-        n = s.inner.recv(s.inner.user, tap.in + tap.in_len, sizeof tap.in - tap.in_len);
+    if (middle.sent) middle_gather();
+    middle.sent = false;
+    if (middle.out_at == middle.out_len && !middle.playing) {
+        middle.out_at = middle.out_len = 0;
+        n = s.inner.recv(s.inner.user, middle.in + middle.in_len, sizeof middle.in - middle.in_len);
         if (n <= 0) return n;
-        tap.in_len += (size_t)n;
-        tap_work();
+        middle.in_len += (size_t)n;
+        middle_work();
     }
-    if (tap.out_at == tap.out_len) return COMPSHARE_WANT_READ;
+    if (middle.out_at == middle.out_len) return COMPSHARE_WANT_READ;
     if (s.recv_cap != 0 && cap > s.recv_cap) cap = s.recv_cap;
-    if (cap > tap.out_len - tap.out_at) cap = tap.out_len - tap.out_at;
-    memcpy(dst, tap.out + tap.out_at, cap);
-    tap.out_at += cap;
-    if (tap.recording) {
-        assert_true(tap.tape_len + cap <= sizeof tap.tape);
-        memcpy(tap.tape + tap.tape_len, dst, cap);
-        tap.tape_len += cap;
+    if (cap > middle.out_len - middle.out_at) cap = middle.out_len - middle.out_at;
+    memcpy(dst, middle.out + middle.out_at, cap);
+    middle.out_at += cap;
+    if (middle.recording) {
+        assert_true(middle.tape_len + cap <= sizeof middle.tape);
+        memcpy(middle.tape + middle.tape_len, dst, cap);
+        middle.tape_len += cap;
     }
     (void)user;
     return (ptrdiff_t)cap;
 }
 
-static int tap_wait(void *user, unsigned want, uint32_t timeout_ms)
+static int middle_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
-    if (tap.out_at < tap.out_len) return COMPSHARE_OK;
+    if (middle.out_at < middle.out_len) return COMPSHARE_OK;
     return shim_wait(user, want, timeout_ms);
 }
 
-/* Scripts for the connections, up to a NULL; a client with a tap, not open yet. */
+/* Scripts for the connections, up to a NULL; a client with one in the middle, not open yet. */
 static void serve(const char *mode, const char *const *scripts)
 {
     w = wire_serve(mode, scripts);
-    harness_configure(&h, w.server.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, w.server.port);
     shim_insert(&s, &h);
-    memset(&tap, 0, sizeof tap);
-    s.io.open = tap_open;
-    s.io.send = tap_send;
-    s.io.recv = tap_recv;
-    s.io.wait = tap_wait;
+    memset(&middle, 0, sizeof middle);
+    s.io.open = middle_open;
+    s.io.send = middle_send;
+    s.io.recv = middle_recv;
+    s.io.wait = middle_wait;
     s.until = &w;
 }
 
@@ -194,12 +190,6 @@ static void finish(void)
     wire_stop(&w);
 }
 
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
-}
-
 /* Nothing disturbs any more: the next call works, on connection `number`. */
 #define expect_next(number) expect_next_at(number, __LINE__)
 static void expect_next_at(int number, int line)
@@ -207,9 +197,9 @@ static void expect_next_at(int number, int line)
     char text[32];
     s.send_full_at = s.recv_cap = 0;
     s.mark = NULL;
-    tap.record = NULL;
-    tap.gather = 0;
-    tap.playing = false;
+    middle.record = NULL;
+    middle.gather = 0;
+    middle.playing = false;
     harness_expect_at(&h, act(REBOOT), COMPSHARE_OK, __FILE__, line);
     snprintf(text, sizeof text, "conn %d request", number);
     if (wire_count(&w, text) == 0) fail_msg("line %d: connection %d served no request", line, number);
@@ -230,12 +220,12 @@ static void handshake_in_one_byte_records(void **state)
     for (i = 0; i < 2; i++) {
         serve(modes[i], good_only);
         for (k = 0; k < 2 * COUNT(sizes); k++) {
-            tap.split = sizes[k / 2];
+            middle.split = sizes[k / 2];
             s.recv_cap = k % 2;
             harness_open(&h);
             harness_expect(&h, act(REBOOT), COMPSHARE_OK);
             harness_expect(&h, act(DELETE), COMPSHARE_OK);
-            assert_true(tap.handshake_bytes > 500);
+            assert_true(middle.handshake_bytes > 500);
             harness_close(&h);
         }
         assert_int_equal(wire_count(&w, "handshake TLS"), 2 * COUNT(sizes));
@@ -250,10 +240,10 @@ static void handshake_split_in_two(void **state)
     (void)state;
     serve("ec", good_only);
     for (at = 1; at < end; at += at < 12 ? 1 : 17) {
-        tap.split_once = at;
+        middle.split_once = at;
         harness_open(&h);
         harness_expect(&h, act(REBOOT), COMPSHARE_OK);
-        end = tap.handshake_bytes;
+        end = middle.handshake_bytes;
         harness_close(&h);
     }
     assert_true(end > 500);
@@ -308,7 +298,8 @@ static bool scripts_of(const json_t *row, const char **scripts)
     const char *close = json_string_value(json_object_get(row, "close"));
     size_t len = decode(json_string_value(json_object_get(row, "raw_base64")), body, sizeof body), head = 0, i;
     if (len > sizeof body) return false;
-    if (close == NULL) head = (size_t)snprintf((char *)reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
+    if (close == NULL)
+        head = (size_t)snprintf((char *)reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
     memcpy(reply + head, body, len);
     for (i = 0; i < 2; i++) {
         scripts[i] = script + script_len;
@@ -338,7 +329,8 @@ static int act_alone(compshare_error *e, char *body, size_t *len)
 /* Whether a case counts as read: its framing, or the envelope that law 1 wants. */
 static void expect_verdict(const json_t *row, int status)
 {
-    const char *verdict = json_string_value(json_object_get(row, "verdict")), *other = json_string_value(json_object_get(row, "alt_verdict"));
+    const char *verdict = json_string_value(json_object_get(row,
+        "verdict")), *other = json_string_value(json_object_get(row, "alt_verdict"));
     bool read = status != COMPSHARE_E_HTTP && status != COMPSHARE_E_CLOSED && status != COMPSHARE_E_IO;
     if (json_object_get(row, "close") == NULL) read = status == COMPSHARE_OK || status == COMPSHARE_E_API;
     if (strcmp(verdict, "either") == 0 || (other != NULL && strcmp(other, read ? "ok" : "error") == 0)) return;
@@ -362,7 +354,8 @@ static void data_cases(const json_t *const *rows, const char **scripts, size_t c
         expect_verdict(rows[i], r);
         if (act_alone(&pieces, body[1], &len[1]) != r || memcmp(&whole, &pieces, sizeof whole) != 0
             || len[0] != len[1] || memcmp(body[0], body[1], len[0]) != 0)
-            fail_msg("%s: %s whole, %s in records of one byte", json_string_value(json_object_get(rows[i], "name")), whole.detail, pieces.detail);
+            fail_msg("%s: %s whole, %s in records of one byte", json_string_value(json_object_get(rows[i], "name")),
+                whole.detail, pieces.detail);
         assert_true(r == COMPSHARE_OK || r == COMPSHARE_E_API || whole.outcome_unknown || whole.http_status >= 300);
     }
     finish();
@@ -420,10 +413,12 @@ static const early early_rows[] = {
     { "send \"" SUCCESS SUCCESS "\"\n", COMPSHARE_E_REPLY, true, 0 },
     { "send \"" REFUSAL "\"\n", COMPSHARE_E_API, false, 171 },
     { "send-bytes 0 \"HTTP/1.1 100 Continue\\r\\n\\r\\n" REFUSAL "\"\n", COMPSHARE_E_API, false, 171 },
-    { "send-bytes 0 \"HTTP/1.1 400 Bad\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":230}\"\nhalf-close\n", COMPSHARE_E_STATUS, false, 230 },
+    { "send-bytes 0 \"HTTP/1.1 400 Bad\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":230}\"\nhalf-close\n",
+        COMPSHARE_E_STATUS, false, 230 },
     { "send \"HTTP/1.1 400 Bad\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\n", COMPSHARE_E_STATUS, true, 0 },
     { "send \"HTTP/1.1 431 Large\\r\\nContent-Length: 0\\r\\n\\r\\n\"\n", COMPSHARE_E_STATUS, true, 0 },
-    { "send \"HTTP/1.1 500 Oops\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":171}\"\n", COMPSHARE_E_STATUS, true, 171 },
+    { "send \"HTTP/1.1 500 Oops\\r\\nContent-Length: 15\\r\\n\\r\\n{\\\"RetCode\\\":171}\"\n", COMPSHARE_E_STATUS, true,
+        171 },
     { "send \"" OK_200 "Content-Length: 16\\r\\n\\r\\n{\\\"RetCode\\\":8438}\"\n", COMPSHARE_E_API, true, 8438 },
     { "send \"" OK_200 "Content-Length: 13\\r\\n\\r\\n{\\\"Ret\"\nhalf-close\n", COMPSHARE_E_CLOSED, true, 0 },
     { "half-close\n", COMPSHARE_E_CLOSED, true, 0 }
@@ -433,7 +428,8 @@ static const early early_rows[] = {
    more of it or would go on. */
 static void answered_before_the_end(void **state)
 {
-    static const struct { unsigned taken; bool goes_on; } when[] = { { 1, false }, { 500, true }, { 17000, true }, { 40000, false } };
+    static const struct { unsigned taken; bool goes_on; } when[] = { { 1, false }, { 500, true }, { 17000, true },
+        { 40000, false } };
     size_t i, k;
     (void)state;
     for (i = 0; i < COUNT(early_rows); i++)
@@ -444,7 +440,7 @@ static void answered_before_the_end(void **state)
             snprintf(text, sizeof text, "read %u\n%sstall\n", when[k].taken, row->words);
             serve_one(text);
             if (!when[k].goes_on) s.send_full_at = 45000;
-            else tap.hold_at = when[k].taken + 1500;     /* the words are there before the next record */
+            else middle.hold_at = when[k].taken + 1500;     /* the words are there before the next record */
             got = act_big();
             if (got != row->status) print_message("%s", text);
             harness_expect(&h, got, row->status);
@@ -460,7 +456,8 @@ static void answered_before_the_end(void **state)
 /* Between the last byte of the handshake and the request, however that byte comes. */
 static void spoken_before_the_request(void **state)
 {
-    static const char *const words[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n", "send-bytes 0 \"HTTP/1.1 408 Late\\r\\nContent-Length: 0\\r\\n\\r\\n\"\n",
+    static const char *const words[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n",
+        "send-bytes 0 \"HTTP/1.1 408 Late\\r\\nContent-Length: 0\\r\\n\\r\\n\"\n",
         "send-raw \"\\x17\"\n", "half-close\n", "send-raw \"HTTP/1.1 400 Bad\\r\\n\\r\\n\"\n" };
     static const size_t pieces[] = { 0, 1, 6 };
     size_t i;
@@ -468,9 +465,10 @@ static void spoken_before_the_request(void **state)
     for (i = 0; i < COUNT(words) * COUNT(pieces); i++) {
         char text[512];
         int got;
-        snprintf(text, sizeof text, "handshake\n%sread-request\nsend \"" REFUSAL "\"\nstall\n", words[i / COUNT(pieces)]);
+        snprintf(text, sizeof text, "handshake\n%sread-request\nsend \"" REFUSAL "\"\nstall\n",
+            words[i / COUNT(pieces)]);
         serve_one(text);
-        tap.gather = LAST_FLIGHT + 1;
+        middle.gather = LAST_FLIGHT + 1;
         s.recv_cap = pieces[i % COUNT(pieces)];
         got = act(REBOOT);
         if (got != COMPSHARE_E_CLOSED) print_message("%s", text);
@@ -487,8 +485,10 @@ static void spoken_before_the_request(void **state)
    from it: the second call is served on another connection. */
 static void surplus_in_a_later_record(void **state)
 {
-    static const char *const more[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n", "send \"x\"\n", "send \"\\r\\n\"\n", "send-bytes 0 \"" SUCCESS "\"\n",
-        "send-raw \"\\x17\\x03\"\n", "send-raw \"\\x17\\x03\\x03\\x00\\x20\"\n", "send \"HTTP/1.1 100 Continue\\r\\n\\r\\n\"\n" };
+    static const char *const more[] = { "send \"" SUCCESS "\"\n", "send \"" REFUSAL "\"\n", "send \"x\"\n",
+        "send \"\\r\\n\"\n", "send-bytes 0 \"" SUCCESS "\"\n",
+        "send-raw \"\\x17\\x03\"\n", "send-raw \"\\x17\\x03\\x03\\x00\\x20\"\n",
+            "send \"HTTP/1.1 100 Continue\\r\\n\\r\\n\"\n" };
     static const size_t pieces[] = { 0, 1, 5, REPLY_RECORD, REPLY_RECORD + 5 };
     size_t i;
     (void)state;
@@ -497,7 +497,7 @@ static void surplus_in_a_later_record(void **state)
         snprintf(text, sizeof text, GOOD GOOD "%sread-request\nsend \"" REFUSAL "\"\nstall\n", more[i / COUNT(pieces)]);
         serve_one(text);
         harness_expect(&h, act(REBOOT), COMPSHARE_OK);
-        tap.gather = REPLY_RECORD + 1;
+        middle.gather = REPLY_RECORD + 1;
         s.recv_cap = pieces[i % COUNT(pieces)];
         harness_expect(&h, act(REBOOT), COMPSHARE_OK);
         expect_next(2);
@@ -515,15 +515,15 @@ static void reply_played_again(void **state)
     serve("ec", good_only);
     harness_open(&h);
     harness_expect(&h, act(DELETE), COMPSHARE_OK);
-    tap.recording = true;
+    middle.recording = true;
     harness_expect(&h, act(DELETE), COMPSHARE_OK);
-    tap.recording = false;
-    assert_true(tap.tape_len > 60);
+    middle.recording = false;
+    assert_true(middle.tape_len > 60);
 
     /* before the request has left it is no reason to send that, nor an answer */
-    memcpy(tap.out, tap.tape, tap.tape_len);
-    tap.out_len = tap.tape_len;
-    tap.out_at = 0;
+    memcpy(middle.out, middle.tape, middle.tape_len);
+    middle.out_len = middle.tape_len;
+    middle.out_at = 0;
     harness_expect(&h, act(DELETE), COMPSHARE_OK);
     assert_int_equal(s.opens, 2);
 
@@ -532,11 +532,11 @@ static void reply_played_again(void **state)
         compshare_param p = compshare_text("UHostId", "uhost-0001");
         int r, opens = s.opens;
         harness_expect(&h, compshare_call_start(h.client, REBOOT, &p, 1), COMPSHARE_OK);
-        tap.playing = true;
+        middle.playing = true;
         assert_int_equal(compshare_step(h.client), COMPSHARE_PENDING);
-        memcpy(tap.out, tap.tape, tap.tape_len);
-        tap.out_len = tap.tape_len;
-        tap.out_at = 0;
+        memcpy(middle.out, middle.tape, middle.tape_len);
+        middle.out_len = middle.tape_len;
+        middle.out_at = 0;
         r = compshare_step(h.client);
         expect_failure(&h, r, COMPSHARE_E_TLS, COMPSHARE_STAGE_RECEIVE, true);
         expect_next(opens + 1);
@@ -559,23 +559,23 @@ static void connection_played_again(void **state)
             harness_expect(&h, act(DELETE), COMPSHARE_OK);
             harness_close(&h);
         }
-        tap.recording = true;
+        middle.recording = true;
         harness_open(&h);
         harness_expect(&h, act(DELETE), COMPSHARE_OK);
         harness_close(&h);
-        tap.recording = false;
+        middle.recording = false;
         assert_int_equal(wire_count(&w, "resumed=1"), round);
         harness_open(&h);
         s.mark = "";
-        tap.playing = true;
-        memcpy(tap.out, tap.tape, tap.tape_len);
+        middle.playing = true;
+        memcpy(middle.out, middle.tape, middle.tape_len);
         {
             compshare_param p = compshare_text("UHostId", "uhost-0001");
             int r;
             harness_expect(&h, compshare_call_start(h.client, REBOOT, &p, 1), COMPSHARE_OK);
             while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) {
-                tap.out_len = tap.tape_len;     /* open has emptied it */
-                s.h->mono_offset += 10;
+                middle.out_len = middle.tape_len;     /* open has emptied it */
+                s.h->clock.ms += 10;
             }
             expect_failure(&h, r, COMPSHARE_E_TLS, COMPSHARE_STAGE_HANDSHAKE, false);
         }
@@ -587,8 +587,9 @@ static void connection_played_again(void **state)
 static unsigned chosen;         /* record that something is done to */
 static size_t chosen_bit;
 
-static void drop(unsigned char *record, size_t len, unsigned number) { if (number != chosen) tap_put(record, len); }
-static void twice(unsigned char *record, size_t len, unsigned number) { tap_put(record, len); if (number == chosen) tap_put(record, len); }
+static void drop(unsigned char *record, size_t len, unsigned number) { if (number != chosen) middle_put(record, len); }
+static void twice(unsigned char *record, size_t len,
+    unsigned number) { middle_put(record, len); if (number == chosen) middle_put(record, len); }
 
 static void swap(unsigned char *record, size_t len, unsigned number)
 {
@@ -600,27 +601,27 @@ static void swap(unsigned char *record, size_t len, unsigned number)
         kept_len = len;
         return;
     }
-    tap_put(record, len);
-    if (number == chosen + 1) tap_put(kept, kept_len);
+    middle_put(record, len);
+    if (number == chosen + 1) middle_put(kept, kept_len);
 }
 
 static void flip(unsigned char *record, size_t len, unsigned number)
 {
     if (number == chosen) record[chosen_bit / 8 % len] ^= (unsigned char)(1u << chosen_bit % 8);
-    tap_put(record, len);
+    middle_put(record, len);
 }
 
 static void shorten(unsigned char *record, size_t len, unsigned number)
 {
-    if (number == chosen) tap_put_record(record, record + 5, len - 6);
-    else tap_put(record, len);
+    if (number == chosen) middle_put_record(record, record + 5, len - 6);
+    else middle_put(record, len);
 }
 
 static void cut_in_two(unsigned char *record, size_t len, unsigned number)
 {
-    if (number != chosen) { tap_put(record, len); return; }
-    tap_put_record(record, record + 5, (len - 5) / 2);
-    tap_put_record(record, record + 5 + (len - 5) / 2, len - 5 - (len - 5) / 2);
+    if (number != chosen) { middle_put(record, len); return; }
+    middle_put_record(record, record + 5, (len - 5) / 2);
+    middle_put_record(record, record + 5 + (len - 5) / 2, len - 5 - (len - 5) / 2);
 }
 
 #define THREE "read-request\nsend \"" OK_200 "Content-Le\"\nsend \"ngth: 13\\r\\n\\r\\n{\\\"Ret\"\nsend \"Code\\\":0}\"\n"
@@ -629,12 +630,12 @@ static void cut_in_two(unsigned char *record, size_t len, unsigned number)
 static void disturbed(void (*what)(unsigned char *, size_t, unsigned), bool harmless)
 {
     int got;
-    tap.record = NULL;
+    middle.record = NULL;
     harness_open(&h);
     harness_expect(&h, act(REBOOT), COMPSHARE_OK);
-    tap.record = what;
-    tap.clear = false;
-    tap.number = 0;
+    middle.record = what;
+    middle.clear = false;
+    middle.number = 0;
     s.mark = "";
     got = act(REBOOT);
     if (harmless) harness_expect(&h, got, COMPSHARE_OK);
@@ -643,7 +644,7 @@ static void disturbed(void (*what)(unsigned char *, size_t, unsigned), bool harm
         expect_failure(&h, got, got, COMPSHARE_STAGE_RECEIVE, true);
         assert_int_equal(s.open_now, 0);
     }
-    tap.record = NULL;
+    middle.record = NULL;
     s.mark = NULL;
     harness_expect(&h, act(REBOOT), COMPSHARE_OK);
     harness_close(&h);
@@ -687,13 +688,16 @@ typedef struct flood { const char *begin, *unit; int whole, each; const char *wh
 static void floods(void **state)
 {
     static const flood rows[] = {
-        { "", "\\r\\n\\r\\n\\r\\n\\r\\n", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "does not begin with an HTTP/1 status line" },
+        { "", "\\r\\n\\r\\n\\r\\n\\r\\n", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP,
+            "does not begin with an HTTP/1 status line" },
         { "", "            ", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "does not begin with an HTTP/1 status line" },
         { "HTTP/1.1 ", "22222222", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "three digits" },
         { OK_200 "Content-Length: ", "00000000", COMPSHARE_E_HTTP, COMPSHARE_E_HTTP, "8,192" },
         { OK_200 "\\r\\n{\\\"RetCode\\\":1", "00000000", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" },
-        { OK_200 "\\r\\n{\\\"UHostSet\\\":[1", "00000000", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" },
-        { OK_200 "\\r\\n{\\\"UHostSet\\\":[\\\"", "ssssssss", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" },
+        { OK_200 "\\r\\n{\\\"UHostSet\\\":[1", "00000000", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE,
+            "does not fit" },
+        { OK_200 "\\r\\n{\\\"UHostSet\\\":[\\\"", "ssssssss", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE,
+            "does not fit" },
         { OK_200 "\\r\\n", "[[[[[[[[", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_JSON, NULL },
         { CHUNKED, "1\\r\\n \\r\\n1\\r\\n \\r\\n", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TOO_LARGE, "does not fit" }
     };
@@ -704,7 +708,8 @@ static void floods(void **state)
         char text[512];
         long n;
         int want = i % 2 == 0 ? row->whole : row->each;
-        snprintf(text, sizeof text, "read-request\nsend \"%s\"\nsend-repeat 2000000 \"%s\"\nstall\n", row->begin[0] != '\0' ? row->begin : "\\r\\n", row->unit);
+        snprintf(text, sizeof text, "read-request\nsend \"%s\"\nsend-repeat 2000000 \"%s\"\nstall\n",
+            row->begin[0] != '\0' ? row->begin : "\\r\\n", row->unit);
         serve_one(text);
         expect_failure(&h, i % 2 == 0 ? act(REBOOT) : act_each(&n), want, COMPSHARE_STAGE_RECEIVE, true);
         if (row->why != NULL) expect_contains(last(&h)->detail, row->why);
@@ -721,7 +726,8 @@ static void floods(void **state)
    at its end. */
 static void ten_megabytes(void **state)
 {
-    static const char *const framings[] = { "Content-Length: 10000039\\r\\n\\r\\n", "Transfer-Encoding: chunked\\r\\n\\r\\n", "\\r\\n" };
+    static const char *const framings[] = { "Content-Length: 10000039\\r\\n\\r\\n",
+        "Transfer-Encoding: chunked\\r\\n\\r\\n", "\\r\\n" };
     size_t i;
     (void)state;
     for (i = 0; i < 12; i++) {
@@ -729,9 +735,12 @@ static void ten_megabytes(void **state)
         long n = 0;
         char text[1024];
         int got;
-        snprintf(text, sizeof text, "read-request\nsend \"HTTP/1.1 %s\\r\\n%s%s{\\\"UHostSet\\\":[{}%s\"\nsend-repeat 156250 \"%s,{\\\"a\\\":\\\"" MEMBERS_64 "\\\"}%s\"\n"
-            "send \"%s],\\\"RetCode\\\":0          }%s\"\n%s", good ? "200 OK" : "502 Bad Gateway", framings[i / 4], chunks ? "f\\r\\n" : "", chunks ? "\\r\\n" : "",
-            chunks ? "40\\r\\n" : "", chunks ? "\\r\\n" : "", chunks ? "18\\r\\n" : "", chunks ? "\\r\\n0\\r\\n\\r\\n" : "",
+        snprintf(text, sizeof text, "read-request\nsend \"HTTP/1.1 %s\\r\\n%s%s{\\\"UHostSet\\\":[{}%s\"\nsend-repeat "
+            "156250 \"%s,{\\\"a\\\":\\\"" MEMBERS_64 "\\\"}%s\"\n"
+            "send \"%s],\\\"RetCode\\\":0          }%s\"\n%s", good ? "200 OK" : "502 Bad Gateway", framings[i / 4],
+                chunks ? "f\\r\\n" : "", chunks ? "\\r\\n" : "",
+            chunks ? "40\\r\\n" : "", chunks ? "\\r\\n" : "", chunks ? "18\\r\\n" : "", chunks ? "\\r\\n0\\r\\n\\r\\n"
+                : "",
             to_close ? "close\n" : GOOD "stall\n");
         serve_one(text);
         got = each ? act_each(&n) : act(REBOOT);
@@ -749,7 +758,8 @@ static void ten_megabytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(handshake_in_one_byte_records), T(handshake_split_in_two), T(data_in_one_byte_records), T(answered_before_the_end),
+        T(handshake_in_one_byte_records), T(handshake_split_in_two), T(data_in_one_byte_records),
+            T(answered_before_the_end),
         T(spoken_before_the_request), T(surplus_in_a_later_record), T(reply_played_again), T(connection_played_again),
         T(records_disturbed), T(floods), T(ten_megabytes)
     };

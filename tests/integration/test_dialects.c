@@ -10,7 +10,7 @@
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 #include "harness.h"
-#include "wire.h"
+#include "transport.h"
 #include "../gateway/dialects.h"
 
 #include <fnmatch.h>
@@ -20,8 +20,6 @@
 #define STOPPING "StopCompShareInstance"
 #define STARTING "StartCompShareInstance"
 #define REBOOTING "RebootCompShareInstance"
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
 #define AHEAD 36000         /* s: the certificates are too new for the present */
 #define DEADLINE 60         /* s, of every call */
 #define PAUSES 5            /* s of it that pass before a reading is due */
@@ -116,30 +114,16 @@ static const char *cell_name(const cell *c)
 /* ---- the gateway ---- */
 
 static harness_process gateway;
+static harness_client h;
 static int64_t base;        /* the present when a cell begins */
-static uint64_t passed;     /* ms since then */
 
-/* One kept connection serves all cells. The caller frees the text. */
+/* The caller frees the text. */
 static char *control(const char *path, const char *query)
 {
-    static CURL *curl;
-    static char url[2048];
-    harness_text t = { NULL, 0 };
-    long status = 0;
-    int n = snprintf(url, sizeof url, "http://127.0.0.1:%u/%s?%s", gateway.control, path, query);
-    assert_true(n > 0 && (size_t)n < sizeof url);
-    if (curl == NULL) {
-        curl = curl_easy_init();
-        assert_non_null(curl);
-        curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, harness_collect);
-    }
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &t);
-    assert_int_equal(curl_easy_perform(curl), CURLE_OK);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status != 200) fail_msg("control %s: %ld %s", url, status, t.ptr != NULL ? t.ptr : "");
-    return t.ptr;
+    static char all[2048];
+    int n = snprintf(all, sizeof all, "/%s?%s", path, query);
+    assert_true(n > 0 && (size_t)n < sizeof all);
+    return harness_control_kept(&gateway, all);
 }
 
 static void control_set(const char *query) { free(control("set", query)); }
@@ -147,7 +131,7 @@ static void control_set(const char *query) { free(control("set", query)); }
 static void pass(uint32_t ms)
 {
     char query[48];
-    passed += ms;
+    h.clock.ms += ms;
     snprintf(query, sizeof query, "advance_ms=%u", ms);
     control_set(query);
 }
@@ -189,7 +173,6 @@ static truth look(const cell *c, const char *query)
 
 /* ---- the client ---- */
 
-static harness_client h;
 static shim s;
 static compshare_session session;
 static bool tracing;
@@ -205,45 +188,34 @@ static struct outcome {
     uint64_t took;          /* ms */
 } out;
 
-static uint64_t cell_ms(void *user) { (void)user; return 1000000 + passed; }
-static int64_t cell_time(void *user) { (void)user; return base + (int64_t)(passed / 1000); }
-
 static void cell_trace(void *user, const char *line)
 {
     (void)user;
-    if (tracing) printf("#   %6.2f s  %s\n", (double)passed / 1000, line);
+    if (tracing) printf("#   %6.2f s  %s\n", (double)h.clock.ms / 1000, line);
 }
 
 /* Real time passes only until the peer has answered, which it always does. */
 static int cell_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
-    struct pollfd pfd;
     (void)user;
-    if (want == 0) {
-        pass(timeout_ms);
-        return COMPSHARE_OK;
-    }
-    pfd.fd = s.posix.fd;
-    pfd.events = (short)(want & COMPSHARE_READ ? POLLIN : 0);
-    if (want & COMPSHARE_WRITE) pfd.events |= POLLOUT;
-    pfd.revents = 0;
-    if (poll(&pfd, 1, 20000) == 0) fail_msg("the peer is silent");
+    if (want == 0) pass(timeout_ms);
+    else if (poll_for(s.posix.fd, want, 20000) == 0) fail_msg("the peer is silent");
     return COMPSHARE_OK;
 }
 
 static void client_open(const cell *c)
 {
+    uint64_t passed = h.clock.ms;
     harness_configure(&h, gateway.port);
+    fake_clock_together(&h.clock, base);
+    h.clock.ms = passed;
     h.config.region = c->d->region;
     h.config.zone = c->d->zone;
     h.config.project_id = c->d->project;
     h.config.timeout_ms = DEADLINE * 1000;
     h.config.session = &session;
     h.config.trace = cell_trace;
-    h.config.unix_time = cell_time;
-    h.config.monotonic_ms = cell_ms;
     shim_insert(&s, &h);
-    s.posix.monotonic_ms = cell_ms;
     s.io.wait = cell_wait;
     harness_open(&h);
 }
@@ -432,13 +404,13 @@ static bool prepare(const cell *c, truth *before)
     bool used = c->d->later != NULL || c->history == BY_SELF;
     bool odd = strncmp(c->d->options, "odd=", 4) == 0;      /* readings of what is asked for */
     char query[1024] = "";
-    passed = 0;
+    h.clock.ms = 0;
     memset(&out, 0, sizeof out);
     memset(before, 0, sizeof *before);
     add(query, sizeof query, "frozen=1&brief=2&clock=%lld&dialect=%s", (long long)base, c->d->name);
     if (about_state(c->task)) past_state(c, query, sizeof query);
     else past_plan(c, query, sizeof query);
-    if (c->history == BY_OTHER) passed += 2000;
+    if (c->history == BY_OTHER) h.clock.ms += 2000;
     if (!used) arm(c, query, sizeof query);
     else if (odd) add(query, sizeof query, "&odd=none");
     free(control("reset", query));
@@ -446,7 +418,7 @@ static bool prepare(const cell *c, truth *before)
     if (!used) return true;
     if (c->d->later != NULL) (void)compshare_schedule_cancel(h.client, OTHER, NULL);
     if (c->history == BY_SELF && !past_self(c)) return false;
-    passed += 2000;
+    h.clock.ms += 2000;
     snprintf(query, sizeof query, "advance=2&dialect_later=%s", c->d->name);
     if (odd) add(query, sizeof query, "&dialect=%s", c->d->name);
     arm(c, query, sizeof query);
@@ -458,10 +430,10 @@ static bool prepare(const cell *c, truth *before)
 
 static void run(const cell *c)
 {
-    uint64_t began = passed;
+    uint64_t began = h.clock.ms;
     const compshare_error *e;
     out.status = c->stepped ? run_stepped(c) : run_blocking(c);
-    out.took = passed - began;
+    out.took = h.clock.ms - began;
     e = compshare_last_error(h.client);
     out.unknown = e->outcome_unknown;
     out.worded = out.status == COMPSHARE_OK || e->detail[0] != '\0';
@@ -504,7 +476,7 @@ static bool plan_may_be_missed(const cell *c)
 
 static bool plan_is_wanted(const cell *c, int64_t plan)
 {
-    int64_t took = (int64_t)(passed / 1000);
+    int64_t took = (int64_t)(h.clock.ms / 1000);
     int64_t in = c->task == SET_IN ? HOUR : c->task == SET_FLOOR ? LEAST : 0;
     if (in != 0) return plan >= in - NEAR && plan <= in + took + NEAR;
     return is_near(plan, c->task == EXTEND ? PLAN + MORE : WANTED);

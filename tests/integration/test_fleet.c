@@ -4,14 +4,11 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
 
-#define DESCRIBE "DescribeCompShareInstance"
 #define FLEET 5000
 #define PAGE 100
 #define PAGES_MAX 1000  /* more than any list here takes */
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
 static harness_process gateway, small_gateway;
 static harness_client h;
 static shim s;
@@ -156,7 +153,7 @@ static int on_instance(void *user, const compshare_instance *i, compshare_value 
 static int on_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
     if (want != 0) return shim_wait(user, want, timeout_ms);
-    h.mono_offset += timeout_ms;
+    h.clock.ms += timeout_ms;
     return COMPSHARE_OK;
 }
 
@@ -165,7 +162,8 @@ static int step_list(int started)
     int r = started;
     if (r != COMPSHARE_OK) return r;
     while ((r = compshare_step(h.client)) == COMPSHARE_PENDING)
-        if (compshare_timeout_ms(h.client) > 0) (void)on_wait(&s, compshare_wants(h.client), compshare_timeout_ms(h.client));
+        if (compshare_timeout_ms(h.client) > 0)
+            (void)on_wait(&s, compshare_wants(h.client), compshare_timeout_ms(h.client));
     return r;
 }
 
@@ -185,7 +183,8 @@ static unsigned check_seen(const char *words)
     size_t n;
     for (n = 1; n <= f.size; n++) {
         if (f.steady[n] && f.seen[n] == 0)
-            fail_msg("%s: instance %u of %u was there all the time and is missing", words, (unsigned)n, (unsigned)f.size);
+            fail_msg("%s: instance %u of %u was there all the time and is missing", words, (unsigned)n,
+                (unsigned)f.size);
         if (f.seen[n] > 1) again += f.seen[n] - 1;
     }
     return again;
@@ -231,7 +230,8 @@ static int done(void **state)
 
 /* Pages begin with the last element of the one before. */
 /* A list ends with a page that brings nothing new; an empty one is looked at twice. */
-static unsigned pages_of(size_t size) { return size == 0 ? 2 : size == 1 ? 1 : (unsigned)((size - 2) / (PAGE - 1)) + 2; }
+static unsigned pages_of(size_t size) { return size == 0 ? 2 : size == 1 ? 1
+    : (unsigned)((size - 2) / (PAGE - 1)) + 2; }
 
 static void list_in(const harness_process *g, size_t memory_size, unsigned flags, bool stepped)
 {
@@ -305,7 +305,8 @@ static void totals_that_are_wrong(void **state)
     for (i = 0; i < COUNT(extra); i++)
         for (k = 0; k < 4 * COUNT(sizes); k++) {
             char more[96];
-            snprintf(more, sizeof more, "&brief=1&total_extra=%ld&null_lists=%d&total_name=%s", extra[i], (int)(k % 2), k & 2 ? "Total" : "TotalCount");
+            snprintf(more, sizeof more, "&brief=1&total_extra=%ld&null_lists=%d&total_name=%s", extra[i], (int)(k % 2),
+                k & 2 ? "Total" : "TotalCount");
             fleet_make(&gateway, sizes[k / 4], false, more);
             harness_expect(&h, list(k % 2 != 0), COMPSHARE_OK);
             expect_each_once(more);
@@ -456,7 +457,8 @@ static void changed_list(size_t size, bool newest_first, const char *more)
         expect_emptied();
         return;
     }
-    snprintf(words, sizeof words, "%s (%u, %s, after page %u to %u)", now->words, (unsigned)size, newest_first ? "newest first" : "oldest first",
+    snprintf(words, sizeof words, "%s (%u, %s, after page %u to %u)", now->words, (unsigned)size, newest_first
+        ? "newest first" : "oldest first",
         change_first, change_last);
     again = check_seen(words);
     /* the list moved by less than a page, and an element by which to find the place is left */
@@ -519,7 +521,8 @@ static void make_slow_change(void)
 /* Fifty times during one list the place moves by one. */
 static void a_slow_change_of_a_large_fleet(void **state)
 {
-    static const change moves[] = { { "1 at the front goes", 1, 0, 0, 0, 0, 0, 0 }, { "1 appears at the front", 0, 0, 1, 0, 0, 0, 0 },
+    static const change moves[] = { { "1 at the front goes", 1, 0, 0, 0, 0, 0, 0 },
+        { "1 appears at the front", 0, 0, 1, 0, 0, 0, 0 },
         { "the last goes", 0, 0, 0, 0, 1, 0, 0 } };
     size_t i;
     (void)state;
@@ -596,7 +599,8 @@ static void change_by_chance(void)
 
 static void by_chance(uint32_t seed)
 {
-    static const char *const options[] = { "&brief=1", "&brief=1&total_name=Total", "&brief=1&total_name=absent", "&brief=1&null_lists=1" };
+    static const char *const options[] = { "&brief=1", "&brief=1&total_name=Total", "&brief=1&total_name=absent",
+        "&brief=1&null_lists=1" };
     char words[64];
     size_t gone;
     snprintf(words, sizeof words, "seed %u", (unsigned)seed);
@@ -628,7 +632,8 @@ static void gone_and_back(void **state)
     (void)state;
     harness_expect(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_OK);
     harness_set(&gateway, "remove=1,3");
-    expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE, false);
+    expect_failure(&h, compshare_describe_instance(h.client, &t, &i), COMPSHARE_E_NOT_FOUND, COMPSHARE_STAGE_JUDGE,
+        false);
     expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(last(&h)->ret_code, 8039);
     t.uhost_id = "uhost-0002";
@@ -644,7 +649,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(five_thousand), T(five_thousand_with_small_records), T(totals), T(totals_that_are_wrong), T(offset_ignored),
-        T(changes_after_the_first_page), T(changes_after_a_later_page), T(changes_after_every_page), T(changes_without_a_total), T(a_slow_change_of_a_large_fleet),
+        T(changes_after_the_first_page), T(changes_after_a_later_page), T(changes_after_every_page),
+            T(changes_without_a_total), T(a_slow_change_of_a_large_fleet),
         T(a_list_that_never_rests), T(changes_by_chance), T(gone_and_back)
     };
     return cmocka_run_group_tests_name("fleets", tests, start, stop);

@@ -6,9 +6,7 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
-#include "hazards.h"
+#include "transport.h"
 
 #include <sys/time.h>
 
@@ -22,7 +20,7 @@
 static const char *const good[] = { "read-request\nsend \"" REPLY "\"\nclose\n", NULL };
 
 static harness_client h;
-static tap t;
+static shim t;
 static char base_url[320];
 
 /* A client of https://host:port, wherever that name leads: the port is on loopback. */

@@ -4,12 +4,11 @@
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
 #include "harness.h"
+#include "transport.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sys/mman.h>
-
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -173,7 +172,8 @@ static int stop_all(void **state)
 /* A gateway that knows the planted keys. */
 static harness_process *start_gateway(const char *chain, const char *option, const char *value)
 {
-    const char *more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--token", TOKEN, "--instances", "20", option, value, NULL };
+    const char *more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--token", TOKEN, "--instances",
+        "20", option, value, NULL };
     size_t i;
     for (i = 0; servers[i].pid > 0; i++) assert_true(i + 1 < COUNT(servers));
     servers[i] = harness_gateway(chain, more);
@@ -196,57 +196,15 @@ static int count_instance(void *user, const compshare_instance *instance, compsh
     return 0;
 }
 
-/* A transport that connects to loopback without a resolver: libc's getaddrinfo
-   takes many times the client's stack. Counts nothing, prints nothing. */
-static int direct_fd = -1;
+/* libc's getaddrinfo takes many times the client's stack. */
+static int direct_fd;
 
-static int direct_open(void *user, const char *host, uint16_t port)
+static const compshare_transport *without_resolver(void)
 {
-    struct sockaddr_in to;
-    (void)user;
-    (void)host;
-    memset(&to, 0, sizeof to);
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    direct_fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (direct_fd < 0 || connect(direct_fd, (struct sockaddr *)&to, sizeof to) != 0 || fcntl(direct_fd, F_SETFL, O_NONBLOCK) != 0) return COMPSHARE_E_CONNECT;
-    return COMPSHARE_OK;
+    static compshare_transport io;
+    if (io.open == NULL) io = loopback(&direct_fd);
+    return &io;
 }
-
-static ptrdiff_t direct_send(void *user, const void *src, size_t len)
-{
-    ssize_t n = send(direct_fd, src, len, MSG_NOSIGNAL);
-    (void)user;
-    return n >= 0 ? n : errno == EAGAIN ? COMPSHARE_WANT_WRITE : COMPSHARE_E_IO;
-}
-
-static ptrdiff_t direct_recv(void *user, void *dst, size_t cap)
-{
-    ssize_t n = recv(direct_fd, dst, cap, 0);
-    (void)user;
-    return n >= 0 ? n : errno == EAGAIN ? COMPSHARE_WANT_READ : COMPSHARE_E_IO;
-}
-
-static int direct_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    struct pollfd p;
-    (void)user;
-    p.fd = direct_fd;
-    p.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
-    p.revents = 0;
-    (void)poll(&p, 1, (int)timeout_ms);
-    return COMPSHARE_OK;
-}
-
-static void direct_close(void *user)
-{
-    (void)user;
-    if (direct_fd >= 0) close(direct_fd);
-    direct_fd = -1;
-}
-
-static const compshare_transport direct = { NULL, direct_open, direct_send, direct_recv, direct_wait, direct_close, NULL };
 
 /* ---- (a) no allocation ---- */
 
@@ -418,7 +376,8 @@ static void derive_keys(secrets *s)
     br_tls_prf_seed_chunk seed;
     seed.data = s->randoms;
     seed.len = sizeof s->randoms;
-    (s->sha384 ? br_tls12_sha384_prf : br_tls12_sha256_prf)(s->keys, sizeof s->keys, s->master, sizeof s->master, "key expansion", 1, &seed);
+    (s->sha384 ? br_tls12_sha384_prf : br_tls12_sha256_prf)(s->keys, sizeof s->keys, s->master, sizeof s->master,
+        "key expansion", 1, &seed);
 }
 
 /* ---- (b) stack ---- */
@@ -484,7 +443,8 @@ static void *run_deep_job(void *arg)
     j->top = (const unsigned char *)__builtin_frame_address(0);
     j->status[0] = compshare_open(&j->h->client, &j->h->config);
     j->status[1] = start_under(j, j->deep);
-    while ((r = compshare_step(j->h->client)) == COMPSHARE_PENDING) direct_wait(NULL, compshare_wants(j->h->client), compshare_timeout_ms(j->h->client));
+    while ((r = compshare_step(j->h->client)) == COMPSHARE_PENDING)
+        without_resolver()->wait(&direct_fd, compshare_wants(j->h->client), compshare_timeout_ms(j->h->client));
     j->status[2] = r;
     take_master(j->h->client, &j->found);
     compshare_close(j->h->client);
@@ -557,16 +517,18 @@ static size_t measure_stack(const char *chain)
         job j;
         memset(&j, 0, sizeof j);
         configure(&h, gateway->port);
-        h.config.transport = &direct;
+        h.config.transport = without_resolver();
         j.h = &h;
         used = run_painted(stack, run_job, &j);
         for (i = 0; i < 5; i++)
-            if (j.status[i] != COMPSHARE_OK) fail_msg("%s: step %u: %s", chain, (unsigned)i, compshare_status_name(j.status[i]));
+            if (j.status[i] != COMPSHARE_OK)
+                fail_msg("%s: step %u: %s", chain, (unsigned)i, compshare_status_name(j.status[i]));
         take_signature(gateway, &j.found);
         derive_keys(&j.found);
         what = leak(stack, STACK_SIZE, &j.found);
         if (what != NULL) fail_msg("%s: after compshare_close the stack holds %s", chain, what);
-        if (stack_has_hex(stack)) fail_msg("%s: after compshare_close the stack holds what looks like a signature", chain);
+        if (stack_has_hex(stack))
+            fail_msg("%s: after compshare_close the stack holds what looks like a signature", chain);
         what = leak(h.memory, sizeof h.memory, &j.found);
         if (what != NULL) fail_msg("%s: after compshare_close the block holds %s", chain, what);
     }
@@ -579,7 +541,8 @@ static void test_stack(void **state)
 {
     size_t rsa = measure_stack("rsa"), ec = measure_stack("ec");
     (void)state;
-    printf("# figure: stack RSA %u bytes, EC %u bytes%s\n", (unsigned)rsa, (unsigned)ec, SANITIZED ? " (sanitized)" : "");
+    printf("# figure: stack RSA %u bytes, EC %u bytes%s\n", (unsigned)rsa, (unsigned)ec, SANITIZED ? " (sanitized)"
+        : "");
     if (SANITIZED) return;      /* its red zones are not the client's */
     assert_true(rsa < STACK_MOST);
     assert_true(ec < STACK_MOST);
@@ -620,40 +583,46 @@ static void test_stack_wiped_whole(void **state)
             job j;
             memset(&j, 0, sizeof j);
             configure(&h, gateway->port);
-            h.config.transport = &direct;
+            h.config.transport = without_resolver();
             j.h = &h;
             j.deep = 4;
             (void)run_painted(stack, run_deep_call, &j);
             assert_int_equal(j.status[1], COMPSHARE_OK);
         }
-        if (!wiped_from_below(stack, &at)) fail_msg("%s: something is left %u bytes above the deepest one", chains[i], (unsigned)at);
+        if (!wiped_from_below(stack, &at))
+            fail_msg("%s: something is left %u bytes above the deepest one", chains[i], (unsigned)at);
         harness_stop(gateway);
     }
     munmap(stack, STACK_SIZE);
 }
 
+/* What a run so many levels down leaves on its stack; NULL: nothing. */
+static const char *leak_of(void *(*run)(void *), int levels, int statuses, harness_process *gateway,
+    unsigned char *stack)
+{
+    static harness_client h;
+    job j;
+    memset(&j, 0, sizeof j);
+    configure(&h, gateway->port);
+    h.config.transport = without_resolver();
+    j.h = &h;
+    j.deep = levels;
+    (void)run_painted(stack, run, &j);
+    while (statuses-- > 0) assert_int_equal(j.status[statuses], COMPSHARE_OK);
+    take_signature(gateway, &j.found);
+    derive_keys(&j.found);
+    return leak(stack, STACK_SIZE, &j.found);
+}
+
 /* A call leaves nothing where it ran, before and without any compshare_close. */
 static void test_stack_deep_call(void **state)
 {
-    static harness_client h;
     harness_process *gateway = start_gateway("ec", NULL, NULL);
     unsigned char *stack = new_stack();
     int levels;
     (void)state;
     for (levels = 8; levels <= 32 && !SANITIZED; levels += 8) {
-        const char *what;
-        job j;
-        memset(&j, 0, sizeof j);
-        configure(&h, gateway->port);
-        h.config.transport = &direct;
-        j.h = &h;
-        j.deep = levels;
-        (void)run_painted(stack, run_deep_call, &j);
-        assert_int_equal(j.status[0], COMPSHARE_OK);
-        assert_int_equal(j.status[1], COMPSHARE_OK);
-        take_signature(gateway, &j.found);
-        derive_keys(&j.found);
-        what = leak(stack, STACK_SIZE, &j.found);
+        const char *what = leak_of(run_deep_call, levels, 2, gateway, stack);
         if (what != NULL) fail_msg("called %d KB down: the stack holds %s", levels, what);
         if (stack_has_hex(stack)) fail_msg("called %d KB down: the stack holds what looks like a signature", levels);
     }
@@ -664,26 +633,13 @@ static void test_stack_deep_call(void **state)
    state where no later wipe reaches. */
 static void test_stack_deep_start(void **state)
 {
-    static harness_client h;
     harness_process *gateway = start_gateway("rsa", NULL, NULL);
     unsigned char *stack = new_stack();
     int levels;
     (void)state;
-    for (levels = 0; levels <= 32 && !SANITIZED; levels += 8) {      /* red zones shift the frames that a wipe is meant for */
-        const char *what;
-        job j;
-        memset(&j, 0, sizeof j);
-        configure(&h, gateway->port);
-        h.config.transport = &direct;
-        j.h = &h;
-        j.deep = levels;
-        (void)run_painted(stack, run_deep_job, &j);
-        assert_int_equal(j.status[0], COMPSHARE_OK);
-        assert_int_equal(j.status[1], COMPSHARE_OK);
-        assert_int_equal(j.status[2], COMPSHARE_OK);
-        take_signature(gateway, &j.found);
-        derive_keys(&j.found);
-        what = leak(stack, STACK_SIZE, &j.found);
+    /* red zones shift the frames that a wipe is meant for */
+    for (levels = 0; levels <= 32 && !SANITIZED; levels += 8) {
+        const char *what = leak_of(run_deep_job, levels, 3, gateway, stack);
         if (what != NULL) fail_msg("started %d KB down: the stack holds %s after compshare_close", levels, what);
     }
     munmap(stack, STACK_SIZE);
@@ -740,7 +696,8 @@ static void test_memory_figures(void **state)
     assert_int_equal(compshare_memory_needed(&small), full);
     small.flags = COMPSHARE_SMALL_RECORDS;
     less = compshare_memory_needed(&small);
-    printf("# figure: memory %u bytes, with small records %u bytes, client %u bytes\n", (unsigned)full, (unsigned)less, (unsigned)sizeof(compshare));
+    printf("# figure: memory %u bytes, with small records %u bytes, client %u bytes\n", (unsigned)full, (unsigned)less,
+        (unsigned)sizeof(compshare));
     assert_true(full <= 40960);
     assert_true(less <= 28672);
     assert_true(full <= COMPSHARE_MEMORY);
@@ -796,8 +753,11 @@ static void run_exact(unsigned flags, const char *option)
         harness_close(&h);
         for (i = 0; i < sizeof arena; i++) {
             bool outside = arena + i < block || arena + i >= block + size;
-            if (outside && arena[i] != 0xC3) fail_msg("offset %u: byte %ld beside the block was written", (unsigned)offset, (long)(arena + i - block));
-            if (!outside && arena[i] != 0) fail_msg("offset %u: byte %ld of the block is not wiped", (unsigned)offset, (long)(arena + i - block));
+            if (outside && arena[i] != 0xC3)
+                fail_msg("offset %u: byte %ld beside the block was written", (unsigned)offset,
+                    (long)(arena + i - block));
+            if (!outside && arena[i] != 0)
+                fail_msg("offset %u: byte %ld of the block is not wiped", (unsigned)offset, (long)(arena + i - block));
         }
         h.config.memory_size = size - 1;
         memset(arena, 0xC3, sizeof arena);
@@ -870,7 +830,8 @@ static void test_block_is_wiped(void **state)
     while (h.client->exchange.phase != COMPSHARE__PHASE_RECEIVE) {
         r = compshare_step(h.client);
         assert_int_equal(r, COMPSHARE_PENDING);
-        if (h.client->exchange.phase != COMPSHARE__PHASE_RECEIVE) h.client->connection.io.wait(h.client->connection.io.user, compshare_wants(h.client), compshare_timeout_ms(h.client));
+        if (h.client->exchange.phase != COMPSHARE__PHASE_RECEIVE)
+            h.client->connection.io.wait(h.client->connection.io.user, compshare_wants(h.client), compshare_timeout_ms(h.client));
     }
     check_wiped(&h, gateway, "in the middle of a call");
 }
@@ -886,7 +847,8 @@ static void test_no_signature_between_calls(void **state)
     fill_and_open(&h, gateway->port);
     harness_expect(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_OK);
     take_signature(gateway, &s);
-    if (holds_piece(h.memory, sizeof h.memory, s.signature, 40, 12)) fail_msg("the signature stays in the block after the call");
+    if (holds_piece(h.memory, sizeof h.memory, s.signature, 40, 12))
+        fail_msg("the signature stays in the block after the call");
     harness_close(&h);
 }
 
@@ -897,12 +859,7 @@ static size_t captured_len;
 
 static void capture(const char *text)
 {
-    size_t n = strlen(text);
-    assert_true(captured_len + n + 2 < sizeof captured);
-    memcpy(captured + captured_len, text, n);
-    captured_len += n;
-    captured[captured_len++] = '\n';
-    captured[captured_len] = '\0';
+    add_line(captured, sizeof captured, &captured_len, text);
 }
 
 static void capture_trace(void *user, const char *line)
@@ -916,7 +873,9 @@ static void capture_error(const harness_client *h, int status, const char *what)
 {
     const compshare_error *e = compshare_last_error(h->client);
     char text[1024];
-    if (e->status != status) fail_msg("%s: %s where %s was expected: %s", what, compshare_status_name(e->status), compshare_status_name(status),
+    if (e->status != status)
+        fail_msg("%s: %s where %s was expected: %s", what, compshare_status_name(e->status),
+            compshare_status_name(status),
         compshare_error_text(h->client, text, sizeof text));
     capture(compshare_error_text(h->client, text, sizeof text));
     capture(e->detail);
@@ -974,12 +933,16 @@ static void capture_call(harness_client *h, int status, const char *what)
 /* Replies that tests/raw sends, and what becomes of them. */
 #define ANSWER(head, body) "read-request\nsend \"" head "\\r\\n\\r\\n" body "\"\nclose\n"
 static const struct { const char *script; int status; } answers[] = {
-    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "{\\\"RetCode\\\":0,\\\"Key\\\":\\\"" SECRET_REPLY "\\\""), COMPSHARE_E_JSON },
-    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "{\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"), COMPSHARE_E_REPLY },
+    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json",
+        "{\\\"RetCode\\\":0,\\\"Key\\\":\\\"" SECRET_REPLY "\\\""), COMPSHARE_E_JSON },
+    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "{\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"),
+        COMPSHARE_E_REPLY },
     { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", "[\\\"" SECRET_REPLY "\\\"]"), COMPSHARE_E_REPLY },
     { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json", SECRET_REPLY), COMPSHARE_E_JSON },
-    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nSet-Cookie: a=" SECRET_REPLY, "{\\\"RetCode\\\":1,\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"), COMPSHARE_E_API },
-    { ANSWER("HTTP/1.1 302 Found\\r\\nLocation: https://evil.example/" SECRET_REPLY, SECRET_REPLY), COMPSHARE_E_STATUS },
+    { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nSet-Cookie: a=" SECRET_REPLY,
+        "{\\\"RetCode\\\":1,\\\"Key\\\":\\\"" SECRET_REPLY "\\\"}"), COMPSHARE_E_API },
+    { ANSWER("HTTP/1.1 302 Found\\r\\nLocation: https://evil.example/" SECRET_REPLY, SECRET_REPLY),
+        COMPSHARE_E_STATUS },
     { ANSWER("HTTP/1.1 200 OK\\r\\nContent-Length: " SECRET_REPLY, "x"), COMPSHARE_E_HTTP },
     { ANSWER(SECRET_REPLY, "x"), COMPSHARE_E_HTTP },
     { "send-raw \"" SECRET_REPLY "\"\nclose\n", COMPSHARE_E_TLS },
@@ -1063,7 +1026,7 @@ static void test_nothing_gets_out(void **state)
     h.config.ca_file = harness_cert("no-such-file");
     capture_call(&h, COMPSHARE_E_TRUST, "no bundle");
     prepare(&h, gateway->port);
-    h.clock_offset = -(int64_t)time(NULL);
+    h.clock.begin_unix = -(int64_t)time(NULL);
     capture_call(&h, COMPSHARE_E_CLOCK, "clock");
     prepare(&h, gateway->port);
     h.config.entropy = fail_roll;

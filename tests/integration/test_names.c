@@ -5,7 +5,7 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
 
 #include <dlfcn.h>
 
@@ -37,7 +37,7 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
         memcpy(&real, &next, sizeof real);
     }
     names.asked++;
-    h.mono_offset += names.takes_ms;
+    h.clock.ms += names.takes_ms;
     errno = names.sys_errno;
     if (names.code != 0) return names.code;
     r = real(host, service, hints, list);
@@ -46,16 +46,11 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
         *list = NULL;
     }
     if (r == 0 && names.port != 0 && *list != NULL) {
-        if ((*list)->ai_family == AF_INET) ((struct sockaddr_in *)(void *)(*list)->ai_addr)->sin_port = htons((uint16_t)names.port);
+        if ((*list)->ai_family == AF_INET)
+            ((struct sockaddr_in *)(void *)(*list)->ai_addr)->sin_port = htons((uint16_t)names.port);
         else ((struct sockaddr_in6 *)(void *)(*list)->ai_addr)->sin6_port = htons((uint16_t)names.port);
     }
     return r;
-}
-
-static uint64_t injected_ms(void *user)
-{
-    (void)user;
-    return 1000 + h.mono_offset;
 }
 
 static int begin(void **state)
@@ -63,10 +58,8 @@ static int begin(void **state)
     (void)state;
     memset(&names, 0, sizeof names);
     w = wire_serve("ec", good);
-    harness_configure(&h, w.server.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
-    h.config.monotonic_ms = injected_ms;
+    configure_known(&h, w.server.port);
+    fake_clock_hold(&h.clock, 1000);
     harness_open(&h);
     return 0;
 }
@@ -107,7 +100,7 @@ static void too_slow_resolver(void **state)
     assert_true(last(&h)->retryable);
     harness_expect(&h, act(), COMPSHARE_OK);
     assert_int_equal(names.asked, 1);
-    h.mono_offset += 61000;
+    h.clock.ms += 61000;
     names.takes_ms = 100000;
     expect_failure(&h, act(), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_CONNECT, false);
     harness_expect(&h, act(), COMPSHARE_OK);
@@ -125,7 +118,7 @@ static void share_of_a_reading(void **state)
     size_t i;
     (void)state;
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        uint64_t start = injected_ms(NULL);
+        uint64_t start = fake_clock_monotonic_ms(&h);
         names.takes_ms = rows[i].takes_ms;
         assert_int_equal(compshare_call_start(h.client, REBOOT, &p, 1), COMPSHARE_OK);
         h.client->exchange.deadline = start + rows[i].share;
@@ -143,7 +136,8 @@ static const int failures[] = { EAI_AGAIN, EAI_FAIL, EAI_NONAME, EAI_MEMORY, EAI
 
 static void no_name_at_first(void **state)
 {
-    static const char *const words[] = { "do not answer", "servers failed", "no such name", "out of memory", "name resolution failed",
+    static const char *const words[] = { "do not answer", "servers failed", "no such name", "out of memory",
+        "name resolution failed",
         "no usable address" };
     size_t i;
     (void)state;
@@ -169,7 +163,7 @@ static void names_fail_later(void **state)
         names.asked = 0;
         harness_expect(&h, act(), COMPSHARE_OK);
         assert_int_equal(names.asked, 1);
-        h.mono_offset += 61000;
+        h.clock.ms += 61000;
     }
     names.code = names.none = 0;
     harness_expect(&h, act(), COMPSHARE_OK);
@@ -187,10 +181,10 @@ static void silent_resolver(void **state)
     expect_failure(&h, act(), COMPSHARE_E_TIMEOUT, COMPSHARE_STAGE_CONNECT, false);
     assert_int_equal(names.asked, 2);
     harness_expect(&h, act(), COMPSHARE_OK);
-    h.mono_offset += 59000;
+    h.clock.ms += 59000;
     harness_expect(&h, act(), COMPSHARE_OK);
     assert_int_equal(names.asked, 2);
-    h.mono_offset += 2000;
+    h.clock.ms += 2000;
     names.takes_ms = 0;
     harness_expect(&h, act(), COMPSHARE_OK);
     assert_int_equal(names.asked, 3);
@@ -237,7 +231,8 @@ static void only_what_worked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(slow_resolver), T(too_slow_resolver), T(share_of_a_reading), T(no_name_at_first), T(names_fail_later), T(silent_resolver),
+        T(slow_resolver), T(too_slow_resolver), T(share_of_a_reading), T(no_name_at_first), T(names_fail_later),
+            T(silent_resolver),
         T(address_gone_as_well), T(only_what_worked)
     };
     return cmocka_run_group_tests_name("names", tests, NULL, NULL);

@@ -6,18 +6,15 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 #define USER "planted-user"
 #define CREDENTIALS USER ":PLANTED%3Apass%2Fw%25ord"
 #define OK_200 "HTTP/1.1 200 Connection established\r\n"
 
-static harness_process gateway;
-static harness_client h;
-static tap t;
+static shim t;
 static char proxy[512];
 
 /* ---- what a program could log ---- */
@@ -48,7 +45,8 @@ static void note_error(void)
 /* A piece of either secret, as it stands in the URL, decoded, or in the header. */
 static bool has_secret(const char *text)
 {
-    static const char *const secrets[] = { "planted", "PLANTED", "pass/w", "pass%2F", "pass-w", "cGxhbnRl", "UExBTlRF", "TEFOVEVE", "QU5URUQ", HARNESS_PRIVATE_KEY };
+    static const char *const secrets[] = { "planted", "PLANTED", "pass/w", "pass%2F", "pass-w", "cGxhbnRl", "UExBTlRF",
+        "TEFOVEVE", "QU5URUQ", HARNESS_PRIVATE_KEY };
     size_t i;
     for (i = 0; i < COUNT(secrets); i++)
         if (strstr(text, secrets[i]) != NULL) return true;
@@ -57,14 +55,9 @@ static bool has_secret(const char *text)
 
 /* ---- set-up ---- */
 
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
-
 static void configure(unsigned port)
 {
-    harness_configure(&h, port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, port);
     h.config.trace = note;
     logged_len = 0;
     logged[0] = '\0';
@@ -79,7 +72,7 @@ static int fresh(void **state)
 }
 
 /* Whatever a test did, nothing of a proxy's user and password was said. */
-static int done(void **state)
+static int done_in_silence(void **state)
 {
     (void)state;
     if (h.client != NULL) harness_close(&h);
@@ -88,12 +81,6 @@ static int done(void **state)
         return -1;
     }
     return 0;
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 static void use_proxy(const char *userinfo, const char *host, unsigned port)
@@ -148,18 +135,16 @@ static void settings_accepted(void **state)
         static const char answer[] = OK_200 "\r\n";
         char want[512];
         configure(gateway.port);
-        tap_insert(&t, &h, true);
-        t.answer = answer;
-        t.answer_len = sizeof answer - 1;
-        t.tunnel = true;
-        t.real_port = gateway.port;
+        tap_tunnel(&t, &h, answer, gateway.port);
         h.config.proxy = accepted[i].url;
         harness_open(&h);
         harness_expect(&h, act(DELETE), COMPSHARE_OK);
         assert_string_equal(t.host, accepted[i].host);
         assert_int_equal(t.port, accepted[i].port);
-        snprintf(want, sizeof want, "CONNECT localhost:%u HTTP/1.1\r\nHost: localhost:%u\r\n%s%s%s\r\n", gateway.port, gateway.port,
-            accepted[i].basic[0] != '\0' ? "Proxy-Authorization: Basic " : "", accepted[i].basic, accepted[i].basic[0] != '\0' ? "\r\n" : "");
+        snprintf(want, sizeof want, "CONNECT localhost:%u HTTP/1.1\r\nHost: localhost:%u\r\n%s%s%s\r\n", gateway.port,
+            gateway.port,
+            accepted[i].basic[0] != '\0' ? "Proxy-Authorization: Basic " : "", accepted[i].basic,
+                accepted[i].basic[0] != '\0' ? "\r\n" : "");
         assert_string_equal(t.head, want);
         assert_false(t.too_early);
         harness_close(&h);
@@ -182,11 +167,7 @@ static void connect_names_the_origin(void **state)
         static const char answer[] = OK_200 "\r\n";
         configure(gateway.port);
         h.config.base_url = rows[i].base_url;
-        tap_insert(&t, &h, true);
-        t.answer = answer;
-        t.answer_len = sizeof answer - 1;
-        t.tunnel = true;
-        t.real_port = gateway.port;
+        tap_tunnel(&t, &h, answer, gateway.port);
         h.config.proxy = "http://proxy.example";
         harness_open(&h);
         harness_expect(&h, act(DELETE), COMPSHARE_OK);
@@ -198,21 +179,34 @@ static void connect_names_the_origin(void **state)
 static void settings_refused(void **state)
 {
     static const char *const urls[] = {
-        "", "proxy.example", "proxy.example:3128", "//proxy.example", "https://proxy.example:3128", "https://" CREDENTIALS "@proxy.example",
-        "socks5://proxy.example:1080", "socks5h://" CREDENTIALS "@proxy.example:1080", "ftp://proxy.example", "http:/proxy.example", "http//proxy.example",
+        "", "proxy.example", "proxy.example:3128", "//proxy.example", "https://proxy.example:3128",
+            "https://" CREDENTIALS "@proxy.example",
+        "socks5://proxy.example:1080", "socks5h://" CREDENTIALS "@proxy.example:1080", "ftp://proxy.example",
+            "http:/proxy.example", "http//proxy.example",
         "http://", "http://:3128", "http://" CREDENTIALS "@", "http://" CREDENTIALS "@:3128",
-        "http://proxy.example:", "http://proxy.example:0", "http://proxy.example:65536", "http://proxy.example:99999999999", "http://proxy.example:-1",
-        "http://proxy.example:8o8o", "http://proxy.example: 80", "http://" CREDENTIALS "@proxy.example:80:80", "http://[::1]:0", "http://[::1]:65536",
-        "http://proxy.example:3128/path", "http://proxy.example?query", "http://proxy.example#fragment", "http://" CREDENTIALS "@proxy.example:3128/x@y",
-        "http://[::1", "http://::1", "http://[::1]]", "http://[::1]x", "http://[::1]3128", "http://[]", "http://[]:3128", "http://[::g]", "http://[proxy.example]",
+        "http://proxy.example:", "http://proxy.example:0", "http://proxy.example:65536",
+            "http://proxy.example:99999999999", "http://proxy.example:-1",
+        "http://proxy.example:8o8o", "http://proxy.example: 80", "http://" CREDENTIALS "@proxy.example:80:80",
+            "http://[::1]:0", "http://[::1]:65536",
+        "http://proxy.example:3128/path", "http://proxy.example?query", "http://proxy.example#fragment",
+            "http://" CREDENTIALS "@proxy.example:3128/x@y",
+        "http://[::1", "http://::1", "http://[::1]]", "http://[::1]x", "http://[::1]3128", "http://[]",
+            "http://[]:3128", "http://[::g]", "http://[proxy.example]",
         "http://[::1%25lo]", "http://" CREDENTIALS "@[::1",
-        "http://proxy..example", "http://.proxy.example", "http://pro xy.example", "http://proxy.example ", " http://proxy.example", "http://proxy\texample",
-        "http://proxy.example\r\nX-Injected: 1", "http://proxy.ex\x7F" "ample", "http://pro%78y.example", "http://proxy/example", "http://pr\\oxy",
-        "http://" USER ":PLANTED%@proxy.example", "http://" USER ":PLANTED%4@proxy.example", "http://" USER ":PLANTED%4g@proxy.example",
-        "http://" USER ":PLANTED%zz@proxy.example", "http://" USER ":PLANTED%%@proxy.example", "http://planted%-user:PLANTED@proxy.example",
-        "http://" USER ":PLANTED%00@proxy.example", "http://" USER ":PLANTED%0A@proxy.example", "http://" USER ":PLANTED%0d%0aX:1@proxy.example",
-        "http://" USER ":PLANTED%1F@proxy.example", "http://" USER ":PLANTED%7f@proxy.example", "http://planted%09user:PLANTED@proxy.example",
-        "http://" USER ":PLAN TED@proxy.example", "http://" USER ":PLANTED\n@proxy.example", "http://" USER ":PLAN/TED@proxy.example",
+        "http://proxy..example", "http://.proxy.example", "http://pro xy.example", "http://proxy.example ",
+            " http://proxy.example", "http://proxy\texample",
+        "http://proxy.example\r\nX-Injected: 1", "http://proxy.ex\x7F" "ample", "http://pro%78y.example",
+            "http://proxy/example", "http://pr\\oxy",
+        "http://" USER ":PLANTED%@proxy.example", "http://" USER ":PLANTED%4@proxy.example",
+            "http://" USER ":PLANTED%4g@proxy.example",
+        "http://" USER ":PLANTED%zz@proxy.example", "http://" USER ":PLANTED%%@proxy.example",
+            "http://planted%-user:PLANTED@proxy.example",
+        "http://" USER ":PLANTED%00@proxy.example", "http://" USER ":PLANTED%0A@proxy.example",
+            "http://" USER ":PLANTED%0d%0aX:1@proxy.example",
+        "http://" USER ":PLANTED%1F@proxy.example", "http://" USER ":PLANTED%7f@proxy.example",
+            "http://planted%09user:PLANTED@proxy.example",
+        "http://" USER ":PLAN TED@proxy.example", "http://" USER ":PLANTED\n@proxy.example",
+            "http://" USER ":PLAN/TED@proxy.example",
     };
     size_t i;
     (void)state;
@@ -224,7 +218,8 @@ static void settings_refused(void **state)
         if (r != COMPSHARE_E_CONFIG) fail_msg("\"%s\": %s", urls[i], compshare_status_name(r));
         assert_null(h.client);
         compshare_open_text(&h.config, text, sizeof text);
-        if (strncmp(text, "proxy: ", 7) != 0 && strstr(text, ": proxy: ") == NULL) fail_msg("\"%s\": \"%s\" does not name proxy", urls[i], text);
+        if (strncmp(text, "proxy: ", 7) != 0 && strstr(text, ": proxy: ") == NULL)
+            fail_msg("\"%s\": \"%s\" does not name proxy", urls[i], text);
         if (has_secret(text)) fail_msg("\"%s\": \"%s\" gives the password away", urls[i], text);
     }
 }
@@ -233,7 +228,8 @@ static void settings_refused(void **state)
 static void long_credentials(void **state)
 {
     static char url[5000], value[3000];
-    static const size_t lengths[] = { 1, 100, 189, 190, 191, 192, 200, 250, 251, 252, 253, 254, 255, 256, 257, 300, 511, 512, 1000, 2000 };
+    static const size_t lengths[] = { 1, 100, 189, 190, 191, 192, 200, 250, 251, 252, 253, 254, 255, 256, 257, 300, 511,
+        512, 1000, 2000 };
     size_t i, sent = 0;
     (void)state;
     for (i = 0; i < COUNT(lengths); i++) {
@@ -244,11 +240,7 @@ static void long_credentials(void **state)
         memset(value, 'x', lengths[i]);
         value[lengths[i]] = '\0';
         snprintf(url, sizeof url, "http://u:%s@proxy.example", value);
-        tap_insert(&t, &h, true);
-        t.answer = answer;
-        t.answer_len = sizeof answer - 1;
-        t.tunnel = true;
-        t.real_port = gateway.port;
+        tap_tunnel(&t, &h, answer, gateway.port);
         h.config.proxy = url;
         r = compshare_open(&h.client, &h.config);
         if (r != COMPSHARE_OK) {
@@ -352,11 +344,15 @@ static void refused(const char *what, int got, int want, const char *words)
     const compshare_error *e = last(&h);
     compshare_error_text(h.client, text, sizeof text);
     note_error();
-    if (got != want) fail_msg("%s: %s where %s was expected: %s", what, compshare_status_name(got), compshare_status_name(want), text);
+    if (got != want)
+        fail_msg("%s: %s where %s was expected: %s", what, compshare_status_name(got), compshare_status_name(want),
+            text);
     if (e->status != want || e->stage != COMPSHARE_STAGE_CONNECT || e->outcome_unknown)
-        fail_msg("%s: status %d, stage %d, outcome_unknown %d: %s", what, e->status, e->stage, e->outcome_unknown, text);
+        fail_msg("%s: status %d, stage %d, outcome_unknown %d: %s", what, e->status, e->stage, e->outcome_unknown,
+            text);
     if (strstr(text, words) == NULL) fail_msg("%s: \"%s\" is not in: %s", what, words, text);
-    if (words[0] >= '3' && words[0] <= '5' && strstr(text, "proxy") == NULL) fail_msg("%s: the proxy is not named: %s", what, text);
+    if (words[0] >= '3' && words[0] <= '5' && strstr(text, "proxy") == NULL)
+        fail_msg("%s: the proxy is not named: %s", what, text);
     if (has_secret(logged)) fail_msg("%s: a secret was logged: %s", what, logged);
     assert_int_equal(e->ret_code, 0);
     assert_int_equal(e->tls_code, 0);
@@ -368,7 +364,8 @@ static void refused(const char *what, int got, int want, const char *words)
 #define HTML "<html><body>planted page</body></html>"
 
 static const struct { const char *answer, *words; } refusals[] = {
-    { "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 38\r\n\r\n" HTML, "407" },
+    { "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: "
+        "38\r\n\r\n" HTML, "407" },
     { "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407" },
     { "HTTP/1.0 403 Forbidden\r\nContent-Type: text/html\r\n\r\n" HTML, "403" },
     { "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "400" },
@@ -491,7 +488,8 @@ static void surplus_bytes(void **state)
 static void endless_heads(void **state)
 {
     static char flood[300000];
-    static const char *const lines[] = { "X-Header: value\r\n", "a", "X: y\r\n folded\r\n", "HTTP/1.1 100 Continue\r\n\r\n" };
+    static const char *const lines[] = { "X-Header: value\r\n", "a", "X: y\r\n folded\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n" };
     size_t i, n;
     (void)state;
     for (i = 0; i <= COUNT(lines); i++) {
@@ -520,12 +518,13 @@ static void cut_and_stalled(void **state)
             play(answer, n, false);
             t.behind = behind;
             h.config.connect_timeout_ms = 0;
-            before = h.mono_offset;
-            refused("cut", act(REBOOT), behind == TAP_STALL ? COMPSHARE_E_TIMEOUT : behind == TAP_END ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO,
+            before = h.clock.ms;
+            refused("cut", act(REBOOT), behind == TAP_STALL ? COMPSHARE_E_TIMEOUT : behind == TAP_END
+                ? COMPSHARE_E_CLOSED : COMPSHARE_E_IO,
                 "gate.example:3128");
             assert_true(last(&h)->retryable);
-            if (behind == TAP_STALL) assert_true(h.mono_offset - before >= 5000 && h.mono_offset - before < 6000);
-            else assert_true(h.mono_offset == before);
+            if (behind == TAP_STALL) assert_true(h.clock.ms - before >= 5000 && h.clock.ms - before < 6000);
+            else assert_true(h.clock.ms == before);
             harness_close(&h);
         }
     }
@@ -574,7 +573,8 @@ static void steps_and_aborts(void **state)
         for (k = 0; k < steps && r == COMPSHARE_PENDING; k++) {
             uint32_t timeout;
             r = compshare_step(h.client);
-            if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0) tap_wait(&t, compshare_wants(h.client), timeout);
+            if (r == COMPSHARE_PENDING && (timeout = compshare_timeout_ms(h.client)) > 0)
+                tap_wait(&t, compshare_wants(h.client), timeout);
         }
         ended = r != COMPSHARE_PENDING;
         if (ended) {
@@ -672,7 +672,7 @@ static void dead_tunnels_are_dug_again(void **state)
 
 /* Until the tunnel is open nothing was sent: a proxy that is busy is asked again, for
    any action, one that says no is not. */
-static void open_now(tap *tapped)
+static void open_now(shim *tapped)
 {
     tapped->answer = good[0];
     tapped->answer_len = strlen(good[0]);
@@ -723,11 +723,7 @@ static void the_origin_is_verified(void **state)
     harness_process wrong = harness_gateway("wronghost", NULL), unknown = harness_gateway("unknown", NULL);
     (void)state;
     configure(wrong.port);
-    tap_insert(&t, &h, true);
-    t.answer = answer;
-    t.answer_len = sizeof answer - 1;
-    t.tunnel = true;
-    t.real_port = wrong.port;
+    tap_tunnel(&t, &h, answer, wrong.port);
     h.config.proxy = "http://other.example:3128";       /* the name in that certificate */
     harness_open(&h);
     expect_failure(&h, act(REBOOT), COMPSHARE_E_CERTIFICATE, COMPSHARE_STAGE_HANDSHAKE, false);
@@ -786,7 +782,8 @@ static void through_tinyproxy(void **state)
 
 static void with_password(void **state)
 {
-    static const char *const wrong[] = { "", USER, USER ":", USER ":planted", "other:PLANTED%2Epass%2dword", USER ":PLANTED%2Epass%2dworD" };
+    static const char *const wrong[] = { "", USER, USER ":", USER ":planted", "other:PLANTED%2Epass%2dword",
+        USER ":PLANTED%2Epass%2dworD" };
     peer p;
     size_t i;
     (void)state;
@@ -800,7 +797,8 @@ static void with_password(void **state)
         memset(&t, 0, sizeof t);
         use_proxy(wrong[i], "127.0.0.1", p.port);
         harness_open(&h);
-        refused(wrong[i], act(REBOOT), COMPSHARE_E_PROXY, wrong[i][0] == '\0' ? "407" : "401");     /* that is how tinyproxy says it */
+        /* that is how tinyproxy says it */
+        refused(wrong[i], act(REBOOT), COMPSHARE_E_PROXY, wrong[i][0] == '\0' ? "407" : "401");
         assert_false(last(&h)->retryable);
         assert_int_equal(compshare_fd(h.client), -1);
         harness_close(&h);
@@ -885,7 +883,8 @@ static void big_replies_pass(void **state)
 static void hostile_sockets(void **state)
 {
     static const char *const scripts[] = {
-        "read-request\nsend \"HTTP/1.1 407 Proxy Authentication Required\\r\\nContent-Length: 4\\r\\n\\r\\nplea\"\nclose\n",
+        "read-request\nsend \"HTTP/1.1 407 Proxy Authentication Required\\r\\nContent-Length: "
+            "4\\r\\n\\r\\nplea\"\nclose\n",
         "read-request\nsend \"HTTP/1.1 200 OK\\r\\n\\r\\nsurplus\"\nstall\n",
         "read-request\nsend-bytes 1 \"HTTP/1.1 502 Bad Gateway\\r\\n\\r\\n\"\nclose\n",
         "read-request\nsend-repeat 20000 \"HTTP/1.1 100 Continue\\r\\n\\r\\n\"\nstall\n",
@@ -894,7 +893,8 @@ static void hostile_sockets(void **state)
         "refuse\n",
         "read-request\nreset\n",
         NULL };
-    static const int want[] = { COMPSHARE_E_PROXY, COMPSHARE_E_PROXY, COMPSHARE_E_PROXY, COMPSHARE_E_PROXY, COMPSHARE_E_PROXY,
+    static const int want[] = { COMPSHARE_E_PROXY, COMPSHARE_E_PROXY, COMPSHARE_E_PROXY, COMPSHARE_E_PROXY,
+        COMPSHARE_E_PROXY,
         COMPSHARE_E_CLOSED, COMPSHARE_E_CLOSED, COMPSHARE_E_IO };
     wire w = wire_serve("plain", scripts);
     size_t i;
@@ -904,8 +904,10 @@ static void hostile_sockets(void **state)
     harness_open(&h);
     for (i = 0; i < COUNT(want); i++) {
         int r = act(REBOOT);
-        if (i >= 5 && (r == COMPSHARE_E_IO || r == COMPSHARE_E_CLOSED)) r = want[i];     /* an end, or a reset that overtook it */
-        if (last(&h)->status != r) assert_true(last(&h)->status == COMPSHARE_E_IO || last(&h)->status == COMPSHARE_E_CLOSED);
+        /* an end, or a reset that overtook it */
+        if (i >= 5 && (r == COMPSHARE_E_IO || r == COMPSHARE_E_CLOSED)) r = want[i];
+        if (last(&h)->status != r)
+            assert_true(last(&h)->status == COMPSHARE_E_IO || last(&h)->status == COMPSHARE_E_CLOSED);
         else refused(scripts[i], r, want[i], "");
         assert_false(last(&h)->outcome_unknown);
         assert_int_equal(last(&h)->stage, COMPSHARE_STAGE_CONNECT);
@@ -917,10 +919,12 @@ static void hostile_sockets(void **state)
 /* A proxy that says nothing, on real sockets and an injected clock. */
 static void silent_sockets(void **state)
 {
-    static const char *const scripts[] = { "stall\n", "read-request\nstall\n", "read-request\nsend \"HTTP/1.1 200 OK\\r\\n\"\nstall\n",
+    static const char *const scripts[] = { "stall\n", "read-request\nstall\n",
+        "read-request\nsend \"HTTP/1.1 200 OK\\r\\n\"\nstall\n",
         "read-request\nsend-bytes 1 \"HTTP/1.1 200 OK\\r\\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\nstall\n",
         "read-request\nsend \"HTTP/1.1 200 OK\\r\\n\\r\\n\"\nstall\n", NULL };
-    static const char *const marks[] = { "conn 1 accepted", "conn 2 request", "conn 3 request", "conn 4 request", "conn 5 request" };
+    static const char *const marks[] = { "conn 1 accepted", "conn 2 request", "conn 3 request", "conn 4 request",
+        "conn 5 request" };
     wire w = wire_serve("plain", scripts);
     size_t i;
     (void)state;
@@ -929,11 +933,11 @@ static void silent_sockets(void **state)
     use_proxy(CREDENTIALS, "127.0.0.1", w.server.port);
     harness_open(&h);
     for (i = 0; i < COUNT(marks); i++) {
-        uint64_t before = h.mono_offset;
+        uint64_t before = h.clock.ms;
         t.mark = marks[i];
         harness_expect(&h, act(REBOOT), COMPSHARE_E_TIMEOUT);
         note_error();
-        assert_true(h.mono_offset - before >= 5000 && h.mono_offset - before < 6000);
+        assert_true(h.clock.ms - before >= 5000 && h.clock.ms - before < 6000);
         assert_int_equal(last(&h)->stage, i < 4 ? COMPSHARE_STAGE_CONNECT : COMPSHARE_STAGE_HANDSHAKE);
         expect_contains(last(&h)->detail, i < 4 ? "127.0.0.1:" : "localhost:");
         assert_false(last(&h)->outcome_unknown);
@@ -942,15 +946,18 @@ static void silent_sockets(void **state)
     wire_stop(&w);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, fresh, done)
+#define T(name) cmocka_unit_test_setup_teardown(name, fresh, done_in_silence)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(settings_accepted), T(connect_names_the_origin), T(settings_refused), T(long_credentials), T(tunnels_open), T(proxy_headers_stay_outside),
-        T(refusals_are_named), T(malformed_replies), T(surplus_bytes), T(endless_heads), T(cut_and_stalled), T(one_time_for_all),
+        T(settings_accepted), T(connect_names_the_origin), T(settings_refused), T(long_credentials), T(tunnels_open),
+            T(proxy_headers_stay_outside),
+        T(refusals_are_named), T(malformed_replies), T(surplus_bytes), T(endless_heads), T(cut_and_stalled),
+            T(one_time_for_all),
         T(steps_and_aborts), T(password_is_wiped), T(retries), T(dead_tunnels_are_dug_again), T(the_origin_is_verified),
-        T(through_tinyproxy), T(with_password), T(over_ipv6), T(tinyproxy_refuses), T(big_replies_pass), T(hostile_sockets), T(silent_sockets)
+        T(through_tinyproxy), T(with_password), T(over_ipv6), T(tinyproxy_refuses), T(big_replies_pass),
+            T(hostile_sockets), T(silent_sockets)
     };
     return cmocka_run_group_tests_name("proxy", tests, start, stop);
 }

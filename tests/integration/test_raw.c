@@ -4,10 +4,10 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 #define BODY_OK "{\\\"RetCode\\\":0}"
 #define SEND_OK "send \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\n"
 #define GOOD "read-request\n" SEND_OK
@@ -16,7 +16,6 @@
 #define REFUSED "{\\\"RetCode\\\":171,\\\"Message\\\":\\\"no\\\"}"
 #define SEND_REFUSED "send \"" HEAD "Content-Length: 30\\r\\n\\r\\n" REFUSED "\"\n"
 
-static harness_client h;
 static wire w;
 static shim s;
 static char big[300001];
@@ -24,9 +23,7 @@ static char big[300001];
 static void serve_all(const char *mode, const char *const *scripts)
 {
     w = wire_serve(mode, scripts);
-    harness_configure(&h, w.server.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, w.server.port);
     harness_open(&h);
 }
 
@@ -44,12 +41,6 @@ static void finish(void)
 {
     harness_close(&h);
     wire_stop(&w);
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 static int act_big(const char *action)
@@ -107,8 +98,10 @@ static void early_refusal(void **state)
 static void early_status(void **state)
 {
     static const char *const scripts[] = {
-        "read 2000\nsend \"HTTP/1.1 413 Content Too Large\\r\\nConnection: close\\r\\nContent-Length: 5\\r\\n\\r\\nlarge\"\nhalf-close\nstall\n",
-        "read 2000\nsend \"HTTP/1.1 413 Content Too Large\\r\\nConnection: close\\r\\n\\r\\nlarge\"\nhalf-close\nstall\n"
+        "read 2000\nsend \"HTTP/1.1 413 Content Too Large\\r\\nConnection: close\\r\\nContent-Length: "
+            "5\\r\\n\\r\\nlarge\"\nhalf-close\nstall\n",
+        "read 2000\nsend \"HTTP/1.1 413 Content Too Large\\r\\nConnection: "
+            "close\\r\\n\\r\\nlarge\"\nhalf-close\nstall\n"
     };
     size_t i;
     (void)state;
@@ -121,7 +114,8 @@ static void early_status(void **state)
         finish();
     }
     /* closed for good in the middle of the upload: a reset may overtake the reply */
-    serve("read 2000\nsend \"HTTP/1.1 413 Content Too Large\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n\"\nclose\n");
+    serve("read 2000\nsend \"HTTP/1.1 413 Content Too Large\\r\\nConnection: close\\r\\nContent-Length: "
+        "0\\r\\n\\r\\n\"\nclose\n");
     {
         int got = act_big(REBOOT);
         assert_true(got == COMPSHARE_E_STATUS || got == COMPSHARE_E_IO || got == COMPSHARE_E_CLOSED);
@@ -169,16 +163,6 @@ static void surplus_in_the_same_record(void **state)
         expect_next(2);
         finish();
     }
-}
-
-static void await_bytes(void)
-{
-    struct pollfd pfd;
-    pfd.fd = compshare_fd(h.client);
-    pfd.events = POLLIN;
-    pfd.revents = 0;
-    assert_true(pfd.fd >= 0);
-    assert_int_equal(poll(&pfd, 1, 10000), 1);
 }
 
 /* A whole reply that says success arrives between two requests. It must not
@@ -230,7 +214,8 @@ static void reply_before_any_request(void **state)
             r = compshare_step(h.client);
             if (r == COMPSHARE_PENDING) step_wait(h.client);
         }
-        if (r == COMPSHARE_OK) fail_msg("script %zu: a reply that was sent before the request was taken for its answer", i);
+        if (r == COMPSHARE_OK)
+            fail_msg("script %zu: a reply that was sent before the request was taken for its answer", i);
         assert_int_equal(compshare_fd(h.client), -1);
         finish();
     }
@@ -244,43 +229,70 @@ static void disturbed_replies(void **state)
 {
     static const cut rows[] = {
         /* too short */
-        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nclose\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nabort\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nhalf-close\nstall\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nsleep 30\nreset\n", COMPSHARE_E_IO, COMPSHARE_E_CLOSED, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" CHUNKED "d\\r\\n" BODY_OK "\\r\\n\"\nclose\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" CHUNKED "d\\r\\n" BODY_OK "\\r\\n0\\r\\n\"\nclose\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nConte\"\nclose\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nclose\n", COMPSHARE_E_CLOSED, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nabort\n", COMPSHARE_E_CLOSED, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nhalf-close\nstall\n",
+            COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nsleep 30\nreset\n", COMPSHARE_E_IO,
+            COMPSHARE_E_CLOSED, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" CHUNKED "d\\r\\n" BODY_OK "\\r\\n\"\nclose\n", COMPSHARE_E_CLOSED, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" CHUNKED "d\\r\\n" BODY_OK "\\r\\n0\\r\\n\"\nclose\n", COMPSHARE_E_CLOSED, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nConte\"\nclose\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE,
+            true },
         { "read-request\nclose\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
         { "read-request\nabort\n", COMPSHARE_E_CLOSED, COMPSHARE_E_IO, COMPSHARE_STAGE_RECEIVE, true },
         { "read-request\nreset\n", COMPSHARE_E_IO, COMPSHARE_E_CLOSED, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"HTTP/1.1 100 Continue\\r\\n\\r\\n\"\nclose\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"HTTP/1.1 100 Continue\\r\\n\\r\\n\"\nclose\n", COMPSHARE_E_CLOSED, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
         /* ends with the connection */
         { "read-request\nsend \"" HEAD "\\r\\n" BODY_OK "\"\nclose\n", COMPSHARE_OK, 0, COMPSHARE_STAGE_NONE, false },
-        { "read-request\nsend \"" HEAD "\\r\\n" BODY_OK "\"\nhalf-close\nstall\n", COMPSHARE_OK, 0, COMPSHARE_STAGE_NONE, false },
-        { "read-request\nsend \"HTTP/1.0 200 OK\\r\\n\\r\\n" BODY_OK "\"\nclose\n", COMPSHARE_OK, 0, COMPSHARE_STAGE_NONE, false },
-        { "read-request\nsend \"" HEAD "\\r\\n" BODY_OK "\"\nabort\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "\\r\\n" BODY_OK "\"\nsleep 30\nreset\n", COMPSHARE_E_IO, COMPSHARE_E_CLOSED, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "\\r\\n" REFUSED "\"\nabort\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "Connection: close\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\nabort\n", COMPSHARE_OK, 0, COMPSHARE_STAGE_NONE, false },
+        { "read-request\nsend \"" HEAD "\\r\\n" BODY_OK "\"\nhalf-close\nstall\n", COMPSHARE_OK, 0,
+            COMPSHARE_STAGE_NONE, false },
+        { "read-request\nsend \"HTTP/1.0 200 OK\\r\\n\\r\\n" BODY_OK "\"\nclose\n", COMPSHARE_OK, 0,
+            COMPSHARE_STAGE_NONE, false },
+        { "read-request\nsend \"" HEAD "\\r\\n" BODY_OK "\"\nabort\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE,
+            true },
+        { "read-request\nsend \"" HEAD "\\r\\n" BODY_OK "\"\nsleep 30\nreset\n", COMPSHARE_E_IO, COMPSHARE_E_CLOSED,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" HEAD "\\r\\n" REFUSED "\"\nabort\n", COMPSHARE_E_CLOSED, 0, COMPSHARE_STAGE_RECEIVE,
+            true },
+        { "read-request\nsend \"" HEAD "Connection: close\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\nabort\n",
+            COMPSHARE_OK, 0, COMPSHARE_STAGE_NONE, false },
         /* records that are none */
-        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n{\"\nsend-raw \"\\x17\\x03\\x03\\x00\\x20abcdefghijklmnopqrstuvwxyzabcdef\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n{\"\nsend-raw \"HTTP/1.1 400 Bad Request\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend-raw \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend-raw \"\\x17\\x03\\x03\\xff\\xff\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend-raw \"\\x15\\x03\\x03\\x00\\x02\\x01\\x00\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE, true },      /* close_notify in the clear */
-        { "send-raw \"HTTP/1.1 400 Bad Request\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_HANDSHAKE, false },
+        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n{\"\nsend-raw "
+            "\"\\x17\\x03\\x03\\x00\\x20abcdefghijklmnopqrstuvwxyzabcdef\"\nstall\n", COMPSHARE_E_TLS, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" HEAD "Content-Length: 14\\r\\n\\r\\n{\"\nsend-raw \"HTTP/1.1 400 Bad "
+            "Request\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend-raw \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\nstall\n",
+            COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend-raw \"\\x17\\x03\\x03\\xff\\xff\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_RECEIVE,
+            true },
+        /* close_notify in the clear */
+        { "read-request\nsend-raw \"\\x15\\x03\\x03\\x00\\x02\\x01\\x00\"\nstall\n", COMPSHARE_E_TLS, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "send-raw \"HTTP/1.1 400 Bad Request\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_TLS, 0, COMPSHARE_STAGE_HANDSHAKE,
+            false },
         { "refuse\n", COMPSHARE_E_CLOSED, COMPSHARE_E_IO, COMPSHARE_STAGE_HANDSHAKE, false },
         { "cut-handshake 5\n", COMPSHARE_E_CLOSED, COMPSHARE_E_IO, COMPSHARE_STAGE_HANDSHAKE, false },
         { "cut-handshake 900\n", COMPSHARE_E_CLOSED, COMPSHARE_E_IO, COMPSHARE_STAGE_HANDSHAKE, false },
         /* not HTTP */
         { "read-request\nsend \"hello\\r\\n\"\nstall\n", COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" HEAD "Content-Length: 13\\r\\nContent-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nstall\n", COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" HEAD "Content-Length: 13\\r\\nContent-Length: 14\\r\\n\\r\\n" BODY_OK "\"\nstall\n",
+            COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true },
         { "read-request\nsend \"" HEAD "Content-Length: 13\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n" BODY_OK "\"\nstall\n", COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"HTTP/1.1 200 OK\\nContent-Length: 13\\n\\n" BODY_OK "\"\nstall\n", COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"HTTP/2 200\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\nstall\n", COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"HTTP/1.1 101 Switching\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true },
-        { "read-request\nsend \"" CHUNKED "e\\r\\n" BODY_OK "\\r\\n0\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_HTTP, 0, COMPSHARE_STAGE_RECEIVE, true }
+        { "read-request\nsend \"HTTP/1.1 200 OK\\nContent-Length: 13\\n\\n" BODY_OK "\"\nstall\n", COMPSHARE_E_HTTP, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"HTTP/2 200\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\nstall\n", COMPSHARE_E_HTTP,
+            0, COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"HTTP/1.1 101 Switching\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_HTTP, 0,
+            COMPSHARE_STAGE_RECEIVE, true },
+        { "read-request\nsend \"" CHUNKED "e\\r\\n" BODY_OK "\\r\\n0\\r\\n\\r\\n\"\nstall\n", COMPSHARE_E_HTTP, 0,
+            COMPSHARE_STAGE_RECEIVE, true }
     };
     size_t i;
     (void)state;
@@ -290,7 +302,8 @@ static void disturbed_replies(void **state)
         serve(row->script);
         got = act(i % 2 ? DELETE : REBOOT);
         if (got != row->status && got != row->or_status) print_message("script: %s", row->script);
-        if (row->or_status != 0 && got == row->or_status) expect_failure(&h, got, row->or_status, row->stage, row->unknown);
+        if (row->or_status != 0 && got == row->or_status)
+            expect_failure(&h, got, row->or_status, row->stage, row->unknown);
         else if (row->status != COMPSHARE_OK) expect_failure(&h, got, row->status, row->stage, row->unknown);
         else harness_expect(&h, got, COMPSHARE_OK);
         assert_int_equal(compshare_fd(h.client), -1);
@@ -315,7 +328,8 @@ static void one_byte_records(void **state)
 /* The same reply cut in two records at every point. */
 static void split_everywhere(void **state)
 {
-    static const char reply[] = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 2033 08:49:37 GMT\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n{\"RetC\r\n7\r\node\":0}\r\n0\r\n\r\n";
+    static const char reply[] = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 2033 08:49:37 GMT\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n6\r\n{\"RetC\r\n7\r\node\":0}\r\n0\r\n\r\n";
     static char script[65536];
     size_t at, i, n = 0;
     (void)state;
@@ -324,7 +338,8 @@ static void split_everywhere(void **state)
         for (i = 0; i < sizeof reply - 1; i++) {
             if (i == at) n += (size_t)snprintf(script + n, sizeof script - n, "\"\nsend \"");
             if (reply[i] == '\r' || reply[i] == '\n' || reply[i] == '"')
-                n += (size_t)snprintf(script + n, sizeof script - n, "\\%c", reply[i] == '\r' ? 'r' : reply[i] == '\n' ? 'n' : '"');
+                n += (size_t)snprintf(script + n, sizeof script - n, "\\%c", reply[i] == '\r' ? 'r' : reply[i] == '\n'
+                    ? 'n' : '"');
             else script[n++] = reply[i];
         }
         n += (size_t)snprintf(script + n, sizeof script - n, "\"\n");
@@ -341,7 +356,8 @@ static void split_everywhere(void **state)
 static void renegotiation_is_ignored(void **state)
 {
     (void)state;
-    serve("read-request\nsend \"" HEAD "Content-Length: 13\\r\\n\\r\\n{\\\"Ret\"\nrenegotiate\nsend \"Code\\\":0}\"\nstall\n");
+    serve("read-request\nsend \"" HEAD "Content-Length: 13\\r\\n\\r\\n{\\\"Ret\"\nrenegotiate\nsend "
+        "\"Code\\\":0}\"\nstall\n");
     harness_expect(&h, act(REBOOT), COMPSHARE_OK);
     finish();
     serve(GOOD "renegotiate\nstall\n");
@@ -366,7 +382,8 @@ static void large_replies(void **state)
         finish();
     }
     /* an error status matters more than its long page */
-    serve("read-request\nsend \"HTTP/1.1 502 Bad Gateway\\r\\nContent-Length: 300000\\r\\n\\r\\n\"\nsend-repeat 30000 \"<br> <br> \"\n" GOOD "stall\n");
+    serve("read-request\nsend \"HTTP/1.1 502 Bad Gateway\\r\\nContent-Length: 300000\\r\\n\\r\\n\"\nsend-repeat 30000 "
+        "\"<br> <br> \"\n" GOOD "stall\n");
     expect_failure(&h, act(REBOOT), COMPSHARE_E_STATUS, COMPSHARE_STAGE_JUDGE, true);
     assert_int_equal(last(&h)->http_status, 502);
     expect_next(1);
@@ -387,7 +404,8 @@ static void refused_stream(void **state)
     (void)state;
     serve("read-request\nsend \"" HEAD "Content-Length: 52\\r\\n\\r\\n"
         "{\\\"UHostSet\\\":[{},{}],\\\"RetCode\\\":171,\\\"Message\\\":\\\"no\\\"}   \"\n" GOOD "stall\n");
-    expect_failure(&h, compshare_call_each(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", count_element, &n),
+    expect_failure(&h, compshare_call_each(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", count_element,
+        &n),
         COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE, false);
     assert_int_equal(n, 2);
     assert_string_equal(reply_text(&h, "Message"), "no");
@@ -398,12 +416,14 @@ static void refused_stream(void **state)
 
 static void redirects_are_not_followed(void **state)
 {
-    static const char *const statuses[] = { "301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent" };
+    static const char *const statuses[] = { "301 Moved", "302 Found", "303 See Other", "307 Temporary",
+        "308 Permanent" };
     size_t i;
     (void)state;
     for (i = 0; i < 5; i++) {
         char script[512];
-        snprintf(script, sizeof script, "read-request\nsend \"HTTP/1.1 %s\\r\\nLocation: /elsewhere\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\n" GOOD "stall\n", statuses[i]);
+        snprintf(script, sizeof script,
+            "read-request\nsend \"HTTP/1.1 %s\\r\\nLocation: /elsewhere\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK "\"\n" GOOD "stall\n", statuses[i]);
         serve(script);
         expect_failure(&h, act(DELETE), COMPSHARE_E_STATUS, COMPSHARE_STAGE_JUDGE, true);
         expect_contains(last(&h)->detail, "redirect");
@@ -426,18 +446,28 @@ static void only_success_is_success(void **state)
         { "{\\\"R\\\\u0065tCode\\\":0}", COMPSHARE_OK },
         { "\\xef\\xbb\\xbf{\\\"RetCode\\\":0}", COMPSHARE_OK },
         { "{\\\"a\\\":{\\\"RetCode\\\":171},\\\"RetCode\\\":0}", COMPSHARE_OK },
-        { "", COMPSHARE_E_JSON }, { "0", COMPSHARE_E_REPLY }, { "[]", COMPSHARE_E_REPLY }, { "{}", COMPSHARE_E_REPLY }, { "null", COMPSHARE_E_REPLY },
+        { "", COMPSHARE_E_JSON }, { "0", COMPSHARE_E_REPLY }, { "[]", COMPSHARE_E_REPLY }, { "{}",
+            COMPSHARE_E_REPLY }, { "null", COMPSHARE_E_REPLY },
         { "[{\\\"RetCode\\\":0}]", COMPSHARE_E_REPLY }, { "{\\\"a\\\":{\\\"RetCode\\\":0}}", COMPSHARE_E_REPLY },
-        { "{\\\"RetCode\\\":0,\\\"RetCode\\\":0}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":0,\\\"Ret\\\\u0043ode\\\":171}", COMPSHARE_E_REPLY },
+        { "{\\\"RetCode\\\":0,\\\"RetCode\\\":0}",
+            COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":0,\\\"Ret\\\\u0043ode\\\":171}", COMPSHARE_E_REPLY },
         { "{\\\"retcode\\\":0}", COMPSHARE_E_REPLY }, { "{\\\"RetCode \\\":0}", COMPSHARE_E_REPLY },
-        { "{\\\"RetCode\\\":null}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":false}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":[]}", COMPSHARE_E_REPLY },
-        { "{\\\"RetCode\\\":\\\"\\\"}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":\\\"00\\\"}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":\\\" 0\\\"}", COMPSHARE_E_REPLY },
-        { "{\\\"RetCode\\\":0.0}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":0e0}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":4294967296}", COMPSHARE_E_REPLY },
-        { "{\\\"RetCode\\\":00}", COMPSHARE_E_JSON }, { "{\\\"RetCode\\\":0}{}", COMPSHARE_E_JSON }, { "{\\\"RetCode\\\":0}x", COMPSHARE_E_JSON },
-        { "{\\\"RetCode\\\":0,}", COMPSHARE_E_JSON }, { "{\\\"RetCode\\\":0", COMPSHARE_E_JSON }, { "{RetCode:0}", COMPSHARE_E_JSON },
-        { "{'RetCode':0}", COMPSHARE_E_JSON }, { "{\\\"a\\\":\\\"\\x01\\\",\\\"RetCode\\\":0}", COMPSHARE_E_JSON }, { "{\\\"a\\\":\\\"\\xff\\\",\\\"RetCode\\\":0}", COMPSHARE_E_JSON },
-        { "{\\\"RetCode\\\":0}\\x00", COMPSHARE_E_JSON }, { "<html>", COMPSHARE_E_JSON }, { "a,b\\r\\n", COMPSHARE_E_JSON },
-        { "{\\\"RetCode\\\":171}", COMPSHARE_E_API }, { "{\\\"RetCode\\\":\\\"171\\\"}", COMPSHARE_E_API }, { "{\\\"RetCode\\\":-1}", COMPSHARE_E_API }
+        { "{\\\"RetCode\\\":null}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":false}",
+            COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":[]}", COMPSHARE_E_REPLY },
+        { "{\\\"RetCode\\\":\\\"\\\"}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":\\\"00\\\"}",
+            COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":\\\" 0\\\"}", COMPSHARE_E_REPLY },
+        { "{\\\"RetCode\\\":0.0}", COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":0e0}",
+            COMPSHARE_E_REPLY }, { "{\\\"RetCode\\\":4294967296}", COMPSHARE_E_REPLY },
+        { "{\\\"RetCode\\\":00}", COMPSHARE_E_JSON }, { "{\\\"RetCode\\\":0}{}",
+            COMPSHARE_E_JSON }, { "{\\\"RetCode\\\":0}x", COMPSHARE_E_JSON },
+        { "{\\\"RetCode\\\":0,}", COMPSHARE_E_JSON }, { "{\\\"RetCode\\\":0", COMPSHARE_E_JSON }, { "{RetCode:0}",
+            COMPSHARE_E_JSON },
+        { "{'RetCode':0}", COMPSHARE_E_JSON }, { "{\\\"a\\\":\\\"\\x01\\\",\\\"RetCode\\\":0}",
+            COMPSHARE_E_JSON }, { "{\\\"a\\\":\\\"\\xff\\\",\\\"RetCode\\\":0}", COMPSHARE_E_JSON },
+        { "{\\\"RetCode\\\":0}\\x00", COMPSHARE_E_JSON }, { "<html>", COMPSHARE_E_JSON }, { "a,b\\r\\n",
+            COMPSHARE_E_JSON },
+        { "{\\\"RetCode\\\":171}", COMPSHARE_E_API }, { "{\\\"RetCode\\\":\\\"171\\\"}",
+            COMPSHARE_E_API }, { "{\\\"RetCode\\\":-1}", COMPSHARE_E_API }
     };
     static char script[65536];
     size_t i, n = 0;
@@ -446,7 +476,8 @@ static void only_success_is_success(void **state)
         const char *c;
         size_t len = 0;
         for (c = rows[i].body; *c != '\0'; len++) c += *c != '\\' ? 1 : c[1] == 'x' ? 4 : 2;
-        n += (size_t)snprintf(script + n, sizeof script - n, "read-request\nsend \"" HEAD "Content-Length: %zu\\r\\n\\r\\n%s\"\n", len, rows[i].body);
+        n += (size_t)snprintf(script + n, sizeof script - n,
+            "read-request\nsend \"" HEAD "Content-Length: %zu\\r\\n\\r\\n%s\"\n", len, rows[i].body);
     }
     serve(script);
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -465,10 +496,13 @@ static void odd_heads(void **state)
         { "HTTP/1.1 201 Created\\r\\nCONTENT-length:13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
         { "HTTP/1.1 200 OK\\r\\nContent-Length: 13, 13\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
         { "HTTP/1.1 200 OK\\r\\nDate: yesterday\\r\\nContent-Type: text/html\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
-        { "HTTP/1.1 200 OK\\r\\nDate: Sun, 99 Nov 1994 08:49:37 GMT\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
+        { "HTTP/1.1 200 OK\\r\\nDate: Sun, 99 Nov 1994 08:49:37 GMT\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK,
+            COMPSHARE_OK },
         { "HTTP/1.1 200 OK\\r\\nDate: \\r\\nDate:\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
-        { "HTTP/1.1 200 OK\\r\\nDate: Sun, 06 Nov 2033 08:49:37 CET\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
-        { "HTTP/1.1 103 Early Hints\\r\\nContent-Length: 5\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
+        { "HTTP/1.1 200 OK\\r\\nDate: Sun, 06 Nov 2033 08:49:37 CET\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK,
+            COMPSHARE_OK },
+        { "HTTP/1.1 103 Early Hints\\r\\nContent-Length: 5\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\nContent-Length: "
+            "13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
         { "HTTP/1.1 200 OK\\r\\nContent-Encoding: identity\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
         { "HTTP/1.1 200 OK\\r\\nContent-Encoding: gzip\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_E_HTTP },
         { "HTTP/1.1 199 What\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n" BODY_OK, COMPSHARE_OK },
@@ -498,7 +532,8 @@ static void odd_heads(void **state)
 static void ret_codes_with_statuses(void **state)
 {
     static const struct { const char *status, *body; int code; bool unknown; } rows[] = {
-        { "403 Forbidden", REFUSED, 171, false }, { "400 Bad", REFUSED, 171, false }, { "429 Slow", REFUSED, 171, false },
+        { "403 Forbidden", REFUSED, 171, false }, { "400 Bad", REFUSED, 171, false }, { "429 Slow", REFUSED, 171,
+            false },
         { "500 Oops", REFUSED, 171, true }, { "503 Later", REFUSED, 171, true },
         { "403 Forbidden", "{\\\"RetCode\\\":110}", 110, true }, { "403 Forbidden", "{\\\"RetCode\\\":0}", 0, true },
         { "403 Forbidden", "{\\\"RetCode\\\":171}x", 0, true }
@@ -510,12 +545,16 @@ static void ret_codes_with_statuses(void **state)
         const char *c;
         size_t len = 0;
         for (c = rows[i].body; *c != '\0'; len++) c += *c == '\\' ? 2 : 1;
-        n += (size_t)snprintf(script + n, sizeof script - n, "read-request\nsend \"HTTP/1.1 %s\\r\\nContent-Length: %zu\\r\\n\\r\\n%s\"\n", rows[i].status, len, rows[i].body);
+        n += (size_t)snprintf(script + n, sizeof script - n,
+            "read-request\nsend \"HTTP/1.1 %s\\r\\nContent-Length: %zu\\r\\n\\r\\n%s\"\n", rows[i].status, len,
+            rows[i].body);
     }
     serve(script);
     for (i = 0; i < count; i++) {
-        if (act(REBOOT) != COMPSHARE_E_STATUS || last(&h)->outcome_unknown != rows[i].unknown || last(&h)->ret_code != rows[i].code)
-            fail_msg("%s %s: %s, unknown %d, RetCode %d", rows[i].status, rows[i].body, last(&h)->detail, last(&h)->outcome_unknown, last(&h)->ret_code);
+        if (act(REBOOT) != COMPSHARE_E_STATUS || last(&h)->outcome_unknown != rows[i].unknown
+            || last(&h)->ret_code != rows[i].code)
+            fail_msg("%s %s: %s, unknown %d, RetCode %d", rows[i].status, rows[i].body, last(&h)->detail,
+                last(&h)->outcome_unknown, last(&h)->ret_code);
     }
     finish();
 }
@@ -528,7 +567,8 @@ static size_t typed_len;
 static void typed_reply(const char *json)
 {
     const char *c;
-    typed_len += (size_t)snprintf(typed_script + typed_len, sizeof typed_script - typed_len, "read-request\nsend \"" HEAD "Content-Length: %zu\\r\\n\\r\\n", strlen(json));
+    typed_len += (size_t)snprintf(typed_script + typed_len, sizeof typed_script - typed_len,
+        "read-request\nsend \"" HEAD "Content-Length: %zu\\r\\n\\r\\n", strlen(json));
     for (c = json; *c != '\0'; c++) {
         if (*c == '"' || *c == '\\') typed_script[typed_len++] = '\\';
         typed_script[typed_len++] = *c;
@@ -555,8 +595,10 @@ static void exactly_this_instance(void **state)
         "{\"UHostSet\":[{\"UHostId\":\"uhost-0001\"}]}",
         "{\"RetCode\":0,\"UHostSet\":[{\"UHostId\":\"uhost-0001\"}],\"x\":}"
     };
-    static const int statuses[] = { 0, 0, COMPSHARE_E_NOT_FOUND, COMPSHARE_E_NOT_FOUND, COMPSHARE_E_NOT_FOUND, COMPSHARE_E_NOT_FOUND, COMPSHARE_E_NOT_FOUND,
-        COMPSHARE_E_REPLY, COMPSHARE_E_REPLY, COMPSHARE_E_REPLY, COMPSHARE_E_REPLY, COMPSHARE_OK, COMPSHARE_E_REPLY, COMPSHARE_E_REPLY,
+    static const int statuses[] = { 0, 0, COMPSHARE_E_NOT_FOUND, COMPSHARE_E_NOT_FOUND, COMPSHARE_E_NOT_FOUND,
+        COMPSHARE_E_NOT_FOUND, COMPSHARE_E_NOT_FOUND,
+        COMPSHARE_E_REPLY, COMPSHARE_E_REPLY, COMPSHARE_E_REPLY, COMPSHARE_E_REPLY, COMPSHARE_OK, COMPSHARE_E_REPLY,
+            COMPSHARE_E_REPLY,
         COMPSHARE_E_API, COMPSHARE_E_REPLY, COMPSHARE_E_JSON };
     compshare_target t = target_of("uhost-0001");
     size_t i;
@@ -588,7 +630,8 @@ static void another_instance_answers(void **state)
     typed_reply("{\"RetCode\":0,\"UHostId\":\"uhost-0001\"}");
     typed_reply("{\"RetCode\":0}");
     serve(typed_script);
-    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, (int64_t)time(NULL) + 3600), COMPSHARE_E_REPLY, COMPSHARE_STAGE_JUDGE, true);
+    expect_failure(&h, compshare_update_stop_scheduler(h.client, &t, (int64_t)time(NULL) + 3600), COMPSHARE_E_REPLY,
+        COMPSHARE_STAGE_JUDGE, true);
     expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_REPLY, COMPSHARE_STAGE_JUDGE, true);
     harness_expect(&h, compshare_update_stop_scheduler(h.client, &t, (int64_t)time(NULL) + 3600), COMPSHARE_OK);
     harness_expect(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_OK);
@@ -624,7 +667,8 @@ static void lying_totals(void **state)
     assert_int_equal(n, 3);
     harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_OK);
     assert_int_equal(n, 5);
-    for (i = 0; i < 4; i++) harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_OK);
+    for (i = 0; i < 4; i++)
+        harness_expect(&h, compshare_each_instance(h.client, NULL, count_instance, &n), COMPSHARE_OK);
     assert_int_equal(n, 9);
     assert_int_equal(wire_count(&w, "conn 1 request"), 10);
     finish();
@@ -635,9 +679,12 @@ static void lying_totals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(early_refusal), T(early_status), T(early_half_reply), T(large_request_read_slowly), T(surplus_in_the_same_record),
-        T(reply_between_requests), T(reply_before_any_request), T(disturbed_replies), T(one_byte_records), T(split_everywhere),
-        T(renegotiation_is_ignored), T(large_replies), T(refused_stream), T(redirects_are_not_followed), T(only_success_is_success), T(odd_heads),
+        T(early_refusal), T(early_status), T(early_half_reply), T(large_request_read_slowly),
+            T(surplus_in_the_same_record),
+        T(reply_between_requests), T(reply_before_any_request), T(disturbed_replies), T(one_byte_records),
+            T(split_everywhere),
+        T(renegotiation_is_ignored), T(large_replies), T(refused_stream), T(redirects_are_not_followed),
+            T(only_success_is_success), T(odd_heads),
         T(ret_codes_with_statuses), T(exactly_this_instance), T(another_instance_answers), T(lying_totals)
     };
     return cmocka_run_group_tests_name("raw replies", tests, NULL, NULL);

@@ -5,8 +5,8 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
+#include "one.h"
 
 #define REBOOT "RebootCompShareInstance"            /* retry class: never */
 #define STOP "StopCompShareInstance"                /* verify */
@@ -18,19 +18,12 @@
 #define GOOD_REPLY "HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}"
 #define GOOD "read-request\nsend \"" GOOD_REPLY "\"\nloop\n"
 
-static harness_process gateway;
-static harness_client h;
-static tap t;
-
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
+static shim t;
 
 static void begin_at(unsigned port, unsigned max_retries)
 {
     if (h.client != NULL) harness_close(&h);
-    harness_configure(&h, port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, port);
     h.config.max_retries = max_retries;
     tap_insert(&t, &h, true);
     harness_open(&h);
@@ -47,19 +40,6 @@ static int fresh(void **state)
     (void)state;
     begin(0);
     return 0;
-}
-
-static int done(void **state)
-{
-    (void)state;
-    if (h.client != NULL) harness_close(&h);
-    return 0;
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
 }
 
 /* A reset may overtake the end of a stream. */
@@ -81,13 +61,16 @@ typedef struct row {
 static void judge(const row *r)
 {
     const compshare_error *e = last(&h);
-    json_int_t requests = harness_count(&gateway, "requests"), executed = harness_count_action(&gateway, "executed_by_action", r->action);
-    if (e->outcome_unknown != r->unknown) fail_msg("%s, %s: outcome_unknown is %d: %s", r->option, r->action, e->outcome_unknown, e->detail);
+    json_int_t requests = harness_count(&gateway, "requests"), executed = harness_count_action(&gateway,
+        "executed_by_action", r->action);
+    if (e->outcome_unknown != r->unknown)
+        fail_msg("%s, %s: outcome_unknown is %d: %s", r->option, r->action, e->outcome_unknown, e->detail);
     if (requests != r->requests || executed != r->executed)
         fail_msg("%s, %s: %d requests, %d executed", r->option, r->action, (int)requests, (int)executed);
     if (t.pause_count != (int)r->requests - 1) fail_msg("%s, %s: %d pauses", r->option, r->action, t.pause_count);
     if (r->status == COMPSHARE_OK)
-        assert_true(e->status == COMPSHARE_OK && e->stage == COMPSHARE_STAGE_NONE && e->detail[0] == '\0' && e->ret_code == 0 && !e->retryable
+        assert_true(e->status == COMPSHARE_OK && e->stage == COMPSHARE_STAGE_NONE && e->detail[0] == '\0'
+            && e->ret_code == 0 && !e->retryable
             && e->sys_errno == 0 && e->message[0] == '\0');
 }
 
@@ -100,7 +83,8 @@ static void run(const row *r)
         harness_set(&gateway, "extra_action=" UNKNOWN);
         harness_set(&gateway, r->option);
         got = k == 0 ? act(r->action) : tap_step_to_the_end(&t, compshare_call_start(h.client, r->action, &p, 1));
-        if (end_is_end(got) != r->status) fail_msg("%s, %s: %s: %s", r->option, r->action, compshare_status_name(got), last(&h)->detail);
+        if (end_is_end(got) != r->status)
+            fail_msg("%s, %s: %s: %s", r->option, r->action, compshare_status_name(got), last(&h)->detail);
         judge(r);
     }
 }
@@ -265,11 +249,11 @@ static void nothing_to_wait_for(void **state)
     assert_int_equal(t.opens, 1);
     harness_stop(&wrong);
     begin(5);
-    h.clock_offset = -(int64_t)time(NULL);
+    h.clock.begin_unix = -(int64_t)time(NULL);
     harness_expect(&h, act(DELETE), COMPSHARE_E_CLOCK);
     assert_int_equal(t.opens + t.pause_count, 0);
     begin(5);
-    h.clock_offset = 400 * 86400;
+    h.clock.begin_unix = 400 * 86400;
     harness_expect(&h, act(DELETE), COMPSHARE_E_CERTIFICATE);
     assert_int_equal(t.opens, 1);
     begin(5);
@@ -292,14 +276,15 @@ static void nothing_to_wait_for(void **state)
 }
 
 /* Handshakes that the network breaks off; the request leaves once. */
-static void unmark(tap *tapped)
+static void unmark(shim *tapped)
 {
     tapped->mark = tapped->pause_count == 2 ? "conn 3 handshake cut" : NULL;
 }
 
 static void broken_handshakes(void **state)
 {
-    static const char *const scripts[] = { "cut-handshake 700\n", "refuse\n", "stall-handshake 500\n", "reset\n", GOOD, NULL };
+    static const char *const scripts[] = { "cut-handshake 700\n", "refuse\n", "stall-handshake 500\n", "reset\n", GOOD,
+        NULL };
     static const char *const actions[] = { REBOOT, DELETE };
     size_t i;
     (void)state;
@@ -326,7 +311,7 @@ static void broken_handshakes(void **state)
 static harness_process late;
 static unsigned late_port;
 
-static void come_up(tap *tapped)
+static void come_up(shim *tapped)
 {
     char port[16];
     const char *more[] = { "--port", NULL, NULL };
@@ -377,8 +362,10 @@ static void malformed_replies(void **state)
         { "read-request\nsend \"SSH-2.0\\r\\n\"\nstall\n", COMPSHARE_E_HTTP },
         { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\n{x}\"\nstall\n", COMPSHARE_E_JSON },
         { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}\"\nstall\n", COMPSHARE_E_REPLY },
-        { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 25\\r\\n\\r\\n{\\\"RetCode\\\":0,\\\"RetCode\\\":0}\"\nstall\n", COMPSHARE_E_REPLY },
-        { "read-request\nsend-raw \"\\x17\\x03\\x03\\x00\\x30ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUV\"\nstall\n", COMPSHARE_E_TLS },
+        { "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: "
+            "25\\r\\n\\r\\n{\\\"RetCode\\\":0,\\\"RetCode\\\":0}\"\nstall\n", COMPSHARE_E_REPLY },
+        { "read-request\nsend-raw "
+            "\"\\x17\\x03\\x03\\x00\\x30ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUV\"\nstall\n", COMPSHARE_E_TLS },
     };
     size_t i;
     (void)state;
@@ -423,7 +410,8 @@ static void pauses_grow_by_chance(void **state)
         harness_expect(&h, act(REBOOT), COMPSHARE_E_CONNECT);
         assert_int_equal(t.pause_count, TIMES);
         for (k = 0; k < TIMES; k++) {
-            if (t.pauses[k] < whole_pause(k) / 2 || t.pauses[k] > whole_pause(k)) fail_msg("pause %d lasts %u ms", k, t.pauses[k]);
+            if (t.pauses[k] < whole_pause(k) / 2 || t.pauses[k] > whole_pause(k))
+                fail_msg("pause %d lasts %u ms", k, t.pauses[k]);
             if (t.pauses[k] < least[k]) least[k] = t.pauses[k];
             if (t.pauses[k] > most[k]) most[k] = t.pauses[k];
         }
@@ -453,7 +441,8 @@ static void deadline_wins(void **state)
         assert_int_equal(t.opens, t.pause_count + 1);
         for (k = 0; k < t.pause_count; k++) sum += t.pauses[k];
         assert_true(sum == t.passed && sum < limits[i]);
-        if (sum + whole_pause(t.pause_count) < limits[i]) fail_msg("%u ms: given up after %u although there was time", limits[i], (unsigned)sum);
+        if (sum + whole_pause(t.pause_count) < limits[i])
+            fail_msg("%u ms: given up after %u although there was time", limits[i], (unsigned)sum);
         if (limits[i] < 250) assert_int_equal(t.pause_count, 0);
     }
 }
@@ -475,7 +464,8 @@ static int pause_after(const char *status, const char *headers, const char *body
     const char *scripts[] = { NULL, NULL };
     int pause;
     wire w;
-    snprintf(script, sizeof script, "read-request\nsend \"HTTP/1.1 %s\\r\\n%sContent-Length: %u\\r\\n\\r\\n%s\"\n" GOOD, status, headers,
+    snprintf(script, sizeof script, "read-request\nsend \"HTTP/1.1 %s\\r\\n%sContent-Length: %u\\r\\n\\r\\n%s\"\n" GOOD,
+        status, headers,
         (unsigned)(strlen(body) - (strchr(body, '\\') != NULL ? 2 : 0)), body);
     scripts[0] = script;
     w = wire_serve("rsa", scripts);
@@ -520,7 +510,8 @@ static void retry_after(void **state)
     int pause;
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
-        pause = pause_after("503 Service Unavailable", rows[i].headers, "", rows[i].to < 0 ? COMPSHARE_E_STATUS : COMPSHARE_OK);
+        pause = pause_after("503 Service Unavailable", rows[i].headers, "", rows[i].to < 0 ? COMPSHARE_E_STATUS
+            : COMPSHARE_OK);
         if (pause < rows[i].from || pause > rows[i].to) fail_msg("%s: a pause of %d ms", rows[i].headers, pause);
     }
     pause = pause_after("429 Too Many Requests", "Retry-After: 3\\r\\n", "", COMPSHARE_OK);
@@ -534,7 +525,7 @@ static void retry_after(void **state)
 }
 
 /* It belongs to its own reply: a later failure has a pause of its own. */
-static void refuse_once(tap *tapped)
+static void refuse_once(shim *tapped)
 {
     if (tapped->pause_count == 1) {
         shutdown(tapped->posix.fd, SHUT_RDWR);
@@ -546,7 +537,8 @@ static void refuse_once(tap *tapped)
 static void retry_after_counts_once(void **state)
 {
     static const char *const scripts[] = {
-        "read-request\nsend \"HTTP/1.1 503 Busy\\r\\nRetry-After: 6\\r\\nContent-Length: 0\\r\\n\\r\\n\"\nstall\n", GOOD, NULL };
+        "read-request\nsend \"HTTP/1.1 503 Busy\\r\\nRetry-After: 6\\r\\nContent-Length: 0\\r\\n\\r\\n\"\nstall\n",
+            GOOD, NULL };
     wire w = wire_serve("rsa", scripts);
     (void)state;
     begin_at(w.server.port, 3);
@@ -562,8 +554,9 @@ static void retry_after_counts_once(void **state)
 /* ---- what became of it ---- */
 
 static void (*next_event)(void);
-static void event(tap *tapped) { if (tapped->pause_count == 1) next_event(); }
-static void refuse_for_ever(void) { shutdown(t.posix.fd, SHUT_RDWR); t.refuse = -1; t.refuse_status = COMPSHARE_E_CONNECT; }
+static void event(shim *tapped) { if (tapped->pause_count == 1) next_event(); }
+static void refuse_for_ever(void) { shutdown(t.posix.fd,
+    SHUT_RDWR); t.refuse = -1; t.refuse_status = COMPSHARE_E_CONNECT; }
 static void lose_all(void) { harness_set(&gateway, "drop_before=9"); }
 static void be_busy(void) { harness_set(&gateway, "fail_next=9&fail_code=153"); }
 static void deny(void) { harness_set(&gateway, "fail_next=9&fail_code=171"); }
@@ -572,7 +565,8 @@ static void nothing(void) { }
 
 static void mixed_results(void **state)
 {
-    static const struct { const char *option; bool refuse; void (*then)(void); int status, code; bool unknown; } rows[] = {
+    static const struct { const char *option; bool refuse; void (*then)(void); int status,
+        code; bool unknown; } rows[] = {
         { "drop_after=1&state.uhost-0001=Stopped", false, nothing, COMPSHARE_E_API, 8905, true },
         { "drop_before=1", false, stopped, COMPSHARE_E_API, 8905, true },
         { "fail_next=1&fail_http=503", false, stopped, COMPSHARE_E_API, 8905, true },
@@ -606,13 +600,14 @@ static void mixed_results(void **state)
         got = end_is_end(compshare_update_stop_scheduler(h.client, &target, (int64_t)time(NULL) + 3600));
         if (got != rows[i].status) fail_msg("row %zu: %s: %s", i, compshare_status_name(got), last(&h)->detail);
         if (last(&h)->ret_code != rows[i].code) fail_msg("row %zu: RetCode %d", i, last(&h)->ret_code);
-        if (last(&h)->outcome_unknown != rows[i].unknown) fail_msg("row %zu: outcome_unknown is %d", i, last(&h)->outcome_unknown);
+        if (last(&h)->outcome_unknown != rows[i].unknown)
+            fail_msg("row %zu: outcome_unknown is %d", i, last(&h)->outcome_unknown);
         if (t.pause_count == 0) fail_msg("row %zu: no pause", i);
     }
 }
 
 /* The 300 s are looked at again before every sending. */
-static void twenty_seconds(tap *tapped)
+static void twenty_seconds(shim *tapped)
 {
     tap_pass(tapped, 20000);
 }
@@ -649,7 +644,8 @@ static void floor_holds_at_every_sending(void **state)
                 assert_true(harness_schedule(&gateway, "uhost-0001") == at);
                 continue;
             }
-            expect_failure(&h, compshare_update_stop_scheduler(h.client, &target, at), COMPSHARE_E_TOO_SOON, COMPSHARE_STAGE_PREPARE, rows[i].unknown);
+            expect_failure(&h, compshare_update_stop_scheduler(h.client, &target, at), COMPSHARE_E_TOO_SOON,
+                COMPSHARE_STAGE_PREPARE, rows[i].unknown);
             assert_int_equal(t.pause_count, 1);
             expect_count(&gateway, "requests", 1 + rows[i].requests);
         }
@@ -692,7 +688,8 @@ static void streams(void **state)
     (void)state;
     begin(3);
     harness_set(&gateway, "instances=100&truncate=1");
-    expect_failure(&h, end_is_end(compshare_call_each(h.client, DESCRIBE, &limit, 1, "UHostSet", on_element, &s)), COMPSHARE_E_CLOSED,
+    expect_failure(&h, end_is_end(compshare_call_each(h.client, DESCRIBE, &limit, 1, "UHostSet", on_element, &s)),
+        COMPSHARE_E_CLOSED,
         COMPSHARE_STAGE_RECEIVE, true);
     assert_true(s.n > 0 && s.n < 100);
     assert_int_equal(t.pause_count, 0);
@@ -783,7 +780,8 @@ static void into_pause(const char *option, bool refuse)
 static void pauses_in_steps(void **state)
 {
     static const struct { const char *option; bool refuse, unknown; } rows[] = {
-        { "drop_after=1", false, true }, { "fail_next=1&fail_http=503", false, true }, { "fail_next=1&fail_code=153", false, false }, { "drop_after=0", true, false }
+        { "drop_after=1", false, true }, { "fail_next=1&fail_http=503", false, true }, { "fail_next=1&fail_code=153",
+            false, false }, { "drop_after=0", true, false }
     };
     size_t i;
     int k;
@@ -828,7 +826,8 @@ static void pauses_in_steps(void **state)
     for (i = 0; i < COUNT(rows); i++) {         /* aborted: what is known */
         into_pause(rows[i].option, rows[i].refuse);
         assert_int_equal(compshare_abort(h.client), COMPSHARE_E_ABORTED);
-        if (last(&h)->outcome_unknown != rows[i].unknown) fail_msg("row %zu: outcome_unknown is %d", i, last(&h)->outcome_unknown);
+        if (last(&h)->outcome_unknown != rows[i].unknown)
+            fail_msg("row %zu: outcome_unknown is %d", i, last(&h)->outcome_unknown);
     }
     into_pause("drop_after=1", false);
     harness_close(&h);
@@ -930,18 +929,23 @@ static void rest_is_hostile(void **state)
         { "Content-Length: 80000\\r\\n\\r\\n", "", "close\n", 2 },
         { "Content-Length: 80000\\r\\n\\r\\n", "", "abort\n", 2 },
         { "Content-Length: 80000\\r\\n\\r\\n", "", "reset\n", 2 },
-        { "Content-Length: 80000\\r\\n\\r\\n", "", "send-raw \"\\x17\\x03\\x03\\x00\\x20ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF\"\nstall\n", 2 },
-        { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\nxyz\\r\\n", "stall\n", 2 },          /* 40,000 bytes, then no size */
+        { "Content-Length: 80000\\r\\n\\r\\n", "",
+            "send-raw \"\\x17\\x03\\x03\\x00\\x20ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF\"\nstall\n", 2 },
+        /* 40,000 bytes, then no size */
+        { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\nxyz\\r\\n", "stall\n", 2 },
         { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "oops", "stall\n", 2 },
         { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\n0\\r\\nno colon\\r\\n\\r\\n", "stall\n", 2 },
-        { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\nffffffff\\r\\n", "send-repeat 300000 \"          \"\nstall\n", 2 },
+        { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\nffffffff\\r\\n",
+            "send-repeat 300000 \"          \"\nstall\n", 2 },
         { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\n0\\r\\n\\r\\nsurplus", "stall\n", 2 },
         { "Content-Length: 40007\\r\\n\\r\\n", "the endsurplus", "stall\n", 2 },
         { "X: y\\r\\n\\r\\n", "", "send-repeat 300000 \"          \"\nstall\n", 2 },
         { "Content-Length: 99999999999\\r\\n\\r\\n", "", "send-repeat 300000 \"          \"\nstall\n", 2 },
-        { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\n0\\r\\n\\r\\n", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },
+        { "Transfer-Encoding: chunked\\r\\n\\r\\n9c40\\r\\n", "\\r\\n0\\r\\n\\r\\n",
+            "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },
         /* what was kept looks like a success */
-        { "Content-Length: 40013\\r\\n\\r\\n{\\\"RetCode\\\":0}", "", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },
+        { "Content-Length: 40013\\r\\n\\r\\n{\\\"RetCode\\\":0}", "", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n",
+            1 },
         { "Content-Length: 40000\\r\\n\\r\\n", "", "read-request\nsend \"" GOOD_REPLY "\"\nstall\n", 1 },
     };
     size_t i;
@@ -952,24 +956,29 @@ static void rest_is_hostile(void **state)
         wire w;
         uint64_t before;
         scripts[0] = script;
-        snprintf(script, sizeof script, "read-request\nsend \"HTTP/1.1 200 OK\\r\\n%s\"\nsend-repeat 40000 \" \"\nsend \"%s\"\n%s", rows[i].head,
+        snprintf(script, sizeof script,
+            "read-request\nsend \"HTTP/1.1 200 OK\\r\\n%s\"\nsend-repeat 40000 \" \"\nsend \"%s\"\n%s", rows[i].head,
             rows[i].rest[0] != '\0' ? rows[i].rest : "", rows[i].end);
         if (rows[i].rest[0] == '\0')
-            snprintf(script, sizeof script, "read-request\nsend \"HTTP/1.1 200 OK\\r\\n%s\"\nsend-repeat 40000 \" \"\n%s", rows[i].head, rows[i].end);
+            snprintf(script, sizeof script,
+                "read-request\nsend \"HTTP/1.1 200 OK\\r\\n%s\"\nsend-repeat 40000 \" \"\n%s", rows[i].head,
+                rows[i].end);
         w = wire_serve("rsa", scripts);
         begin_at(w.server.port, 3);
         assert_true(area() < 40000);
         t.until = &w;
         t.mark = "conn 1 request";
-        tap_tick_ms = 1;        /* whoever turns in a circle is ended by the clock, and found out */
-        before = h.mono_offset;
+        h.clock.tick_ms = 1;        /* whoever turns in a circle is ended by the clock, and found out */
+        before = h.clock.ms;
         expect_too_large(act(REBOOT));
-        if (h.mono_offset - before > 15500) fail_msg("row %zu: ended %d ms after the deadline", i, (int)(h.mono_offset - before - 15000));
-        if (i != 0 && h.mono_offset - before > 5000) fail_msg("row %zu: %d ms were spent", i, (int)(h.mono_offset - before));
+        if (h.clock.ms - before > 15500)
+            fail_msg("row %zu: ended %d ms after the deadline", i, (int)(h.clock.ms - before - 15000));
+        if (i != 0 && h.clock.ms - before > 5000) fail_msg("row %zu: %d ms were spent", i, (int)(h.clock.ms - before));
         if (t.moved[1] > area() + 65536 + 2 * 16384 + 5000) fail_msg("row %zu: %zu bytes were read", i, t.moved[1]);
         assert_int_equal(t.pause_count, 0);
         t.mark = NULL;
-        if (rows[i].opens > 1 && compshare_fd(h.client) >= 0) {     /* kept so far: what is too much may still be under way */
+        /* kept so far: what is too much may still be under way */
+        if (rows[i].opens > 1 && compshare_fd(h.client) >= 0) {
             struct pollfd pfd = { compshare_fd(h.client), POLLIN, 0 };
             assert_true(poll(&pfd, 1, 5000) > 0);
         }
@@ -978,14 +987,15 @@ static void rest_is_hostile(void **state)
         harness_close(&h);
         wire_stop(&w);
     }
-    tap_tick_ms = 0;
+    h.clock.tick_ms = 0;
 }
 
 /* Given up while the rest is read. */
 static void aborted_while_draining(void **state)
 {
     static const char *const scripts[] = {
-        "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 80000\\r\\n\\r\\n\"\nsend-repeat 50000 \" \"\nstall\n", GOOD, NULL };
+        "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 80000\\r\\n\\r\\n\"\nsend-repeat 50000 \" "
+            "\"\nstall\n", GOOD, NULL };
     wire w = wire_serve("rsa", scripts);
     compshare_param p = compshare_text("UHostId", "uhost-0001");
     int rounds;
@@ -1010,10 +1020,14 @@ static void aborted_while_draining(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(repeatable_actions), T(final_refusals), T(others_only_once), T(never_without_the_setting), T(no_connection), T(nothing_to_wait_for),
-        T(broken_handshakes), T(server_comes_up), T(kept_then_refused), T(malformed_replies), T(pauses_grow_by_chance), T(deadline_wins),
-        T(retry_after), T(retry_after_counts_once), T(mixed_results), T(floor_holds_at_every_sending), T(streams), T(pages),
-        T(pauses_in_steps), T(late_after_a_pause), T(too_large_and_kept), T(too_large_and_closed), T(too_many_values), T(rest_is_hostile), T(aborted_while_draining)
+        T(repeatable_actions), T(final_refusals), T(others_only_once), T(never_without_the_setting), T(no_connection),
+            T(nothing_to_wait_for),
+        T(broken_handshakes), T(server_comes_up), T(kept_then_refused), T(malformed_replies), T(pauses_grow_by_chance),
+            T(deadline_wins),
+        T(retry_after), T(retry_after_counts_once), T(mixed_results), T(floor_holds_at_every_sending), T(streams),
+            T(pages),
+        T(pauses_in_steps), T(late_after_a_pause), T(too_large_and_kept), T(too_large_and_closed), T(too_many_values),
+            T(rest_is_hostile), T(aborted_while_draining)
     };
     return cmocka_run_group_tests_name("retries", tests, start, stop);
 }

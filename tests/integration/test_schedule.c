@@ -4,7 +4,7 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
 #include "workflow.h"
 
 #define PLAN "schedule." ONE "=@9000"
@@ -19,43 +19,69 @@ static const row plain[] = {
     { .name = "set in an hour", .kind = SET, .in = 3600, .executed = 1, .plan = 3600, .reads = 2 },
     { .name = "set at", .kind = SET, .at = 7200, .executed = 1, .plan = 7200, .reads = 2 },
     { .name = "set replaces", .kind = SET, .at = 7200, .options = PLAN, .executed = 1, .plan = 7200, .previous = 9000 },
-    { .name = "set the same again", .kind = SET, .at = 9000, .options = PLAN, .executed = 1, .plan = 9000, .previous = 9000 },
+    { .name = "set the same again", .kind = SET, .at = 9000, .options = PLAN, .executed = 1, .plan = 9000,
+        .previous = 9000 },
     { .name = "set at the floor", .kind = SET, .in = 300, .executed = 1, .plan = 300 },
     { .name = "set for years", .kind = SET, .in = INT64_C(3000000000), .executed = 1, .plan = INT64_C(3000000000) },
-    { .name = "set on a kept connection", .kind = SET, .in = 3600, .warm = true, .executed = 1, .plan = 3600, .reads = 2 },
+    { .name = "set on a kept connection", .kind = SET, .in = 3600, .warm = true, .executed = 1, .plan = 3600,
+        .reads = 2 },
     { .name = "set, region configured", .kind = SET, .in = 3600, .region = "cn-wlcb", .executed = 1, .plan = 3600 },
-    { .name = "set, no region in the reply", .kind = SET, .in = 3600, .options = "describe_region=0", .executed = 1, .plan = 3600 },
-    { .name = "set, another zone configured", .kind = SET, .in = 3600, .zone = "cn-wlcb-07", .executed = 1, .plan = 3600 },
-    { .name = "set, nothing configured", .kind = SET, .in = 3600, .region = "", .zone = "", .project = "", .executed = 1, .plan = 3600 },
-    { .name = "set, the only project", .kind = SET, .in = 3600, .options = "projects=1&no_default=1", .executed = 1, .plan = 3600 },
-    { .name = "set, project configured", .kind = SET, .in = 3600, .project = PROJECT, .options = "no_default=1", .executed = 1, .plan = 3600 },
+    { .name = "set, no region in the reply", .kind = SET, .in = 3600, .options = "describe_region=0", .executed = 1,
+        .plan = 3600 },
+    { .name = "set, another zone configured", .kind = SET, .in = 3600, .zone = "cn-wlcb-07", .executed = 1,
+        .plan = 3600 },
+    { .name = "set, nothing configured", .kind = SET, .in = 3600, .region = "", .zone = "", .project = "",
+        .executed = 1, .plan = 3600 },
+    { .name = "set, the only project", .kind = SET, .in = 3600, .options = "projects=1&no_default=1", .executed = 1,
+        .plan = 3600 },
+    { .name = "set, project configured", .kind = SET, .in = 3600, .project = PROJECT, .options = "no_default=1",
+        .executed = 1, .plan = 3600 },
     { .name = "set, field as text, other name", .kind = SET, .in = 3600,
-      .options = "schedule_type=string,absent_when_none&schedule_field=StopSchedulerTime", .executed = 1, .plan = 3600 },
+      .options = "schedule_type=string,absent_when_none&schedule_field=StopSchedulerTime", .executed = 1,
+          .plan = 3600 },
     { .name = "get none", .kind = GET, .reads = 1 },
     { .name = "get", .kind = GET, .options = PLAN, .plan = 9000, .previous = 9000, .reads = 1 },
-    { .name = "get, field as text", .kind = GET, .options = PLAN "&schedule_type=string,null_when_none", .plan = 9000, .previous = 9000 },
+    { .name = "get, field as text", .kind = GET, .options = PLAN "&schedule_type=string,null_when_none", .plan = 9000,
+        .previous = 9000 },
     { .name = "get in another state", .kind = GET, .options = "state." ONE "=Stopped", .seen = "Stopped" },
     { .name = "get without a project", .kind = GET, .options = "no_default=1&" PLAN, .plan = 9000, .previous = 9000 },
-    { .name = "extend", .kind = EXTEND, .in = 600, .options = PLAN, .executed = 1, .plan = 9600, .previous = 9000, .reads = 2 },
-    { .name = "extend by a second", .kind = EXTEND, .in = 1, .options = PLAN, .executed = 1, .plan = 9001, .previous = 9000 },
-    { .name = "extend what is nearly over", .kind = EXTEND, .in = 400, .options = "schedule." ONE "=@60", .executed = 1, .plan = 460, .previous = 60 },
+    { .name = "extend", .kind = EXTEND, .in = 600, .options = PLAN, .executed = 1, .plan = 9600, .previous = 9000,
+        .reads = 2 },
+    { .name = "extend by a second", .kind = EXTEND, .in = 1, .options = PLAN, .executed = 1, .plan = 9001,
+        .previous = 9000 },
+    { .name = "extend what is nearly over", .kind = EXTEND, .in = 400, .options = "schedule." ONE "=@60", .executed = 1,
+        .plan = 460, .previous = 60 },
     { .name = "cancel", .kind = CANCEL, .options = PLAN, .executed = 1, .previous = 9000, .reads = 2 },
     { .name = "cancel none", .kind = CANCEL, .executed = 1, .reads = 2 },
-    { .name = "cancel, none shown as null", .kind = CANCEL, .options = PLAN "&schedule_type=int,null_when_none", .executed = 1, .previous = 9000 },
-    { .name = "cancel, none shown as text", .kind = CANCEL, .options = PLAN "&schedule_type=string,empty_when_none", .executed = 1, .previous = 9000 },
-    { .name = "cancel in another state", .kind = CANCEL, .options = PLAN "&state." ONE "=Stopped", .executed = 1, .previous = 9000, .seen = "Stopped" },
-    { .name = "cancel of a Spot instance", .kind = CANCEL, .options = PLAN "&charge." ONE "=Spot", .executed = 1, .previous = 9000 },
+    { .name = "cancel, none shown as null", .kind = CANCEL, .options = PLAN "&schedule_type=int,null_when_none",
+        .executed = 1, .previous = 9000 },
+    { .name = "cancel, none shown as text", .kind = CANCEL, .options = PLAN "&schedule_type=string,empty_when_none",
+        .executed = 1, .previous = 9000 },
+    { .name = "cancel in another state", .kind = CANCEL, .options = PLAN "&state." ONE "=Stopped", .executed = 1,
+        .previous = 9000, .seen = "Stopped" },
+    { .name = "cancel of a Spot instance", .kind = CANCEL, .options = PLAN "&charge." ONE "=Spot", .executed = 1,
+        .previous = 9000 },
     /* modes */
-    { .name = "only extend, later already", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN, .plan = 9000, .previous = 9000, .unchanged = true, .reads = 1 },
-    { .name = "only extend, equal", .kind = SET, .at = 9000, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN, .plan = 9000, .previous = 9000, .unchanged = true },
-    { .name = "only extend, a second earlier", .kind = SET, .at = 9001, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN, .executed = 1, .plan = 9001, .previous = 9000 },
-    { .name = "only extend, earlier", .kind = SET, .in = 9900, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN, .executed = 1, .plan = 9900, .previous = 9000 },
-    { .name = "only extend, none", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_EXTEND, .executed = 1, .plan = 3600 },
-    { .name = "only shorten, earlier already", .kind = SET, .in = 9900, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN, .plan = 9000, .previous = 9000, .unchanged = true, .reads = 1 },
-    { .name = "only shorten, equal", .kind = SET, .at = 9000, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN, .plan = 9000, .previous = 9000, .unchanged = true },
-    { .name = "only shorten, a second later", .kind = SET, .at = 8999, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN, .executed = 1, .plan = 8999, .previous = 9000 },
-    { .name = "only shorten, later", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN, .executed = 1, .plan = 3600, .previous = 9000 },
-    { .name = "only shorten, none", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_SHORTEN, .executed = 1, .plan = 3600 },
+    { .name = "only extend, later already", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN,
+        .plan = 9000, .previous = 9000, .unchanged = true, .reads = 1 },
+    { .name = "only extend, equal", .kind = SET, .at = 9000, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN,
+        .plan = 9000, .previous = 9000, .unchanged = true },
+    { .name = "only extend, a second earlier", .kind = SET, .at = 9001, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN,
+        .executed = 1, .plan = 9001, .previous = 9000 },
+    { .name = "only extend, earlier", .kind = SET, .in = 9900, .mode = COMPSHARE_ONLY_EXTEND, .options = PLAN,
+        .executed = 1, .plan = 9900, .previous = 9000 },
+    { .name = "only extend, none", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_EXTEND, .executed = 1,
+        .plan = 3600 },
+    { .name = "only shorten, earlier already", .kind = SET, .in = 9900, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN,
+        .plan = 9000, .previous = 9000, .unchanged = true, .reads = 1 },
+    { .name = "only shorten, equal", .kind = SET, .at = 9000, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN,
+        .plan = 9000, .previous = 9000, .unchanged = true },
+    { .name = "only shorten, a second later", .kind = SET, .at = 8999, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN,
+        .executed = 1, .plan = 8999, .previous = 9000 },
+    { .name = "only shorten, later", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN,
+        .executed = 1, .plan = 3600, .previous = 9000 },
+    { .name = "only shorten, none", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_SHORTEN, .executed = 1,
+        .plan = 3600 },
     /* refused, and nothing executed */
     { .name = "set: not found", .kind = SET, .id = "uhost-9999", .in = 3600, .from = 1000,
       .to = 1000, .status = COMPSHARE_E_NOT_FOUND, .words = "uhost-9999" },
@@ -67,7 +93,8 @@ static const row plain[] = {
       .status = COMPSHARE_E_NOT_FOUND, .words = "uhost-9999" },
     { .name = "set: part of an id", .kind = SET, .id = "uhost-000", .in = 3600, .from = 1000,
       .to = 1000, .status = COMPSHARE_E_NOT_FOUND },
-    { .name = "set: not an id", .kind = SET, .id = "uhost-0001&x=y", .in = 3600, .status = COMPSHARE_E_PARAM, .words = "UHostIds.0" },
+    { .name = "set: not an id", .kind = SET, .id = "uhost-0001&x=y", .in = 3600, .status = COMPSHARE_E_PARAM,
+        .words = "UHostIds.0" },
     { .name = "set: in another region", .kind = SET, .in = 3600, .region = "cn-sh2",
       .from = 1000, .to = 1000, .status = COMPSHARE_E_NOT_FOUND, .words = "region" },
     { .name = "set: Stopped", .kind = SET, .in = 3600, .options = "state." ONE "=Stopped",
@@ -80,16 +107,24 @@ static const row plain[] = {
       .options = PLAN "&state." ONE "=Stopped", .plan = 9000, .previous = 9000, .reads = 2,
       .from = 1000, .to = 1000, .status = COMPSHARE_E_STATE, .seen = "Stopped",
       .words = "\"Stopped\"" },
-    { .name = "set: Spot", .kind = SET, .in = 3600, .options = "charge." ONE "=Spot", .status = COMPSHARE_E_SPOT, .seen = "Running", .words = "Spot" },
-    { .name = "extend: Spot", .kind = EXTEND, .in = 600, .options = PLAN "&charge." ONE "=Spot", .plan = 9000, .previous = 9000,
+    { .name = "set: Spot", .kind = SET, .in = 3600, .options = "charge." ONE "=Spot", .status = COMPSHARE_E_SPOT,
+        .seen = "Running", .words = "Spot" },
+    { .name = "extend: Spot", .kind = EXTEND, .in = 600, .options = PLAN "&charge." ONE "=Spot", .plan = 9000,
+        .previous = 9000,
       .status = COMPSHARE_E_SPOT, .seen = "Running", .words = "Spot" },
-    { .name = "set: Spot under another name", .kind = SET, .in = 3600, .options = "charge." ONE "=Preemptive", .status = COMPSHARE_E_SPOT, .seen = "Running" },
-    { .name = "set at: 290 s", .kind = SET, .at = 290, .status = COMPSHARE_E_TOO_SOON, .seen = "Running", .words = "300 s", .words2 = "@290" },
-    { .name = "set at: in the past", .kind = SET, .at = -5, .status = COMPSHARE_E_TOO_SOON, .seen = "Running", .words = "@-5" },
-    { .name = "set at: 1970", .kind = SET, .at = -INT64_C(1000000000), .status = COMPSHARE_E_TOO_SOON, .seen = "Running" },
-    { .name = "only shorten: too soon", .kind = SET, .at = 200, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN, .plan = 9000, .previous = 9000,
+    { .name = "set: Spot under another name", .kind = SET, .in = 3600, .options = "charge." ONE "=Preemptive",
+        .status = COMPSHARE_E_SPOT, .seen = "Running" },
+    { .name = "set at: 290 s", .kind = SET, .at = 290, .status = COMPSHARE_E_TOO_SOON, .seen = "Running",
+        .words = "300 s", .words2 = "@290" },
+    { .name = "set at: in the past", .kind = SET, .at = -5, .status = COMPSHARE_E_TOO_SOON, .seen = "Running",
+        .words = "@-5" },
+    { .name = "set at: 1970", .kind = SET, .at = -INT64_C(1000000000), .status = COMPSHARE_E_TOO_SOON,
+        .seen = "Running" },
+    { .name = "only shorten: too soon", .kind = SET, .at = 200, .mode = COMPSHARE_ONLY_SHORTEN, .options = PLAN,
+        .plan = 9000, .previous = 9000,
       .status = COMPSHARE_E_TOO_SOON, .seen = "Running" },
-    { .name = "extend: too soon", .kind = EXTEND, .in = 100, .options = "schedule." ONE "=@120", .plan = 120, .previous = 120,
+    { .name = "extend: too soon", .kind = EXTEND, .in = 100, .options = "schedule." ONE "=@120", .plan = 120,
+        .previous = 120,
       .status = COMPSHARE_E_TOO_SOON, .seen = "Running", .words = "@220" },
     { .name = "extend: none", .kind = EXTEND, .in = 600, .reads = 2, .from = 1000, .to = 1000,
       .status = COMPSHARE_E_NO_PLAN, .seen = "Running", .words = ONE },
@@ -97,32 +132,50 @@ static const row plain[] = {
     { .name = "extend, expired by the local clock alone", .kind = EXTEND, .in = 600,
       .local = 7200, .options = "no_date=1&schedule." ONE "=@3600", .executed = 1, .plan = 4200,
       .previous = 3600 },
-    { .name = "set: beyond all years", .kind = SET, .in = INT64_MAX, .status = COMPSHARE_E_PARAM, .seen = "Running", .words = "9999" },
-    { .name = "set: near the end of time", .kind = SET, .in = INT64_C(253402300799), .status = COMPSHARE_E_PARAM, .seen = "Running", .words = "9999" },
-    { .name = "extend: beyond all years", .kind = EXTEND, .in = INT64_MAX, .options = PLAN, .plan = 9000, .previous = 9000,
+    { .name = "set: beyond all years", .kind = SET, .in = INT64_MAX, .status = COMPSHARE_E_PARAM, .seen = "Running",
+        .words = "9999" },
+    { .name = "set: near the end of time", .kind = SET, .in = INT64_C(253402300799), .status = COMPSHARE_E_PARAM,
+        .seen = "Running", .words = "9999" },
+    { .name = "extend: beyond all years", .kind = EXTEND, .in = INT64_MAX, .options = PLAN, .plan = 9000,
+        .previous = 9000,
       .status = COMPSHARE_E_PARAM, .seen = "Running", .words = "9999" },
-    { .name = "set: which project", .kind = SET, .in = 3600, .options = "projects=3&no_default=1", .status = COMPSHARE_E_PROJECT, .words = "org-other, org-default" },
-    { .name = "extend: which project", .kind = EXTEND, .in = 600, .options = "no_default=1&" PLAN, .plan = 9000, .status = COMPSHARE_E_PROJECT, .words = "org-default" },
-    { .name = "cancel: which project", .kind = CANCEL, .options = "no_default=1&" PLAN, .plan = 9000, .status = COMPSHARE_E_PROJECT, .words = "project_id" },
-    { .name = "set: a stranger's project", .kind = SET, .in = 3600, .project = "org-stranger", .status = COMPSHARE_E_API, .words = "292" },
+    { .name = "set: which project", .kind = SET, .in = 3600, .options = "projects=3&no_default=1",
+        .status = COMPSHARE_E_PROJECT, .words = "org-other, org-default" },
+    { .name = "extend: which project", .kind = EXTEND, .in = 600, .options = "no_default=1&" PLAN, .plan = 9000,
+        .status = COMPSHARE_E_PROJECT, .words = "org-default" },
+    { .name = "cancel: which project", .kind = CANCEL, .options = "no_default=1&" PLAN, .plan = 9000,
+        .status = COMPSHARE_E_PROJECT, .words = "project_id" },
+    { .name = "set: a stranger's project", .kind = SET, .in = 3600, .project = "org-stranger",
+        .status = COMPSHARE_E_API, .words = "292" },
     /* a local clock that is wrong: the server's counts */
     { .name = "2 h behind", .kind = SET, .in = 3600, .local = -7200, .executed = 1, .plan = 3600 },
     { .name = "2 h ahead", .kind = SET, .in = 3600, .local = 7200, .executed = 1, .plan = 3600 },
     { .name = "2 h ahead, at", .kind = SET, .at = 3600, .local = 7200, .executed = 1, .plan = 3600 },
     { .name = "2 h ahead, the floor", .kind = SET, .in = 300, .local = 7200, .executed = 1, .plan = 300 },
-    { .name = "2 h behind, the floor", .kind = SET, .at = 290, .local = -7200, .status = COMPSHARE_E_TOO_SOON, .seen = "Running" },
-    { .name = "2 h ahead, extended", .kind = EXTEND, .in = 600, .options = "schedule." ONE "=@900", .local = 7200, .executed = 1, .plan = 1500, .previous = 900 },
-    { .name = "2 h ahead, get", .kind = GET, .options = "schedule." ONE "=@900", .local = 7200, .plan = 900, .previous = 900 },
-    { .name = "2 h ahead, no Date", .kind = SET, .in = 3600, .options = "no_date=1", .local = 7200, .executed = 1, .plan = 10800 },
+    { .name = "2 h behind, the floor", .kind = SET, .at = 290, .local = -7200, .status = COMPSHARE_E_TOO_SOON,
+        .seen = "Running" },
+    { .name = "2 h ahead, extended", .kind = EXTEND, .in = 600, .options = "schedule." ONE "=@900", .local = 7200,
+        .executed = 1, .plan = 1500, .previous = 900 },
+    { .name = "2 h ahead, get", .kind = GET, .options = "schedule." ONE "=@900", .local = 7200, .plan = 900,
+        .previous = 900 },
+    { .name = "2 h ahead, no Date", .kind = SET, .in = 3600, .options = "no_date=1", .local = 7200, .executed = 1,
+        .plan = 10800 },
     { .name = "2 h ahead, no Date, at", .kind = SET, .at = 3600, .local = 7200,
       .options = "no_date=1", .executed = 1, .plan = 3600 },
-    { .name = "2 h behind, no Date", .kind = SET, .in = 3600, .options = "no_date=1", .local = -7200, .status = COMPSHARE_E_API, .requested = 1, .seen = "Running", .words = "220" },
-    { .name = "the server is 2 h behind", .kind = SET, .in = 3600, .options = "clock_offset=-7200", .executed = 1, .plan = -3600 },
-    { .name = "set: 1970", .kind = SET, .in = 3600, .local = -INT64_C(1700000000), .status = COMPSHARE_E_CLOCK, .words = "clock" },
-    { .name = "set at: 1970 here", .kind = SET, .at = 3600, .local = -INT64_C(1700000000), .status = COMPSHARE_E_CLOCK, .words = "clock" },
-    { .name = "cancel: 1970", .kind = CANCEL, .options = PLAN, .plan = 9000, .local = -INT64_C(1700000000), .status = COMPSHARE_E_CLOCK },
-    { .name = "get: 2099", .kind = GET, .local = INT64_C(2300000000), .status = COMPSHARE_E_CERTIFICATE, .words = "2099" },
-    { .name = "set: 2099", .kind = SET, .in = 3600, .local = INT64_C(2300000000), .status = COMPSHARE_E_CERTIFICATE, .words = "2099" }
+    { .name = "2 h behind, no Date", .kind = SET, .in = 3600, .options = "no_date=1", .local = -7200,
+        .status = COMPSHARE_E_API, .requested = 1, .seen = "Running", .words = "220" },
+    { .name = "the server is 2 h behind", .kind = SET, .in = 3600, .options = "clock_offset=-7200", .executed = 1,
+        .plan = -3600 },
+    { .name = "set: 1970", .kind = SET, .in = 3600, .local = -INT64_C(1700000000), .status = COMPSHARE_E_CLOCK,
+        .words = "clock" },
+    { .name = "set at: 1970 here", .kind = SET, .at = 3600, .local = -INT64_C(1700000000), .status = COMPSHARE_E_CLOCK,
+        .words = "clock" },
+    { .name = "cancel: 1970", .kind = CANCEL, .options = PLAN, .plan = 9000, .local = -INT64_C(1700000000),
+        .status = COMPSHARE_E_CLOCK },
+    { .name = "get: 2099", .kind = GET, .local = INT64_C(2300000000), .status = COMPSHARE_E_CERTIFICATE,
+        .words = "2099" },
+    { .name = "set: 2099", .kind = SET, .in = 3600, .local = INT64_C(2300000000), .status = COMPSHARE_E_CERTIFICATE,
+        .words = "2099" }
 };
 
 /* ---- replies that do not come, or say nothing ---- */
@@ -212,31 +265,50 @@ static const row lost[] = {
     { .name = "cancel: silent reading", .kind = CANCEL, .options = PLAN,
       .stall = "sent " DESCRIBE, .stalls = 1, .executed = 1, .previous = 9000, .from = 15000,
       .to = 15000 },
-    { .name = "get: silence", .kind = GET, .stall = "sent " DESCRIBE, .stalls = 1, .from = 60000, .to = 60000, .status = COMPSHARE_E_TIMEOUT },
+    { .name = "get: silence", .kind = GET, .stall = "sent " DESCRIBE, .stalls = 1, .from = 60000, .to = 60000,
+        .status = COMPSHARE_E_TIMEOUT },
     /* nothing was sent of the change: no connection, and nothing is unknown */
     { .name = "set: refused connections", .kind = SET, .in = 3600, .refusals = 1, .status = COMPSHARE_E_CONNECT },
-    { .name = "set: lists lost", .kind = SET, .in = 3600, .options = LISTS "drop_after=1", .status = COMPSHARE_E_CLOSED },
-    { .name = "set: readings lost", .kind = SET, .in = 3600, .options = READS "drop_after=2", .status = COMPSHARE_E_CLOSED, .words = DESCRIBE },
-    { .name = "extend: reading truncated", .kind = EXTEND, .in = 600, .options = READS "truncate=1&" PLAN, .plan = 9000, .status = COMPSHARE_E_CLOSED },
-    { .name = "cancel: reading 502", .kind = CANCEL, .options = READS "fail_next=1&fail_http=502&" PLAN, .plan = 9000, .status = COMPSHARE_E_STATUS },
-    { .name = "get: reading 110", .kind = GET, .options = READS "fail_next=1&fail_code=110&" PLAN, .plan = 9000, .status = COMPSHARE_E_API, .words = "110" },
+    { .name = "set: lists lost", .kind = SET, .in = 3600, .options = LISTS "drop_after=1",
+        .status = COMPSHARE_E_CLOSED },
+    { .name = "set: readings lost", .kind = SET, .in = 3600, .options = READS "drop_after=2",
+        .status = COMPSHARE_E_CLOSED, .words = DESCRIBE },
+    { .name = "extend: reading truncated", .kind = EXTEND, .in = 600, .options = READS "truncate=1&" PLAN, .plan = 9000,
+        .status = COMPSHARE_E_CLOSED },
+    { .name = "cancel: reading 502", .kind = CANCEL, .options = READS "fail_next=1&fail_http=502&" PLAN, .plan = 9000,
+        .status = COMPSHARE_E_STATUS },
+    { .name = "get: reading 110", .kind = GET, .options = READS "fail_next=1&fail_code=110&" PLAN, .plan = 9000,
+        .status = COMPSHARE_E_API, .words = "110" },
     /* definite refusals, at every step: not read back */
-    { .name = "set: 8903", .kind = SET, .in = 3600, .options = UPDATES "fail_next=1&fail_code=8903", .requested = 1, .reads = 1, .status = COMPSHARE_E_API, .seen = "Running", .words = "8903" },
-    { .name = "set: 171", .kind = SET, .in = 3600, .options = UPDATES "fail_next=1&fail_code=171", .requested = 1, .reads = 1, .status = COMPSHARE_E_API, .seen = "Running", .words = "171" },
-    { .name = "set: 8905", .kind = SET, .in = 3600, .options = UPDATES "fail_next=1&fail_code=8905", .requested = 1, .reads = 1, .status = COMPSHARE_E_API, .seen = "Running", .words = "8905" },
-    { .name = "extend: 8903", .kind = EXTEND, .in = 600, .options = UPDATES "fail_next=1&fail_code=8903&" PLAN, .requested = 1, .reads = 1, .plan = 9000, .previous = 9000,
+    { .name = "set: 8903", .kind = SET, .in = 3600, .options = UPDATES "fail_next=1&fail_code=8903", .requested = 1,
+        .reads = 1, .status = COMPSHARE_E_API, .seen = "Running", .words = "8903" },
+    { .name = "set: 171", .kind = SET, .in = 3600, .options = UPDATES "fail_next=1&fail_code=171", .requested = 1,
+        .reads = 1, .status = COMPSHARE_E_API, .seen = "Running", .words = "171" },
+    { .name = "set: 8905", .kind = SET, .in = 3600, .options = UPDATES "fail_next=1&fail_code=8905", .requested = 1,
+        .reads = 1, .status = COMPSHARE_E_API, .seen = "Running", .words = "8905" },
+    { .name = "extend: 8903", .kind = EXTEND, .in = 600, .options = UPDATES "fail_next=1&fail_code=8903&" PLAN,
+        .requested = 1, .reads = 1, .plan = 9000, .previous = 9000,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "8903" },
-    { .name = "cancel: 8903", .kind = CANCEL, .options = DELETES "fail_next=1&fail_code=8903&" PLAN, .requested = 1, .reads = 1, .plan = 9000, .previous = 9000,
+    { .name = "cancel: 8903", .kind = CANCEL, .options = DELETES "fail_next=1&fail_code=8903&" PLAN, .requested = 1,
+        .reads = 1, .plan = 9000, .previous = 9000,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "8903" },
-    { .name = "cancel: 299", .kind = CANCEL, .options = DELETES "fail_next=1&fail_code=299&" PLAN, .requested = 1, .reads = 1, .plan = 9000, .previous = 9000,
+    { .name = "cancel: 299", .kind = CANCEL, .options = DELETES "fail_next=1&fail_code=299&" PLAN, .requested = 1,
+        .reads = 1, .plan = 9000, .previous = 9000,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "299" },
-    { .name = "set: list 171", .kind = SET, .in = 3600, .options = LISTS "fail_next=1&fail_code=171", .status = COMPSHARE_E_API, .words = "171" },
-    { .name = "set: list 8903", .kind = SET, .in = 3600, .options = LISTS "fail_next=1&fail_code=8903", .status = COMPSHARE_E_API, .words = PROJECTS },
-    { .name = "set: reading 171", .kind = SET, .in = 3600, .options = READS "fail_next=1&fail_code=171", .reads = 1, .status = COMPSHARE_E_API, .words = "171" },
-    { .name = "extend: reading 8905", .kind = EXTEND, .in = 600, .options = READS "fail_next=1&fail_code=8905&" PLAN, .plan = 9000, .reads = 1, .status = COMPSHARE_E_API, .words = "8905" },
-    { .name = "cancel: reading 8903", .kind = CANCEL, .options = READS "fail_next=1&fail_code=8903&" PLAN, .plan = 9000, .reads = 1, .status = COMPSHARE_E_API, .words = "8903" },
-    { .name = "get: reading 8903", .kind = GET, .options = READS "fail_next=1&fail_code=8903", .reads = 1, .status = COMPSHARE_E_API, .words = "8903" },
-    { .name = "set: the API's own clock", .kind = SET, .at = 3600, .event = "answered " DESCRIBE, .then = "advance=3500", .requested = 1, .reads = 1,
+    { .name = "set: list 171", .kind = SET, .in = 3600, .options = LISTS "fail_next=1&fail_code=171",
+        .status = COMPSHARE_E_API, .words = "171" },
+    { .name = "set: list 8903", .kind = SET, .in = 3600, .options = LISTS "fail_next=1&fail_code=8903",
+        .status = COMPSHARE_E_API, .words = PROJECTS },
+    { .name = "set: reading 171", .kind = SET, .in = 3600, .options = READS "fail_next=1&fail_code=171", .reads = 1,
+        .status = COMPSHARE_E_API, .words = "171" },
+    { .name = "extend: reading 8905", .kind = EXTEND, .in = 600, .options = READS "fail_next=1&fail_code=8905&" PLAN,
+        .plan = 9000, .reads = 1, .status = COMPSHARE_E_API, .words = "8905" },
+    { .name = "cancel: reading 8903", .kind = CANCEL, .options = READS "fail_next=1&fail_code=8903&" PLAN, .plan = 9000,
+        .reads = 1, .status = COMPSHARE_E_API, .words = "8903" },
+    { .name = "get: reading 8903", .kind = GET, .options = READS "fail_next=1&fail_code=8903", .reads = 1,
+        .status = COMPSHARE_E_API, .words = "8903" },
+    { .name = "set: the API's own clock", .kind = SET, .at = 3600, .event = "answered " DESCRIBE,
+        .then = "advance=3500", .requested = 1, .reads = 1,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "220" },
     /* lost, and what is sent again is refused: what became of the first is not known */
     { .name = "set lost before, then 171", .kind = SET, .in = 3600,
@@ -245,7 +317,8 @@ static const row lost[] = {
       .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running",
       .words = "171" },
     /* with retries */
-    { .name = "set: 153 twice", .kind = SET, .in = 3600, .retries = 2, .options = UPDATES "fail_next=2&fail_code=153", .executed = 1, .requested = 3, .plan = 3600, .from = 500, .to = 3000 },
+    { .name = "set: 153 twice", .kind = SET, .in = 3600, .retries = 2, .options = UPDATES "fail_next=2&fail_code=153",
+        .executed = 1, .requested = 3, .plan = 3600, .from = 500, .to = 3000 },
     { .name = "set: 502 twice", .kind = SET, .in = 3600, .retries = 2,
       .options = UPDATES "fail_next=2&fail_http=502", .executed = 1, .requested = 3,
       .plan = 3600, .from = 6000, .to = 15000 }
@@ -254,11 +327,16 @@ static const row lost[] = {
 /* ---- reading back ---- */
 
 static const row read_back[] = {
-    { .name = "shown after 1 s", .kind = SET, .in = 3600, .options = "visibility_delay=1", .executed = 1, .plan = 3600, .from = 250, .to = 2000 },
-    { .name = "shown after 3 s", .kind = EXTEND, .in = 600, .options = PLAN "&visibility_delay=3", .executed = 1, .plan = 9600, .previous = 9000, .from = 1000, .to = 5000 },
-    { .name = "shown after 5 s", .kind = CANCEL, .options = PLAN "&visibility_delay=5", .executed = 1, .previous = 9000, .from = 3000, .to = 8000 },
-    { .name = "shown after 10 s", .kind = SET, .at = 7200, .options = PLAN "&visibility_delay=10", .executed = 1, .plan = 7200, .previous = 9000, .from = 8000, .to = 15000 },
-    { .name = "shown after 20 s", .kind = SET, .in = 3600, .options = "visibility_delay=20", .executed = 1, .plan = 3600, .from = 17000, .to = 25000 },
+    { .name = "shown after 1 s", .kind = SET, .in = 3600, .options = "visibility_delay=1", .executed = 1, .plan = 3600,
+        .from = 250, .to = 2000 },
+    { .name = "shown after 3 s", .kind = EXTEND, .in = 600, .options = PLAN "&visibility_delay=3", .executed = 1,
+        .plan = 9600, .previous = 9000, .from = 1000, .to = 5000 },
+    { .name = "shown after 5 s", .kind = CANCEL, .options = PLAN "&visibility_delay=5", .executed = 1, .previous = 9000,
+        .from = 3000, .to = 8000 },
+    { .name = "shown after 10 s", .kind = SET, .at = 7200, .options = PLAN "&visibility_delay=10", .executed = 1,
+        .plan = 7200, .previous = 9000, .from = 8000, .to = 15000 },
+    { .name = "shown after 20 s", .kind = SET, .in = 3600, .options = "visibility_delay=20", .executed = 1,
+        .plan = 3600, .from = 17000, .to = 25000 },
     { .name = "lost, shown after 20 s", .kind = CANCEL,
       .options = DELETES "drop_after=1&" PLAN "&visibility_delay=20", .executed = 2,
       .previous = 9000, .from = 17000, .to = 25000 },
@@ -266,7 +344,8 @@ static const row read_back[] = {
       .options = "visibility_delay=25", .executed = 2, .plan = 3600, .from = 9500, .to = 10000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running", .words = "accepted",
       .words2 = "no timed shutdown" },
-    { .name = "not gone in 10 s", .kind = CANCEL, .timeout_ms = 10000, .options = PLAN "&visibility_delay=25", .executed = 1, .previous = 9000, .from = 9500, .to = 10000,
+    { .name = "not gone in 10 s", .kind = CANCEL, .timeout_ms = 10000, .options = PLAN "&visibility_delay=25",
+        .executed = 1, .previous = 9000, .from = 9500, .to = 10000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running", .words = "accepted", .words2 = "@9000" },
     { .name = "not extended in 10 s", .kind = EXTEND, .in = 600, .timeout_ms = 10000,
       .options = PLAN "&visibility_delay=25", .executed = 2, .plan = 9600, .previous = 9000,
@@ -275,14 +354,19 @@ static const row read_back[] = {
     { .name = "shown after 40 s", .kind = SET, .in = 3600, .timeout_ms = 120000,
       .options = "visibility_delay=40", .executed = 1, .plan = 3600, .from = 39000, .to = 46000 },
     /* readings that fail are no answer */
-    { .name = "readings: 503 for a while", .kind = SET, .in = 3600, .event = "sent " UPDATE, .then = READS "fail_next=4&fail_http=503", .executed = 1, .plan = 3600,
+    { .name = "readings: 503 for a while", .kind = SET, .in = 3600, .event = "sent " UPDATE,
+        .then = READS "fail_next=4&fail_http=503", .executed = 1, .plan = 3600,
       .reads = 6, .from = 2000, .to = 8000 },
-    { .name = "readings: dropped for a while", .kind = SET, .in = 3600, .event = "sent " UPDATE, .then = READS "drop_after=4", .executed = 1, .plan = 3600, .from = 1, .to = 8000 },
-    { .name = "readings: truncated for a while", .kind = CANCEL, .options = PLAN, .event = "sent " DELETE, .then = READS "truncate=4", .executed = 1, .previous = 9000,
+    { .name = "readings: dropped for a while", .kind = SET, .in = 3600, .event = "sent " UPDATE,
+        .then = READS "drop_after=4", .executed = 1, .plan = 3600, .from = 1, .to = 8000 },
+    { .name = "readings: truncated for a while", .kind = CANCEL, .options = PLAN, .event = "sent " DELETE,
+        .then = READS "truncate=4", .executed = 1, .previous = 9000,
       .reads = 6, .from = 2000, .to = 8000 },
-    { .name = "readings: 8903 for a while", .kind = EXTEND, .in = 600, .options = PLAN, .event = "sent " UPDATE, .then = READS "fail_next=4&fail_code=8903", .executed = 1,
+    { .name = "readings: 8903 for a while", .kind = EXTEND, .in = 600, .options = PLAN, .event = "sent " UPDATE,
+        .then = READS "fail_next=4&fail_code=8903", .executed = 1,
       .plan = 9600, .previous = 9000, .reads = 6, .from = 2000, .to = 8000 },
-    { .name = "readings: 8905 for a while", .kind = SET, .in = 3600, .event = "sent " UPDATE, .then = READS "fail_next=4&fail_code=8905", .executed = 1, .plan = 3600,
+    { .name = "readings: 8905 for a while", .kind = SET, .in = 3600, .event = "sent " UPDATE,
+        .then = READS "fail_next=4&fail_code=8905", .executed = 1, .plan = 3600,
       .reads = 6, .from = 2000, .to = 8000 },
     { .name = "readings: 503 to the end", .kind = SET, .in = 3600, .event = "sent " UPDATE,
       .then = READS "fail_next=99&fail_http=503", .executed = 1, .plan = 3600, .from = 59000,
@@ -292,32 +376,40 @@ static const row read_back[] = {
       .event = "sent " DELETE, .then = READS "drop_before=99", .executed = 1, .previous = 9000,
       .reads = -2, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED,
       .unknown = true, .seen = "Running", .words = "accepted" },
-    { .name = "readings: forbidden", .kind = SET, .in = 3600, .event = "sent " UPDATE, .then = READS "fail_next=99&fail_code=299", .executed = 1, .plan = 3600, .reads = 2,
+    { .name = "readings: forbidden", .kind = SET, .in = 3600, .event = "sent " UPDATE,
+        .then = READS "fail_next=99&fail_code=299", .executed = 1, .plan = 3600, .reads = 2,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running", .words = "accepted", .words2 = "299" },
-    { .name = "readings: silent once", .kind = SET, .in = 3600, .stall = "answered " UPDATE, .stalls = 1, .executed = 1, .plan = 3600, .from = 1000, .to = 30000 },
+    { .name = "readings: silent once", .kind = SET, .in = 3600, .stall = "answered " UPDATE, .stalls = 1, .executed = 1,
+        .plan = 3600, .from = 1000, .to = 30000 },
     { .name = "readings: silent", .kind = SET, .in = 3600, .timeout_ms = 120000,
       .options = "visibility_delay=600", .stall = "answered " UPDATE, .stalls = 1, .executed = 2,
       .plan = 3600, .reads = -2, .from = 119000, .to = 120000, .status = COMPSHARE_E_UNCONFIRMED,
       .unknown = true, .seen = "Running", .words = "accepted" },
     /* a reply takes its time, to the end */
-    { .name = "slow replies", .kind = SET, .in = 3600, .latency = 900, .executed = 1, .plan = 3600, .from = 3600, .to = 3600 },
+    { .name = "slow replies", .kind = SET, .in = 3600, .latency = 900, .executed = 1, .plan = 3600, .from = 3600,
+        .to = 3600 },
     { .name = "slow replies, not shown", .kind = SET, .in = 3600, .latency = 900,
       .options = "visibility_delay=600", .executed = 2, .plan = 3600, .from = 50000, .to = 60000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running", .words = "accepted",
       .words2 = "no timed shutdown" },
-    { .name = "reply silent, readings dropped", .kind = EXTEND, .in = 600, .options = PLAN, .stall = "sent " UPDATE, .stalls = 1, .event = "sent " UPDATE,
+    { .name = "reply silent, readings dropped", .kind = EXTEND, .in = 600, .options = PLAN, .stall = "sent " UPDATE,
+        .stalls = 1, .event = "sent " UPDATE,
       .then = READS "drop_before=3", .executed = 1, .plan = 9600, .previous = 9000, .from = 31000, .to = 38000 },
     /* somebody else meanwhile */
-    { .name = "changed before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE, .then = PLAN, .executed = 1, .plan = 3600 },
-    { .name = "later meanwhile, only extend", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_EXTEND, .options = "schedule." ONE "=@1800", .event = "answered " DESCRIBE,
+    { .name = "changed before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE, .then = PLAN,
+        .executed = 1, .plan = 3600 },
+    { .name = "later meanwhile, only extend", .kind = SET, .in = 3600, .mode = COMPSHARE_ONLY_EXTEND,
+        .options = "schedule." ONE "=@1800", .event = "answered " DESCRIBE,
       .then = PLAN, .executed = 1, .plan = 3600, .previous = 1800 },
-    { .name = "extended from what was read", .kind = EXTEND, .in = 600, .options = "schedule." ONE "=@1800", .event = "answered " DESCRIBE, .then = PLAN,
+    { .name = "extended from what was read", .kind = EXTEND, .in = 600, .options = "schedule." ONE "=@1800",
+        .event = "answered " DESCRIBE, .then = PLAN,
       .executed = 1, .plan = 2400, .previous = 1800 },
     { .name = "changed after the change", .kind = SET, .in = 3600, .event = "answered " UPDATE,
       .then = PLAN, .executed = 1, .plan = 9000, .from = 59000, .to = 60000,
       .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Running", .words = "@9000",
       .words2 = "Running" },
-    { .name = "changed and changed back", .kind = SET, .at = 7200, .event = "answered " UPDATE, .then = PLAN, .event2 = "answered " DESCRIBE, .nth2 = 4,
+    { .name = "changed and changed back", .kind = SET, .at = 7200, .event = "answered " UPDATE, .then = PLAN,
+        .event2 = "answered " DESCRIBE, .nth2 = 4,
       .then2 = "schedule." ONE "=@7200", .executed = 1, .plan = 7200, .from = 1000, .to = 8000 },
     { .name = "cancelled after the extension", .kind = EXTEND, .in = 600, .options = PLAN,
       .event = "answered " UPDATE, .then = "schedule." ONE "=0", .executed = 1, .previous = 9000,
@@ -327,25 +419,31 @@ static const row read_back[] = {
       .event = "answered " DELETE, .then = "schedule." ONE "=@5000", .executed = 1, .plan = 5000,
       .previous = 9000, .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED,
       .unknown = true, .seen = "Running", .words = "@5000" },
-    { .name = "stopped before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE, .then = "state." ONE "=Stopped", .requested = 1, .reads = 1,
+    { .name = "stopped before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE,
+        .then = "state." ONE "=Stopped", .requested = 1, .reads = 1,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "8905" },
-    { .name = "stopped before the cancellation", .kind = CANCEL, .options = PLAN, .event = "answered " DESCRIBE, .then = "state." ONE "=Stopped", .executed = 1,
+    { .name = "stopped before the cancellation", .kind = CANCEL, .options = PLAN, .event = "answered " DESCRIBE,
+        .then = "state." ONE "=Stopped", .executed = 1,
       .previous = 9000, .seen = "Stopped" },
     { .name = "stopped after the change", .kind = SET, .in = 3600, .event = "answered " UPDATE,
       .then = "state." ONE "=Stopped&schedule." ONE "=0", .executed = 1, .from = 59000,
       .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true, .seen = "Stopped",
       .words = "Stopped" },
-    { .name = "becomes Spot before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE, .then = "charge." ONE "=Spot", .requested = 1, .reads = 1,
+    { .name = "becomes Spot before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE,
+        .then = "charge." ONE "=Spot", .requested = 1, .reads = 1,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "230" },
-    { .name = "gone before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE, .then = "remove=1", .requested = 1, .reads = 1,
+    { .name = "gone before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE, .then = "remove=1",
+        .requested = 1, .reads = 1,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "8039" },
     { .name = "gone after the change", .kind = CANCEL, .options = PLAN,
       .event = "answered " DELETE, .then = "remove=1", .executed = 1, .previous = 9000,
       .from = 59000, .to = 60000, .status = COMPSHARE_E_UNCONFIRMED, .unknown = true,
       .seen = "Running", .words = "accepted", .words2 = "no instance" },
-    { .name = "gone for a while", .kind = SET, .at = 7200, .event = "answered " UPDATE, .then = "remove=1", .event2 = "answered " DESCRIBE, .nth2 = 3, .then2 = "restore=1",
+    { .name = "gone for a while", .kind = SET, .at = 7200, .event = "answered " UPDATE, .then = "remove=1",
+        .event2 = "answered " DESCRIBE, .nth2 = 3, .then2 = "restore=1",
       .executed = 1, .plan = 7200, .from = 1000, .to = 8000 },
-    { .name = "moved before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE, .then = "zone." ONE "=cn-wlcb-02", .requested = 1, .reads = 1,
+    { .name = "moved before the change", .kind = SET, .in = 3600, .event = "answered " DESCRIBE,
+        .then = "zone." ONE "=cn-wlcb-02", .requested = 1, .reads = 1,
       .status = COMPSHARE_E_API, .seen = "Running", .words = "230" },
     { .name = "moved out of the region", .kind = SET, .in = 3600, .region = "cn-wlcb",
       .event = "answered " UPDATE, .then = "zone." ONE "=cn-sh2-01", .executed = 1, .plan = 3600,
@@ -417,7 +515,8 @@ static const row ended[] = {
 
 /* ---- single questions ---- */
 
-static const row set_row = { .kind = SET, .in = 3600 }, extend_row = { .kind = EXTEND, .in = 600 }, cancel_row = { .kind = CANCEL }, get_row = { .kind = GET };
+static const row set_row = { .kind = SET, .in = 3600 }, extend_row = { .kind = EXTEND,
+    .in = 600 }, cancel_row = { .kind = CANCEL }, get_row = { .kind = GET };
 
 /* Refused by itself: no request, nothing in the result. */
 static void parameters(void **state)
@@ -425,9 +524,12 @@ static void parameters(void **state)
     static const struct { compshare_plan plan; int status; } plans[] = {
         { { NULL, 0, 3600, 0 }, COMPSHARE_E_PARAM }, { { "", 0, 3600, 0 }, COMPSHARE_E_PARAM },
         { { ONE, 0, 0, 0 }, COMPSHARE_E_PARAM }, { { ONE, INT64_C(4000000000), 3600, 0 }, COMPSHARE_E_PARAM },
-        { { ONE, -1, 0, 0 }, COMPSHARE_E_PARAM }, { { ONE, 0, -1, 0 }, COMPSHARE_E_PARAM }, { { ONE, 0, INT64_MIN, 0 }, COMPSHARE_E_PARAM },
-        { { ONE, INT64_MIN, 0, 0 }, COMPSHARE_E_PARAM }, { { ONE, -1, 3600, 0 }, COMPSHARE_E_PARAM }, { { ONE, INT64_C(4000000000), -3600, 0 }, COMPSHARE_E_PARAM },
-        { { ONE, 0, 3600, 3 }, COMPSHARE_E_PARAM }, { { ONE, 0, 3600, 4 }, COMPSHARE_E_PARAM }, { { ONE, 0, 3600, 0x80000000u }, COMPSHARE_E_PARAM },
+        { { ONE, -1, 0, 0 }, COMPSHARE_E_PARAM }, { { ONE, 0, -1, 0 }, COMPSHARE_E_PARAM }, { { ONE, 0, INT64_MIN, 0 },
+            COMPSHARE_E_PARAM },
+        { { ONE, INT64_MIN, 0, 0 }, COMPSHARE_E_PARAM }, { { ONE, -1, 3600, 0 },
+            COMPSHARE_E_PARAM }, { { ONE, INT64_C(4000000000), -3600, 0 }, COMPSHARE_E_PARAM },
+        { { ONE, 0, 3600, 3 }, COMPSHARE_E_PARAM }, { { ONE, 0, 3600, 4 },
+            COMPSHARE_E_PARAM }, { { ONE, 0, 3600, 0x80000000u }, COMPSHARE_E_PARAM },
         { { ONE, 0, 1, 0 }, COMPSHARE_E_TOO_SOON }, { { ONE, 0, 299, 0 }, COMPSHARE_E_TOO_SOON },
         { { ONE, 0, 299, COMPSHARE_ONLY_EXTEND }, COMPSHARE_E_TOO_SOON }
     };
@@ -437,23 +539,29 @@ static void parameters(void **state)
     for (i = 0; i < COUNT(plans); i++) {
         memset(&schedule, 0xEE, sizeof schedule);
         expect_failure(&h, stepped ? compshare_schedule_set_start(h.client, &plans[i].plan, &schedule)
-            : compshare_schedule_set(h.client, &plans[i].plan, &schedule), plans[i].status, COMPSHARE_STAGE_PREPARE, false);
+            : compshare_schedule_set(h.client, &plans[i].plan,
+                &schedule), plans[i].status, COMPSHARE_STAGE_PREPARE, false);
         assert_true(all_zero(&schedule, sizeof schedule));
         assert_int_equal(compshare_step(h.client), COMPSHARE_E_IDLE);
     }
     for (i = 0; i < COUNT(by); i++) {
         memset(&schedule, 0xEE, sizeof schedule);
         expect_failure(&h, stepped ? compshare_schedule_extend_start(h.client, ONE, by[i], &schedule)
-            : compshare_schedule_extend(h.client, ONE, by[i], &schedule), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
+            : compshare_schedule_extend(h.client, ONE, by[i],
+                &schedule), COMPSHARE_E_PARAM, COMPSHARE_STAGE_PREPARE, false);
         assert_true(all_zero(&schedule, sizeof schedule));
     }
     for (i = 0; i < 2; i++) {
         const char *id = i == 0 ? NULL : "";
-        assert_int_equal(stepped ? compshare_schedule_get_start(h.client, id, &schedule) : compshare_schedule_get(h.client, id, &schedule), COMPSHARE_E_PARAM);
-        assert_int_equal(stepped ? compshare_schedule_extend_start(h.client, id, 600, &schedule) : compshare_schedule_extend(h.client, id, 600, &schedule), COMPSHARE_E_PARAM);
-        assert_int_equal(stepped ? compshare_schedule_cancel_start(h.client, id, &schedule) : compshare_schedule_cancel(h.client, id, &schedule), COMPSHARE_E_PARAM);
+        assert_int_equal(stepped ? compshare_schedule_get_start(h.client, id, &schedule)
+            : compshare_schedule_get(h.client, id, &schedule), COMPSHARE_E_PARAM);
+        assert_int_equal(stepped ? compshare_schedule_extend_start(h.client, id, 600, &schedule)
+            : compshare_schedule_extend(h.client, id, 600, &schedule), COMPSHARE_E_PARAM);
+        assert_int_equal(stepped ? compshare_schedule_cancel_start(h.client, id, &schedule)
+            : compshare_schedule_cancel(h.client, id, &schedule), COMPSHARE_E_PARAM);
     }
-    assert_int_equal(stepped ? compshare_schedule_set_start(h.client, NULL, &schedule) : compshare_schedule_set(h.client, NULL, &schedule), COMPSHARE_E_PARAM);
+    assert_int_equal(stepped ? compshare_schedule_set_start(h.client, NULL, &schedule)
+        : compshare_schedule_set(h.client, NULL, &schedule), COMPSHARE_E_PARAM);
     assert_int_equal(compshare_schedule_set(NULL, &plans[0].plan, &schedule), COMPSHARE_E_CONFIG);
     assert_int_equal(compshare_schedule_get_start(NULL, ONE, &schedule), COMPSHARE_E_CONFIG);
     assert_int_equal(compshare_schedule_extend(NULL, ONE, 600, &schedule), COMPSHARE_E_CONFIG);
@@ -468,22 +576,28 @@ static void no_result_wanted(void **state)
     int i, r;
     flow_fresh(state, 60000);
     for (i = 0; i < 2; i++) {       /* the second one changes nothing */
-        r = stepped ? flow_steps(compshare_schedule_set_start(h.client, &plan, NULL)) : compshare_schedule_set(h.client, &plan, NULL);
+        r = stepped ? flow_steps(compshare_schedule_set_start(h.client, &plan, NULL)) : compshare_schedule_set(h.client,
+            &plan, NULL);
         harness_expect(&h, r, COMPSHARE_OK);
         expect_executed(&gateway, UPDATE, 1);
         plan.in_seconds = 1800;
     }
-    r = stepped ? flow_steps(compshare_schedule_get_start(h.client, ONE, NULL)) : compshare_schedule_get(h.client, ONE, NULL);
+    r = stepped ? flow_steps(compshare_schedule_get_start(h.client, ONE, NULL)) : compshare_schedule_get(h.client, ONE,
+        NULL);
     harness_expect(&h, r, COMPSHARE_OK);
-    r = stepped ? flow_steps(compshare_schedule_extend_start(h.client, ONE, 600, NULL)) : compshare_schedule_extend(h.client, ONE, 600, NULL);
+    r = stepped ? flow_steps(compshare_schedule_extend_start(h.client, ONE, 600,
+        NULL)) : compshare_schedule_extend(h.client, ONE, 600, NULL);
     harness_expect(&h, r, COMPSHARE_OK);
     set_options("visibility_delay=2");
-    r = stepped ? flow_steps(compshare_schedule_cancel_start(h.client, ONE, NULL)) : compshare_schedule_cancel(h.client, ONE, NULL);
+    r = stepped ? flow_steps(compshare_schedule_cancel_start(h.client, ONE, NULL)) : compshare_schedule_cancel(h.client,
+        ONE, NULL);
     harness_expect(&h, r, COMPSHARE_OK);
     set_options("visibility_delay=600");
-    r = stepped ? flow_steps(compshare_schedule_set_start(h.client, &plan, NULL)) : compshare_schedule_set(h.client, &plan, NULL);
+    r = stepped ? flow_steps(compshare_schedule_set_start(h.client, &plan, NULL)) : compshare_schedule_set(h.client,
+        &plan, NULL);
     harness_expect(&h, r, COMPSHARE_E_UNCONFIRMED);
-    r = stepped ? flow_steps(compshare_schedule_get_start(h.client, "uhost-9999", NULL)) : compshare_schedule_get(h.client, "uhost-9999", NULL);
+    r = stepped ? flow_steps(compshare_schedule_get_start(h.client, "uhost-9999",
+        NULL)) : compshare_schedule_get(h.client, "uhost-9999", NULL);
     harness_expect(&h, r, COMPSHARE_E_NOT_FOUND);
 }
 
@@ -521,7 +635,8 @@ static void expect_param(const char *name, const char *want)
 {
     json_t *stats = harness_stats(&gateway);
     const char *value = json_string_value(json_object_get(json_object_get(stats, "last_params"), name));
-    if (want == NULL ? value != NULL : value == NULL || strcmp(value, want) != 0) fail_msg("%s is %s", name, value != NULL ? value : "not sent");
+    if (want == NULL ? value != NULL : value == NULL || strcmp(value, want) != 0)
+        fail_msg("%s is %s", name, value != NULL ? value : "not sent");
     json_decref(stats);
 }
 
@@ -566,7 +681,8 @@ static void caveats(void **state)
 {
     static const struct { const char *charge; unsigned want; } cases[] = {
         { "Postpay", COMPSHARE_GETS_RELEASED }, { "Dynamic", COMPSHARE_GETS_RELEASED },
-        { "Day", COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED }, { "Month", COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED },
+        { "Day", COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED }, { "Month",
+            COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED },
         { "Year", COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED }
     };
     size_t i;
@@ -620,7 +736,8 @@ static void ids_are_copied(void **state)
     flow_fresh(state, 60000);
     set_options(PLAN);
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
-    harness_expect(&h, stepped ? flow_steps(compshare_schedule_extend_start(h.client, schedule.uhost_id, 600, &schedule))
+    harness_expect(&h, stepped ? flow_steps(compshare_schedule_extend_start(h.client, schedule.uhost_id, 600,
+        &schedule))
         : compshare_schedule_extend(h.client, schedule.uhost_id, 600, &schedule), COMPSHARE_OK);
     assert_int_equal(schedule.stop_time, base + 9600);
     plan.uhost_id = schedule.uhost_id;
@@ -635,7 +752,8 @@ static void ids_are_copied(void **state)
     harness_expect(&h, stepped ? flow_steps(compshare_describe_instance_start(h.client, &t, &instance))
         : compshare_describe_instance(h.client, &t, &instance), COMPSHARE_OK);
     assert_string_equal(instance.uhost_id, ONE);
-    harness_expect(&h, stepped ? flow_steps(compshare_wait_state_start(h.client, instance.uhost_id, "Running", 0, &instance))
+    harness_expect(&h, stepped ? flow_steps(compshare_wait_state_start(h.client, instance.uhost_id, "Running", 0,
+        &instance))
         : compshare_wait_state(h.client, instance.uhost_id, "Running", 0, &instance), COMPSHARE_OK);
     assert_string_equal(instance.uhost_id, ONE);
 }
@@ -672,12 +790,13 @@ static void own_change_is_known(void **state)
     deleted_unseen(state, "schedule_lag=10");
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_true(schedule.stop_time == 0 && schedule.shown == 0);
-    assert_in_range(passed, 8000, 16000);
+    assert_in_range(h.clock.ms, 8000, 16000);
     harness_close(&h);
 
     deleted_unseen(state, "schedule_lag=100");
     harness_expect(&h, flow_run(&get_row), COMPSHARE_E_UNCONFIRMED);
-    assert_true(schedule.stop_time == 0 && schedule.shown == base + 9000 && !last(&h)->outcome_unknown && last(&h)->retryable);
+    assert_true(schedule.stop_time == 0 && schedule.shown == base + 9000 && !last(&h)->outcome_unknown
+        && last(&h)->retryable);
     expect_contains(last(&h)->detail, "no timed shutdown was accepted");
     pass(60000);                    /* then the reading counts, whatever it is */
     set_options("schedule_lag=0&schedule." ONE "=@9000");
@@ -695,7 +814,7 @@ static void own_change_is_known(void **state)
     h.client->config.timeout_ms = 60000;
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_int_equal(schedule.stop_time, base + 7200);
-    assert_in_range(passed, 30000, 40000);
+    assert_in_range(h.clock.ms, 30000, 40000);
     harness_close(&h);
 
     flow_fresh(state, 60000);       /* and an extension begins at what was set */
@@ -714,20 +833,21 @@ static void others_are_believed(void **state)
     set_options("odd=no_schedule&odd_next=2");
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_true(schedule.stop_time > base + 3000);
-    passed = 0;
+    h.clock.ms = 0;
     set_gateway_clock();
     set_options("schedule." ONE "=0");
     harness_expect(&h, flow_run(&get_row), COMPSHARE_OK);
     assert_int_equal(schedule.stop_time, 0);
     harness_expect(&h, flow_run(&extend_row), COMPSHARE_E_NO_PLAN);
-    assert_true(passed < 6000);
+    assert_true(h.clock.ms < 6000);
 }
 
 /* What stays of a change that was not confirmed, for who goes on with it. */
 static void left_of_the_unconfirmed(void **state)
 {
     static const row accepted = { .kind = SET, .at = 7200, .timeout_ms = 10000, .options = PLAN "&schedule_lag=40" };
-    static const row unanswered = { .kind = SET, .at = 7200, .timeout_ms = 10000, .options = PLAN "&" UPDATES "drop_before=99" };
+    static const row unanswered = { .kind = SET, .at = 7200, .timeout_ms = 10000,
+        .options = PLAN "&" UPDATES "drop_before=99" };
     static const row cancelled = { .kind = CANCEL, .timeout_ms = 10000, .options = PLAN "&schedule_lag=40" };
     static const row *const rows[] = { &accepted, &unanswered, &cancelled };
     size_t i;
@@ -736,7 +856,7 @@ static void left_of_the_unconfirmed(void **state)
         flow_prepare(rows[i]);
         if (i != 1) {           /* what was set long ago is shown */
             pass(60000);
-            passed = 60000;
+            h.clock.ms = 60000;
         }
         harness_expect(&h, flow_run(rows[i]), COMPSHARE_E_UNCONFIRMED);
         assert_true(last(&h)->retryable && last(&h)->outcome_unknown);
@@ -779,7 +899,7 @@ static void too_soon_after_a_pause(void **state)
     flow_prepare(&at);
     harness_expect(&h, flow_run(&at), COMPSHARE_E_TOO_SOON);
     assert_false(last(&h)->outcome_unknown);
-    assert_true(passed < 8000);
+    assert_true(h.clock.ms < 8000);
     expect_executed(&gateway, UPDATE, 0);
     assert_in_range(harness_count_action(&gateway, "requests_by_action", UPDATE), 1, 5);
     harness_close(&h);
@@ -797,7 +917,8 @@ static void pauses_grow(void **state)
     stepped = ((const flow_test *)*state)->stepped;
     flow_prepare(&r);
     harness_expect(&h, flow_run(&r), COMPSHARE_E_UNCONFIRMED);
-    assert_in_range(harness_count_action(&gateway, "requests_by_action", DESCRIBE), 8, 16);     /* the first one found it */
+    /* the first one found it */
+    assert_in_range(harness_count_action(&gateway, "requests_by_action", DESCRIBE), 8, 16);
     assert_in_range(pause_count, 6, 15);
     assert_true(pauses[0] <= 500);
     for (i = 1; i < pause_count; i++) if (pauses[i] > pauses[most]) most = i;

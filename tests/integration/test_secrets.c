@@ -5,8 +5,10 @@
 #include <bearssl.h>
 #include <stddef.h>
 
-static void watch_prf_sha256(void *dst, size_t len, const void *input, size_t input_len, const char *label, size_t seeds, const br_tls_prf_seed_chunk *seed);
-static void watch_prf_sha384(void *dst, size_t len, const void *input, size_t input_len, const char *label, size_t seeds, const br_tls_prf_seed_chunk *seed);
+static void watch_prf_sha256(void *dst, size_t len, const void *input, size_t input_len, const char *label,
+    size_t seeds, const br_tls_prf_seed_chunk *seed);
+static void watch_prf_sha384(void *dst, size_t len, const void *input, size_t input_len, const char *label,
+    size_t seeds, const br_tls_prf_seed_chunk *seed);
 static void watch_sha1_update(br_sha1_context *sha1, const void *data, size_t len);
 static void watch_sha1_out(const br_sha1_context *sha1, void *out);
 static void watch_ec(br_ssl_engine_context *engine);
@@ -24,8 +26,7 @@ static void watch_ec(br_ssl_engine_context *engine);
 #undef br_ssl_engine_set_default_ecdsa
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
 
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -165,13 +166,15 @@ static void learn_prf(const void *dst, size_t len, const void *input, size_t inp
     }
 }
 
-static void watch_prf_sha256(void *dst, size_t len, const void *input, size_t input_len, const char *label, size_t seeds, const br_tls_prf_seed_chunk *seed)
+static void watch_prf_sha256(void *dst, size_t len, const void *input, size_t input_len, const char *label,
+    size_t seeds, const br_tls_prf_seed_chunk *seed)
 {
     br_tls12_sha256_prf(dst, len, input, input_len, label, seeds, seed);
     learn_prf(dst, len, input, input_len, label);
 }
 
-static void watch_prf_sha384(void *dst, size_t len, const void *input, size_t input_len, const char *label, size_t seeds, const br_tls_prf_seed_chunk *seed)
+static void watch_prf_sha384(void *dst, size_t len, const void *input, size_t input_len, const char *label,
+    size_t seeds, const br_tls_prf_seed_chunk *seed)
 {
     br_tls12_sha384_prf(dst, len, input, input_len, label, seeds, seed);
     learn_prf(dst, len, input, input_len, label);
@@ -183,7 +186,8 @@ static void watch_sha1_update(br_sha1_context *sha1, const void *data, size_t le
     static uint32_t before[5];
     memcpy(before, sha1->val, sizeof before);
     br_sha1_update(sha1, data, len);
-    if (watching && len == sizeof PRIVATE_KEY - 1 && memcmp(data, PRIVATE_KEY, len) == 0 && memcmp(before, sha1->val, sizeof before) != 0)
+    if (watching && len == sizeof PRIVATE_KEY - 1 && memcmp(data, PRIVATE_KEY, len) == 0
+        && memcmp(before, sha1->val, sizeof before) != 0)
         learn("SHA-1's state with the private key in it", sha1->val, sizeof sha1->val, 8, false);
 }
 
@@ -233,14 +237,15 @@ static int watch_entropy(void *user, void *dst, size_t len)
 
 static harness_process gateway;
 static harness_client h;
-static tap t;
+static shim t;
 static compshare_session session;
 static char said[1 << 18];      /* everything that a program could log or show */
 static size_t said_len;
 
 static harness_process serve(const char *chain)
 {
-    static const char *const more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--token", TOKEN, "--option", "extra_action=" ACTION, NULL };
+    static const char *const more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--token", TOKEN,
+        "--option", "extra_action=" ACTION, NULL };
     return harness_gateway(chain, more);
 }
 
@@ -328,14 +333,16 @@ static void check(job *j, const char *after)
 
 static void find(job *j, const char *place, const char *what)
 {
-    if (what != NULL && j->finding[0] == '\0') snprintf(j->finding, sizeof j->finding, "after %s the %s holds %s", j->after, place, what);
+    if (what != NULL && j->finding[0] == '\0')
+        snprintf(j->finding, sizeof j->finding, "after %s the %s holds %s", j->after, place, what);
 }
 
 static void expect(job *j, int got, int want, const char *call)
 {
     char text[COMPSHARE_ERROR_TEXT];
     if (got != want && j->finding[0] == '\0')
-        snprintf(j->finding, sizeof j->finding, "%s: %s where %s was expected: %s", call, compshare_status_name(got), compshare_status_name(want),
+        snprintf(j->finding, sizeof j->finding, "%s: %s where %s was expected: %s", call, compshare_status_name(got),
+            compshare_status_name(want),
             compshare_error_text(h.client, text, 300));
 }
 
@@ -347,7 +354,8 @@ static void search_block(job *j)
     br_ssl_engine_context *engine = &h.client->connection.tls.client.eng;
     memcpy(block, h.memory, sizeof block);
     if (h.client->connection.open) {
-        memset(block + ((unsigned char *)engine->session.master_secret - h.memory), 0, sizeof engine->session.master_secret);
+        memset(block + ((unsigned char *)engine->session.master_secret - h.memory), 0,
+            sizeof engine->session.master_secret);
         memset(block + ((unsigned char *)&engine->in - h.memory), 0, sizeof engine->in);
         memset(block + ((unsigned char *)&engine->out - h.memory), 0, sizeof engine->out);
     }
@@ -446,8 +454,10 @@ static void run_kept(job *j)
    signature were watched. */
 static void the_search_works(void **state)
 {
-    static const char *const names[] = { "the premaster secret", "the master secret", "TLS keys", "the signature's hash", "the signature",
-        "the signature's hash state", "SHA-1's state with the private key in it", "the key of the key exchange", "the entropy" };
+    static const char *const names[] = { "the premaster secret", "the master secret", "TLS keys",
+        "the signature's hash", "the signature",
+        "the signature's hash state", "SHA-1's state with the private key in it", "the key of the key exchange",
+            "the entropy" };
     size_t i, k, all;
     job j;
     (void)state;
@@ -470,7 +480,8 @@ static void the_search_works(void **state)
 /* ---- every call ---- */
 
 static int on_project(void *user, const compshare_project *project) { (void)user; (void)project; return 0; }
-static int on_instance(void *user, const compshare_instance *instance, compshare_value element) { (void)user; (void)instance; (void)element; return 0; }
+static int on_instance(void *user, const compshare_instance *instance,
+    compshare_value element) { (void)user; (void)instance; (void)element; return 0; }
 static int on_element(void *user, compshare_value element) { (void)user; (void)element; return 0; }
 
 static void close_and_check(job *j)
@@ -566,7 +577,8 @@ static void run_steps(job *j)
     check(j, "compshare_call_start");
     while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) {
         check(j, "a step");
-        if (compshare_timeout_ms(h.client) > 0) (void)tap_wait(&t, compshare_wants(h.client), compshare_timeout_ms(h.client));
+        if (compshare_timeout_ms(h.client) > 0)
+            (void)tap_wait(&t, compshare_wants(h.client), compshare_timeout_ms(h.client));
     }
     check(j, "the last step");
     expect(j, r, COMPSHARE_OK, "compshare_step");
@@ -606,7 +618,8 @@ static void run_abort(job *j)
     expect(j, start_one(), COMPSHARE_OK, "compshare_call_start");
     for (n = 0; n < abort_after && r == COMPSHARE_PENDING; n++) {
         r = compshare_step(h.client);
-        if (r == COMPSHARE_PENDING && compshare_timeout_ms(h.client) > 0) (void)tap_wait(&t, compshare_wants(h.client), compshare_timeout_ms(h.client));
+        if (r == COMPSHARE_PENDING && compshare_timeout_ms(h.client) > 0)
+            (void)tap_wait(&t, compshare_wants(h.client), compshare_timeout_ms(h.client));
     }
     came_to_its_end = r != COMPSHARE_PENDING;
     if (!came_to_its_end) expect(j, compshare_abort(h.client), COMPSHARE_E_ABORTED, "compshare_abort");
@@ -645,7 +658,8 @@ static void closing_in_the_middle(void **state)
         harness_open(&h);
         assert_int_equal(start_one(), COMPSHARE_OK);
         for (k = 0; k < n && (r = compshare_step(h.client)) == COMPSHARE_PENDING; k++)
-            if (compshare_timeout_ms(h.client) > 0) (void)tap_wait(&t, compshare_wants(h.client), compshare_timeout_ms(h.client));
+            if (compshare_timeout_ms(h.client) > 0)
+                (void)tap_wait(&t, compshare_wants(h.client), compshare_timeout_ms(h.client));
         harness_close(&h);
         for (i = 0; i < sizeof h.memory; i++)
             if (h.memory[i] != 0) fail_msg("closed after %d steps: byte %u of the block is not zero", n, (unsigned)i);
@@ -673,7 +687,8 @@ static const failure failures[] = {
     { "proxy 407", "pad_reply=0", NULL, "HTTP/1.1 407 no\r\nContent-Length: 4\r\n\r\nno!\n", COMPSHARE_E_PROXY },
     { "proxy garbage", "pad_reply=0", NULL, "SSH-2.0-OpenSSH_9.2\r\n\r\n", COMPSHARE_E_PROXY },
     { "proxy echoes", "pad_reply=0", NULL, "HTTP/1.1 403 " PROXY_LOGIN "\r\nProxy-Authenticate: " PROXY_LOGIN
-        "\r\nX-UCLOUD-REQUEST-UUID: " PROXY_PASSWORD "\r\nContent-Length: 22\r\n\r\n" PROXY_PASSWORD "\r\n", COMPSHARE_E_PROXY },
+        "\r\nX-UCLOUD-REQUEST-UUID: " PROXY_PASSWORD "\r\nContent-Length: 22\r\n\r\n" PROXY_PASSWORD "\r\n",
+            COMPSHARE_E_PROXY },
 };
 
 static const failure *failing;
@@ -702,7 +717,8 @@ static void failures_leave_nothing(void **state)
     size_t i;
     (void)state;
     for (i = 0; i < COUNT(failures); i++) {
-        if (strcmp(failures[i].name, "proxy echoes") == 0) continue;    /* what a peer has just said is there until the next bytes come */
+        /* what a peer has just said is there until the next bytes come */
+        if (strcmp(failures[i].name, "proxy echoes") == 0) continue;
         forget_secrets();
         set_failure(&failures[i]);
         (void)succeed(run_failure);
@@ -721,7 +737,8 @@ static void sessions_are_forgotten(void **state)
     (void)succeed(run_typed);
     assert_string_equal(search(&session, sizeof session), "the master secret");
     for (i = 0; i < secret_count; i++)
-        if (strcmp(secrets[i].name, "TLS keys") == 0) assert_null(memmem(&session, sizeof session, secrets[i].bytes, 16));
+        if (strcmp(secrets[i].name, "TLS keys") == 0)
+            assert_null(memmem(&session, sizeof session, secrets[i].bytes, 16));
     compshare_session_forget(&session);
     for (i = 0; i < sizeof session; i++) assert_int_equal(((const unsigned char *)&session)[i], 0);
 }
@@ -729,7 +746,8 @@ static void sessions_are_forgotten(void **state)
 /* ---- replies ---- */
 
 static const char *const secret_reply[] = {
-    "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 230\\r\\nConnection: close\\r\\n\\r\\n{\\\"RetCode\\\":0,\\\"UHostSet\\\":[{\\\"Password\\\":\\\""
+    "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 230\\r\\nConnection: "
+        "close\\r\\n\\r\\n{\\\"RetCode\\\":0,\\\"UHostSet\\\":[{\\\"Password\\\":\\\""
     REPLY_PASSWORD "\\\",\\\"SshLoginCommand\\\":\\\"" REPLY_LOGIN "\\\",\\\"JupyterUrl\\\":\\\"" REPLY_LOGIN "\\\",\\\"SecurityToken\\\":\\\""
     REPLY_PASSWORD "\\\"}]}\"\nsend-repeat 100 \" \"\nclose\n", NULL
 };
@@ -741,7 +759,8 @@ static void run_reply(job *j)
     expect(j, compshare_open(&h.client, &h.config), COMPSHARE_OK, "compshare_open");
     expect(j, compshare_call(h.client, "DescribeCompShareInstance", NULL, 0), COMPSHARE_OK, "compshare_call");
     instance = compshare_first(compshare_get(compshare_reply(h.client), "UHostSet"));
-    if (compshare_copy_text(compshare_get(instance, "Password"), copy, sizeof copy) < 0 || strcmp(copy, REPLY_PASSWORD) != 0)
+    if (compshare_copy_text(compshare_get(instance, "Password"), copy, sizeof copy) < 0
+        || strcmp(copy, REPLY_PASSWORD) != 0)
         snprintf(j->finding, sizeof j->finding, "the reply's password is \"%s\"", copy);
     if (search(h.memory, sizeof h.memory) == NULL) snprintf(j->finding, sizeof j->finding, "the block holds no reply");
     close_and_check(j);
@@ -764,12 +783,7 @@ static void replies_end_with_the_client(void **state)
 
 static void say(const char *text)
 {
-    size_t n = strlen(text);
-    assert_true(said_len + n + 2 < sizeof said);
-    memcpy(said + said_len, text, n);
-    said_len += n;
-    said[said_len++] = '\n';
-    said[said_len] = '\0';
+    add_line(said, sizeof said, &said_len, text);
 }
 
 static void trace(void *user, const char *line)
@@ -782,7 +796,8 @@ static void trace(void *user, const char *line)
 static bool has_signature(const char *text)
 {
     size_t run = 0;
-    for (; *text != '\0' && run < 32; text++) run = (*text >= '0' && *text <= '9') || (*text >= 'a' && *text <= 'f') ? run + 1 : 0;
+    for (; *text != '\0' && run < 32; text++)
+        run = (*text >= '0' && *text <= '9') || (*text >= 'a' && *text <= 'f') ? run + 1 : 0;
     return run >= 32;
 }
 
@@ -874,8 +889,10 @@ static const struct { const char *name, *reply; int status; } echoes[] = {
     { "refused", "return 200 '{\"RetCode\":171,\"Echo\":\"$http_x_echo\"}';", COMPSHARE_E_API },
     { "message", "return 200 '{\"RetCode\":171,\"Message\":\"$http_x_echo\"}';", COMPSHARE_E_API },
     { "400message", "return 400 '{\"RetCode\":171,\"Message\":\"no: $http_x_echo\"}';", COMPSHARE_E_STATUS },
-    { "control", "return 200 '{\"RetCode\":171,\"Message\":\"\\\\u001b[31mred\\\\u0007\\\\r\\\\n\\\\u202e\"}';", COMPSHARE_E_API },
-    { "header", "add_header X-UCLOUD-REQUEST-UUID $http_x_echo always; add_header Retry-After $http_x_echo always; return 429;", COMPSHARE_E_STATUS },
+    { "control", "return 200 '{\"RetCode\":171,\"Message\":\"\\\\u001b[31mred\\\\u0007\\\\r\\\\n\\\\u202e\"}';",
+        COMPSHARE_E_API },
+    { "header", "add_header X-UCLOUD-REQUEST-UUID $http_x_echo always; add_header Retry-After $http_x_echo always; "
+        "return 429;", COMPSHARE_E_STATUS },
 };
 
 static peer serve_echoes(void)
@@ -887,8 +904,10 @@ static peer serve_echoes(void)
     assert_non_null(mkdtemp(echo_dir));
     f = fopen(harness_path(path, sizeof path, echo_dir, "conf"), "w");
     assert_non_null(f);
-    fprintf(f, "default_type application/json;\nclient_body_buffer_size 64k;\nclient_body_in_single_buffer on;\nlisten unix:%s/say;\n"
-        "location /echo/ {\nproxy_set_header X-Echo $request_body;\nproxy_pass_request_body off;\nproxy_set_header Content-Length \"\";\n"
+    fprintf(f, "default_type application/json;\nclient_body_buffer_size 64k;\nclient_body_in_single_buffer "
+        "on;\nlisten unix:%s/say;\n"
+        "location /echo/ {\nproxy_set_header X-Echo $request_body;\nproxy_pass_request_body off;\nproxy_set_header "
+            "Content-Length \"\";\n"
         "proxy_pass http://unix:%s/say:/say/;\n}\n", echo_dir, echo_dir);
     for (i = 0; i < COUNT(echoes); i++) fprintf(f, "location = /say/%s { %s }\n", echoes[i].name, echoes[i].reply);
     assert_int_equal(fclose(f), 0);
@@ -1050,8 +1069,10 @@ static void check_example(const char *name, const char *url, const char *roots, 
 
 static void examples_say_nothing(void **state)
 {
-    static const char *const more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--option", "extra_action=" ACTION, NULL };
-    static const char *const options[] = { "drop_before=9", "truncate=9", "fail_next=9&fail_http=502", "fail_next=9&fail_code=171" };
+    static const char *const more[] = { "--public-key", PUBLIC_KEY, "--private-key", PRIVATE_KEY, "--option",
+        "extra_action=" ACTION, NULL };
+    static const char *const options[] = { "drop_before=9", "truncate=9", "fail_next=9&fail_http=502",
+        "fail_next=9&fail_code=171" };
     harness_process g;
     peer p;
     char url[128];
@@ -1111,8 +1132,10 @@ static void replies_are_masked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(the_search_works), T(calls_leave_nothing), T(steps_leave_nothing), T(aborts_leave_nothing), T(closing_in_the_middle),
-        T(failures_leave_nothing), T(sessions_are_forgotten), T(replies_end_with_the_client), T(failures_say_nothing), T(echoes_are_not_repeated), T(refusals_say_nothing),
+        T(the_search_works), T(calls_leave_nothing), T(steps_leave_nothing), T(aborts_leave_nothing),
+            T(closing_in_the_middle),
+        T(failures_leave_nothing), T(sessions_are_forgotten), T(replies_end_with_the_client), T(failures_say_nothing),
+            T(echoes_are_not_repeated), T(refusals_say_nothing),
         T(refused_parameters_say_nothing), T(examples_say_nothing), T(replies_are_masked)
     };
     signal(SIGPIPE, SIG_IGN);

@@ -5,21 +5,19 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 
 static harness_process gateway;
 static harness_client h, other;
-static tap t, u;
+static shim t, u;
 static compshare_session session;
 
 static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
 static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
 
-static void configure_one(harness_client *c, tap *tapped, unsigned port)
+static void configure_one(harness_client *c, shim *tapped, unsigned port)
 {
     if (c->client != NULL) harness_close(c);
     harness_configure(c, port);
@@ -74,7 +72,9 @@ static int once(const char *action)
 static void expect_handshakes_at(json_int_t full, json_int_t resumed, const char *file, int line)
 {
     json_int_t a = harness_count(&gateway, "handshakes_full"), b = harness_count(&gateway, "handshakes_resumed");
-    if (a != full || b != resumed) fail_msg("%s:%d: %d full and %d resumed handshakes, not %d and %d", file, line, (int)a, (int)b, (int)full, (int)resumed);
+    if (a != full || b != resumed)
+        fail_msg("%s:%d: %d full and %d resumed handshakes, not %d and %d", file, line, (int)a, (int)b, (int)full,
+            (int)resumed);
 }
 
 static bool is_empty(void)
@@ -215,7 +215,8 @@ static void without_a_session(void **state)
    all comes on a resumed connection (the last row), the session may be to blame. */
 static void failures_behind_the_handshake(void **state)
 {
-    static const char *const options[] = { "drop_after=1", "truncate=1", "fail_next=1&fail_http=502", "fail_next=1&fail_code=171", "pad_reply=300000",
+    static const char *const options[] = { "drop_after=1", "truncate=1", "fail_next=1&fail_http=502",
+        "fail_next=1&fail_code=171", "pad_reply=300000",
         "drop_before=1" };
     size_t i;
     (void)state;
@@ -337,7 +338,8 @@ static void bound_to_port(void **state)
 /* To each byte of the host's name, and to its length. */
 static void bound_to_the_whole_name(void **state)
 {
-    static const char *const others[] = { "Localhost", "localhosu", "localhoss", "localhost.", "localhos", "locaxhost", "" };
+    static const char *const others[] = { "Localhost", "localhosu", "localhoss", "localhost.", "localhos", "locaxhost",
+        "" };
     unsigned char own[br_sha256_SIZE], hash[br_sha256_SIZE];
     size_t i;
     (void)state;
@@ -432,28 +434,30 @@ static void bound_to_roots(void **state)
 
 static void a_day_at_the_most(void **state)
 {
-    static const struct { int64_t later; unsigned offered; } rows[] = { { 0, 32 }, { 3600, 32 }, { 86300, 32 }, { 86500, 0 }, { 20 * 86400, 0 } };
+    static const struct { int64_t later; unsigned offered; } rows[] = { { 0, 32 }, { 3600, 32 }, { 86300, 32 },
+        { 86500, 0 }, { 20 * 86400, 0 } };
     size_t i;
     (void)state;
     for (i = 0; i < COUNT(rows); i++) {
         compshare_session_forget(&session);
-        h.clock_offset = 0;
+        h.clock.begin_unix = 0;
         assert_int_equal(once(DELETE), COMPSHARE_OK);
-        h.clock_offset = rows[i].later;
+        h.clock.begin_unix = rows[i].later;
         assert_int_equal(once(DELETE), COMPSHARE_OK);
-        if (tap_offered(&t) != rows[i].offered) fail_msg("%d s later: %u bytes were offered", (int)rows[i].later, tap_offered(&t));
+        if (tap_offered(&t) != rows[i].offered)
+            fail_msg("%d s later: %u bytes were offered", (int)rows[i].later, tap_offered(&t));
     }
     /* resuming does not make it younger */
     compshare_session_forget(&session);
-    h.clock_offset = 0;
+    h.clock.begin_unix = 0;
     assert_int_equal(once(DELETE), COMPSHARE_OK);
-    h.clock_offset = 80000;
+    h.clock.begin_unix = 80000;
     assert_int_equal(once(DELETE), COMPSHARE_OK);
     assert_int_equal(tap_offered(&t), 32);
-    h.clock_offset = 90000;
+    h.clock.begin_unix = 90000;
     assert_int_equal(once(DELETE), COMPSHARE_OK);
     assert_int_equal(tap_offered(&t), 0);
-    h.clock_offset = 0;         /* nor does a clock that was set back: it cannot be told */
+    h.clock.begin_unix = 0;         /* nor does a clock that was set back: it cannot be told */
     (void)once(DELETE);
     assert_int_equal(tap_offered(&t), 0);
 }
@@ -477,9 +481,9 @@ static void untouched_before_a_handshake(void **state)
         harness_expect(&h, act_of(&h, DELETE), COMPSHARE_E_RESOLVE);
         t.refuse_status = COMPSHARE_E_IO;
         harness_expect(&h, act_of(&h, DELETE), COMPSHARE_E_IO);
-        h.clock_offset = -(int64_t)time(NULL);
+        h.clock.begin_unix = -(int64_t)time(NULL);
         harness_expect(&h, act_of(&h, DELETE), COMPSHARE_E_CLOCK);
-        h.clock_offset = 0;
+        h.clock.begin_unix = 0;
         {
             compshare_param two[2];
             two[0] = two[1] = compshare_text("UHostId", "x");
@@ -502,8 +506,10 @@ static void untouched_before_a_handshake(void **state)
 /* A handshake that failed leaves none behind, and drops the one it tried. */
 static void dropped_after_a_failed_handshake(void **state)
 {
-    static const char good[] = "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nabort\n";
-    static const char *const bad[] = { "cut-handshake 50\n", "cut-handshake 120\n", "send-raw \"\\x15\\x03\\x03\\x00\\x02\\x02\\x28\"\nclose\n", "refuse\n",
+    static const char good[] = "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: "
+        "13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nabort\n";
+    static const char *const bad[] = { "cut-handshake 50\n", "cut-handshake 120\n",
+        "send-raw \"\\x15\\x03\\x03\\x00\\x02\\x02\\x28\"\nclose\n", "refuse\n",
         "send-raw \"SSH-2.0-OpenSSH\\r\\n\"\nclose\n" };
     size_t i;
     (void)state;
@@ -539,7 +545,8 @@ static void dropped_after_a_failed_handshake(void **state)
 /* With retries, the caller does not even notice. */
 static void retried_without_it(void **state)
 {
-    static const char good[] = "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nabort\n";
+    static const char good[] = "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: "
+        "13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nabort\n";
     static const char *const scripts[] = { good, "cut-handshake 50\n", good, NULL };
     wire w = wire_serve("rsa", scripts);
     (void)state;
@@ -587,7 +594,8 @@ static void nothing_stays_in_the_block(void **state)
    may refuse a resumption that asks for another one. */
 static void with_small_records(void **state)
 {
-    static const char good[] = "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: 13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nabort\n";
+    static const char good[] = "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: "
+        "13\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nabort\n";
     static const char *const scripts[] = { good, NULL };
     static const unsigned flags[] = { COMPSHARE_SMALL_RECORDS, COMPSHARE_SMALL_RECORDS, 0, 0, COMPSHARE_SMALL_RECORDS };
     wire w = wire_serve("rsa", scripts);
@@ -608,11 +616,13 @@ static void with_small_records(void **state)
 
 /* ---- servers that others wrote ---- */
 
-static const char short_reply[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"RetCode\":0}";
+static const char short_reply[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+    "13\r\nConnection: close\r\n\r\n{\"RetCode\":0}";
 
 static void with_s_server(void **state)
 {
-    static const struct { const char *options; int resumed; } rows[] = { { "-no_ticket", 2 }, { "-no_ticket -no_cache", 0 }, { "", 2 }, { "-no_cache", 0 } };
+    static const struct { const char *options; int resumed; } rows[] = { { "-no_ticket", 2 },
+        { "-no_ticket -no_cache", 0 }, { "", 2 }, { "-no_cache", 0 } };
     size_t i;
     int k;
     (void)state;
@@ -623,7 +633,8 @@ static void with_s_server(void **state)
         compshare_session_forget(&session);
         for (k = 1; k <= 3; k++) {
             harness_open(&h);
-            harness_expect(&h, peer_answer(&p, &h, compshare_call_start(h.client, REBOOT, &q, 1), k, short_reply, sizeof short_reply - 1), COMPSHARE_OK);
+            harness_expect(&h, peer_answer(&p, &h, compshare_call_start(h.client, REBOOT, &q, 1), k, short_reply,
+                sizeof short_reply - 1), COMPSHARE_OK);
             harness_close(&h);
         }
         waitpid(p.pid, NULL, 0);        /* it ends after three, its output is then complete */
@@ -656,7 +667,8 @@ static void with_nginx(void **state)
         compshare_session_forget(&session);
         for (k = 0; k < 4; k++) assert_int_equal(once(REBOOT), COMPSHARE_OK);
         peer_await(&n, "access", "200", 4);
-        if (peer_count(&n, "access", "reused=r") != rows[i].resumed) fail_msg("%s %d were resumed", rows[i].lines, peer_count(&n, "access", "reused=r"));
+        if (peer_count(&n, "access", "reused=r") != rows[i].resumed)
+            fail_msg("%s %d were resumed", rows[i].lines, peer_count(&n, "access", "reused=r"));
         peer_stop(&n);
     }
     expect_executed(&plain, REBOOT, 16);
@@ -723,7 +735,8 @@ static void bundle_changes_meanwhile(void **state)
     h.config.ca_file = path;
     harness_open(&h);
     assert_int_equal(compshare_call_start(h.client, DELETE, &p, 1), COMPSHARE_OK);
-    while ((r = compshare_step(h.client)) == COMPSHARE_PENDING && (h.client->connection.trust == NULL || h.client->connection.trust->filled == 0)) harness_sleep_ms(1);
+    while ((r = compshare_step(h.client)) == COMPSHARE_PENDING
+        && (h.client->connection.trust == NULL || h.client->connection.trust->filled == 0)) harness_sleep_ms(1);
     assert_int_equal(r, COMPSHARE_PENDING);
     write_bundle(path, "", "bundle-norsaroot.pem");
     while ((r = compshare_step(h.client)) == COMPSHARE_PENDING) harness_sleep_ms(1);
@@ -755,10 +768,15 @@ static void through_a_proxy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(second_client_resumes), T(reconnects_resume), T(last_handshake), T(forgotten_meanwhile), T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side), T(forgotten),
-        T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_the_whole_name), T(bound_to_roots), T(a_day_at_the_most),
-        T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it), T(no_session_from_a_bad_certificate),
-        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(declined_is_dropped), T(bundle_changes_meanwhile), T(through_a_proxy)
+        T(second_client_resumes), T(reconnects_resume), T(last_handshake), T(forgotten_meanwhile),
+            T(large_requests_resume), T(without_a_session), T(failures_behind_the_handshake), T(side_by_side),
+            T(forgotten),
+        T(server_forgot), T(other_curve), T(bound_to_port), T(bound_to_host), T(bound_to_the_whole_name),
+            T(bound_to_roots), T(a_day_at_the_most),
+        T(untouched_before_a_handshake), T(dropped_after_a_failed_handshake), T(retried_without_it),
+            T(no_session_from_a_bad_certificate),
+        T(nothing_stays_in_the_block), T(with_small_records), T(with_s_server), T(with_nginx), T(declined_is_dropped),
+            T(bundle_changes_meanwhile), T(through_a_proxy)
     };
     return cmocka_run_group_tests_name("sessions", tests, start, stop);
 }

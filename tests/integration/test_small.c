@@ -5,19 +5,14 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
-#include "peers.h"
+#include "transport.h"
+#include "one.h"
 
 #define SMALL 24576u
 #define RECORD (4096u + 320u)       /* what BearSSL allows a record of 4,096 bytes to grow to */
 #define REBOOT "RebootCompShareInstance"
 
-static harness_process gateway;
-static harness_client h;
-static tap t;
-
-static int start(void **state) { (void)state; gateway = harness_gateway("rsa", NULL); return 0; }
-static int stop(void **state) { (void)state; harness_stop(&gateway); return 0; }
+static shim t;
 
 static void configure(unsigned port)
 {
@@ -38,19 +33,6 @@ static int fresh(void **state)
     return 0;
 }
 
-static int done(void **state)
-{
-    (void)state;
-    if (h.client != NULL) harness_close(&h);
-    return 0;
-}
-
-static int act(const char *action)
-{
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
-}
-
 static int on_instance(void *user, const compshare_instance *i, compshare_value element)
 {
     char id[64];
@@ -64,7 +46,8 @@ static int on_instance(void *user, const compshare_instance *i, compshare_value 
 static void expect_small_records(void)
 {
     assert_int_equal(tap_fragment_code(&t), 4);         /* RFC 6066 4: 2^12 */
-    if (t.largest[0] > RECORD || t.largest[1] > RECORD) fail_msg("records of %zu and %zu bytes", t.largest[0], t.largest[1]);
+    if (t.largest[0] > RECORD || t.largest[1] > RECORD)
+        fail_msg("records of %zu and %zu bytes", t.largest[0], t.largest[1]);
 }
 
 /* ---- memory ---- */
@@ -76,7 +59,8 @@ static void twenty_four_kilobytes(void **state)
     memset(&config, 0, sizeof config);
     config.flags = COMPSHARE_SMALL_RECORDS;
     printf("# figure: compshare_memory_needed with small records %u\n", (unsigned)compshare_memory_needed(&config));
-    if (compshare_memory_needed(&config) > SMALL) fail_msg("%u bytes are needed", (unsigned)compshare_memory_needed(&config));
+    if (compshare_memory_needed(&config) > SMALL)
+        fail_msg("%u bytes are needed", (unsigned)compshare_memory_needed(&config));
     assert_true(compshare_memory_needed(NULL) > SMALL);
 }
 
@@ -144,14 +128,17 @@ static void server_does_not_keep_to_it(void **state)
     (void)state;
     harness_set(&gateway, "instances=100");
     harness_open(&h);
-    harness_expect(&h, compshare_describe_instance(h.client, &target, &instance), COMPSHARE_OK);        /* 2.7 KB fit anyway */
-    expect_failure(&h, compshare_each_instance(h.client, NULL, on_instance, &n), COMPSHARE_E_TLS, COMPSHARE_STAGE_RECEIVE, true);
+    /* 2.7 KB fit anyway */
+    harness_expect(&h, compshare_describe_instance(h.client, &target, &instance), COMPSHARE_OK);
+    expect_failure(&h, compshare_each_instance(h.client, NULL, on_instance, &n), COMPSHARE_E_TLS,
+        COMPSHARE_STAGE_RECEIVE, true);
     assert_int_equal(last(&h)->tls_code, 6);
     expect_contains(last(&h)->detail, "record larger than");
     expect_contains(last(&h)->detail, "COMPSHARE_SMALL_RECORDS");
     assert_true(t.largest[1] > RECORD);
     assert_int_equal(t.open_now, 0);
-    harness_expect(&h, compshare_describe_instance(h.client, &target, &instance), COMPSHARE_OK);        /* and the client goes on */
+    /* and the client goes on */
+    harness_expect(&h, compshare_describe_instance(h.client, &target, &instance), COMPSHARE_OK);
     /* an action that changes something: nobody knows what became of it */
     harness_set(&gateway, "pad_reply=9000");
     expect_failure(&h, act(REBOOT), COMPSHARE_E_TLS, COMPSHARE_STAGE_RECEIVE, true);
@@ -262,7 +249,8 @@ static void through_nginx_with_ec(void **state)
 /* A proxy's reply is read in the same memory. */
 static void through_a_proxy(void **state)
 {
-    static const char answer[] = "HTTP/1.1 200 Connection established\r\nVia: 1.1 gate (squid/5.7)\r\nX-Cache: MISS from gate\r\n\r\n";
+    static const char answer[] = "HTTP/1.1 200 Connection established\r\nVia: 1.1 gate (squid/5.7)\r\nX-Cache: MISS "
+        "from gate\r\n\r\n";
     int n = 0;
     (void)state;
     harness_set(&gateway, "record_cap=4096&instances=100");
@@ -289,10 +277,12 @@ static size_t page(char *dst, size_t cap, int elements)
     n += (size_t)snprintf(body + n, sizeof body - n, "{\"RetCode\":0,\"UHostSet\":[");
     for (i = 0; i < elements; i++)
         n += (size_t)snprintf(body + n, sizeof body - n,
-            "%s{\"UHostId\":\"uhost-%04d\",\"Name\":\"n\",\"State\":\"Running\",\"Padding\":\"%0400d\"}", i ? "," : "", i, i);
+            "%s{\"UHostId\":\"uhost-%04d\",\"Name\":\"n\",\"State\":\"Running\",\"Padding\":\"%0400d\"}", i ? "," : "",
+                i, i);
     n += (size_t)snprintf(body + n, sizeof body - n, "]}");
     assert_true(n < sizeof body - 1);
-    len = snprintf(dst, cap, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", n, body);
+    len = snprintf(dst, cap, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: "
+        "close\r\n\r\n%s", n, body);
     assert_true(len > 0 && (size_t)len < cap);
     return (size_t)len;
 }
@@ -307,7 +297,8 @@ static int on_element(void *user, compshare_value element)
 
 static void with_s_server(void **state)
 {
-    static const char *const options[] = { "-no_ticket", "-no_ticket -cipher ECDHE-RSA-CHACHA20-POLY1305", "-no_ticket -cipher ECDHE-RSA-AES256-GCM-SHA384" };
+    static const char *const options[] = { "-no_ticket", "-no_ticket -cipher ECDHE-RSA-CHACHA20-POLY1305",
+        "-no_ticket -cipher ECDHE-RSA-AES256-GCM-SHA384" };
     static char reply[62000];
     size_t i, len = page(reply, sizeof reply, 100);
     (void)state;
@@ -317,7 +308,8 @@ static void with_s_server(void **state)
         configure(p.port);
         harness_open(&h);
         harness_expect(&h, peer_answer(&p, &h,
-            compshare_call_each_start(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", on_element, &n), 1, reply, len), COMPSHARE_OK);
+            compshare_call_each_start(h.client, "DescribeCompShareInstance", NULL, 0, "UHostSet", on_element,
+                &n), 1, reply, len), COMPSHARE_OK);
         assert_int_equal(n, 100);
         expect_small_records();
         assert_true(t.largest[1] > 4096);       /* full ones, of the size that was agreed on */
@@ -339,7 +331,8 @@ static void borders(void **state)
         int r;
         scripts[0] = script;
         snprintf(script, sizeof script,
-            "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nsend-repeat %d \" \"\nloop\n",
+            "read-request\nsend \"HTTP/1.1 200 OK\\r\\nContent-Length: "
+                "%d\\r\\n\\r\\n{\\\"RetCode\\\":0}\"\nsend-repeat %d \" \"\nloop\n",
             sizes[i] + 13, sizes[i]);
         w = wire_serve("rsa", scripts);
         configure(w.server.port);
@@ -353,7 +346,8 @@ static void borders(void **state)
         wire_stop(&w);
     }
     {       /* a record of one byte too many, whoever sends it */
-        static const char *const scripts[] = { "read-request\nsend-raw \"\\x17\\x03\\x03\\x11\\x41\"\nsend-raw \"abcdefgh\"\nstall\n", NULL };
+        static const char *const scripts[] = { "read-request\nsend-raw \"\\x17\\x03\\x03\\x11\\x41\"\nsend-raw "
+            "\"abcdefgh\"\nstall\n", NULL };
         wire w = wire_serve("rsa", scripts);
         configure(w.server.port);
         harness_open(&h);
@@ -369,7 +363,8 @@ static void borders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(twenty_four_kilobytes), T(schedule_set), T(exact_memory), T(server_does_not_keep_to_it), T(through_nginx), T(through_nginx_with_ec),
+        T(twenty_four_kilobytes), T(schedule_set), T(exact_memory), T(server_does_not_keep_to_it), T(through_nginx),
+            T(through_nginx_with_ec),
         T(through_a_proxy), T(with_s_server), T(borders)
     };
     return cmocka_run_group_tests_name("small records", tests, start, stop);

@@ -192,7 +192,8 @@ static void calls_without_getrandom(void **state)
     harness_close(&h);
     harness_open(&h);
     lack.device = "";
-    expect_failure(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_E_ENTROPY, COMPSHARE_STAGE_HANDSHAKE, false);
+    expect_failure(&h, compshare_get_project_list(h.client, NULL, NULL, NULL), COMPSHARE_E_ENTROPY,
+        COMPSHARE_STAGE_HANDSHAKE, false);
     expect_count(&g, "requests", 1);
     harness_close(&h);
     harness_stop(&g);

@@ -5,10 +5,9 @@
 #include "compshare.h"
 #include "harness.h"
 #include "calls.h"
-#include "wire.h"
+#include "transport.h"
 
 #define REBOOT "RebootCompShareInstance"
-#define DELETE "DeleteCompShareStopScheduler"
 
 static harness_process gateway, plain;
 static harness_client h;
@@ -35,9 +34,7 @@ static int stop(void **state)
 
 static void configure(void)
 {
-    harness_configure(&h, gateway.port);
-    h.config.zone = "cn-wlcb-01";
-    h.config.project_id = PROJECT;
+    configure_known(&h, gateway.port);
     shim_insert(&s, &h);
 }
 
@@ -61,8 +58,7 @@ static int done(void **state)
 
 static int act(const char *action)
 {
-    compshare_param p = compshare_text("UHostId", "uhost-0001");
-    return compshare_call(h.client, action, &p, 1);
+    return call_for_one(&h, action);
 }
 
 /* As after every failure: nothing disturbs any more, and a call works. */
@@ -255,11 +251,13 @@ static void send_fails_everywhere(void **state)
         s.mark = "";            /* nobody answers half a request: let the time pass */
         harness_open(&h);
         got = act(REBOOT);
-        assert_true(got == COMPSHARE_E_IO || got == COMPSHARE_E_CLOSED || got == COMPSHARE_E_TIMEOUT || got == COMPSHARE_OK);
+        assert_true(got == COMPSHARE_E_IO || got == COMPSHARE_E_CLOSED || got == COMPSHARE_E_TIMEOUT
+            || got == COMPSHARE_OK);
         s.mark = NULL;
         if (got == COMPSHARE_OK) continue;
         if (last(&h)->stage <= COMPSHARE_STAGE_HANDSHAKE) assert_false(last(&h)->outcome_unknown);
-        if (!last(&h)->outcome_unknown) assert_true(harness_count_action(&gateway, "executed_by_action", REBOOT) == before);
+        if (!last(&h)->outcome_unknown)
+            assert_true(harness_count_action(&gateway, "executed_by_action", REBOOT) == before);
         assert_int_equal(s.open_now, 0);
         expect_recovery();
     }
@@ -304,7 +302,8 @@ static void recv_fails_after_the_reply(void **state)
     s.recv_fail_at = s.given;       /* found before sending: another connection, for any action */
     {
         compshare_param p = compshare_text("UHostId", "uhost-0001");
-        harness_expect(&h, step_to_the_end(h.client, compshare_call_start(h.client, REBOOT, &p, 1)), COMPSHARE_E_IO);     /* the new one is broken too */
+        /* the new one is broken too */
+        harness_expect(&h, step_to_the_end(h.client, compshare_call_start(h.client, REBOOT, &p, 1)), COMPSHARE_E_IO);
         assert_false(last(&h)->outcome_unknown);
     }
     s.recv_fail_at = 0;
@@ -339,8 +338,10 @@ static void kept_connection_refuses_the_first_byte(void **state)
 
 static void open_fails(void **state)
 {
-    static const int statuses[] = { COMPSHARE_E_CONNECT, COMPSHARE_E_RESOLVE, COMPSHARE_E_IO, COMPSHARE_E_TIMEOUT, COMPSHARE_E_CLOSED, COMPSHARE_E_CONFIG,
-        COMPSHARE_E_MEMORY, COMPSHARE_E_BUSY, COMPSHARE_E_IDLE, COMPSHARE_E_ABORTED, COMPSHARE_E_PARAM, COMPSHARE_E_TRUST, COMPSHARE_E_TLS, COMPSHARE_E_API,
+    static const int statuses[] = { COMPSHARE_E_CONNECT, COMPSHARE_E_RESOLVE, COMPSHARE_E_IO, COMPSHARE_E_TIMEOUT,
+        COMPSHARE_E_CLOSED, COMPSHARE_E_CONFIG,
+        COMPSHARE_E_MEMORY, COMPSHARE_E_BUSY, COMPSHARE_E_IDLE, COMPSHARE_E_ABORTED, COMPSHARE_E_PARAM,
+            COMPSHARE_E_TRUST, COMPSHARE_E_TLS, COMPSHARE_E_API,
         COMPSHARE_E_NOT_FOUND };
     static const int nonsense[] = { COMPSHARE_PENDING, 2, 3, 4, 5, 99 };
     size_t i;
@@ -365,7 +366,8 @@ static void open_fails(void **state)
         harness_close(&h);
         harness_open(&h);
     }
-    expect_executed(&gateway, REBOOT, (json_int_t)(sizeof statuses / sizeof statuses[0] + sizeof nonsense / sizeof nonsense[0]));
+    expect_executed(&gateway, REBOOT,
+        (json_int_t)(sizeof statuses / sizeof statuses[0] + sizeof nonsense / sizeof nonsense[0]));
 }
 
 /* ---- what may be missing ---- */
@@ -388,7 +390,8 @@ static void no_wait(void **state)
     /* nor does anything leave on a connection that is there already */
     expect_failure(&h, act(REBOOT), COMPSHARE_E_CONFIG, COMPSHARE_STAGE_PREPARE, false);
     expect_executed(&gateway, REBOOT, 1);
-    expect_failure(&h, compshare_schedule_cancel(h.client, "uhost-0001", NULL), COMPSHARE_E_CONFIG, COMPSHARE_STAGE_PREPARE, false);
+    expect_failure(&h, compshare_schedule_cancel(h.client, "uhost-0001", NULL), COMPSHARE_E_CONFIG,
+        COMPSHARE_STAGE_PREPARE, false);
     harness_expect(&h, step_to_the_end(h.client, compshare_call_start(h.client, DELETE, &p, 1)), COMPSHARE_OK);
 }
 
@@ -471,9 +474,12 @@ static void plaintext(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(undisturbed), T(one_byte_at_a_time), T(odd_pieces), T(would_block_every_second_time), T(sending_waits_for_reading), T(wait_returns_early), T(opens_late), T(longest_wait),
-        T(send_takes_more_than_it_was_given), T(recv_gives_more_than_was_asked), T(recv_answers_nonsense), T(send_fails_everywhere),
-        T(recv_fails_everywhere), T(recv_fails_after_the_reply), T(kept_connection_refuses_the_first_byte), T(open_fails), T(no_wait),
+        T(undisturbed), T(one_byte_at_a_time), T(odd_pieces), T(would_block_every_second_time),
+            T(sending_waits_for_reading), T(wait_returns_early), T(opens_late), T(longest_wait),
+        T(send_takes_more_than_it_was_given), T(recv_gives_more_than_was_asked), T(recv_answers_nonsense),
+            T(send_fails_everywhere),
+        T(recv_fails_everywhere), T(recv_fails_after_the_reply), T(kept_connection_refuses_the_first_byte),
+            T(open_fails), T(no_wait),
         T(no_fd), T(wait_fails), T(wait_calls_back), T(plaintext)
     };
     return cmocka_run_group_tests_name("transports", tests, start, stop);

@@ -6,16 +6,6 @@
 #ifndef WORKFLOW_H
 #define WORKFLOW_H
 
-#define UPDATE "UpdateCompShareStopScheduler"
-#define DELETE "DeleteCompShareStopScheduler"
-#define DESCRIBE "DescribeCompShareInstance"
-#define PROJECTS "GetProjectList"
-#define STOPPING "StopCompShareInstance"
-#define STARTING "StartCompShareInstance"
-#define REBOOTING "RebootCompShareInstance"
-#define ONE "uhost-0001"
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
 /* The tests' present, seconds after the real one: the certificates are too new for a
    local clock that is wrong by 2 h now. */
 #define AHEAD 36000
@@ -76,7 +66,6 @@ static harness_client h;
 static shim s;
 static bool stepped;
 static int64_t base;            /* the present when a test begins */
-static uint64_t passed;         /* ms since then */
 static compshare_schedule schedule;
 static compshare_instance instance;
 
@@ -84,22 +73,18 @@ static compshare_instance instance;
 
 static uint32_t pauses[64];     /* ms */
 static size_t pause_count;
-static int64_t local_offset;
-
-static uint64_t flow_monotonic_ms(void *user) { (void)user; return 1000000 + passed; }
-static int64_t flow_unix_time(void *user) { (void)user; return base + local_offset + (int64_t)(passed / 1000); }
 
 /* Puts the gateway's clock where ours stands: it goes on by itself otherwise. */
 static void set_gateway_clock(void)
 {
     char query[64];
-    snprintf(query, sizeof query, "clock=%lld", (long long)(base + (int64_t)(passed / 1000)));
+    snprintf(query, sizeof query, "clock=%lld", (long long)(base + (int64_t)(h.clock.ms / 1000)));
     harness_set(&gateway, query);
 }
 
 static void pass(uint64_t ms)
 {
-    passed += ms;
+    h.clock.ms += ms;
     set_gateway_clock();
 }
 
@@ -137,7 +122,8 @@ static const char *flow_expand(const char *text, bool for_people)
         at = (time_t)(base + strtoll(text + 1, &end, 10));
         text = end;
         gmtime_r(&at, &parts);
-        n += for_people ? strftime(out + n, 40, "%Y-%m-%d %H:%M:%S UTC", &parts) : (size_t)snprintf(out + n, 40, "%lld", (long long)at);
+        n += for_people ? strftime(out + n, 40, "%Y-%m-%d %H:%M:%S UTC", &parts) : (size_t)snprintf(out + n, 40, "%lld",
+            (long long)at);
     }
     out[n] = '\0';
     return out;
@@ -241,7 +227,6 @@ static void flow_close(void *user)
    the clocks go to where the client said that it would look again. */
 static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
-    struct pollfd pfd;
     (void)user;
     if (want == 0 && restless) {
         pass(timeout_ms / 2 + 1);
@@ -256,7 +241,8 @@ static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
         char line[96];
         int tries = 0;
         snprintf(line, sizeof line, "sent %s\n", asked);
-        while (harness_count_action(&gateway, "requests_by_action", asked) < count_in_trace(line) && tries++ < 1000) harness_sleep_ms(5);
+        while (harness_count_action(&gateway, "requests_by_action", asked) < count_in_trace(line) && tries++ < 1000)
+            harness_sleep_ms(5);
         pass(timeout_ms);
         return COMPSHARE_OK;
     }
@@ -266,10 +252,7 @@ static int flow_wait(void *user, unsigned want, uint32_t timeout_ms)
         pass(ms);
         return COMPSHARE_OK;
     }
-    pfd.fd = s.posix.fd;
-    pfd.events = (short)((want & COMPSHARE_READ ? POLLIN : 0) | (want & COMPSHARE_WRITE ? POLLOUT : 0));
-    pfd.revents = 0;
-    if (poll(&pfd, 1, 20000) == 0) fail_msg("the peer is silent");
+    if (poll_for(s.posix.fd, want, 20000) == 0) fail_msg("the peer is silent");
     return COMPSHARE_OK;
 }
 
@@ -289,11 +272,14 @@ static int flow_begin(const row *r, bool steps)
     t = target_of(id);
     t.region = r->target_region;
     switch (r->kind) {
-    case SET: return steps ? compshare_schedule_set_start(h.client, &plan, &schedule) : compshare_schedule_set(h.client, &plan, &schedule);
+    case SET: return steps ? compshare_schedule_set_start(h.client, &plan, &schedule) : compshare_schedule_set(h.client,
+        &plan, &schedule);
     case EXTEND: return steps ? compshare_schedule_extend_start(h.client, id, r->in, &schedule)
         : compshare_schedule_extend(h.client, id, r->in, &schedule);
-    case CANCEL: return steps ? compshare_schedule_cancel_start(h.client, id, &schedule) : compshare_schedule_cancel(h.client, id, &schedule);
-    case GET: return steps ? compshare_schedule_get_start(h.client, id, &schedule) : compshare_schedule_get(h.client, id, &schedule);
+    case CANCEL: return steps ? compshare_schedule_cancel_start(h.client, id,
+        &schedule) : compshare_schedule_cancel(h.client, id, &schedule);
+    case GET: return steps ? compshare_schedule_get_start(h.client, id, &schedule) : compshare_schedule_get(h.client,
+        id, &schedule);
     case STOP: return steps ? compshare_stop_instance_start(h.client, &t) : compshare_stop_instance(h.client, &t);
     case START: return steps ? compshare_start_instance_start(h.client, &t) : compshare_start_instance(h.client, &t);
     case REBOOT: return steps ? compshare_reboot_instance_start(h.client, &t) : compshare_reboot_instance(h.client, &t);
@@ -344,7 +330,7 @@ static void expect_useful(void)
     stalls = refusals = 0;
     latency = 0;
     harness_set(&gateway, "drop_before=0&drop_after=0&fail_next=0&truncate=0&reply_retcode=0&restore=1&zone." ONE "=cn-wlcb-01");
-    local_offset = 0;
+    h.clock.begin_unix = base;
     t.region = "cn-wlcb";
     r = compshare_describe_instance(h.client, &t, &i);
     if (r != COMPSHARE_OK) fail_msg("the client is of no more use: %s: %s", compshare_status_name(r), last(&h)->detail);
@@ -356,16 +342,14 @@ static void flow_configure(uint32_t timeout_ms)
 {
     harness_reset(&gateway);
     base = (int64_t)time(NULL) + AHEAD;
-    passed = pause_count = 0;
-    set_gateway_clock();
+    pause_count = 0;
     harness_configure(&h, gateway.port);
+    fake_clock_together(&h.clock, base);
+    set_gateway_clock();
     h.config.region = NULL;
     h.config.timeout_ms = timeout_ms;
     h.config.trace = flow_trace;
-    h.config.unix_time = flow_unix_time;
-    h.config.monotonic_ms = flow_monotonic_ms;
     shim_insert(&s, &h);
-    s.posix.monotonic_ms = flow_monotonic_ms;
     s.io.open = flow_open;
     s.io.send = flow_send;
     s.io.recv = flow_recv;
@@ -374,7 +358,6 @@ static void flow_configure(uint32_t timeout_ms)
     stalls = refusals = 0;
     latency = owed = 0;
     stalled = hold_send = restless = false;
-    local_offset = 0;
     trace_log[0] = asked[0] = '\0';
     memset(hooks, 0, sizeof hooks);
     stall_event = NULL;
@@ -389,7 +372,7 @@ static void flow_prepare(const row *r)
     h.config.zone = r->zone;
     h.config.project_id = r->project;
     h.config.max_retries = r->retries;
-    local_offset = r->local;
+    h.clock.begin_unix = base + r->local;
     harness_open(&h);
     if (r->warm) {
         compshare_target t = target_of(ONE);
@@ -430,15 +413,19 @@ static void expect_schedule(const row *r, int64_t before, int64_t after)
         if (stop != 0 || schedule.seconds_left != 0 || schedule.changed) fail_msg("a failure shows a plan");
         if (r->seen == NULL) return;
     } else {
-        if (stop != (int64_t)harness_schedule(&gateway, ONE)) fail_msg("the result is not what the API has: %lld", (long long)(stop - base));
+        if (stop != (int64_t)harness_schedule(&gateway, ONE))
+            fail_msg("the result is not what the API has: %lld", (long long)(stop - base));
         if (stop != 0 && strstr(r->options != NULL ? r->options : "", "no_date") == NULL
             && (schedule.seconds_left < stop - after || schedule.seconds_left > stop - before + 1))
             fail_msg("%lld s left of %lld", (long long)schedule.seconds_left, (long long)(stop - before));
         if (stop == 0 && schedule.seconds_left != 0) fail_msg("seconds are left of nothing");
-        if (schedule.changed != (changes[r->kind] != NULL && !r->unchanged)) fail_msg("changed is %d", schedule.changed);
+        if (schedule.changed != (changes[r->kind] != NULL && !r->unchanged))
+            fail_msg("changed is %d", schedule.changed);
     }
-    if (schedule.previous != (r->previous != 0 ? base + r->previous : 0)) fail_msg("previous is %lld", (long long)(schedule.previous - base));
-    if (strcmp(schedule.state, r->seen != NULL ? r->seen : "Running") != 0) fail_msg("the state is \"%s\"", schedule.state);
+    if (schedule.previous != (r->previous != 0 ? base + r->previous : 0))
+        fail_msg("previous is %lld", (long long)(schedule.previous - base));
+    if (strcmp(schedule.state, r->seen != NULL ? r->seen : "Running") != 0)
+        fail_msg("the state is \"%s\"", schedule.state);
     assert_string_equal(schedule.uhost_id, ONE);
     assert_string_equal(schedule.zone, "cn-wlcb-01");
     assert_true(schedule.charge_type[0] != '\0' && schedule.caveats != 0);
@@ -467,15 +454,18 @@ static void expect_error(const row *r, int status)
     if ((strstr(text, "OUTCOME UNKNOWN") != NULL) != r->unknown) fail_msg("the outcome is not told: %s", text);
     if (r->http != 0 && e->http_status != r->http) fail_msg("HTTP status %d", e->http_status);
     if (r->unknown && strcmp(e->action, change) != 0) fail_msg("unknown is \"%s\"", e->action);
-    if (r->words != NULL && strstr(text, flow_expand(r->words, true)) == NULL) fail_msg("\"%s\" is not in: %s", flow_expand(r->words, true), text);
-    if (r->words2 != NULL && strstr(text, flow_expand(r->words2, true)) == NULL) fail_msg("\"%s\" is not in: %s", flow_expand(r->words2, true), text);
+    if (r->words != NULL && strstr(text, flow_expand(r->words, true)) == NULL)
+        fail_msg("\"%s\" is not in: %s", flow_expand(r->words, true), text);
+    if (r->words2 != NULL && strstr(text, flow_expand(r->words2, true)) == NULL)
+        fail_msg("\"%s\" is not in: %s", flow_expand(r->words2, true), text);
 }
 
 static void expect_gateway(const row *r, int64_t before, int64_t after)
 {
     const char *change = changes[r->kind];
     int reads = (int)harness_count_action(&gateway, "requests_by_action", DESCRIBE) - r->warm;
-    int64_t plan = (int64_t)harness_schedule(&gateway, ONE), slack = r->kind == SET && r->in != 0 ? after - before + 3 : 0;
+    int64_t plan = (int64_t)harness_schedule(&gateway,
+        ONE), slack = r->kind == SET && r->in != 0 ? after - before + 3 : 0;
     if (change != NULL) {
         int executed = (int)harness_count_action(&gateway, "executed_by_action", change);
         int requested = (int)harness_count_action(&gateway, "requests_by_action", change);
@@ -486,8 +476,9 @@ static void expect_gateway(const row *r, int64_t before, int64_t after)
         fail_msg("the gateway's plan is %lld", (long long)(plan - base));
     if (r->reads == 0 || r->reads == -2 ? reads > (r->reads == 0 ? 20 : 40) : reads != (r->reads > 0 ? r->reads : 0))
         fail_msg("%d readings", reads);
-    if (passed < (uint64_t)r->from || passed > (uint64_t)r->to) fail_msg("it took %d ms", (int)passed);
-    if (passed > (r->wait_ms != 0 ? r->wait_ms : h.config.timeout_ms)) fail_msg("%d ms are over the time allowed", (int)passed);
+    if (h.clock.ms < (uint64_t)r->from || h.clock.ms > (uint64_t)r->to) fail_msg("it took %d ms", (int)h.clock.ms);
+    if (h.clock.ms > (r->wait_ms != 0 ? r->wait_ms : h.config.timeout_ms))
+        fail_msg("%d ms are over the time allowed", (int)h.clock.ms);
 }
 
 /* Runs a row in the form that its test's state names. */
@@ -508,7 +499,8 @@ static void run_row(void **state)
     if (r->kind <= GET) expect_schedule(r, before, after);
     else if (r->kind == WAIT) expect_instance(r);
     for (i = 0; i < COUNT(hooks); i++)
-        if (hooks[i].event != NULL && (hooks[i].left > 0 || hooks[i].due)) fail_msg("\"%s\" never happened", hooks[i].event);
+        if (hooks[i].event != NULL && (hooks[i].left > 0 || hooks[i].due))
+            fail_msg("\"%s\" never happened", hooks[i].event);
     if ((r->stalls > 0 && stalls == r->stalls) || refusals > 0) fail_msg("what was to disturb it did not");
     assert_null(strstr(trace_log, HARNESS_PRIVATE_KEY));
     assert_int_equal(compshare_step(h.client), COMPSHARE_E_IDLE);

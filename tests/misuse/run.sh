@@ -23,27 +23,7 @@ log=$out/misuse.log
 warnings='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror'
 cxx_warnings='-Wall -Wextra -Wpedantic -Wshadow -Werror'
 
-count=0
-failed=0
-
-# check NAME COMMAND...: one test; what the command said follows a failure.
-check() {
-	name=$1
-	shift
-	count=$((count + 1))
-	if "$@" >"$log" 2>&1; then
-		echo "ok $count - $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $count - $name"
-		sed -e 's/^/# /' -e 8q "$log"
-	fi
-}
-
-skip() {
-	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
-}
+. "$here/../scripts/tap.sh"
 
 # build PROGRAM ARGUMENTS...: compiles, links and runs. -I comes first.
 build() {

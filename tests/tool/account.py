@@ -2,40 +2,34 @@
 looks like, and what people type. Bent stands in front of the gateway and changes what is
 asked and answered: what the gateway itself does not offer is tried through it."""
 
-import contextlib
 import hashlib
 import http.client
 import json
 import os
 import re
 import resource
-import socket
 import ssl
 import subprocess
-import threading
 import time
 import unicodedata
 import urllib.parse
 
 import harness
 from harness import PRIVATE_KEY, World, contains, equal, lacks, test, uhost, wait_for
+from listen import Requests, TlsListener
 from verbs import NO_KEYS, plain
 
 UPDATE, DELETE, DESCRIBE = "UpdateCompShareStopScheduler", "DeleteCompShareStopScheduler", "DescribeCompShareInstance"
 
 
-class Bent:
+class Bent(TlsListener):
     """HTTPS in front of a world's gateway. ask(params) may change what is asked, which is
     then signed anew; answer(params, reply) what is answered, an object or bytes."""
 
     def __init__(self, world, ask=None, answer=None):
         self.world, self.ask, self.answer, self.asked, self.type = world, ask, answer, [], "application/json"
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(harness.args.certs + "/ec-chain.pem", harness.args.certs + "/ec-key.pem")
         self.trust = ssl.create_default_context(cafile=harness.args.certs + "/roots.pem")
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.url = "https://localhost:%d" % self.server.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
     def __enter__(self):
         self.world.env["COMPSHARE_BASE_URL"] = self.url
@@ -45,30 +39,11 @@ class Bent:
         self.world.env["COMPSHARE_BASE_URL"] = "https://localhost:%d" % self.world.port
         self.server.close()
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        with contextlib.suppress(OSError, ConnectionError), self.context.wrap_socket(client, server_side=True) as s:
-            data = b""
-            while True:
-                while b"\r\n\r\n" not in data:
-                    more = s.recv(65536)
-                    if not more:
-                        return
-                    data += more
-                head, _, data = data.partition(b"\r\n\r\n")
-                length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
-                while len(data) < length:
-                    data += s.recv(65536)
-                body, data = data[:length], data[length:]
-                date, body = self.forward(dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)))
-                s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nDate: %s\r\nContent-Length: %d\r\n\r\n" % (self.type.encode(), date.encode(), len(body)) + body)
+    def talk(self, connection):
+        for _, body in Requests(connection):
+            date, reply = self.forward(dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nDate: %s\r\nContent-Length: %d\r\n\r\n"
+                               % (self.type.encode(), date.encode(), len(reply)) + reply)
 
     def forward(self, params):
         original = dict(params)

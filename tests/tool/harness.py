@@ -327,6 +327,23 @@ while [ ! -e end ]; do sleep 0.03; done
         return pid
 
 
+    def lease(self):
+        """`run` for the first instance, whose command has started."""
+        process = self.start("run", uhost(1), "--", *self.job())
+        self.started()
+        return process
+
+    def released(self, process, left=900):
+        """The job ends well, and so does its lease: so many seconds are left of it."""
+        self.end()
+        process.wait().is_(0)
+        near(self.schedule(1), self.now() + left)
+
+
+def near(got, wanted, slack=60):
+    assert wanted - slack <= got <= wanted + slack, "%d is not near %d" % (got, wanted)
+
+
 def uhost(number):
     return "uhost-%04d" % number
 

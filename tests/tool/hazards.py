@@ -12,6 +12,7 @@ import time
 import harness
 from harness import Skip, Terminal, World, alive, contains, equal, lacks, process_fields, read, test, uhost, wait_for
 from leases import DESCRIBE, DOWN, UP, UPDATE, namespace, near, never_started
+from listen import Listener, Requests, copy
 
 NOBODY = 65534
 
@@ -36,30 +37,21 @@ def step_until(w, what, predicate, step=1, pause=0.03):
         time.sleep(pause)
 
 
-class Relay:
+class Relay(Listener):
     """In front of the gateway: keeps what the tool sends until it is let go, also after the
     tool has given that connection up; or asks `on_sent` at every piece that it passes on."""
 
     def __init__(self, w, on_sent=None):
-        self.port, self.on_sent = w.port, on_sent
+        self.gateway, self.on_sent = w.port, on_sent
         self.keep = None                    # whether this piece is to be kept, and all that come behind it
         self.held = threading.Event()
         self.free = threading.Event()
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(16)
-        self.url = "https://localhost:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                tool = self.listener.accept()[0]
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.port))
-            threading.Thread(target=self.send, args=(tool, server), daemon=True).start()
-            threading.Thread(target=self.reply, args=(server, tool), daemon=True).start()
+    def serve(self, client):
+        server = socket.create_connection(("127.0.0.1", self.gateway))
+        threading.Thread(target=self.send, args=(client, server), daemon=True).start()
+        self.reply(server, client)
 
     def send(self, tool, server):
         try:
@@ -93,7 +85,7 @@ class Relay:
 
     def close(self):
         self.free.set()
-        self.listener.close()
+        super().close()
 
 
 def hold_renewal(w, relay):
@@ -209,9 +201,7 @@ def ceilings():
             w.advance(601)
             wait_for("the ceiling", lambda: w.schedule(1) <= limit + 10)
             p.said("beyond the limit: brought down to ")
-            w.end()
-            p.wait().is_(0)
-            near(w.schedule(1), w.now() + 900)
+            w.released(p)
 
 
 @test("run --max: a job that hangs is off at the limit though a later plan stood before, also when one comes in the last minutes")
@@ -435,8 +425,7 @@ def three_sentences():
 @test("run: failing renewals are said once, when the time left halves, when they work again, and when the lease has run out")
 def few_words():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.set(**DOWN)
         w.advance(601)
         p.said("renewal failed")
@@ -494,17 +483,22 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
     return w.path("slow.so")
 
 
+def lives(w, p):
+    """Three renewals that work, and the end of the job."""
+    w.started()
+    for _ in range(3):
+        w.renewed(1)
+    lacks(p.err, "failed")
+    w.end()
+    p.wait().is_(0)
+
+
 @test("run: a lease lives on a name server that takes 5 s, and on round trips of 3 s")
 def slow_network():
     with World() as w:
         w.set(close_every=1)                # every request looks the name up again
         p = w.start("run", uhost(1), "--timeout", "60s", "--", *w.job(), env={"LD_PRELOAD": slow_names(w)})
-        w.started()
-        for _ in range(3):
-            w.renewed(1)
-        lacks(p.err, "failed")
-        w.end()
-        p.wait().is_(0)
+        lives(w, p)
     with World() as w:
         relay = Relay(w, lambda: w.advance(3))
         p = w.start("run", uhost(1), "--timeout", "60s", "--", *w.job(), env={"COMPSHARE_BASE_URL": relay.url})
@@ -512,58 +506,36 @@ def slow_network():
         for _ in range(2):
             w.renewed(1)
         w.set(idle_timeout=0, close_every=3)
-        for _ in range(3):
-            w.renewed(1)
-        lacks(p.err, "failed")
-        w.end()
-        p.wait().is_(0)
+        lives(w, p)
         relay.close()
+
+
+class SlowProxy(Listener):
+    """CONNECT to the gateway, which takes 6 s of the clock."""
+
+    def __init__(self, w):
+        self.world = w
+        super().__init__()
+
+    def serve(self, client):
+        if Requests(client).head() is None:
+            return
+        self.world.advance(6)
+        time.sleep(0.1)
+        server = socket.create_connection(("127.0.0.1", self.world.port))
+        client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        threading.Thread(target=copy, args=(client, server), daemon=True).start()
+        copy(server, client)
 
 
 @test("run: a lease lives on a proxy that takes 6 s to connect")
 def slow_proxy():
     with World() as w:
         w.set(close_every=2)
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-
-        def pump(a, b):
-            try:
-                while True:
-                    piece = a.recv(65536)
-                    if not piece:
-                        break
-                    b.sendall(piece)
-                b.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
-
-        def serve():
-            while True:
-                try:
-                    tool = listener.accept()[0]
-                except OSError:
-                    return
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    head += tool.recv(4096)
-                w.advance(6)
-                time.sleep(0.1)
-                server = socket.create_connection(("127.0.0.1", w.port))
-                tool.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-                threading.Thread(target=pump, args=(tool, server), daemon=True).start()
-                threading.Thread(target=pump, args=(server, tool), daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
-        p = w.start("run", uhost(1), "--proxy", "http://127.0.0.1:%d" % listener.getsockname()[1], "--", *w.job())
-        w.started()
-        for _ in range(3):
-            w.renewed(1)
-        lacks(p.err, "failed")
-        w.end()
-        p.wait().is_(0)
-        listener.close()
+        proxy = SlowProxy(w)
+        p = w.start("run", uhost(1), "--proxy", "http://127.0.0.1:%d" % proxy.port, "--", *w.job())
+        lives(w, p)
+        proxy.close()
 
 
 # ---- readings of every kind
@@ -571,8 +543,7 @@ def slow_proxy():
 @test("run: while the job lives no reading ends the lease: empty lists, Stopping, Stopped, gone, odd")
 def readings():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         for state in (None, "Stopping", "Stopped", "Install Fail", "Odd State"):
             if state is None:
                 w.set(remove=1)
@@ -587,16 +558,13 @@ def readings():
             step_until(w, "a renewal after " + str(state), lambda: w.schedule(1) > schedule, 3, 0.06)
             near(w.schedule(1), w.now() + 3600, 120)
         lacks(p.err, "renewals stop")
-        w.end()
-        p.wait().is_(0)
-        near(w.schedule(1), w.now() + 900)
+        w.released(p)
 
 
 @test("run: an instance that is stopped for hours and started again by hand is leased again")
 def by_hand():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.set(state__1="Stopped", schedule__1=0)
         w.looked(1)
         p.said("is Stopped")
@@ -611,9 +579,7 @@ def by_hand():
         p.said("renewed again: off by ")
         lacks(p.err, "somebody")
         equal(w.requests("StartCompShareInstance"), 0)
-        w.end()
-        p.wait().is_(0)
-        near(w.schedule(1), w.now() + 900)
+        w.released(p)
 
 
 # ---- a command that cannot be started
@@ -843,9 +809,7 @@ def every_signal():
             assert p.running(), name
         equal(sorted(w.log()), sorted(["ready"] + names.split()))
         p.signal(signal.SIGXFSZ)
-        w.end()
-        p.wait().is_(0)
-        near(w.schedule(1), w.now() + 900)
+        w.released(p)
         # an alarm clock that was wound up before this program was
         again(w)
         p = w.start("run", uhost(4), "--", *logs_all(w, "ALRM"), wrap=["perl", "-e", "alarm 2; exec @ARGV"])

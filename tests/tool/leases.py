@@ -10,16 +10,12 @@ import subprocess
 import time
 
 import harness
-from harness import Skip, World, alive, children, contains, equal, lacks, process_state, read, test, uhost, wait_for
+from harness import Skip, World, alive, children, contains, equal, lacks, near, process_state, read, test, uhost, wait_for
 
 UPDATE = "UpdateCompShareStopScheduler"
 DESCRIBE = "DescribeCompShareInstance"
 DOWN = {"drop_before": 1000000000, "drop_action": ""}
 UP = {"drop_before": 0}
-
-
-def near(got, wanted, slack=60):
-    assert wanted - slack <= got <= wanted + slack, "%d is not near %d" % (got, wanted)
 
 
 def refused(w, *words):
@@ -249,8 +245,7 @@ def environment():
 @test("run: TERM, HUP, QUIT, INT, USR1 and USR2 sent to the wrapper reach the command once")
 def passed_on():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         for n, name in enumerate(("INT", "HUP", "QUIT", "USR1", "USR2"), 1):
             p.signal(getattr(signal, "SIG" + name))
             wait_for(name, lambda: len(w.log()) > n)
@@ -481,8 +476,7 @@ def pid_one():
 @test("run: renews every 8 to 10 minutes, a reading before every change, silently")
 def renewals():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         for _ in range(6):
             updates, readings = w.requests(UPDATE), w.requests(DESCRIBE)
             w.advance(470)
@@ -516,24 +510,20 @@ def short_ttl():
 def moved_back():
     with World() as w:
         w.set(schedule__1=w.now() + 1000)
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         contains(p.err, "a timed shutdown stood before")
         near(w.schedule(1), w.now() + 3600)
         w.set(schedule__1=w.now() + 1500)
         w.renewed(1)
         near(w.schedule(1), w.now() + 3600)
         wait_for("what is said", lambda: p.err.count("somebody had set") == 1 and p.err.count("extended to") == 1)
-        w.end()
-        p.wait().is_(0)
-        near(w.schedule(1), w.now() + 900)
+        w.released(p)
 
 
 @test("run: a plan that somebody has cancelled is set again, and said")
 def cancelled():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.set(schedule__1=0)
         w.renewed(1)
         near(w.schedule(1), w.now() + 3600)
@@ -575,8 +565,7 @@ def later_plan():
 @test("run: a later plan that the lease has overtaken is restored; one that was withdrawn is not")
 def overtaken():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         plan = w.schedule(1) + 100
         w.set(schedule__1=plan)
         w.renewed(1)
@@ -585,8 +574,7 @@ def overtaken():
         contains(p.wait().is_(0).err, "as somebody else had set")
         equal(w.schedule(1), plan)
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.set(schedule__1=w.now() + 50000)
         w.looked(1)
         p.said("left alone")
@@ -696,8 +684,7 @@ def passing():
 @test("run: one list that lacks the instance when the job ends does not skip the end")
 def missing_at_end():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         before = w.requests(DESCRIBE)
         w.set(remove=1)
         w.end()
@@ -729,8 +716,7 @@ def own_renewal():
 @test("run: one list that lacks the instance is no end; an end that finds it stopped says so")
 def missing_once():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.set(remove=1)
         w.looked(1)
         p.said("renewal failed")
@@ -747,8 +733,7 @@ def missing_once():
 @test("run: renewals that fail are tried again after 5 to 60 s until the network is back; the margin is printed")
 def failed_renewals():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.set(**DOWN)
         before = w.requests()
         w.advance(601)
@@ -824,8 +809,7 @@ def warned_limit():
 @test("run: a machine that slept renews at once when it wakes; so does a wrapper that was stopped")
 def slept():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         p.signal(signal.SIGSTOP)
         wait_for("the stop", lambda: process_state(p.pid) == "T")
         w.advance(1800)
@@ -966,8 +950,7 @@ def waits_for_end():
 @test("run: one whose instance is stopped leases it again, and another one on this host does not end that")
 def stopped_is_shared():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.set(state__1="Stopped", schedule__1=0)
         w.looked(1)
         p.said("is Stopped")
@@ -975,9 +958,7 @@ def stopped_is_shared():
         contains(w.start("run", uhost(1), "--", "true").wait().is_(0).err, "another run")
         w.until("a lease", lambda: "renewed again" in p.err, 5)
         near(w.schedule(1), w.now() + 3600, 120)
-        w.end()
-        p.wait().is_(0)
-        near(w.schedule(1), w.now() + 900)
+        w.released(p)
 
 
 @test("run: a lock that cannot be had is said, and is no hindrance")
@@ -1189,8 +1170,7 @@ def down_at_end():
 @test("run: the network down at the end, and back within the minute; the gateway killed")
 def back_in_time():
     with World() as w:
-        p = w.start("run", uhost(1), "--", *w.job())
-        w.started()
+        p = w.lease()
         w.advance(20)
         w.set(**DOWN)
         w.end()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# set_up.sh: what tests/setup.sh does where apt-get fails, with an apt-get that only
+# set_up.sh: what tests/scripts/setup.sh does where apt-get fails, with an apt-get that only
 # pretends. TAP.
 set -u
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -26,7 +26,7 @@ chmod +x "$work/bin/apt-get" "$work/bin/sudo" "$work/bin/sleep"
 # ends STATUS LISTS PACKAGES NAME: with CC=false every package is missing
 ends() {
     : >"$work/calls"
-    WORK=$work LISTS=$2 PACKAGES=$3 CC=false PATH="$work/bin:$PATH" sh "$here/tests/setup.sh" demo >"$work/out" 2>&1
+    WORK=$work LISTS=$2 PACKAGES=$3 CC=false PATH="$work/bin:$PATH" sh "$here/tests/scripts/setup.sh" demo >"$work/out" 2>&1
     status=$?
     n=$((n + 1))
     if [ $status -eq "$1" ] && grep -q -e "$4" "$work/calls" "$work/out"; then echo "ok $n - $5"; return; fi

@@ -6,13 +6,13 @@ import json
 import os
 import re
 import socket
-import ssl
 import struct
 import threading
 import time
 
 import harness
-from harness import PRIVATE_KEY, PUBLIC_KEY, Skip, World, contains, equal, lacks, test, uhost, wait_for
+from harness import PRIVATE_KEY, PUBLIC_KEY, Skip, World, contains, equal, lacks, test, uhost
+from listen import Listener, Requests, TlsListener, copy
 
 KEYS = ["uhost_id", "name", "state", "charge_type", "zone", "stop_time", "previous_stop_time", "seconds_left", "changed", "keeps_billing", "error"]
 
@@ -530,54 +530,25 @@ def config_files():
 
 # ---- the way there
 
-class Proxy:
+class Proxy(Listener):
     """CONNECT to anywhere on the loopback; counts, and keeps the credentials it was shown."""
 
     def __init__(self):
         self.count, self.authorization = 0, None
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        super().__init__()
 
     def serve(self, client):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            more = client.recv(4096)
-            if not more:
-                return
-            head += more
+        head = Requests(client).head()
+        if head is None:
+            return
         self.count += 1
         found = re.search(rb"(?i)proxy-authorization: basic (\S+)", head)
         self.authorization = base64.b64decode(found.group(1)).decode() if found else None
         port = int(head.split()[1].rpartition(b":")[2])
         upstream = socket.create_connection(("127.0.0.1", port))
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        threading.Thread(target=self.copy, args=(upstream, client), daemon=True).start()
-        self.copy(client, upstream)
-
-    @staticmethod
-    def copy(source, target):
-        try:
-            while True:
-                data = source.recv(65536)
-                if not data:
-                    break
-                target.sendall(data)
-        except OSError:
-            pass
-        for s in (source, target):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        threading.Thread(target=copy, args=(upstream, client), daemon=True).start()
+        copy(client, upstream)
 
 
 @test("proxies: HTTPS_PROXY, https_proxy, --proxy, NO_PROXY; user and password are not shown")
@@ -718,38 +689,19 @@ def doctor():
 
 # ---- self
 
-class Api:
+class Api(TlsListener):
     """A server that lists instances as it is told to: the gateway's have no MAC of this host."""
 
     def __init__(self, instances, certificate="ec", suite=None):
-        body = json.dumps({"Action": "DescribeCompShareInstanceResponse", "RetCode": 0, "TotalCount": len(instances), "UHostSet": instances}).encode()
-        self.reply = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain("%s/%s-chain.pem" % (harness.args.certs, certificate), "%s/%s-key.pem" % (harness.args.certs, certificate))
-        if suite is not None:
-            self.context.set_ciphers(suite)
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.url = "https://localhost:%d" % self.server.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        body = json.dumps({"Action": "DescribeCompShareInstanceResponse", "RetCode": 0, "TotalCount": len(instances),
+                           "UHostSet": instances}).encode()
+        self.reply = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                      b"Content-Length: %d\r\n\r\n" % len(body)) + body
+        super().__init__(certificate, suite)
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            try:
-                with self.context.wrap_socket(client, server_side=True) as s:
-                    data = b""
-                    while b"\r\n\r\n" not in data:
-                        data += s.recv(65536)
-                    head, _, rest = data.partition(b"\r\n\r\n")
-                    length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
-                    while len(rest) < length:
-                        rest += s.recv(65536)
-                    s.sendall(self.reply)
-            except OSError:
-                pass
+    def talk(self, connection):
+        if next(iter(Requests(connection)), None) is not None:
+            connection.sendall(self.reply)
 
 
 def own_address():

@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
 #define STORM 25                /* operations in a row, where a kind is a storm */
 #define TICK_MS 5               /* what a wait costs, so that nobody waits for ever */
 #define SILENCE_MS 20000        /* real time in which the peer must have answered */
@@ -52,7 +51,8 @@ enum operation {
 };
 
 static const char *const operation_names[OPERATIONS] = {
-    "socket", "connect", "poll", "getsockopt", "send", "recv", "close", "getaddrinfo", "open", "pread", "fstat", "clock_gettime",
+    "socket", "connect", "poll", "getsockopt", "send", "recv", "close", "getaddrinfo", "open", "pread", "fstat",
+        "clock_gettime",
     "time", "getrandom", "transport.open", "transport.send", "transport.recv", "transport.wait",
     "transport.fd", "step", "any"
 };
@@ -224,7 +224,8 @@ static HARNESS_UNUSED void books_misuse(const char *what, int fd)
 static descriptor *books_of(int fd, bool file, const char *what)
 {
     static descriptor none;
-    if (fd >= 0 && fd < (int)COUNT(descriptors) && descriptors[fd].open && descriptors[fd].file == file) return &descriptors[fd];
+    if (fd >= 0 && fd < (int)COUNT(descriptors) && descriptors[fd].open && descriptors[fd].file == file)
+        return &descriptors[fd];
     books_misuse(what, fd);
     memset(&none, 0, sizeof none);
     return &none;
@@ -300,7 +301,8 @@ void __wrap_br_ssl_engine_sendapp_ack(br_ssl_engine_context *cc, size_t len)
     const unsigned char *at = br_ssl_engine_sendapp_buf(cc, &cap);
     for (i = 0; i + 7 < len; i++)
         if (memcmp(at + i, "Action=", 7) == 0) {
-            for (n = 0, i += 7; i < len && at[i] != '&' && n + 1 < sizeof books.action; i++) books.action[n++] = (char)at[i];
+            for (n = 0, i += 7; i < len && at[i] != '&' && n + 1 < sizeof books.action; i++)
+                books.action[n++] = (char)at[i];
             books.action[n] = '\0';
         }
     __real_br_ssl_engine_sendapp_ack(cc, len);
@@ -315,7 +317,8 @@ static const kind *faults_hard(int operation)
         { SOCKET, "", FAIL, EMFILE, 0 }, { CONNECT, "", FAIL, ENETUNREACH, 0 }, { POLL, "", FAIL, ENOMEM, 0 },
         { GETSOCKOPT, "", FAIL, ENOBUFS, 0 }, { SEND, "", FAIL, EPIPE, 0 }, { RECV, "", FAIL, EIO, 0 },
         { CLOSE, "", DONE_BUT, EIO, 0 }, { GETADDRINFO, "", ANSWER, EAI_SYSTEM, 0 }, { OPEN, "", FAIL, EMFILE, 0 },
-        { PREAD, "", FAIL, EIO, 0 }, { FSTAT, "", FAIL, EIO, 0 }, { CLOCK, "", FAIL, EINVAL, 0 }, { TIME, "", ANSWER, -1, 0 },
+        { PREAD, "", FAIL, EIO, 0 }, { FSTAT, "", FAIL, EIO, 0 }, { CLOCK, "", FAIL, EINVAL, 0 }, { TIME, "", ANSWER,
+            -1, 0 },
         { GETRANDOM, "", FAIL, ENOSYS, 0 }, { IO_OPEN, "", ANSWER, COMPSHARE_E_CONNECT, 0 },
         { IO_SEND, "", ANSWER, COMPSHARE_E_IO, 0 }, { IO_RECV, "", ANSWER, COMPSHARE_E_IO, 0 },
         { IO_WAIT, "", ANSWER, COMPSHARE_E_IO, 0 }, { IO_FD, "", ANSWER, -1, 0 }
@@ -520,7 +523,8 @@ int __wrap_getaddrinfo(const char *host, const char *service, const struct addri
 {
     const kind *k = faults_now(GETADDRINFO);
     size_t i, count = k != NULL && k->effect == CROWD ? COUNT(faults_list) : 2;
-    if (strcmp(host, "localhost") != 0 || hints->ai_socktype != SOCK_STREAM) books_misuse("getaddrinfo for another host", -1);
+    if (strcmp(host, "localhost") != 0 || hints->ai_socktype != SOCK_STREAM)
+        books_misuse("getaddrinfo for another host", -1);
     if (k != NULL && k->effect == ANSWER) {
         errno = EMFILE;         /* what EAI_SYSTEM means */
         return k->value;

@@ -124,7 +124,8 @@ static void problem(const char *form, ...)
     problems++;
     if (scenario_problems++ == 0) snprintf(first_problem, sizeof first_problem, "%s: %s", point_name, why);
     if (scenario_problems > 40) return;
-    printf("# torture %s: %s (%s)\n", point_name, why, client != NULL ? compshare_error_text(client, text, sizeof text) : "closed");
+    printf("# torture %s: %s (%s)\n", point_name, why, client != NULL ? compshare_error_text(client, text, sizeof text)
+        : "closed");
     fflush(stdout);
 }
 
@@ -175,18 +176,25 @@ static int act(void)
     if (in->at != 0) plan.at = books.since + in->at;
     else plan.in_seconds = AHEAD_S;
     switch (now->act) {
-    case CALL: return stepped ? compshare_call_start(client, now->action, params, 1) : compshare_call(client, now->action, params, 1);
-    case LIST: return stepped ? compshare_get_project_list_start(client, &project, NULL, NULL) : compshare_get_project_list(client, &project, NULL, NULL);
-    case EACH: return stepped ? compshare_each_instance_start(client, NULL, on_instance, NULL) : compshare_each_instance(client, NULL, on_instance, NULL);
-    case SET: return stepped ? compshare_schedule_set_start(client, &plan, &schedule) : compshare_schedule_set(client, &plan, &schedule);
-    case GET: return stepped ? compshare_schedule_get_start(client, ONE, &schedule) : compshare_schedule_get(client, ONE, &schedule);
+    case CALL: return stepped ? compshare_call_start(client, now->action, params, 1) : compshare_call(client,
+        now->action, params, 1);
+    case LIST: return stepped ? compshare_get_project_list_start(client, &project, NULL,
+        NULL) : compshare_get_project_list(client, &project, NULL, NULL);
+    case EACH: return stepped ? compshare_each_instance_start(client, NULL, on_instance,
+        NULL) : compshare_each_instance(client, NULL, on_instance, NULL);
+    case SET: return stepped ? compshare_schedule_set_start(client, &plan, &schedule) : compshare_schedule_set(client,
+        &plan, &schedule);
+    case GET: return stepped ? compshare_schedule_get_start(client, ONE, &schedule) : compshare_schedule_get(client,
+        ONE, &schedule);
     case EXTEND: return stepped ? compshare_schedule_extend_start(client, ONE, BY_S, &schedule)
         : compshare_schedule_extend(client, ONE, BY_S, &schedule);
-    case CANCEL: return stepped ? compshare_schedule_cancel_start(client, ONE, &schedule) : compshare_schedule_cancel(client, ONE, &schedule);
+    case CANCEL: return stepped ? compshare_schedule_cancel_start(client, ONE,
+        &schedule) : compshare_schedule_cancel(client, ONE, &schedule);
     case STOP: return stepped ? compshare_stop_instance_start(client, &t) : compshare_stop_instance(client, &t);
     case START: return stepped ? compshare_start_instance_start(client, &t) : compshare_start_instance(client, &t);
     case REBOOT: return stepped ? compshare_reboot_instance_start(client, &t) : compshare_reboot_instance(client, &t);
-    default: return stepped ? compshare_wait_state_start(client, ONE, "Stopped", 0, &instance) : compshare_wait_state(client, ONE, "Stopped", 0, &instance);
+    default: return stepped ? compshare_wait_state_start(client, ONE, "Stopped", 0,
+        &instance) : compshare_wait_state(client, ONE, "Stopped", 0, &instance);
     }
 }
 
@@ -241,7 +249,8 @@ static void open_client(void)
     config.transport = now->transport ? &io_transport : NULL;
     if (now->full) memset(&session, 0, sizeof session);
     else session = primed;
-    if (compshare_open(&client, &config) != COMPSHARE_OK) fail_msg("%s", compshare_open_text(&config, text, sizeof text));
+    if (compshare_open(&client, &config) != COMPSHARE_OK)
+        fail_msg("%s", compshare_open_text(&config, text, sizeof text));
 }
 
 static int read_one(compshare_instance *i)
@@ -279,7 +288,8 @@ static void make_connection(void)
 static void restore_world(void)
 {
     const char *state = now->act == START ? "Stopped" : "Running";
-    json_int_t plan = now->act == EXTEND || now->act == GET || (now->action != NULL && strcmp(now->action, DELETE) == 0) ? planned : 0;
+    json_int_t plan = now->act == EXTEND || now->act == GET || (now->action != NULL
+        && strcmp(now->action, DELETE) == 0) ? planned : 0;
     char query[512];
     if (in != &plain) {
         snprintf(query, sizeof query, "instances=3&brief=0&projects=2&frozen=1&clock=@0&%s",
@@ -327,7 +337,8 @@ static bool changes(void)
 static unsigned stages_of(int status)
 {
     const unsigned prepare = 1u << COMPSHARE_STAGE_PREPARE, connecting = 1u << COMPSHARE_STAGE_CONNECT,
-        handshake = 1u << COMPSHARE_STAGE_HANDSHAKE, sending = 1u << COMPSHARE_STAGE_SEND, receiving = 1u << COMPSHARE_STAGE_RECEIVE,
+        handshake = 1u << COMPSHARE_STAGE_HANDSHAKE, sending = 1u << COMPSHARE_STAGE_SEND,
+            receiving = 1u << COMPSHARE_STAGE_RECEIVE,
         judging = 1u << COMPSHARE_STAGE_JUDGE;
     switch (status) {
     case COMPSHARE_E_RESOLVE: case COMPSHARE_E_CONNECT: case COMPSHARE_E_PROXY: return connecting;
@@ -348,13 +359,17 @@ static void judge_error(int status)
     const compshare_error *e = compshare_last_error(client);
     char text[COMPSHARE_ERROR_TEXT];
     bool told;
-    if (e->status != status) problem("%s was returned, and the error says %s", compshare_status_name(status), compshare_status_name(e->status));
+    if (e->status != status)
+        problem("%s was returned, and the error says %s", compshare_status_name(status),
+            compshare_status_name(e->status));
     compshare_error_text(client, text, sizeof text);
     told = strstr(text, "OUTCOME UNKNOWN") != NULL;
-    if (told != (e->outcome_unknown && compshare_action_info(e->action).mutating)) problem("told of the outcome: %d", told);
+    if (told != (e->outcome_unknown && compshare_action_info(e->action).mutating))
+        problem("told of the outcome: %d", told);
     if (strstr(text, HARNESS_PRIVATE_KEY) != NULL) problem("a key is in the error");
     if (status == COMPSHARE_OK) {
-        if (e->outcome_unknown || e->detail[0] != '\0' || e->sys_errno != 0 || e->ret_code != 0) problem("a success leaves an error");
+        if (e->outcome_unknown || e->detail[0] != '\0' || e->sys_errno != 0 || e->ret_code != 0)
+            problem("a success leaves an error");
         return;
     }
     if (!(stages_of(status) >> e->stage & 1u)) problem("%s in stage %d", compshare_status_name(status), e->stage);
@@ -362,7 +377,8 @@ static void judge_error(int status)
     if (e->ret_code != 0 && e->ret_code != in->code) problem("RetCode %d", e->ret_code);
     if (status == COMPSHARE_E_API && e->ret_code == 0) problem("the API refused without a RetCode");
     /* what retries and reconnects sent before shows in a later attempt's stage */
-    if (now->act == CALL && now->retries == 0 && now->connection == FRESH && e->outcome_unknown && e->stage < COMPSHARE_STAGE_SEND)
+    if (now->act == CALL && now->retries == 0 && now->connection == FRESH && e->outcome_unknown
+        && e->stage < COMPSHARE_STAGE_SEND)
         problem("nothing can be unknown in stage %d", e->stage);
 }
 
@@ -403,7 +419,8 @@ static void judge_descriptors(int status)
     if (books.misuse[0] != '\0') problem("%s", books.misuse);
     if (open > 1) problem("%d descriptors are open", open);
     if (books.lists != 0) problem("a list of addresses was not freed");
-    if (status == COMPSHARE_OK && open == 1 && compshare_fd(client) < 0 && point.kind != NULL && point.kind->operation != IO_FD)
+    if (status == COMPSHARE_OK && open == 1 && compshare_fd(client) < 0 && point.kind != NULL
+        && point.kind->operation != IO_FD)
         problem("the descriptor that is open is not the transport's");
 }
 
@@ -422,7 +439,8 @@ static void judge_schedule(int status)
     }
     if (schedule.stop_time != 0 || schedule.seconds_left != 0 || schedule.changed) problem("a failure shows a plan");
     if (schedule.uhost_id[0] == '\0' && !all_zero(&schedule, sizeof schedule)) problem("a failure left a result");
-    if (schedule.uhost_id[0] != '\0' && strcmp(schedule.uhost_id, ONE) != 0) problem("the result is about \"%s\"", schedule.uhost_id);
+    if (schedule.uhost_id[0] != '\0' && strcmp(schedule.uhost_id, ONE) != 0)
+        problem("the result is about \"%s\"", schedule.uhost_id);
 }
 
 static void judge_results(int status)
@@ -437,8 +455,10 @@ static void judge_results(int status)
             problem("the project is \"%s\"", project.project_id);
         break;
     case WAIT:
-        if (status == COMPSHARE_OK && strcmp(instance.state, "Stopped") != 0) problem("the state is \"%s\"", instance.state);
-        if (instance.uhost_id[0] == '\0' ? !all_zero(&instance, sizeof instance) : strcmp(instance.uhost_id, ONE) != 0) problem("a half filled instance");
+        if (status == COMPSHARE_OK && strcmp(instance.state, "Stopped") != 0)
+            problem("the state is \"%s\"", instance.state);
+        if (instance.uhost_id[0] == '\0' ? !all_zero(&instance, sizeof instance) : strcmp(instance.uhost_id, ONE) != 0)
+            problem("a half filled instance");
         break;
     case EACH:
         for (i = 0; status == COMPSHARE_OK && i < FLEET; i++)
@@ -454,7 +474,8 @@ static void judge_results(int status)
 static void judge_world(const view *after)
 {
     json_int_t executed = after->executed - before.executed, received = after->received - before.received;
-    bool kept = now->connection != FRESH || now->act != CALL;     /* a workflow changes things on the connection that it read from */
+    /* a workflow changes things on the connection that it read from */
+    bool kept = now->connection != FRESH || now->act != CALL;
     json_int_t most = only_once() ? 1 : in != &plain ? 6 : 1 + kept + (json_int_t)now->retries;
     if (!changes()) return;
     if (executed > 1 && only_once()) doubled++;

@@ -9,15 +9,6 @@
 #include <sys/prctl.h>
 #endif
 
-#define ONE "uhost-0001"
-#define UPDATE "UpdateCompShareStopScheduler"
-#define DELETE "DeleteCompShareStopScheduler"
-#define DESCRIBE "DescribeCompShareInstance"
-#define PROJECTS "GetProjectList"
-#define STOPPING "StopCompShareInstance"
-#define STARTING "StartCompShareInstance"
-#define REBOOTING "RebootCompShareInstance"
-
 static harness_process gateway;
 
 /* ---- the gateway ---- */
@@ -29,33 +20,11 @@ typedef struct view {
     char state[32];
 } view;
 
-/* The caller frees the text. */
-static char *world_get(const char *path)
-{
-    static CURL *curl;
-    static char url[1024];
-    harness_text t = { NULL, 0 };
-    long status = 0;
-    if (curl == NULL) {
-        curl = curl_easy_init();
-        assert_non_null(curl);
-        curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, harness_collect);
-    }
-    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", gateway.control, path);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &t);
-    assert_int_equal(curl_easy_perform(curl), CURLE_OK);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status != 200) fail_msg("control %s: %ld %s", path, status, t.ptr != NULL ? t.ptr : "");
-    return t.ptr;
-}
-
 static void world_set(const char *query)
 {
     char path[1000];
     snprintf(path, sizeof path, "/set?%s", query);
-    free(world_get(path));
+    free(harness_control_kept(&gateway, path));
 }
 
 /* As in the beginning, but for these options; "@N" in them is the time N seconds behind
@@ -76,7 +45,7 @@ static void world_reset(const char *query, int64_t base)
         query = end;
     }
     path[n] = '\0';
-    free(world_get(path));
+    free(harness_control_kept(&gateway, path));
 }
 
 static json_int_t world_tally(json_t *stats, const char *table, const char *action)
@@ -92,7 +61,7 @@ static view world_look(const char *action, const char *options)
     const char *state;
     view v;
     snprintf(path, sizeof path, "/stats?%s", options);
-    text = world_get(path);
+    text = harness_control_kept(&gateway, path);
     stats = json_loads(text, 0, NULL);
     free(text);
     assert_non_null(stats);

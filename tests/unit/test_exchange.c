@@ -6,101 +6,42 @@
 #include "compshare.h"
 
 #include "support.h"
+#include "memory.h"
 
 /* ---- a transport that follows a plan ---- */
 
-static struct plan {
-    const char *reply;          /* handed out by recv */
-    size_t len, at, piece;
-    bool repeat;                /* begin the reply again for ever */
-    int after;                  /* what recv answers when it is used up */
-    size_t send_room;           /* bytes that send takes before it answers send_after */
-    int send_after;
-    size_t sent;
-    char request[16384];
-    const char *second;         /* what the second connection hands out */
-    unsigned opened, waits;
-    uint64_t now, per_recv;     /* milliseconds that every recv takes */
-} plan;
+static memory_peer plan;
+static fake_clock present;
 
-static int plan_open(void *user, const char *host, uint16_t port)
+static void few_waits(memory_peer *p, unsigned want)
 {
-    (void)user; (void)host; (void)port;
-    if (++plan.opened == 2 && plan.second != NULL) {
-        plan.reply = plan.second;
-        plan.len = strlen(plan.second);
-        plan.at = 0;
-    }
-    return COMPSHARE_OK;
-}
-
-static ptrdiff_t plan_send(void *user, const void *src, size_t len)
-{
-    (void)user;
-    if (plan.send_room == 0) return plan.send_after;
-    if (len > plan.send_room) len = plan.send_room;
-    if (plan.sent + len < sizeof plan.request) memcpy(plan.request + plan.sent, src, len);
-    plan.sent += len;
-    plan.request[plan.sent < sizeof plan.request ? plan.sent : sizeof plan.request - 1] = '\0';
-    plan.send_room -= len;
-    return (ptrdiff_t)len;
-}
-
-static ptrdiff_t plan_recv(void *user, void *dst, size_t cap)
-{
-    size_t n = plan.piece != 0 && plan.piece < cap ? plan.piece : cap;
-    (void)user;
-    plan.now += plan.per_recv;
-    if (plan.at == plan.len && plan.repeat) plan.at = 0;
-    if (plan.at == plan.len) return plan.after;
-    if (n > plan.len - plan.at) n = plan.len - plan.at;
-    memcpy(dst, plan.reply + plan.at, n);
-    plan.at += n;
-    return (ptrdiff_t)n;
-}
-
-static int plan_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    (void)user; (void)want;
-    plan.now += timeout_ms;
-    plan.waits++;
-    CHECK(plan.waits < 100);
-    return COMPSHARE_OK;
+    (void)want;
+    CHECK(p->waits < 100);
 }
 
 static void (*on_close)(void);
 
-static void plan_close(void *user)
+static void tell_of_close(memory_peer *p)
 {
-    (void)user;
+    (void)p;
     if (on_close != NULL) on_close();
 }
-static uint64_t plan_monotonic(void *user) { (void)user; return plan.now; }
-static int64_t plan_unix_time(void *user) { (void)user; return 1795442700; }
-static int plan_entropy(void *user, void *dst, size_t len) { (void)user; memset(dst, 7, len); return 0; }
 
-static const compshare_transport transport = { NULL, plan_open, plan_send, plan_recv, plan_wait, plan_close, NULL };
 static unsigned char block[COMPSHARE_MEMORY];
 static compshare *client;
 static compshare_config config;
 
 static void open_at(const char *base_url)
 {
-    memset(&plan, 0, sizeof plan);
-    plan.send_room = SIZE_MAX;
-    plan.now = 1000;
-    memset(&config, 0, sizeof config);
+    memory_begin(&plan, &present, 1795442700);
+    plan.on_wait = few_waits;
+    plan.on_close = tell_of_close;
+    memory_configure(&config, &plan);
     config.memory = block;
     config.memory_size = sizeof block;
-    config.public_key = "public";
-    config.private_key = "private";
     config.region = "cn-wlcb";
     config.base_url = base_url;
     config.ca_pem = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
-    config.transport = &transport;
-    config.unix_time = plan_unix_time;
-    config.monotonic_ms = plan_monotonic;
-    config.entropy = plan_entropy;
     CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
 }
 
@@ -114,9 +55,7 @@ static int close_it(void **state)
 
 static void reply_is(const char *reply, size_t len)
 {
-    plan.reply = reply;
-    plan.len = len;
-    plan.at = 0;
+    memory_says(&plan, reply, len);
 }
 
 static void reply_text(const char *text) { reply_is(text, strlen(text)); }
@@ -156,11 +95,11 @@ static void engine_flooded(void **state)
             open_at("https://localhost");
             reply_is(floods[i].bytes, floods[i].len);
             plan.repeat = true;
-            plan.per_recv = 3;
+            plan.per_look = 3;
             plan.piece = k == 0 ? 1 : 0;
             support_case("flood %u, pieces of %u", (unsigned)i, (unsigned)plan.piece);
             CHECK_NUMBER(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_E_TIMEOUT);
-            CHECK(plan.now >= 1000 + 5000 && plan.now < 1000 + 6000);
+            CHECK(present.ms >= 1000 + 5000 && present.ms < 1000 + 6000);
             (void)close_it(state);
         }
     open_at("https://localhost");
@@ -522,7 +461,7 @@ static void drained_until_the_deadline(void **state)
 {
     (void)state;
     drained(COMPSHARE_WANT_READ);
-    CHECK(plan.now >= 1000 + 15000);
+    CHECK(present.ms >= 15000);
 }
 
 static void drained_until_broken(void **state)
@@ -531,7 +470,7 @@ static void drained_until_broken(void **state)
     drained(COMPSHARE_E_IO);
     (void)close_it(state);
     drained(0);
-    CHECK(plan.now < 1000 + 15000);
+    CHECK(present.ms < 15000);
 }
 
 #define T(name) cmocka_unit_test_teardown(name, close_it)

@@ -7,13 +7,14 @@
 #include "compshare.h"
 
 #include "support.h"
+#include "memory.h"
 
 #define REBOOT "RebootCompShareInstance"
 #define OK_200 "HTTP/1.1 200 OK\r\n"
 #define CHUNKED OK_200 "Transfer-Encoding: chunked\r\n\r\n"
 #define SUCCESS OK_200 "Content-Length: 13\r\n\r\n{\"RetCode\":0}"
 #define REFUSAL OK_200 "Content-Length: 15\r\n\r\n{\"RetCode\":171}"
-#define NEVER UINT64_MAX
+#define NEVER MEMORY_NEVER
 #define ENOUGH (4u << 20)       /* bytes of one reply that no limit lets a client take */
 
 /* ---- a connection in memory ---- */
@@ -25,95 +26,8 @@ typedef struct stream {
     const char *unit;           /* NULL: the text is all */
 } stream;
 
-static struct wire {
-    stream out;
-    uint64_t at, total;         /* bytes handed out, of how many */
-    uint64_t cut;               /* a piece ends here, and a pause follows */
-    size_t piece;               /* at most so many bytes at a time; 0: no limit */
-    bool stutter;               /* nothing at every second look */
-    ptrdiff_t after;            /* what recv answers at the end */
-    size_t need;                /* bytes of a request that the peer waits for */
-    bool paused, pausing, dead;
-    size_t send_room, sent;     /* bytes that send still takes, and has taken */
-    unsigned opened, looks;
-    uint64_t now, per_look;     /* milliseconds; every recv takes so many */
-    uint64_t drip, next;        /* milliseconds between two pieces, and when the next is due */
-} wire;
-
-static int wire_open(void *user, const char *host, uint16_t port)
-{
-    (void)user; (void)host; (void)port;
-    wire.opened++;
-    wire.dead = false;
-    if (wire.at == 0) return COMPSHARE_OK;
-    wire.total = wire.at;       /* what was left has gone with the last connection */
-    wire.after = COMPSHARE_WANT_READ;
-    return COMPSHARE_OK;
-}
-
-static ptrdiff_t wire_send(void *user, const void *src, size_t len)
-{
-    (void)user; (void)src;
-    if (wire.dead) return COMPSHARE_E_IO;
-    if (wire.send_room == 0) return COMPSHARE_WANT_WRITE;
-    if (len > wire.send_room) len = wire.send_room;
-    wire.send_room -= len;
-    wire.sent += len;
-    return (ptrdiff_t)len;
-}
-
-static void wire_copy(char *dst, size_t n)
-{
-    size_t unit_len = wire.out.unit != NULL ? strlen(wire.out.unit) : 1, k, i = 0;
-    if (wire.at < wire.out.len) {
-        i = wire.out.len - (size_t)wire.at < n ? wire.out.len - (size_t)wire.at : n;
-        memcpy(dst, wire.out.text + wire.at, i);
-    }
-    k = i < n ? (size_t)((wire.at + i - wire.out.len) % unit_len) : 0;
-    for (; i < n; i++) {
-        dst[i] = wire.out.unit[k];
-        if (++k == unit_len) k = 0;
-    }
-    wire.at += n;
-}
-
-static ptrdiff_t wire_recv(void *user, void *dst, size_t cap)
-{
-    size_t n = wire.piece != 0 && wire.piece < cap ? wire.piece : cap;
-    (void)user;
-    wire.now += wire.per_look;
-    if (wire.dead) return wire.after;
-    if (wire.sent < wire.need || wire.now < wire.next || (wire.stutter && wire.looks++ % 2 == 0)) return COMPSHARE_WANT_READ;
-    if (wire.at == wire.cut && !wire.paused) {
-        wire.paused = wire.pausing = true;
-        return COMPSHARE_WANT_READ;
-    }
-    if (wire.at == wire.total) return wire.after;
-    CHECK(wire.at < ENOUGH);
-    if (wire.at < wire.cut && n > wire.cut - wire.at) n = (size_t)(wire.cut - wire.at);
-    if (n > wire.total - wire.at) n = (size_t)(wire.total - wire.at);
-    wire_copy((char *)dst, n);
-    if (wire.drip != 0) wire.next = wire.now + wire.drip;
-    return (ptrdiff_t)n;
-}
-
-/* Time passes only here and in recv: to the next drop, or as far as the client allows. */
-static int wire_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    (void)user; (void)want;
-    if (wire.stutter) return COMPSHARE_OK;
-    if (wire.pausing) wire.pausing = false;
-    else if (wire.next > wire.now && wire.next - wire.now < timeout_ms) wire.now = wire.next;
-    else wire.now += timeout_ms;
-    return COMPSHARE_OK;
-}
-
-static void wire_close(void *user) { (void)user; }
-static uint64_t wire_monotonic(void *user) { (void)user; return wire.now; }
-static int64_t wire_unix_time(void *user) { (void)user; return 1795442700; }
-static int wire_entropy(void *user, void *dst, size_t len) { (void)user; memset(dst, 7, len); return 0; }
-
-static const compshare_transport transport = { NULL, wire_open, wire_send, wire_recv, wire_wait, wire_close, NULL };
+static memory_peer wire;
+static fake_clock present;
 static guard block;             /* the client's memory ends at a forbidden page */
 static compshare *client;
 
@@ -121,20 +35,14 @@ static int set_up(void **state)
 {
     compshare_config config;
     (void)state;
-    memset(&config, 0, sizeof config);
-    memset(&wire, 0, sizeof wire);
-    wire.now = 1000;
+    memory_begin(&wire, &present, 1795442700);
+    wire.lossy = true;
+    wire.send_after = COMPSHARE_WANT_WRITE;
+    memory_configure(&config, &wire);
     block = guard_open(COMPSHARE_MEMORY);
     config.memory = guard_tail(&block, COMPSHARE_MEMORY);
     config.memory_size = COMPSHARE_MEMORY;
-    config.public_key = "public";
-    config.private_key = "private";
     config.region = "cn-wlcb";
-    config.base_url = "http://localhost";
-    config.transport = &transport;
-    config.unix_time = wire_unix_time;
-    config.monotonic_ms = wire_monotonic;
-    config.entropy = wire_entropy;
     CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
     return 0;
 }
@@ -152,9 +60,10 @@ static int tear_down(void **state)
 static void arm(stream out, ptrdiff_t after)
 {
     wire.dead = wire.after != COMPSHARE_WANT_READ;
-    wire.out = out;
-    wire.total = out.unit != NULL ? NEVER : out.len;
-    wire.at = wire.next = 0;
+    memory_says(&wire, out.text, out.len);
+    wire.unit = out.unit;
+    if (out.unit != NULL) wire.total = NEVER;
+    wire.next = 0;
     wire.after = after;
     wire.paused = wire.pausing = wire.stutter = false;
     wire.cut = NEVER;
@@ -531,14 +440,14 @@ static void dripped(void **state)
         arm(out, 0);
         wire.piece = 1;
         wire.drip = 1000;
-        before = wire.now;
+        before = present.ms;
         act(&got, i % 2 == 0);
         if (got.status == COMPSHARE_E_TIMEOUT) {
-            CHECK(wire.now - before >= 15000 && wire.now - before < 16000);
+            CHECK(present.ms - before >= 15000 && present.ms - before < 16000);
             CHECK(got.unknown && got.stage == COMPSHARE_STAGE_RECEIVE && got.retryable && !got.kept);
             over++;
         } else {
-            CHECK(wire.now - before <= 15000 && wire.at <= 16);
+            CHECK(present.ms - before <= 15000 && wire.at <= 16);
             if (i % 2 != 0) same_verdict();
         }
         next_call_works();
@@ -600,7 +509,7 @@ static void without_an_end(void **state)
         bool each = i % 2 != 0;
         int status = each ? row->each : row->whole;
         stream out = text(row->begin);
-        uint64_t before = wire.now;
+        uint64_t before = present.ms;
         k = i / 2 % COUNT_OF(pieces);
         out.unit = row->unit;
         support_case("%.60s... and %.20s for ever, in pieces of %u%s", row->begin, row->unit, (unsigned)pieces[k], each ? ", streamed" : "");
@@ -611,8 +520,8 @@ static void without_an_end(void **state)
         CHECK_NUMBER(got.status, status);
         CHECK(got.unknown && !got.kept && got.stage == COMPSHARE_STAGE_RECEIVE);
         if (row->why != NULL && strstr(got.detail, row->why) == NULL) CHECK_TEXT(got.detail, row->why);
-        if (status == COMPSHARE_E_TIMEOUT) CHECK(wire.now - before >= 15000 && wire.now - before < 16000);
-        else CHECK(wire.at < COMPSHARE_MEMORY + COMPSHARE__DRAIN * 12 && wire.now == before);
+        if (status == COMPSHARE_E_TIMEOUT) CHECK(present.ms - before >= 15000 && present.ms - before < 16000);
+        else CHECK(wire.at < COMPSHARE_MEMORY + COMPSHARE__DRAIN * 12 && present.ms == before);
         next_call_works();
     }
 }

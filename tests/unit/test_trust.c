@@ -1,6 +1,6 @@
 /* Rooms pem and trust: the PEM reader and the DER walk on their own. OpenSSL is the
    oracle. COMPSHARE_TEST_CERTS names the directory of test certificates, default
-   build/tests/certs; tests/certs.sh makes what is missing. */
+   build/tests/certs; tests/scripts/certs.sh makes what is missing. */
 
 #define COMPSHARE_IMPLEMENTATION
 #define COMPSHARE_PLAINTEXT
@@ -29,7 +29,7 @@ static int prepare(void **state)
     (void)state;
     (void)snprintf(directory, sizeof directory, "%s", chosen != NULL && chosen[0] != '\0' ? chosen : "build/tests/certs");
     if (access(path_of("stamp"), R_OK) != 0) {
-        (void)snprintf(command, sizeof command, "sh tests/certs.sh '%s'", directory);
+        (void)snprintf(command, sizeof command, "sh tests/scripts/certs.sh '%s'", directory);
         if (system(command) != 0) return -1;
     }
     text_guard = guard_open(8u << 20);

@@ -7,6 +7,7 @@
 #include "compshare.h"
 
 #include "support.h"
+#include "memory.h"
 
 /* ---- a transport that answers each request with the next body ---- */
 
@@ -18,39 +19,29 @@ static struct script {
     const char *updates[4];     /* of UpdateCompShareStopScheduler alone; the last one goes on */
     unsigned updated;
     bool mute;                  /* the second of these gets no answer */
-    size_t next, at, len;
+    size_t next;
     bool asked;                 /* a request is being taken in */
-    char reply[4096], request[4096];
-    size_t request_len;
+    char reply[4096];
     unsigned requests;
-    int64_t unix_time;
-    uint64_t now;
 } script;
 
-static int script_open(void *user, const char *host, uint16_t port)
-{
-    (void)user; (void)host; (void)port;
-    return COMPSHARE_OK;
-}
+static memory_peer peer;
+static fake_clock present;
 
-static ptrdiff_t script_send(void *user, const void *src, size_t len)
+static void on_request(memory_peer *p, const void *src, size_t len)
 {
-    (void)user;
+    (void)src;
     if (!script.asked) {
-        script.request_len = 0;
+        p->sent = 0;
         script.requests++;
     }
     script.asked = true;
-    CHECK(script.request_len + len < sizeof script.request);
-    memcpy(script.request + script.request_len, src, len);
-    script.request_len += len;
-    script.request[script.request_len] = '\0';
-    return (ptrdiff_t)len;
+    CHECK(p->sent + len < sizeof p->request);
 }
 
 static bool script_updating(void)
 {
-    return script.updates[0] != NULL && strstr(script.request, "Action=UpdateComp") != NULL;
+    return script.updates[0] != NULL && strstr(peer.request, "Action=UpdateComp") != NULL;
 }
 
 /* NULL: there is none. */
@@ -67,43 +58,36 @@ static const char *script_body(void)
     return body != NULL ? body : script.rest;
 }
 
-static ptrdiff_t script_recv(void *user, void *dst, size_t cap)
+/* The next reply, once a request has come. */
+static void answer(memory_peer *p, void *dst, size_t cap)
 {
-    const char *body;
-    size_t n;
-    (void)user;
-    if (script.asked) {
-        if (script.mute && script.updated == 1 && script_updating()) return COMPSHARE_WANT_READ;
-        if ((body = script_body()) == NULL) return 0;
-        if (*body == '\0') return 0;    /* it ends without an answer */
-        script.asked = false;
-        script.at = 0;
-        if (strncmp(body, "HTTP/", 5) == 0) script.len = (size_t)snprintf(script.reply, sizeof script.reply, "%s", body);
-        else script.len = (size_t)snprintf(script.reply, sizeof script.reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n%s",
-            (unsigned long)strlen(body), body);
-        CHECK(script.len < sizeof script.reply);
+    const char *body = NULL;
+    int n = 0;
+    (void)dst; (void)cap;
+    if (!script.asked) return;
+    p->after = COMPSHARE_WANT_READ;
+    memory_says(p, "", 0);
+    if (script.mute && script.updated == 1 && script_updating()) return;
+    body = script_body();
+    if (body == NULL || *body == '\0') {     /* it ends without an answer */
+        p->after = 0;
+        return;
     }
-    n = script.len - script.at;
-    if (n == 0) return COMPSHARE_WANT_READ;
-    if (n > cap) n = cap;
-    memcpy(dst, script.reply + script.at, n);
-    script.at += n;
-    return (ptrdiff_t)n;
+    script.asked = false;
+    if (strncmp(body, "HTTP/", 5) == 0) n = snprintf(script.reply, sizeof script.reply, "%s", body);
+    else n = snprintf(script.reply, sizeof script.reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n%s",
+        (unsigned long)strlen(body), body);
+    CHECK(n > 0 && (size_t)n < sizeof script.reply);
+    memory_says(p, script.reply, (size_t)n);
 }
 
-static int script_wait(void *user, unsigned want, uint32_t timeout_ms)
+static void forget(memory_peer *p)
 {
-    (void)user; (void)want;
-    script.now += timeout_ms;
-    return COMPSHARE_OK;
+    memory_says(p, "", 0);
+    p->after = COMPSHARE_WANT_READ;
+    script.asked = false;
 }
 
-static void script_close(void *user) { (void)user; script.len = script.at = 0; script.asked = false; }
-static int64_t script_unix_time(void *user) { (void)user; return script.unix_time; }
-static uint64_t script_monotonic(void *user) { (void)user; return script.now; }
-static int script_entropy(void *user, void *dst, size_t len) { (void)user; memset(dst, 7, len); return 0; }
-
-static const compshare_transport transport = { NULL, script_open, script_send, script_recv, script_wait, script_close, NULL };
 static unsigned char block[COMPSHARE_MEMORY];
 static compshare *client;
 static compshare_config config;
@@ -112,19 +96,15 @@ static int open_it(void **state)
 {
     (void)state;
     memset(&script, 0, sizeof script);
-    script.now = 1000;
-    script.unix_time = NOW;
-    memset(&config, 0, sizeof config);
+    memory_begin(&peer, &present, NOW);
+    forget(&peer);
+    peer.on_send = on_request;
+    peer.on_recv = answer;
+    peer.on_close = forget;
+    memory_configure(&config, &peer);
     config.memory = block;
     config.memory_size = sizeof block;
-    config.public_key = "public";
-    config.private_key = "private";
     config.project_id = "org-1";
-    config.base_url = "http://localhost";
-    config.transport = &transport;
-    config.unix_time = script_unix_time;
-    config.monotonic_ms = script_monotonic;
-    config.entropy = script_entropy;
     CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
     return 0;
 }
@@ -406,18 +386,18 @@ static void far_times(void **state)
     bodies(no_plan, NULL, NULL);
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_PARAM, "would be after the year 9999");
     support_case("no clock to reckon by");
-    script.unix_time = 5;
+    present.begin_unix = 5;
     plan.in_seconds = 3600;
     bodies(no_plan, NULL, NULL);
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be calculated from it");
     CHECK(!compshare_last_error(client)->outcome_unknown);
     support_case("a clock behind the last year");
-    script.unix_time = INT64_C(253402300800);
+    present.begin_unix = INT64_C(253402300800);
     bodies(no_plan, NULL, NULL);
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_PARAM,
         "after the year 9999");
     support_case("a plan that has passed");
-    script.unix_time = NOW;
+    present.begin_unix = NOW;
     bodies(ONE(",\"State\":\"Stopped\",\"SchedulerStopTime\":1"), NULL, NULL);
     ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
     CHECK(schedule.stop_time == 0 && schedule.seconds_left == 0);
@@ -428,7 +408,7 @@ static void old_server_clock(void **state)
 {
     compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
     (void)state;
-    script.unix_time = 5;
+    present.begin_unix = 5;
     bodies("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2015 00:00:00 GMT\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}", "{\"RetCode\":0}", NULL);
     ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_OK, "");
     ended(compshare_update_stop_scheduler(client, &target, INT64_C(1420070400) + 3600), COMPSHARE_OK, "");
@@ -445,9 +425,9 @@ static void asked_to_wait(void **state)
     uint64_t began;
     (void)state;
     bodies(BUSY("20"), ONE(",\"State\":\"Running\""), NULL);
-    began = script.now;
+    began = present.ms;
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
-    CHECK_NUMBER(script.now - began, 20000);
+    CHECK_NUMBER(present.ms - began, 20000);
     bodies(BUSY("600"), ONE(",\"State\":\"Running\""), NULL);
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_TIMEOUT, "last seen: never; reading failed: HTTP status 503");
     CHECK_NUMBER(script.next, 1);
@@ -482,11 +462,11 @@ static void both_names(void **state)
     CHECK_NUMBER(script.next, 2);
     bodies(REFUSED(230, "StopTime is missing"), DONE, NULL);
     ended(compshare_update_stop_scheduler(client, &target, NOW + 3600), COMPSHARE_OK, "");
-    CHECK(strstr(script.request, "&StopTime=") != NULL);
+    CHECK(strstr(peer.request, "&StopTime=") != NULL);
     bodies(REFUSED(210, "StopTime is missing"), DONE, NULL);
     ended(compshare_update_stop_scheduler(client, &target, NOW + 3600), COMPSHARE_E_API, "");
     CHECK_NUMBER(script.next, 1);
-    CHECK(strstr(script.request, "&StopTime=") != NULL);
+    CHECK(strstr(peer.request, "&StopTime=") != NULL);
 }
 
 static void aborted_changes(void **state)
@@ -526,7 +506,7 @@ static void broken_lists(void **state)
     compshare_target filter = { NULL, NULL, "cn-sh2-02", NULL };
     compshare_instance instance;
     size_t count = 0;
-    uint64_t began = script.now;
+    uint64_t began = present.ms;
     (void)state;
     bodies(REFUSED(299, "no"), NULL, NULL);
     ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_E_API, "");
@@ -537,14 +517,14 @@ static void broken_lists(void **state)
     bodies(TWO, BUSY("2"), SECOND);
     ended(compshare_each_instance(client, NULL, count_it, &count), COMPSHARE_OK, "");
     CHECK_NUMBER(count, 2);
-    CHECK_NUMBER(script.now - began, 2000);
+    CHECK_NUMBER(present.ms - began, 2000);
     bodies(SECOND, SECOND, NULL);
     ended(compshare_each_instance(client, &filter, count_it, &count), COMPSHARE_OK, "");
-    CHECK(strstr(script.request, "Region=cn-sh2&") != NULL);
+    CHECK(strstr(peer.request, "Region=cn-sh2&") != NULL);
     filter.zone = "somewhere";
     bodies(SECOND, SECOND, NULL);
     ended(compshare_each_instance(client, &filter, count_it, &count), COMPSHARE_OK, "");
-    CHECK(strstr(script.request, "Region=") == NULL);
+    CHECK(strstr(peer.request, "Region=") == NULL);
     config.memory_size = compshare_memory_needed(&config);
     config.timeout_ms = 2500;
     reopen();
@@ -631,13 +611,13 @@ static void found_without_projects(void **state)
 static void waited_for_nothing(void **state)
 {
     compshare_instance instance;
-    uint64_t began = script.now;
+    uint64_t began = present.ms;
     (void)state;
     bodies(INSTANCES(""), NULL, NULL);
     script.rest = INSTANCES("");
     ended(compshare_wait_state(client, "uhost-1", "Running", 120000, &instance),
         COMPSHARE_E_NOT_FOUND, "");
-    CHECK(script.now - began >= 60000 && script.now - began < 66000);
+    CHECK(present.ms - began >= 60000 && present.ms - began < 66000);
     support_case("gone just before the end");
     bodies(ONE(",\"State\":\"Running\""), ONE(",\"State\":\"Running\""), NULL);
     script.rest = INSTANCES("");
@@ -661,7 +641,7 @@ static void back_in_time(void **state)
     CHECK_NUMBER(compshare_wait_state_start(client, "uhost-1", "Stopped", 0, &instance), COMPSHARE_OK);
     CHECK_NUMBER(compshare_step(client), COMPSHARE_PENDING);
     CHECK_NUMBER(compshare_timeout_ms(client), 250);
-    script.now -= 500;
+    present.ms -= 500;
     CHECK_NUMBER(compshare_timeout_ms(client), 0);
     ended(compshare_step(client), COMPSHARE_E_TIMEOUT, "");
 }
@@ -694,7 +674,7 @@ static void own_changes(void **state)
     CHECK_NUMBER(schedule.requested, NOW + 8000);
     CHECK(!compshare_last_error(client)->outcome_unknown);
     support_case("accepted, not shown, and then another: somebody else's");
-    script.now += 100000;
+    present.ms += 100000;
     plan.mode = 0;
     bodies(running(NOW + 600), DONE, NULL);
     script.rest = running(NOW + 600);
@@ -717,7 +697,7 @@ static void own_calls(void **state)
     bodies("HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 14:05:00 GMT\r\n"
         "Content-Length: 13\r\n\r\n" DONE, running(0), NULL);
     ended(compshare_call(client, "UpdateCompShareStopScheduler", params, 2), COMPSHARE_OK, "");
-    script.now += 2000;
+    present.ms += 2000;
     ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
     CHECK_NUMBER(schedule.stop_time, 0);
     support_case("of no instance");
@@ -758,7 +738,7 @@ static void own_change_unread(void **state)
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_OK, "");
     CHECK(schedule.accepted);   /* so it was sent once more */
     support_case("one that shows it comes in the end");
-    script.now += 100000;
+    present.ms += 100000;
     bodies(DONE, NULL, NULL);
     ended(compshare_update_stop_scheduler(client, &target, NOW + 9000), COMPSHARE_OK, "");
     bodies(running(0), BUSY("1"), running(NOW + 9000));
@@ -804,15 +784,15 @@ static void confirmed(void **state)
 {
     compshare_plan plan = { "uhost-1", NOW + 7200, 0, 0 };
     compshare_schedule schedule;
-    uint64_t began = script.now;
+    uint64_t began = present.ms;
     (void)state;
     support_case("asked to wait for longer than there is time");
     bodies(running(0), DONE, BUSY("600"));
     script.bodies[3] = running(NOW + 7200);
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_OK, "");
-    CHECK_NUMBER(script.now - began, 13000);
+    CHECK_NUMBER(present.ms - began, 13000);
     support_case("a definite refusal ends it");
-    script.now += 100000;
+    present.ms += 100000;
     bodies(running(0), "", running(0));
     script.bodies[3] = REFUSED(299, "no");
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_UNCONFIRMED,
@@ -862,7 +842,7 @@ static void aborted_repetition(void **state)
     script.mute = true;
     CHECK_NUMBER(compshare_schedule_set_start(client, &plan, NULL), COMPSHARE_OK);
     while (compshare_step(client) == COMPSHARE_PENDING && compshare_wants(client) == 0)
-        (void)script_wait(NULL, 0, compshare_timeout_ms(client));
+        (void)memory_wait(&peer, 0, compshare_timeout_ms(client));
     CHECK_NUMBER(script.updated, 1);
     ended(compshare_abort(client), COMPSHARE_E_ABORTED, "");
     CHECK(compshare_last_error(client)->outcome_unknown);
@@ -904,7 +884,7 @@ static void too_soon(void **state)
     ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_OK, "");
     CHECK_NUMBER(schedule.stop_time, NOW + 308);
     support_case("one that is so once the time has been moved: no proof");
-    script.now += 100000;
+    present.ms += 100000;
     bodies(running(NOW + 365), NULL, NULL);
     script.rest = running(NOW + 365);
     script.updates[0] = REFUSED(220, "too soon");
@@ -1017,7 +997,7 @@ static void raised_no_more(void **state)
     CHECK_NUMBER(script.updated, 2);
     CHECK_NUMBER(schedule.requested, NOW + 303);
     support_case("nor after one that was accepted");
-    script.now += 100000;
+    present.ms += 100000;
     bodies(running(0), NULL, NULL);
     script.rest = running(0);
     script.updates[0] = DONE;
@@ -1055,7 +1035,7 @@ static void many_changes(void **state)
     (void)state;
     for (i = 0; i < COUNT_OF(ids); i++) {
         target.uhost_id = ids[i];
-        script.now += 10;
+        present.ms += 10;
         bodies(DONE, NULL, NULL);
         ended(compshare_delete_stop_scheduler(client, &target), COMPSHARE_OK, "");
     }
@@ -1080,18 +1060,18 @@ static void odd_zones(void **state)
     reopen();
     bodies(DONE, NULL, NULL);
     ended(compshare_call(client, "RebootCompShareInstance", &region, 1), COMPSHARE_OK, "");
-    CHECK(strstr(script.request, "Region=cn-a") != NULL && strstr(script.request, "Zone=somewhere") != NULL);
+    CHECK(strstr(peer.request, "Region=cn-a") != NULL && strstr(peer.request, "Zone=somewhere") != NULL);
     support_case("a zone of the region that is given, and one of another");
     config.zone = "cn-a-01";
     reopen();
     bodies(DONE, NULL, NULL);
     ended(compshare_call(client, "RebootCompShareInstance", &region, 1), COMPSHARE_OK, "");
-    CHECK(strstr(script.request, "Zone=cn-a-01") != NULL);
+    CHECK(strstr(peer.request, "Zone=cn-a-01") != NULL);
     config.zone = "cn-b-01";
     reopen();
     bodies(DONE, NULL, NULL);
     ended(compshare_call(client, "RebootCompShareInstance", &region, 1), COMPSHARE_OK, "");
-    CHECK(strstr(script.request, "Zone=") == NULL);
+    CHECK(strstr(peer.request, "Zone=") == NULL);
 }
 
 /* ---- echoes ---- */
@@ -1115,7 +1095,7 @@ static void echoes(void **state)
     bodies("{\"RetCode\":171,\"Message\":\"Signature VerifyAC Error\"}", NULL, NULL);
     ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_E_API, "");
     CHECK_TEXT(compshare_last_error(client)->message, "Signature VerifyAC Error");
-    at = strstr(script.request, "Signature=");
+    at = strstr(peer.request, "Signature=");
     CHECK(at != NULL);
     memcpy(signature, at + 10, 40);
     signature[40] = '\0';
@@ -1142,7 +1122,7 @@ static void echoed_instances(void **state)
     (void)state;
     bodies(running(0), NULL, NULL);
     ended(compshare_schedule_get(client, "uhost-1", &schedule), COMPSHARE_OK, "");
-    at = strstr(script.request, "Signature=");
+    at = strstr(peer.request, "Signature=");
     CHECK(at != NULL);
     memcpy(signature, at + 10, 23);
     signature[23] = '\0';

@@ -5,88 +5,57 @@
 #include "compshare.h"
 
 #include "support.h"
+#include "memory.h"
 
 /* ---- the transport: takes any request, hands out one canned reply ---- */
 
-enum { END_ORDERLY, END_BROKEN, END_SILENT, NO_CONNECTION };
+enum { END_ORDERLY = 0, END_BROKEN = COMPSHARE_E_IO, END_SILENT = COMPSHARE_WANT_READ,
+    NO_CONNECTION = COMPSHARE_E_CONNECT };
 
-static struct fake {
-    const char *reply;
-    size_t len, at, piece;      /* piece 0: random sizes */
-    int end;
-    char request[8192];
-    size_t request_len;
-    unsigned opened, closed;
-    uint64_t now;
-} fake;
+static memory_peer fake;
+static fake_clock present;
 
-static int fake_open(void *user, const char *host, uint16_t port)
+static void expect_address(memory_peer *p, const char *host, uint16_t port)
 {
-    (void)user;
+    (void)p;
     CHECK_TEXT(host, "localhost");
     CHECK_NUMBER(port, 80);
-    if (fake.end == NO_CONNECTION) return COMPSHARE_E_CONNECT;
-    fake.at = fake.request_len = 0;
-    fake.opened++;
-    return COMPSHARE_OK;
 }
 
-static ptrdiff_t fake_send(void *user, const void *src, size_t len)
+static void expect_no_pause(memory_peer *p, unsigned want)
 {
-    size_t n = len > 100 ? 100 : len;
-    (void)user;
-    if (fake.request_len + n >= sizeof fake.request) return COMPSHARE_E_IO;
-    memcpy(fake.request + fake.request_len, src, n);
-    fake.request_len += n;
-    fake.request[fake.request_len] = '\0';
-    return (ptrdiff_t)n;
-}
-
-static ptrdiff_t fake_recv(void *user, void *dst, size_t cap)
-{
-    size_t n = fake.piece != 0 ? fake.piece : 1 + support_random(50);
-    (void)user;
-    if (fake.at == fake.len) return fake.end == END_BROKEN ? COMPSHARE_E_IO : fake.end == END_SILENT ? COMPSHARE_WANT_READ : 0;
-    if (n > cap) n = cap;
-    if (n > fake.len - fake.at) n = fake.len - fake.at;
-    memcpy(dst, fake.reply + fake.at, n);
-    fake.at += n;
-    return (ptrdiff_t)n;
-}
-
-static int fake_wait(void *user, unsigned want, uint32_t timeout_ms)
-{
-    (void)user;
+    (void)p;
     CHECK(want != 0);
-    fake.now += timeout_ms;
-    return COMPSHARE_OK;
 }
 
-static void fake_close(void *user) { (void)user; fake.closed++; }
-static int64_t fake_unix_time(void *user) { (void)user; return 1795442700; }
-static uint64_t fake_monotonic(void *user) { (void)user; return fake.now; }
+/* How the reply ends, or that there is no connection to hand it out. */
+static void ends_in(int end)
+{
+    fake.after = end;
+    fake.open_status = end == NO_CONNECTION ? end : COMPSHARE_OK;
+}
 
-static const compshare_transport transport = { NULL, fake_open, fake_send, fake_recv, fake_wait, fake_close, NULL };
+static size_t small_piece(void) { return 1 + support_random(50); }
+
 static unsigned char block[COMPSHARE_MEMORY];
 static compshare *client;
 
 static void open_client(void *memory, size_t size)
 {
     compshare_config config;
-    memset(&config, 0, sizeof config);
+    memory_begin(&fake, &present, 1795442700);
+    fake.fresh = true;
+    fake.send_piece = 100;
+    fake.any_piece = small_piece;
+    fake.on_open = expect_address;
+    fake.on_wait = expect_no_pause;
+    memory_configure(&config, &fake);
     config.memory = memory;
     config.memory_size = size;
-    config.public_key = "public";
     config.private_key = "secret-private-key";
     config.region = "cn-wlcb";
-    config.base_url = "http://localhost";
-    config.transport = &transport;
-    config.unix_time = fake_unix_time;
-    config.monotonic_ms = fake_monotonic;
+    config.entropy = NULL;
     CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
-    fake.now = 1000;
-    fake.piece = 0;
-    fake.end = END_ORDERLY;
 }
 
 static int set_up(void **state)
@@ -106,9 +75,7 @@ static int tear_down(void **state)
 
 static void canned(const char *bytes_, size_t len)
 {
-    fake.reply = bytes_;
-    fake.len = len;
-    fake.at = 0;
+    memory_says(&fake, bytes_, len);
 }
 
 static char wire[300000];
@@ -605,7 +572,7 @@ static void failures(void **state)
             int status;
             support_case("failure %u in pieces of %u: %.150s", (unsigned)i, (unsigned)sizes[k], cases[i].reply);
             canned(cases[i].reply, strlen(cases[i].reply));
-            fake.end = cases[i].end;
+            ends_in(cases[i].end);
             fake.piece = sizes[k];
             status = compshare_call(client, "StopCompShareInstance", NULL, 0);
             e = compshare_last_error(client);
@@ -685,16 +652,16 @@ static void error_lines(void **state)
     (void)snprintf(wanted, sizeof wanted, "SomeNewAction: localhost:80: the connection was closed without a reply; %s", unknown);
     text_is(wanted);
     support_case("connect");
-    fake.end = NO_CONNECTION;
+    ends_in(NO_CONNECTION);
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_CONNECT);
     text_is("StopCompShareInstance: localhost:80: no connection");
     support_case("timeout");
-    fake.end = END_SILENT;
+    ends_in(END_SILENT);
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_TIMEOUT);
     (void)snprintf(wanted, sizeof wanted, "StopCompShareInstance: localhost:80: timed out after 15000 ms while the reply was awaited; %s", unknown);
     text_is(wanted);
     support_case("redirect");
-    fake.end = END_ORDERLY;
+    ends_in(END_ORDERLY);
     canned("HTTP/1.1 302 x\r\nContent-Length: 0\r\n\r\n", strlen("HTTP/1.1 302 x\r\nContent-Length: 0\r\n\r\n"));
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_STATUS);
     (void)snprintf(wanted, sizeof wanted, "StopCompShareInstance: HTTP status 302: a redirect, which is never followed, because it would hand the signed request on; %s", unknown);
@@ -818,7 +785,7 @@ static void steps(void **state)
     CHECK_NUMBER(compshare_call(NULL, "X", NULL, 0), COMPSHARE_E_CONFIG);
     support_case("aborted");
     canned("", 0);
-    fake.end = END_SILENT;
+    ends_in(END_SILENT);
     CHECK_NUMBER(compshare_call_start(client, "X", NULL, 0), COMPSHARE_OK);
     CHECK_NUMBER(compshare_call_start(client, "X", NULL, 0), COMPSHARE_E_BUSY);
     CHECK_NUMBER(compshare_timeout_ms(client), 0);
@@ -833,7 +800,7 @@ static void steps(void **state)
     CHECK_NUMBER(compshare_abort(client), COMPSHARE_E_ABORTED);
     CHECK(!compshare_last_error(client)->outcome_unknown);
     support_case("to the end");
-    fake.end = END_ORDERLY;
+    ends_in(END_ORDERLY);
     canned_body(body, sizeof body - 1);
     fake.piece = 1;
     CHECK_NUMBER(compshare_call_start(client, "X", NULL, 0), COMPSHARE_OK);

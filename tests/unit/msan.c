@@ -5,6 +5,7 @@
 #define COMPSHARE_IMPLEMENTATION
 #define COMPSHARE_PLAINTEXT
 #include "compshare.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,42 +24,25 @@ void __wrap_br_sha1_out(const br_sha1_context *ctx, void *out)
 
 /* ---- a transport whose pieces are as fresh as they come ---- */
 
-static struct { const unsigned char *reply; size_t len, at, piece; uint64_t now; unsigned long sent; } wire;
+static memory_peer wire;
+static fake_clock present;
 
-static int wire_open(void *user, const char *host, uint16_t port)
+static void look_at_host(memory_peer *p, const char *host, uint16_t port)
 {
-    (void)user; (void)port;
+    (void)p; (void)port;
     __msan_check_mem_is_initialized(host, strlen(host) + 1);
-    return COMPSHARE_OK;
 }
 
-static ptrdiff_t wire_send(void *user, const void *src, size_t len)
+static void look_at_request(memory_peer *p, const void *src, size_t len)
 {
-    (void)user;
+    (void)p;
     __msan_check_mem_is_initialized(src, len);
-    wire.sent += len;
-    return (ptrdiff_t)(len > 100 ? 100 : len);
 }
 
-static ptrdiff_t wire_recv(void *user, void *dst, size_t cap)
-{
-    size_t n = wire.piece < cap ? wire.piece : cap;
-    (void)user;
-    __msan_poison(dst, cap);
-    if (n > wire.len - wire.at) n = wire.len - wire.at;
-    memcpy(dst, wire.reply + wire.at, n);
-    wire.at += n;
-    return (ptrdiff_t)n;
-}
+static void freshen(memory_peer *p, void *dst, size_t cap) { (void)p; __msan_poison(dst, cap); }
 
-static int wire_wait(void *user, unsigned want, uint32_t timeout_ms) { (void)user; (void)want; wire.now += timeout_ms; return COMPSHARE_OK; }
-static void wire_close(void *user) { (void)user; }
-static int64_t unix_time(void *user) { (void)user; return 1795442700; }
-static uint64_t monotonic(void *user) { (void)user; return wire.now; }
-static int entropy(void *user, void *dst, size_t len) { (void)user; memset(dst, 7, len); return 0; }
 static void trace(void *user, const char *line) { (void)user; __msan_check_mem_is_initialized(line, strlen(line) + 1); }
 
-static const compshare_transport transport = { NULL, wire_open, wire_send, wire_recv, wire_wait, wire_close, NULL };
 static unsigned char block[COMPSHARE_MEMORY];
 static compshare *client;
 static unsigned long calls, elements;
@@ -71,19 +55,18 @@ static void fail(const char *what)
 
 static void open_client(compshare_config *config, const char *base_url)
 {
-    memset(config, 0, sizeof *config);
+    memory_begin(&wire, &present, 1795442700);
+    wire.send_piece = 100;
+    wire.on_open = look_at_host;
+    wire.on_send = look_at_request;
+    wire.on_recv = freshen;
+    memory_configure(config, &wire);
     __msan_poison(block, sizeof block);
     config->memory = block;
     config->memory_size = sizeof block;
-    config->public_key = "public";
-    config->private_key = "private";
     config->region = "cn-wlcb";
     config->zone = "cn-wlcb-01";
     config->base_url = base_url;
-    config->transport = &transport;
-    config->unix_time = unix_time;
-    config->monotonic_ms = monotonic;
-    config->entropy = entropy;
     config->trace = trace;
     if (compshare_open(&client, config) != COMPSHARE_OK) fail("the client does not open");
 }
@@ -132,8 +115,7 @@ static void answer(const unsigned char *reply, size_t len, size_t piece)
     params[0] = compshare_text("UHostId", "uhost-0001");
     params[1] = compshare_int("Count", -12);
     params[2] = compshare_bool("Name \xE4\xB8\xAD%&=+", true);
-    wire.reply = reply;
-    wire.len = len;
+    memory_says(&wire, (const char *)reply, len);
     wire.piece = piece;
     for (kind = 0; kind < 5; kind++) {
         wire.at = 0;

@@ -26,7 +26,7 @@ main_job compshare-invoke DescribeCompShareInstance
 # all workflows would take minutes: those in which something is lost take every path back
 printf '%s\n' '#include <setjmp.h>' '#include <stdarg.h>' '#include <stddef.h>' '#include <stdint.h>' '#include <cmocka.h>' \
     'int every_workflow(void);' 'int main(void) { cmocka_set_test_filter("*lost*"); return every_workflow(); }' >"$work/some.c"
-${CC:-cc} -std=c99 -O1 -g -D_GNU_SOURCE -I. -Itests/integration -Dmain=every_workflow -c -o "$work/all.o" tests/integration/test_schedule.c
+${CC:-cc} -std=c99 -O1 -g -D_GNU_SOURCE -I. -Itests/integration -Itests/support -Dmain=every_workflow -c -o "$work/all.o" tests/integration/test_schedule.c
 ${CC:-cc} -std=c99 -o "$work/test_lost_workflows" "$work/some.c" "$work/all.o" -lcmocka -lbearssl -ljansson -lcurl -lm -ldl -pthread
 
 export check work COMPSHARE_TEST_CERTS="$certs" COMPSHARE_TEST_BIN="$build/tests"

@@ -8,7 +8,7 @@
 # Nothing is linked or run here.
 set -u
 CC=${CC:-cc}
-root=$(cd "$(dirname "$0")/.." && pwd) || exit 2
+root=$(cd "$(dirname "$0")/../.." && pwd) || exit 2
 rm -rf "$1"
 mkdir -p "$1/libraries" || exit 2
 out=$(cd "$1" && pwd) || exit 2
@@ -66,23 +66,7 @@ compshare_config config_of(void *memory, size_t size)
 }
 C
 
-count=0
-failed=0
-
-# check NAME COMMAND...: one test; what the command said follows a failure.
-check() {
-    name=$1
-    shift
-    count=$((count + 1))
-    if "$@" >"$log" 2>&1; then
-        echo "ok $count - $name"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $name"
-        sed -e 's/^/# /' -e 12q "$log"
-        return 1
-    fi
-}
+. "$root/tests/scripts/tap.sh"
 
 # compile NAME: NAME.c to NAME.o, and the files that it included to NAME.d
 compile() {

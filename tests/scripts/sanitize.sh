@@ -44,15 +44,15 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # compile CC FLAGS TEST
 compile() {
     case $3 in
-    */integration/*) $1 $flags $2 -D_GNU_SOURCE -I. -Itests/integration -o "$work/program" "$3" $libs ;;
-    *) $1 $flags $2 -I. -Itests/unit -o "$work/program" "$3" $libs ;;
+    */integration/*) $1 $flags $2 -D_GNU_SOURCE -I. -Itests/integration -Itests/support -o "$work/program" "$3" $libs ;;
+    *) $1 $flags $2 -I. -Itests/unit -Itests/support -o "$work/program" "$3" $libs ;;
     esac
 }
 
 compile_and_run() { compile "$@" && "$work/program"; }
 
 msan() {
-    clang $flags -O1 -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins -I. -o "$work/msan" tests/msan.c \
+    clang $flags -O1 -fno-omit-frame-pointer -fsanitize=memory -fsanitize-memory-track-origins -I. -Itests/support -o "$work/msan" tests/unit/msan.c \
         -Wl,--wrap=br_sha1_out -lbearssl && "$work/msan"
 }
 

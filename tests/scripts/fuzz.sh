@@ -10,7 +10,7 @@
 #   HEADER=DIR         where compshare.h lies, default the repository
 set -u
 [ $# -ge 2 ] || { echo "usage: fuzz.sh BUILD_DIR SECONDS [TARGET...]" >&2; exit 2; }
-cd "$(dirname "$0")/.." || exit 2
+cd "$(dirname "$0")/../.." || exit 2
 build=$1 seconds=$2
 shift 2
 case $build in /*) ;; *) build=$PWD/$build ;; esac
@@ -114,7 +114,7 @@ report() {
 
 mkdir -p "$out/bin" "$out/log" "$out/crashes" "$out/afl"
 for t in $targets; do rm -f "$out/crashes/$t"-*; done
-[ -f "$build/tests/certs/stamp" ] || sh tests/certs.sh "$build/tests/certs" >/dev/null || exit 2
+[ -f "$build/tests/certs/stamp" ] || sh tests/scripts/certs.sh "$build/tests/certs" >/dev/null || exit 2
 export UBSAN_OPTIONS=print_stacktrace=1
 count=$(echo $targets | wc -w)
 each=$((count > 1 ? seconds * 2 / count : seconds))
