@@ -22,7 +22,9 @@ C99 = -std=c99 $(WARNINGS)
 POSIX = $(C99) -D_GNU_SOURCE
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+TOOLS = $(BUILD)/examples/compshare-schedule $(BUILD)/examples/compshare-invoke
+TOOL_PARTS = $(wildcard examples/tools/*.h)
+EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)) $(TOOLS)
 UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 INTEGRATION = $(patsubst tests/integration/%.c,%,$(wildcard tests/integration/test_*.c))
 GATEWAY = $(BUILD)/tests/gateway
@@ -38,6 +40,10 @@ SANITIZED = $(UNIT:%=$(BUILD)/tests/sanitized/unit/%) $(INTEGRATION:%=$(BUILD)/t
 all: $(EXAMPLES)
 
 $(BUILD)/examples/%: examples/%.c compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(CFLAGS) $(LDFLAGS) -I. -o $@ $< -lbearssl
+
+$(TOOLS): $(BUILD)/examples/%: examples/tools/%.c $(TOOL_PARTS) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(CFLAGS) $(LDFLAGS) -I. -o $@ $< -lbearssl
 
@@ -88,7 +94,7 @@ $(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/i
 # the tool, with clocks that tests move
 TOOL_CLOCK = $(BUILD)/tests/tool_clock
 
-$(TOOL_CLOCK): examples/compshare-schedule.c tests/tool/pace.c compshare.h
+$(TOOL_CLOCK): examples/tools/compshare-schedule.c tests/tool/pace.c $(TOOL_PARTS) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(CFLAGS) -U_FORTIFY_SOURCE -DSCHEDULE_TEST_CLOCK -I. -o $@ $(filter %.c,$^) -lbearssl \
 		-Wl,--wrap=poll,--wrap=fork
@@ -232,7 +238,7 @@ install: all
 	mkdir -p $(DESTDIR)$(PREFIX)/bin
 	cp $(filter-out %/event_loop %/transport_memory %/transport_fd %/transport_relay,$(EXAMPLES)) $(DESTDIR)$(PREFIX)/bin/
 	mkdir -p $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/doc/compshare-schedule
-	sed 's|/usr/local|$(PREFIX)|g' examples/compshare-schedule.1 >$(SHARE)/man/man1/compshare-schedule.1
+	sed 's|/usr/local|$(PREFIX)|g' examples/tools/compshare-schedule.1 >$(SHARE)/man/man1/compshare-schedule.1
 	cp examples/completion/compshare-schedule.bash $(SHARE)/bash-completion/completions/compshare-schedule
 	cp examples/completion/_compshare-schedule $(SHARE)/zsh/site-functions/_compshare-schedule
 	for f in examples/systemd/compshare-schedule.service examples/systemd/compshare-schedule.timer examples/systemd/compshare-lease.service \

@@ -7,7 +7,7 @@
 #define main tool_main
 #define json_string tool_json_string    /* which jansson has, too */
 #define json_null tool_json_null
-#include "../../examples/compshare-schedule.c"
+#include "../../examples/tools/compshare-schedule.c"
 #undef main
 #undef json_string
 #undef json_null

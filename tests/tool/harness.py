@@ -3,6 +3,7 @@ of one's own, its clock and the tool's moved together, the tool's processes), an
 Waits are for events, never for time: a slow machine makes a test slow, not wrong."""
 
 import fcntl
+import glob
 import http.client
 import json
 import mmap
@@ -63,6 +64,11 @@ def wait_for(what, predicate, patience=PATIENCE):
             return got
         assert time.monotonic() < end, "never came: " + (what if isinstance(what, str) else what())
         time.sleep(0.01)
+
+
+def source():
+    """The tool's source: all its parts."""
+    return "\n".join(read(path) for path in sorted(glob.glob(os.path.join(args.source, "*.[ch]"))))
 
 
 def read(path):

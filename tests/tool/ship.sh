@@ -5,7 +5,7 @@
 set -u
 build=$1
 here=$(cd "$(dirname "$0")/../.." && pwd)
-man=$here/examples/compshare-schedule.1
+man=$here/examples/tools/compshare-schedule.1
 certs=$build/tests/certs
 most_bytes=${SHIP_MOST_BYTES:-262144}       # 256 KB
 most_kib=1024
@@ -61,7 +61,7 @@ if have groff; then
 else skip 'manual page: groff' 'no groff'; fi
 
 # The program's own tables say what there is.
-tool=$here/examples/compshare-schedule.c
+tool=$here/examples/tools/options.h
 options=$(sed -n '/^#define OPTIONS(X)/,/^$/s/^ *X([A-Z_]*, "\([a-z-]*\)",.*/\1/p' "$tool")
 verbs=$(sed -n '/verbs\[\] = {/,/^};/p' "$tool" | grep -o '{ "[a-z]*"' | tr -d '{ "')
 for option in $options; do
