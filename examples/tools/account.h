@@ -1,6 +1,22 @@
-/* ---- credentials ---- */
+/* ==== account =====================================================================
+
+   Does:  finds the keys, the profile and the proxy, opens the one client, and says how a
+          call ended.
+   May:   read the environment and config.json; take the keys out
+          of the environment.
+   Never: prints a key or a signed body; changes an instance. */
 
 static compshare_config config;
+static compshare *client;
+
+/* `make static CA=FILE` puts the roots into the program. */
+#ifdef SCHEDULE_CA
+static const char embedded_roots[] =
+#include SCHEDULE_CA
+    ;
+#endif
+
+/* ---- the keys of the environment ---- */
 
 static const char *const secret_names[] = {
     "COMPSHARE_PUBLIC_KEY", "COMPSHARE_PRIVATE_KEY", "COMPSHARE_SECURITY_TOKEN"
@@ -43,7 +59,9 @@ static void forget_secrets(void)
         if (secrets[i] != NULL) memset(secrets[i], 0, strlen(secrets[i]));
 }
 
-/* What it is borrowed from, but for the environment and the command line. */
+/* ---- config.json ---- */
+
+/* What the configuration borrows from, but for the environment and the command line. */
 static struct settings {
     char public_key[256], private_key[256], path[PATH_MAX], proxy[512];
     const char *keys_from;
@@ -52,52 +70,70 @@ static struct settings {
 static bool token_is(const char *text, const jsmntok_t *t, const char *word)
 {
     size_t len = strlen(word);
-    return t->type == JSMN_STRING && (size_t)(t->end - t->start) == len && memcmp(text + t->start, word, len) == 0;
+    return t->type == JSMN_STRING && (size_t)(t->end - t->start) == len
+        && memcmp(text + t->start, word, len) == 0;
 }
+
+/* A parsed file. */
+typedef struct document { const char *text; jsmntok_t *tokens; int count; } document;
 
 /* The value of a member of the object at `at`; -1 if it has none, -2 if it has more than
    one: which of two keys is meant must not depend on who reads the file. */
-static int token_member(const char *text, const jsmntok_t *tokens, int count, int at, const char *name)
+static int token_member(const document *d, int at, const char *name)
 {
     int i, found = -1;
-    if (at < 0 || tokens[at].type != JSMN_OBJECT) return -1;
-    for (i = at + 1; i + 1 < count && tokens[i].start < tokens[at].end; i++) {
-        if (tokens[i].parent != at || tokens[i].size != 1 || !token_is(text, &tokens[i], name)) continue;
+    if (at < 0 || d->tokens[at].type != JSMN_OBJECT) return -1;
+    for (i = at + 1; i + 1 < d->count && d->tokens[i].start < d->tokens[at].end; i++) {
+        const jsmntok_t *t = &d->tokens[i];
+        if (t->parent != at || t->size != 1 || !token_is(d->text, t, name)) continue;
         if (found >= 0) return -2;
         found = i + 1;
     }
     return found;
 }
 
-static bool token_copy(const char *text, const jsmntok_t *tokens, int at, char *buf, size_t cap)
+static bool token_copy(const document *d, int at, char *buf, size_t cap)
 {
+    const char *from;
     size_t len;
-    if (at < 0 || tokens[at].type != JSMN_STRING) return false;
-    len = (size_t)(tokens[at].end - tokens[at].start);
-    if (len == 0 || len >= cap || memchr(text + tokens[at].start, '\\', len) != NULL) return false;
-    memcpy(buf, text + tokens[at].start, len);
+    if (at < 0 || d->tokens[at].type != JSMN_STRING) return false;
+    from = d->text + d->tokens[at].start;
+    len = (size_t)(d->tokens[at].end - d->tokens[at].start);
+    if (len == 0 || len >= cap || memchr(from, '\\', len) != NULL) return false;
+    memcpy(buf, from, len);
     buf[len] = '\0';
     return true;
 }
 
+/* The profile that the file itself names. False: it names one that cannot be used, for
+   which the keys of another account, "default", are no substitute. */
+static bool read_current(const document *d, char name[128])
+{
+    int at = token_member(d, 0, "current_profile");
+    if (at == -1) return true;
+    if (at == -2) return false;
+    return d->tokens[at].end == d->tokens[at].start || token_copy(d, at, name, 128);
+}
+
 /* current_profile and profiles.NAME.public_key, .private_key of the official CLI's
    config.json. A message that says what is wrong, or -1. */
-static int read_profile(const char *text, size_t len, const char *profile, char name[128], struct settings *s)
+static int read_profile(const char *text, size_t len, const char *profile, char name[128],
+    struct settings *s)
 {
     static jsmntok_t tokens[512];
+    document d = { text, tokens, 0 };
     jsmn_parser parser;
-    int count, profiles, current;
+    int at;
     jsmn_init(&parser);
-    count = jsmn_parse(&parser, text, len, tokens, COUNT(tokens));
+    d.count = jsmn_parse(&parser, text, len, tokens, COUNT(tokens));
     (void)snprintf(name, 128, "%s", profile != NULL ? profile : "default");
-    if (count == JSMN_ERROR_NOMEM) return M_FULL_CONFIG;
-    if (count < 1 || tokens[0].type != JSMN_OBJECT) return M_BAD_CONFIG;
-    current = profile == NULL ? token_member(text, tokens, count, 0, "current_profile") : -1;
-    if (current == -2 || (current >= 0 && tokens[current].end > tokens[current].start && !token_copy(text, tokens, current, name, 128)))
-        return M_BAD_CURRENT;       /* the keys of another account, "default", are no substitute */
-    profiles = token_member(text, tokens, count, token_member(text, tokens, count, 0, "profiles"), name);
-    if (!token_copy(text, tokens, token_member(text, tokens, count, profiles, "public_key"), s->public_key, sizeof s->public_key)
-        || !token_copy(text, tokens, token_member(text, tokens, count, profiles, "private_key"), s->private_key, sizeof s->private_key)) return M_NO_PROFILE;
+    if (d.count == JSMN_ERROR_NOMEM) return M_FULL_CONFIG;
+    if (d.count < 1 || tokens[0].type != JSMN_OBJECT) return M_BAD_CONFIG;
+    if (profile == NULL && !read_current(&d, name)) return M_BAD_CURRENT;
+    at = token_member(&d, token_member(&d, 0, "profiles"), name);
+    if (!token_copy(&d, token_member(&d, at, "public_key"), s->public_key, sizeof s->public_key)
+        || !token_copy(&d, token_member(&d, at, "private_key"), s->private_key,
+            sizeof s->private_key)) return M_NO_PROFILE;
     return -1;
 }
 
@@ -107,6 +143,8 @@ static const char *from_environment(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+static const char *or_empty(const char *text) { return text != NULL ? text : ""; }
+
 /* What an option gave, else a variable of the environment. */
 static const char *given_or(const char *option, const char *name)
 {
@@ -115,35 +153,54 @@ static const char *given_or(const char *option, const char *name)
 
 static bool config_path(char *path, size_t cap)
 {
-    const char *file = from_environment("COMPSHARE_CONFIG_FILE"), *dir = from_environment("XDG_CONFIG_HOME"), *home = from_environment("HOME");
-    int n = file != NULL ? snprintf(path, cap, "%s", file) : dir != NULL ? snprintf(path, cap, "%s/compshare/config.json", dir)
-        : snprintf(path, cap, "%s/.config/compshare/config.json", home != NULL ? home : "");
+    const char *file = from_environment("COMPSHARE_CONFIG_FILE");
+    const char *dir = from_environment("XDG_CONFIG_HOME"), *home = from_environment("HOME");
+    int n;
+    if (file != NULL) n = snprintf(path, cap, "%s", file);
+    else if (dir != NULL) n = snprintf(path, cap, "%s/compshare/config.json", dir);
+    else n = snprintf(path, cap, "%s/.config/compshare/config.json", or_empty(home));
     return n > 0 && (size_t)n < cap;
 }
 
-static int read_config_file(const options *o)
+/* The whole of a file, at most cap bytes of it; *mode says who may read it. -1: errno. */
+static ssize_t read_file(const char *path, char *text, size_t cap, mode_t *mode)
+{
+    struct stat info;
+    size_t len = 0;
+    ssize_t n = 1;
+    int error, fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (fstat(fd, &info) != 0) n = -1;
+    else *mode = info.st_mode;
+    while (n > 0 && len < cap) {
+        n = read(fd, text + len, cap - len);
+        if (n > 0) len += (size_t)n;
+    }
+    error = errno;
+    (void)close(fd);
+    errno = error;
+    return n < 0 ? -1 : (ssize_t)len;
+}
+
+static int read_config_file(const common_options *o)
 {
     static char text[32768];
     char name[128];
-    struct stat info;
-    size_t len = 0, skip;
-    ssize_t n = 1;
-    int fd, wrong;
-    if (!config_path(settings.path, sizeof settings.path) || ((fd = open(settings.path, O_RDONLY | O_CLOEXEC)) < 0 && errno == ENOENT))
+    mode_t mode = 0;
+    ssize_t len;
+    size_t skip;
+    int wrong;
+    if (!config_path(settings.path, sizeof settings.path))
         return refuse(CONFIGURATION, M_NO_KEYS, settings.path);
-    if (fd < 0 || fstat(fd, &info) != 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
-    while (n > 0 && len < sizeof text) {
-        n = read(fd, text + len, sizeof text - len);
-        if (n > 0) len += (size_t)n;
-    }
-    (void)close(fd);
-    if (n < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
-    if (info.st_mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
+    len = read_file(settings.path, text, sizeof text, &mode);
+    if (len < 0 && errno == ENOENT) return refuse(CONFIGURATION, M_NO_KEYS, settings.path);
+    if (len < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
+    if (mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);
     if (len == sizeof text) return refuse(CONFIGURATION, M_LONG_CONFIG, settings.path);
     /* a byte order mark, as editors leave it */
     skip = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-    wrong = read_profile(text + skip, len - skip, given_or(o->profile, "COMPSHARE_PROFILE"),
-        name, &settings);
+    wrong = read_profile(text + skip, (size_t)len - skip,
+        given_or(o->profile, "COMPSHARE_PROFILE"), name, &settings);
     memset(text, 0, sizeof text);
     if (wrong >= 0) return refuse(CONFIGURATION, wrong, settings.path, name);
     config.public_key = settings.public_key;
@@ -152,15 +209,16 @@ static int read_config_file(const options *o)
     return DONE;
 }
 
-static int read_credentials(const options *o)
+static int read_credentials(const common_options *o)
 {
     const char *public_name = secret_names[0], *private_name = secret_names[1];
     config.public_key = secrets[0];
     config.private_key = secrets[1];
     settings.keys_from = public_name;
-    if (o->profile != NULL || (config.public_key == NULL && config.private_key == NULL)) return read_config_file(o);
-    if (config.public_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, private_name, public_name);
-    if (config.private_key == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, public_name, private_name);
+    if (o->profile != NULL || (secrets[0] == NULL && secrets[1] == NULL))
+        return read_config_file(o);
+    if (secrets[0] == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, private_name, public_name);
+    if (secrets[1] == NULL) return refuse(CONFIGURATION, M_HALF_A_KEY, public_name, private_name);
     return DONE;
 }
 
@@ -211,9 +269,9 @@ static const char *plain_proxy(const char *proxy)
     return settings.proxy;
 }
 
-static const char *choose_proxy(const options *o, const char *base_url)
+static const char *choose_proxy(const char *option, const char *base_url)
 {
-    const char *proxy = o->proxy, *host = strstr(base_url, "://");
+    const char *proxy = option, *host = strstr(base_url, "://");
     if (proxy != NULL) return proxy[0] != '\0' ? plain_proxy(proxy) : NULL;
     proxy = either_case("https_proxy", "HTTPS_PROXY");
     if (proxy == NULL) proxy = either_case("all_proxy", "ALL_PROXY");
@@ -224,20 +282,9 @@ static const char *choose_proxy(const options *o, const char *base_url)
 
 /* ---- the client ---- */
 
-static unsigned char memory[COMPSHARE_MEMORY];
-static compshare *client;
-static bool command_runs;       /* the terminal may be the command's */
-
-/* Whether a full-screen program has the terminal, or nothing can be written to it now
-   (Ctrl-S, a pipe that nobody reads): renewals must not wait for that. */
-static bool terminal_is_taken(void)
-{
-    struct pollfd to = { STDERR_FILENO, POLLOUT, 0 };
-    struct termios mode;
-    return command_runs && ((tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_lflag & ICANON)) || poll(&to, 1, 0) == 0);
-}
-
-static unsigned changes_sent;   /* requests to set or cancel, of which some may be unanswered */
+/* Requests to set or cancel a plan that were sent, some of them perhaps in vain: only the
+   trace tells of each. Whoever counts sets it to 0 first. */
+static unsigned changes_sent;
 
 static void print_trace(void *user, const char *line)
 {
@@ -255,14 +302,14 @@ static const char *masked(const char *key)
 }
 
 static const char *or_none(const char *text) { return text != NULL ? text : "-"; }
-static const char *or_empty(const char *text) { return text != NULL ? text : ""; }
 
 /* What goes with every request. */
 static void trace_settings(void)
 {
     if (!verbose) return;
-    (void)fprintf(stderr, "# PublicKey=%s PrivateKey=****%s Region=%s Zone=%s ProjectId=%s\n", masked(config.public_key),
-        config.security_token != NULL ? " SecurityToken=****" : "", or_none(config.region), or_none(config.zone), or_none(config.project_id));
+    (void)fprintf(stderr, "# PublicKey=%s PrivateKey=****%s Region=%s Zone=%s ProjectId=%s\n",
+        masked(config.public_key), config.security_token != NULL ? " SecurityToken=****" : "",
+        or_none(config.region), or_none(config.zone), or_none(config.project_id));
 }
 
 /* What a change is about to ask for; time 0: that there be none; below: not known yet. */
@@ -270,47 +317,9 @@ static void trace_change(const char *uhost_id, int64_t time)
 {
     char line[160];
     if (!verbose) return;
-    (void)snprintf(line, sizeof line, time < 0 ? "UHostId=%s" : "UHostId=%s SchedulerStopTime=%lld", uhost_id, (long long)time);
+    (void)snprintf(line, sizeof line,
+        time < 0 ? "UHostId=%s" : "UHostId=%s SchedulerStopTime=%lld", uhost_id, (long long)time);
     print_trace(NULL, line);
-}
-
-#ifdef SCHEDULE_TEST_CLOCK
-/* For tests of leases: both clocks run ahead by the milliseconds that a file holds, which
-   the test moves on. */
-#include <sys/mman.h>
-static const volatile int64_t *test_ahead;
-
-static int64_t ahead_ms(void)
-{
-    const char *path = from_environment("COMPSHARE_TEST_AHEAD");
-    int fd = test_ahead == NULL && path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        void *map = mmap(NULL, sizeof *test_ahead, PROT_READ, MAP_SHARED, fd, 0);
-        if (map != MAP_FAILED) test_ahead = (const volatile int64_t *)map;
-        (void)close(fd);
-    }
-    return test_ahead != NULL ? *test_ahead : 0;
-}
-#else
-#define ahead_ms() 0
-#endif
-
-/* Milliseconds that go on while the machine is suspended, where it can tell. */
-static uint64_t monotonic_ms(void *user)
-{
-    struct timespec t = { 0, 0 };
-    (void)user;
-#ifdef CLOCK_BOOTTIME
-    if (clock_gettime(CLOCK_BOOTTIME, &t) != 0)
-#endif
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 + (uint64_t)ahead_ms();
-}
-
-static int64_t unix_time(void *user)
-{
-    (void)user;
-    return (int64_t)time(NULL) + ahead_ms() / 1000;
 }
 
 /* Seconds since 1970 by the server's clock, or by this machine's until that is known. */
@@ -320,34 +329,50 @@ static int64_t now(void)
     return server != 0 ? server : unix_time(NULL);
 }
 
-static int open_client(const options *o)
+/* Where to look. Of what means the whole account only options narrow it. */
+static void configure_place(const common_options *o, bool whole_account)
 {
-    char text[COMPSHARE_ERROR_TEXT];
-    const char *base_url = given_or(o->base_url, "COMPSHARE_BASE_URL");
-    int r = read_credentials(o);
-    if (r != DONE) return r;
-    config.memory = memory;
-    config.memory_size = sizeof memory;
-    config.security_token = secrets[2];
     config.region = o->region;
     config.zone = o->zone;
     config.project_id = o->project_id;
-    if (!o->all && o->verb != AUDIT) {      /* these mean the account, and only options narrow it */
-        config.region = given_or(config.region, "COMPSHARE_REGION");
-        config.zone = given_or(config.zone, "COMPSHARE_ZONE");
-        config.project_id = given_or(config.project_id, "COMPSHARE_PROJECT_ID");
-    }
-    config.base_url = base_url;
+    if (whole_account) return;
+    config.region = given_or(config.region, "COMPSHARE_REGION");
+    config.zone = given_or(config.zone, "COMPSHARE_ZONE");
+    config.project_id = given_or(config.project_id, "COMPSHARE_PROJECT_ID");
+}
+
+/* Whom to trust, and the way there. */
+static void configure_way(const common_options *o)
+{
+    config.base_url = given_or(o->base_url, "COMPSHARE_BASE_URL");
     config.ca_file = given_or(o->ca_file, "COMPSHARE_CA_FILE");
     config.ca_file = given_or(config.ca_file, "SSL_CERT_FILE");
 #ifdef SCHEDULE_CA
-    if (config.ca_file == NULL) { config.ca_pem = embedded_roots; config.ca_pem_len = sizeof embedded_roots - 1; }
+    if (config.ca_file == NULL) {
+        config.ca_pem = embedded_roots;
+        config.ca_pem_len = sizeof embedded_roots - 1;
+    }
 #endif
-    config.proxy = choose_proxy(o, base_url != NULL ? base_url : "https://api.compshare.cn");
-    config.timeout_ms = (uint32_t)(o->timeout == 0 ? 60000 : o->timeout < 86400 ? o->timeout * 1000 : 86400000);
+    config.proxy = choose_proxy(o->proxy,
+        config.base_url != NULL ? config.base_url : "https://api.compshare.cn");
+}
+
+/* Opens the client in a block of memory. DONE, or the exit status. */
+static int open_client(const common_options *o, bool whole_account, void *memory, size_t size)
+{
+    char text[COMPSHARE_ERROR_TEXT];
+    int64_t timeout = o->timeout == 0 ? 60 : o->timeout < 86400 ? o->timeout : 86400;
+    int r = read_credentials(o);
+    if (r != DONE) return r;
+    config.memory = memory;
+    config.memory_size = size;
+    config.security_token = secrets[2];
+    configure_place(o, whole_account);
+    configure_way(o);
+    config.timeout_ms = (uint32_t)(timeout * 1000);
     config.connect_timeout_ms = config.timeout_ms / 2;
     config.max_retries = (unsigned)o->retries;
-    config.user_agent = "compshare-schedule/" COMPSHARE_VERSION;
+    config.user_agent = PROGRAM "/" COMPSHARE_VERSION;
     config.monotonic_ms = monotonic_ms;
     config.unix_time = unix_time;
     config.trace = print_trace;
@@ -356,23 +381,42 @@ static int open_client(const options *o)
     return refuse(CONFIGURATION, M_FAILED, compshare_open_text(&config, text, sizeof text));
 }
 
+/* In a process that has no business with the account: what came by fork. */
+static void forget_account(void)
+{
+    memset(&settings, 0, sizeof settings);
+    memset(config.memory, 0, config.memory_size);
+}
+
+static void close_client(void)
+{
+    compshare_close(client);
+    memset(&settings, 0, sizeof settings);
+    forget_secrets();
+}
+
 /* ---- how a call ended ---- */
 
 /* The exit status that a failure to read stands for. */
 static int read_outcome(int status)
 {
-    if (status == COMPSHARE_OK) return DONE;
-    if (status == COMPSHARE_E_NOT_FOUND || status == COMPSHARE_E_STATE || status == COMPSHARE_E_SPOT || status == COMPSHARE_E_NO_PLAN) return UNSCHEDULABLE;
-    if (status == COMPSHARE_E_PARAM || status == COMPSHARE_E_TOO_SOON) return USAGE;
-    if (status == COMPSHARE_E_CONFIG || status == COMPSHARE_E_MEMORY || status == COMPSHARE_E_PROJECT || status == COMPSHARE_E_CLOCK
-        || status == COMPSHARE_E_TRUST) return CONFIGURATION;
-    return status == COMPSHARE_E_API || status == COMPSHARE_E_STATUS || status == COMPSHARE_E_REPLY ? REFUSED : NETWORK;
+    switch (status) {
+    case COMPSHARE_OK: return DONE;
+    case COMPSHARE_E_NOT_FOUND: case COMPSHARE_E_STATE: case COMPSHARE_E_SPOT:
+    case COMPSHARE_E_NO_PLAN: return UNSCHEDULABLE;
+    case COMPSHARE_E_PARAM: case COMPSHARE_E_TOO_SOON: return USAGE;
+    case COMPSHARE_E_CONFIG: case COMPSHARE_E_MEMORY: case COMPSHARE_E_PROJECT:
+    case COMPSHARE_E_CLOCK: case COMPSHARE_E_TRUST: return CONFIGURATION;
+    case COMPSHARE_E_API: case COMPSHARE_E_STATUS: case COMPSHARE_E_REPLY: return REFUSED;
+    default: return NETWORK;
+    }
 }
 
 /* The same for a call that changes something. */
 static int outcome(int status)
 {
-    bool unknown = status == COMPSHARE_E_UNCONFIRMED || compshare_last_error(client)->outcome_unknown;
+    bool unknown = status == COMPSHARE_E_UNCONFIRMED
+        || compshare_last_error(client)->outcome_unknown;
     return status != COMPSHARE_OK && unknown ? UNCONFIRMED : read_outcome(status);
 }
 
@@ -392,7 +436,9 @@ static bool try_again(int status, bool seen, int *tries)
 /* The most serious of two: 5, 3, 6, 4, what is left, 0. */
 static int graver(int a, int b)
 {
-    static const int order[] = { UNCONFIRMED, REFUSED, UNSCHEDULABLE, NETWORK, CONFIGURATION, USAGE, FOUND };
+    static const int order[] = {
+        UNCONFIRMED, REFUSED, UNSCHEDULABLE, NETWORK, CONFIGURATION, USAGE, FOUND
+    };
     size_t i;
     for (i = 0; i < COUNT(order); i++)
         if (a == order[i] || b == order[i]) return order[i];

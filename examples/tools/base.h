@@ -1,4 +1,36 @@
-/* base: what every part of the tools stands on: the system, the library, exit statuses. */
+/* ==== base ========================================================================
+
+   What every part of the tools stands on: the library, the system, the exit statuses.
+
+   The tools are two programs made of one set of parts. A part is one file, included once
+   by a program's main file, so that a program stays one translation unit. Each begins with
+   a banner that says what it does, what it may touch and what it must never do. A part
+   calls only parts above it:
+
+       base      the system, exit statuses
+       print     printf, made for size, and the columns that a text takes
+       messages  every text, English and Chinese
+       text      lines, refusals, JSON
+       times     points in time and durations, read and shown
+       clock     the two clocks
+       options   the command line of any of the programs
+       account   credentials, profile, proxy, the client, how a call ended
+       ------    compshare-invoke: the parts above; compshare-schedule: all of them
+       schedule  its verbs and options
+       instance  an instance, as a line or as JSON
+       fleet     the lists of an account's instances
+       change    set, extend, cancel
+       show      show, audit
+       self      which instance this host is
+       signals   what is sent to `run`: noted, and passed on to its command
+       job       the command, or the process, that a lease is for
+       lease     what a lease does next: decisions only
+       lock      other runs on this host
+       run       the lease, kept by asking lease and telling the API
+       doctor    doctor
+
+   A program defines PROGRAM, its name, and MESSAGES(X), the tables of messages that it
+   says, before it includes them. */
 
 #define COMPSHARE_IMPLEMENTATION
 #include "compshare.h"
@@ -43,12 +75,9 @@
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
-/* `make static CA=FILE` puts the roots into the program. */
-#ifdef SCHEDULE_CA
-static const char embedded_roots[] =
-#include SCHEDULE_CA
-    ;
-#endif
-
-enum { DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE, FOUND, UNARMED = 125, NOT_RUNNABLE, NO_COMMAND };
+/* Exit statuses, as compshare-schedule(1) lists them. */
+enum {
+    DONE, USAGE, CONFIGURATION, REFUSED, NETWORK, UNCONFIRMED, UNSCHEDULABLE, FOUND,
+    UNARMED = 125, NOT_RUNNABLE, NO_COMMAND
+};
 

@@ -1,20 +1,50 @@
+/* ==== change ======================================================================
+
+   Does:  set, extend and cancel: for one instance the library's workflow; for many one list
+          that says what there is, one request each, and lists until all is shown.
+   May:   change plans; ask on a terminal, and read the answer.
+   Never: stops or starts an instance. */
+
+/* What set asks for. */
+static int64_t set_time(const wish *w)
+{
+    return w->at != 0 ? w->at : whole_minute(now() + MARGIN_S + w->in);
+}
+
+/* Why an instance that a list has shown cannot be set or extended: *text, of `cap` bytes.
+   The library's workflow refuses the same, but with a reading for each. */
+static bool refuses_change(const options *o, const entry *e, char *text, size_t cap)
+{
+    if (is_spot(e->is.charge_type))
+        (void)snprintf(text, cap, "%s", tr(M_IS_SPOT));
+    else if (!is_running(e->is.state))
+        (void)snprintf(text, cap, tr(M_NOT_RUNNING), e->is.state);
+    else if (o->common.verb == EXTEND && e->is.stop_time <= now())
+        (void)snprintf(text, cap, "%s", tr(M_NOTHING_TO_EXTEND));
+    else return false;
+    return true;
+}
+
+/* Whether what set wants leaves the plan that there is as it is. */
+static bool leaves_alone(const wish *w, int64_t current, int64_t wanted)
+{
+    return current != 0 && (w->if_none || (w->mode == COMPSHARE_ONLY_EXTEND && current >= wanted)
+        || (w->mode == COMPSHARE_ONLY_SHORTEN && current <= wanted));
+}
+
 /* Whether an entry is to be changed, and to what. */
 static bool decide(const options *o, entry *e)
 {
     int64_t current = e->is.stop_time > now() ? e->is.stop_time : 0;
     char text[128];
     if (e->code != DONE) return false;
-    if (o->verb == CANCEL) return true;
-    if (is_spot(e->is.charge_type)) return fail_entry(e, UNSCHEDULABLE, tr(M_IS_SPOT)), false;
-    if (strcmp(e->is.state, "Running") != 0) {
-        (void)snprintf(text, sizeof text, tr(M_NOT_RUNNING), e->is.state);
-        return fail_entry(e, UNSCHEDULABLE, text), false;
+    if (o->common.verb == CANCEL) return true;
+    if (refuses_change(o, e, text, sizeof text)) {
+        (void)fail_entry(e, UNSCHEDULABLE, text);
+        return false;
     }
-    if (o->verb == EXTEND && current == 0) return fail_entry(e, UNSCHEDULABLE, tr(M_NOTHING_TO_EXTEND)), false;
-    e->wanted = o->verb == EXTEND ? current + o->by : o->at != 0 ? o->at
-        : whole_minute(now() + MARGIN_S + o->in);
-    e->left_alone = current != 0 && o->verb == SET && (o->if_none || (o->mode == COMPSHARE_ONLY_EXTEND && current >= e->wanted)
-        || (o->mode == COMPSHARE_ONLY_SHORTEN && current <= e->wanted));
+    e->wanted = o->common.verb == EXTEND ? current + o->change.by : set_time(&o->change);
+    e->left_alone = o->common.verb == SET && leaves_alone(&o->change, current, e->wanted);
     return !e->left_alone;
 }
 
@@ -40,25 +70,37 @@ static int settle_entry(entry *e, unsigned verb, bool unknown)
         return fail_entry(e, outcome(status), error_text());
     e->changed = true;
     if (status != COMPSHARE_OK)
-        return doubt_entry(e, e->wanted, s.accepted, s.state[0] != '\0' ? s.shown : e->is.stop_time);
+        return doubt_entry(e, e->wanted, s.accepted,
+            s.state[0] != '\0' ? s.shown : e->is.stop_time);
     e->is.stop_time = s.stop_time;
     return DONE;
 }
 
-static void change_entry(const fleet *f, entry *e)
+/* Where an entry's change is to be sent. Without a project: to the one of the environment. */
+static compshare_target target_of(const fleet *f, const entry *e)
 {
     compshare_target target = { NULL, NULL, NULL, NULL };
-    unsigned verb = f->o->verb;
-    int status;
     target.uhost_id = e->is.uhost_id;
     target.region = e->is.region;
     target.zone = e->is.zone;
     target.project_id = f->projects[e->project].project;
-    if (target.project_id[0] == '\0' && config.project_id == NULL)       /* better than none */
+    if (target.project_id[0] == '\0' && config.project_id == NULL)
         target.project_id = or_empty(from_environment("COMPSHARE_PROJECT_ID"));
+    return target;
+}
+
+static void change_entry(const fleet *f, entry *e)
+{
+    compshare_target target = target_of(f, e);
+    unsigned verb = f->o->common.verb;
+    int status;
     trace_change(e->is.uhost_id, e->wanted);
-    if (target.project_id[0] == '\0') { (void)settle_entry(e, verb, false); return; }
-    status = verb == CANCEL ? compshare_delete_stop_scheduler(client, &target) : compshare_update_stop_scheduler(client, &target, e->wanted);
+    if (target.project_id[0] == '\0') {
+        (void)settle_entry(e, verb, false);
+        return;
+    }
+    if (verb == CANCEL) status = compshare_delete_stop_scheduler(client, &target);
+    else status = compshare_update_stop_scheduler(client, &target, e->wanted);
     e->pending = e->changed = status == COMPSHARE_OK;
     if (status == COMPSHARE_OK) return;
     if (outcome(status) == UNCONFIRMED) (void)settle_entry(e, verb, true);
@@ -91,11 +133,11 @@ static void await_fleet(fleet *f, uint64_t until)
 static void reform_fleet(fleet *f)
 {
     size_t i, done = 0;
-    for (i = 0; i < f->count && f->o->verb != CANCEL; i++) {
+    for (i = 0; i < f->count && f->o->common.verb != CANCEL; i++) {
         entry *e = &f->entries[i];
         if (!e->pending || e->is.stop_time != e->previous) continue;
         e->pending = false;
-        if (settle_entry(e, f->o->verb, true) != DONE) break;
+        if (settle_entry(e, f->o->common.verb, true) != DONE) break;
         if (done++ == 0) (void)list_projects(f, list_entry, f);
     }
 }
@@ -129,7 +171,7 @@ static int report_fleet(fleet *f)
     if (f->count == 0) say(M_NOTHING_TO_DO, f->matched);
     if (f->prepaid > 0) say(M_PREPAID_LEFT, f->prepaid);
     if (f->count > 1) say(M_TALLY, f->count - failed, failed);
-    if (stopping && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
+    if (stopping) note_release();
     return code;
 }
 
@@ -157,10 +199,11 @@ static int confirm_many(const fleet *f)
 {
     const options *o = f->o;
     size_t i, n = 0;
-    bool cancels = o->verb == CANCEL;
-    bool soon = o->verb == SET && (o->in != 0 ? o->in < 3600 : o->at < now() + 3600);
+    bool cancels = o->common.verb == CANCEL;
+    bool soon = o->common.verb == SET
+        && (o->change.in != 0 ? o->change.in < 3600 : o->change.at < now() + 3600);
     for (i = 0; i < f->count; i++) n += f->entries[i].wanting;
-    if (o->yes || n == 0 || !(cancels ? o->all : soon && n > 1)) return DONE;
+    if (o->change.yes || n == 0 || !(cancels ? o->which.all : soon && n > 1)) return DONE;
     if (!isatty(STDIN_FILENO)) return refuse(USAGE, cancels ? M_CANCEL_YES : M_SOON_YES, n);
     out(stderr, cancels ? M_CANCEL_ALL_SURE : M_SOON_SURE, n);
     return answered();
@@ -170,11 +213,11 @@ static int change_fleet(fleet *f)
 {
     const options *o = f->o;
     size_t i;
-    int code, status = find_projects(f, o->project_id);
+    int code, status = find_projects(f, o->common.project_id);
     if (status == COMPSHARE_OK) status = list_projects(f, list_entry, f);
     if (f->no_memory || !add_missing(f)) return refuse(CONFIGURATION, M_NO_MEMORY);
     if (status != COMPSHARE_OK) return refuse(read_outcome(status), M_FAILED, error_text());
-    if (o->all && f->matched == 0) return refuse_empty(o);
+    if (o->which.all && f->matched == 0) return refuse_empty(o);
     for (i = 0; i < f->count; i++) f->entries[i].wanting = decide(o, &f->entries[i]);
     if ((code = confirm_many(f)) != DONE) return code;
     for (i = 0; i < f->count; i++)
@@ -207,42 +250,57 @@ static void take_schedule(entry *e, const compshare_schedule *s)
     e->changed = s->changed;
 }
 
+/* A reading first, where the options need one: it tells the server's time as well. */
+static int read_one(const options *o, compshare_schedule *s)
+{
+    int status, tries = 0;
+    if (!o->change.if_none && o->change.in == 0) return COMPSHARE_OK;
+    do status = compshare_schedule_get(client, o->which.ids[0], s);
+    while (status != COMPSHARE_OK && try_again(status, false, &tries));
+    return status;
+}
+
+/* plan->at is what to set; the other verbs do without. */
+static int send_one(const options *o, const compshare_plan *plan, compshare_schedule *s)
+{
+    unsigned verb = o->common.verb;
+    bool seen = s->state[0] != '\0';
+    int status, tries = 0;
+    trace_change(plan->uhost_id, verb == EXTEND ? -1 : plan->at);
+    do {
+        if (verb == SET) status = compshare_schedule_set(client, plan, s);
+        else if (verb == CANCEL) status = compshare_schedule_cancel(client, plan->uhost_id, s);
+        else status = compshare_schedule_extend(client, plan->uhost_id, o->change.by, s);
+    } while (status != COMPSHARE_OK && try_again(status, seen, &tries));
+    return status;
+}
+
 static int change_one(const options *o)
 {
     compshare_schedule s;
     compshare_plan plan;
     entry e;
-    int status, tries = 0;
-    bool reads = o->if_none || o->in != 0;      /* which tells the server's time, too */
+    int status;
     memset(&e, 0, sizeof e);
     memset(&plan, 0, sizeof plan);
-    (void)snprintf(e.is.uhost_id, sizeof e.is.uhost_id, "%s", o->uhosts[0]);
-    plan.uhost_id = o->uhosts[0];
-    plan.at = o->at;
-    plan.mode = o->mode;
-    status = COMPSHARE_OK;
     memset(&s, 0, sizeof s);
-    if (reads)
-        do status = compshare_schedule_get(client, plan.uhost_id, &s);
-        while (status != COMPSHARE_OK && try_again(status, false, &tries));
-    if (o->in != 0) plan.at = whole_minute(now() + MARGIN_S + o->in);
-    if (status == COMPSHARE_OK && !(o->if_none && s.stop_time > now())) {
-        trace_change(e.is.uhost_id, plan.at != 0 || o->verb == CANCEL ? plan.at : -1);
-        do status = o->verb == SET ? compshare_schedule_set(client, &plan, &s)
-            : o->verb == EXTEND ? compshare_schedule_extend(client, plan.uhost_id, o->by, &s)
-            : compshare_schedule_cancel(client, plan.uhost_id, &s);
-        while (status != COMPSHARE_OK && try_again(status, reads, &tries));
-    }
+    (void)snprintf(e.is.uhost_id, sizeof e.is.uhost_id, "%s", o->which.ids[0]);
+    plan.uhost_id = o->which.ids[0];
+    plan.mode = o->change.mode;
+    status = read_one(o, &s);
+    if (o->common.verb == SET) plan.at = set_time(&o->change);
+    if (status == COMPSHARE_OK && !(o->change.if_none && s.stop_time > now()))
+        status = send_one(o, &plan, &s);
     check_clock();
     take_schedule(&e, &s);
-    e.left_alone = o->verb == SET && status == COMPSHARE_OK && !s.changed;
+    e.left_alone = o->common.verb == SET && status == COMPSHARE_OK && !s.changed;
     if (status != COMPSHARE_OK && outcome(status) == UNCONFIRMED
-        && (o->verb == CANCEL || s.requested != 0))
+        && (o->common.verb == CANCEL || s.requested != 0))
         (void)doubt_entry(&e, s.requested, s.accepted, s.shown);
     else if (status != COMPSHARE_OK)
         (void)fail_entry(&e, outcome(status), error_text());
     print_entry(&e);
-    if (e.code == DONE && e.is.stop_time != 0 && !as_json) { out(stdout, M_GETS_RELEASED); (void)putchar('\n'); }
+    if (e.code == DONE && e.is.stop_time != 0) note_release();
     return e.code;
 }
 
@@ -251,10 +309,11 @@ static int confirm_cancel(const options *o)
 {
     size_t i;
     int code = DONE;
-    if (o->yes || o->all) return DONE;      /* how many there are is not known yet */
-    if (!isatty(STDIN_FILENO)) return o->count == 1 ? DONE : refuse(USAGE, M_CANCEL_YES, o->count);
-    for (i = 0; i < o->count && code == DONE; i++) {
-        out(stderr, M_CANCEL_SURE, o->uhosts[i]);
+    if (o->change.yes || o->which.all) return DONE;      /* how many there are is not known yet */
+    if (!isatty(STDIN_FILENO) && o->which.count == 1) return DONE;
+    if (!isatty(STDIN_FILENO)) return refuse(USAGE, M_CANCEL_YES, o->which.count);
+    for (i = 0; i < o->which.count && code == DONE; i++) {
+        out(stderr, M_CANCEL_SURE, o->which.ids[i]);
         code = answered();
     }
     return code;
@@ -262,8 +321,8 @@ static int confirm_cancel(const options *o)
 
 static int change(const options *o)
 {
-    int code = o->verb == CANCEL ? confirm_cancel(o) : DONE;
+    int code = o->common.verb == CANCEL ? confirm_cancel(o) : DONE;
     if (code != DONE) return code;
-    return o->count == 1 ? change_one(o) : change_many(o);
+    return o->which.count == 1 ? change_one(o) : change_many(o);
 }
 

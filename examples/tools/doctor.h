@@ -1,4 +1,9 @@
-/* ---- doctor ---- */
+/* ==== doctor ======================================================================
+
+   Does:  checks, one line each, what all other verbs need: keys, root certificates, name,
+          connection, clock, signature, project, self.
+   May:   read from the API; resolve a name.
+   Never: changes anything. */
 
 static void checked(int verdict, int message, ...)
 {
@@ -42,7 +47,10 @@ static void doctor_name(const char *base_url)
     (void)snprintf(host, sizeof host, "%.*s", (int)strcspn(at, ":/"), at);
     memset(&hints, 0, sizeof hints);
     hints.ai_socktype = SOCK_STREAM;
-    if ((r = getaddrinfo(host, NULL, &hints, &list)) != 0) { checked(M_DOCTOR_FAILED, M_DOCTOR_NO_NAME, host, gai_strerror(r)); return; }
+    if ((r = getaddrinfo(host, NULL, &hints, &list)) != 0) {
+        checked(M_DOCTOR_FAILED, M_DOCTOR_NO_NAME, host, gai_strerror(r));
+        return;
+    }
     for (i = list; i != NULL; i = i->ai_next) count++;
     freeaddrinfo(list);
     checked(M_DOCTOR_OK, M_DOCTOR_NAME, host, count, (long)(monotonic_ms(NULL) - began));
@@ -52,9 +60,12 @@ static void doctor_name(const char *base_url)
 static void doctor_tls(long ms)
 {
     static const struct { uint16_t number; char name[44]; } suites[] = {
-        { 0xC02B, "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" }, { 0xC02C, "ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" },
-        { 0xC02F, "ECDHE_RSA_WITH_AES_128_GCM_SHA256" }, { 0xC030, "ECDHE_RSA_WITH_AES_256_GCM_SHA384" },
-        { 0xCCA8, "ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" }, { 0xCCA9, "ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" },
+        { 0xC02B, "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" },
+        { 0xC02C, "ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" },
+        { 0xC02F, "ECDHE_RSA_WITH_AES_128_GCM_SHA256" },
+        { 0xC030, "ECDHE_RSA_WITH_AES_256_GCM_SHA384" },
+        { 0xCCA8, "ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
+        { 0xCCA9, "ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" },
         { 0, "?" }
     };
     compshare_handshake h = compshare_last_handshake(client);
@@ -63,26 +74,31 @@ static void doctor_tls(long ms)
     for (i = 0; i < COUNT(suites) - 1 && suites[i].number != h.suite; i++) {}
     checked(M_DOCTOR_OK, M_DOCTOR_TLS, h.version - 0x301, suites[i].name, ms);
     if (h.not_after == 0) return;
-    checked(days >= 7 ? M_DOCTOR_OK : M_DOCTOR_WARNING, days >= 7 ? M_DOCTOR_DAYS : M_DOCTOR_RENEW, days);
+    if (days >= 7) checked(M_DOCTOR_OK, M_DOCTOR_DAYS, days);
+    else checked(M_DOCTOR_WARNING, M_DOCTOR_RENEW, days);
 }
 
 static void doctor_clock(void)
 {
     int64_t server = compshare_server_time(client), off = unix_time(NULL) - server;
     if (server == 0) return;
-    if (off >= -60 && off <= 60) checked(M_DOCTOR_OK, M_DOCTOR_CLOCK_FINE, show_duration(off < 0 ? -off + 1 : off + 1));
-    else checked(M_DOCTOR_WARNING, M_DOCTOR_CLOCK, tr(off > 0 ? M_AHEAD_OF : M_BEHIND), show_duration(off > 0 ? off : -off));
+    if (off >= -60 && off <= 60)
+        checked(M_DOCTOR_OK, M_DOCTOR_CLOCK_FINE, show_duration(off < 0 ? -off + 1 : off + 1));
+    else
+        checked(M_DOCTOR_WARNING, M_DOCTOR_CLOCK, tr(off > 0 ? M_AHEAD_OF : M_BEHIND),
+            show_duration(off > 0 ? off : -off));
 }
 
-/* How many projects there are. */
-static size_t doctor_projects;
+/* The account's projects: their ids, and how many there are. */
+typedef struct project_list { char ids[512]; size_t count; } project_list;
 
 static int join_project(void *user, const compshare_project *p)
 {
-    char *list = (char *)user;
-    size_t len = strlen(list);
-    doctor_projects++;
-    (void)snprintf(list + len, 512 - len, "%s%s", len > 0 ? ", " : "", p->project_id);
+    project_list *list = (project_list *)user;
+    size_t len = strlen(list->ids);
+    list->count++;
+    (void)snprintf(list->ids + len, sizeof list->ids - len, "%s%s", len > 0 ? ", " : "",
+        p->project_id);
     return 0;
 }
 
@@ -94,8 +110,14 @@ static int doctor_self(void)
     compshare_target target = { NULL, NULL, NULL, NULL };
     compshare_instance instance;
     int status, code = find_self(&id, why, sizeof why);
-    if (code == UNSCHEDULABLE && id[0] == '\0') return checked(M_DOCTOR_OK, M_DOCTOR_NO_SELF), DONE;
-    if (code != DONE) return checked(M_DOCTOR_FAILED, M_FAILED, why), code;
+    if (code == UNSCHEDULABLE && id[0] == '\0') {
+        checked(M_DOCTOR_OK, M_DOCTOR_NO_SELF);
+        return DONE;
+    }
+    if (code != DONE) {
+        checked(M_DOCTOR_FAILED, M_FAILED, why);
+        return code;
+    }
     target.uhost_id = id;
     status = compshare_describe_instance(client, &target, &instance);
     checked(status == COMPSHARE_OK ? M_DOCTOR_OK : M_DOCTOR_FAILED, M_SELF_FAILED,
@@ -103,34 +125,55 @@ static int doctor_self(void)
     return read_outcome(status);
 }
 
-static int doctor(void)
+/* What is known before anything is sent. */
+static void doctor_settings(const char *base_url)
 {
-    char list[512] = "";
-    const char *base_url = config.base_url != NULL ? config.base_url : "https://api.compshare.cn";
-    compshare_project project;
-    uint64_t began;
-    int status;
+    const char *roots = tr(config.ca_pem != NULL ? M_DOCTOR_EMBEDDED : M_DOCTOR_SYSTEM);
+    if (config.ca_file != NULL) roots = config.ca_file;
     checked(M_DOCTOR_OK, M_DOCTOR_KEYS, settings.keys_from);
-    checked(M_DOCTOR_OK, M_DOCTOR_ROOTS, config.ca_file != NULL ? config.ca_file : tr(config.ca_pem != NULL ? M_DOCTOR_EMBEDDED : M_DOCTOR_SYSTEM));
+    checked(M_DOCTOR_OK, M_DOCTOR_ROOTS, roots);
     doctor_name(base_url);
-    began = monotonic_ms(NULL);
-    status = compshare_get_project_list(client, &project, join_project, list);
-    if (status != COMPSHARE_OK && (compshare_last_error(client)->http_status == 0 || read_outcome(status) == NETWORK)) {
+}
+
+/* The first call: connection, clock, signature. DONE, or the exit status. */
+static int doctor_call(const char *base_url, compshare_project *project, project_list *list,
+    int *status)
+{
+    uint64_t began = monotonic_ms(NULL);
+    int code;
+    *status = compshare_get_project_list(client, project, join_project, list);
+    code = read_outcome(*status);
+    if (code != DONE && (compshare_last_error(client)->http_status == 0 || code == NETWORK)) {
         checked(M_DOCTOR_FAILED, M_DOCTOR_NO_TLS, base_url, error_text());
-        return read_outcome(status);
+        return code;
     }
     doctor_tls((long)(monotonic_ms(NULL) - began));
     doctor_clock();
-    if (status != COMPSHARE_OK && status != COMPSHARE_E_PROJECT) {
+    if (code != DONE && *status != COMPSHARE_E_PROJECT) {
         checked(M_DOCTOR_FAILED, M_DOCTOR_NO_SIGNATURE, error_text());
-        return read_outcome(status);
+        return code;
     }
     checked(M_DOCTOR_OK, M_DOCTOR_SIGNATURE);
-    if (status == COMPSHARE_E_PROJECT) checked(M_DOCTOR_WARNING, M_DOCTOR_SET_PROJECT, error_text());
-    else checked(M_DOCTOR_OK, M_DOCTOR_PROJECT, project.project_id, doctor_projects, list);
+    return DONE;
+}
+
+static int doctor(void)
+{
+    const char *base_url = config.base_url != NULL ? config.base_url : "https://api.compshare.cn";
+    compshare_project project;
+    project_list list;
+    uint64_t began;
+    int status, code;
+    memset(&list, 0, sizeof list);
+    doctor_settings(base_url);
+    code = doctor_call(base_url, &project, &list, &status);
+    if (code != DONE) return code;
+    if (status == COMPSHARE_E_PROJECT)
+        checked(M_DOCTOR_WARNING, M_DOCTOR_SET_PROJECT, error_text());
+    else
+        checked(M_DOCTOR_OK, M_DOCTOR_PROJECT, project.project_id, list.count, list.ids);
     began = monotonic_ms(NULL);
     if (compshare_get_project_list(client, NULL, NULL, NULL) == COMPSHARE_OK)
         checked(M_DOCTOR_OK, M_DOCTOR_TRIPS, (long)(monotonic_ms(NULL) - began));
     return status == COMPSHARE_OK ? doctor_self() : CONFIGURATION;
 }
-

@@ -1,4 +1,9 @@
-/* ---- many instances: one list, one change each, and lists until all is shown ---- */
+/* ==== fleet =======================================================================
+
+   Does:  lists the instances of an account, in all its projects, and picks those that the
+          options mean.
+   May:   read from the API; allocate; pause before it reads again.
+   Never: changes an instance. */
 
 /* Where to look: a project, "" for what the API takes by itself. */
 typedef struct place { char project[64]; bool empty; } place;
@@ -17,8 +22,8 @@ typedef struct fleet {
 static bool named(const options *o, const char *id)
 {
     size_t i;
-    for (i = 0; i < o->count; i++)
-        if (strcmp(o->uhosts[i], id) == 0) return true;
+    for (i = 0; i < o->which.count; i++)
+        if (strcmp(o->which.ids[i], id) == 0) return true;
     return false;
 }
 
@@ -32,8 +37,10 @@ static entry *find_entry(fleet *f, const char *id)
 
 static entry *add_entry(fleet *f)
 {
-    entry *more = f->count % 64 == 0 ? (entry *)realloc(f->entries, (f->count + 64) * sizeof *more) : f->entries;
-    if (more == NULL) { f->no_memory = true; return NULL; }
+    entry *more = f->entries;
+    if (f->count % 64 == 0) more = (entry *)realloc(more, (f->count + 64) * sizeof *more);
+    f->no_memory = f->no_memory || more == NULL;
+    if (more == NULL) return NULL;
     f->entries = more;
     memset(&more[f->count], 0, sizeof *more);
     return &more[f->count++];
@@ -42,7 +49,7 @@ static entry *add_entry(fleet *f)
 /* Whether a name is what a pattern says: * stands for any text, ? for one character. */
 static bool matches(const char *pattern, const char *name)
 {
-    const char *star = NULL, *again = name;     /* where to go on with one more byte for the last * */
+    const char *star = NULL, *again = name;     /* where the last * goes on, one byte later */
     while (*name != '\0' || *pattern != '\0') {
         if (*pattern == '*') {
             star = ++pattern;
@@ -72,20 +79,20 @@ static void confirm_entry(entry *e, const compshare_instance *i)
    switched off that does not run, nothing can be moved that is not there. */
 static bool concerns(fleet *f, const compshare_instance *i)
 {
-    bool runs = strcmp(i->state, "Running") == 0, planned = i->stop_time > now();
+    bool planned = i->stop_time > now();
     f->matched++;
-    if (f->o->verb == CANCEL) return planned;
-    if (!runs || is_spot(i->charge_type)) return false;
-    if (f->o->verb == EXTEND) return planned;
-    if (!is_prepaid(i->charge_type) || f->o->prepaid_ok) return true;
+    if (f->o->common.verb == CANCEL) return planned;
+    if (!is_running(i->state) || is_spot(i->charge_type)) return false;
+    if (f->o->common.verb == EXTEND) return planned;
+    if (!is_prepaid(i->charge_type) || f->o->lease.prepaid_ok) return true;
     f->prepaid++;
     return false;
 }
 
 static bool is_named(const options *o, const compshare_instance *i)
 {
-    if (o->count > 0) return named(o, i->uhost_id);
-    return o->name_glob == NULL || matches(o->name_glob, i->name);
+    if (o->which.count > 0) return named(o, i->uhost_id);
+    return o->which.name_glob == NULL || matches(o->which.name_glob, i->name);
 }
 
 static int list_entry(void *user, const compshare_instance *i, compshare_value element)
@@ -93,8 +100,11 @@ static int list_entry(void *user, const compshare_instance *i, compshare_value e
     fleet *f = (fleet *)user;
     entry *e = find_entry(f, i->uhost_id);      /* a list that changes may show one twice */
     (void)element;
-    if (f->confirming) return confirm_entry(e, i), 0;
-    if (!is_named(f->o, i) || (e == NULL && f->o->all && !concerns(f, i))) return 0;
+    if (f->confirming) {
+        confirm_entry(e, i);
+        return 0;
+    }
+    if (!is_named(f->o, i) || (e == NULL && f->o->which.all && !concerns(f, i))) return 0;
     if (e == NULL && (e = add_entry(f)) == NULL) return 1;
     f->found += e->is.uhost_id[0] == '\0';
     e->is = *i;
@@ -107,11 +117,11 @@ static int list_entry(void *user, const compshare_instance *i, compshare_value e
 static bool add_missing(fleet *f)
 {
     size_t i;
-    for (i = 0; i < f->o->count; i++) {
-        entry *e = find_entry(f, f->o->uhosts[i]);
+    for (i = 0; i < f->o->which.count; i++) {
+        entry *e = find_entry(f, f->o->which.ids[i]);
         if (e != NULL) continue;
         if ((e = add_entry(f)) == NULL) return false;
-        (void)snprintf(e->is.uhost_id, sizeof e->is.uhost_id, "%s", f->o->uhosts[i]);
+        (void)snprintf(e->is.uhost_id, sizeof e->is.uhost_id, "%s", f->o->which.ids[i]);
         (void)fail_entry(e, UNSCHEDULABLE, tr(M_NOT_LISTED));
     }
     return true;
@@ -123,10 +133,11 @@ static compshare_target list_filter(const options *o)
     static char region[64];
     compshare_target filter = { NULL, NULL, NULL, NULL };
     const char *dash = config.zone != NULL ? strrchr(config.zone, '-') : NULL;
-    if (o->count > 0) return filter;
+    if (o->which.count > 0) return filter;
     filter.zone = config.zone;
     if (config.region != NULL || dash == NULL) return filter;
-    (void)snprintf(region, sizeof region, "%.*s", (int)(dash - config.zone), config.zone);     /* the API wants both */
+    /* the API wants both */
+    (void)snprintf(region, sizeof region, "%.*s", (int)(dash - config.zone), config.zone);
     filter.region = region;
     return filter;
 }
@@ -135,7 +146,8 @@ static int keep_project(void *user, const compshare_project *p)
 {
     fleet *f = (fleet *)user;
     place *more = (place *)realloc(f->projects, (f->project_count + 1) * sizeof *more);
-    if (more == NULL) { f->no_memory = true; return 1; }
+    f->no_memory = f->no_memory || more == NULL;
+    if (more == NULL) return 1;
     f->projects = more;
     more += f->project_count++;
     memset(more, 0, sizeof *more);
@@ -185,7 +197,8 @@ static int listen_to(void *user, const compshare_instance *i, compshare_value el
 static bool passed_over(const fleet *f, bool again)
 {
     if (f->confirming) return !awaited(f, f->at);
-    return (again && !f->projects[f->at].empty) || (f->o->count > 0 && f->found >= f->o->count);
+    return (again && !f->projects[f->at].empty)
+        || (f->o->which.count > 0 && f->found >= f->o->which.count);
 }
 
 static int list_once(fleet *f, listener *l, bool again)
@@ -209,7 +222,7 @@ static int list_projects(fleet *f, compshare_instance_fn each, void *user)
 {
     listener l = { each, user, 0 };
     int status = list_once(f, &l, false);
-    bool missed = f->o->count > 0 ? f->found < f->o->count : l.heard == 0;
+    bool missed = f->o->which.count > 0 ? f->found < f->o->which.count : l.heard == 0;
     if (status == COMPSHARE_OK && missed && !f->confirming) {
         (void)poll(NULL, 0, 1000);
         status = list_once(f, &l, true);
@@ -221,7 +234,9 @@ static int list_projects(fleet *f, compshare_instance_fn each, void *user)
 /* Nothing is what the options say: most likely one of them is misspelt. */
 static int refuse_empty(const options *o)
 {
-    const char *const given[] = { o->name_glob, config.region, config.zone, config.project_id };
+    const char *const given[] = {
+        o->which.name_glob, config.region, config.zone, config.project_id
+    };
     static const char *const names[] = { " --name ", " --region ", " --zone ", " --project-id " };
     char text[320] = "";
     size_t i, len = 0;

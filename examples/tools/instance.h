@@ -1,4 +1,9 @@
-/* ---- lines about an instance ---- */
+/* ==== instance ====================================================================
+
+   Does:  knows what an instance's kinds of payment and states mean, and shows it, with what
+          was done to it, as a line or as JSON.
+   May:   print.
+   Never: calls the API. */
 
 /* What the output shows of an instance and of what was done to it. */
 typedef struct entry {
@@ -18,7 +23,16 @@ static bool is_spot(const char *charge_type)
 
 static bool is_prepaid(const char *charge_type)
 {
-    return strcmp(charge_type, "Day") == 0 || strcmp(charge_type, "Month") == 0 || strcmp(charge_type, "Year") == 0;
+    return strcmp(charge_type, "Day") == 0 || strcmp(charge_type, "Month") == 0
+        || strcmp(charge_type, "Year") == 0;
+}
+
+static bool is_running(const char *state) { return strcmp(state, "Running") == 0; }
+
+/* Where nothing is left to switch off. Every other state passes. */
+static bool is_off(const char *state)
+{
+    return strcmp(state, "Stopped") == 0 || strcmp(state, "Install Fail") == 0;
 }
 
 static void json_known(const char *key, const char *text)
@@ -57,8 +71,10 @@ static const char *shown_word(const char *word)
 {
     static const char *const words[][2] = {
         { "Running", "运行中" }, { "Stopped", "已关机" }, { "Stopping", "关机中" },
-        { "Starting", "启动中" }, { "Rebooting", "重启中" }, { "Initializing", "初始化中" },
-        { "Install", "安装中" }, { "Install Fail", "安装失败" }, { "Postpay", "按量" }, { "Dynamic", "按时" },
+        { "Starting", "启动中" }, { "Rebooting", "重启中" },
+        { "Initializing", "初始化中" },
+        { "Install", "安装中" }, { "Install Fail", "安装失败" },
+        { "Postpay", "按量" }, { "Dynamic", "按时" },
         { "Day", "包日" }, { "Month", "包月" }, { "Year", "包年" },
         { "Spot", "抢占式" }, { "Preemptive", "抢占式" }
     };
@@ -66,49 +82,6 @@ static const char *shown_word(const char *word)
     for (i = 0; language != 0 && i < COUNT(words); i++)
         if (strcmp(words[i][0], word) == 0) return words[i][1];
     return word;
-}
-
-/* Where the line on standard output stands, and how far the next piece of it is. */
-static int column, gap;
-
-/* A piece of a line, in a field of some columns; one that passes column 80 goes on the next. */
-static void put(int field, const char *text)
-{
-    int columns = width(text);
-    if (text[0] == '\0') return;
-    if (column > 0 && column + gap + columns > 80) {
-        (void)fputs("\n    ", stdout);
-        column = 4;
-        gap = 0;
-    }
-    (void)printf("%*s%s", gap, "", text);
-    column += gap + columns;
-    gap = (field > columns ? field - columns : 0) + 2;
-}
-
-static void end_line(void)
-{
-    (void)putchar('\n');
-    column = gap = 0;
-}
-
-static void put_form(int message, const char *text)
-{
-    char line[128];
-    (void)snprintf(line, sizeof line, tr(message), text);
-    put(0, line);
-}
-
-/* Cuts a text that takes more columns than these. */
-static void cut(char *text, int columns)
-{
-    size_t len = strlen(text);
-    if (width(text) <= columns) return;
-    while (width(text) > columns - 3) {
-        do len--; while ((text[len] & 0xC0) == 0x80);
-        text[len] = '\0';
-    }
-    memcpy(text + len, "...", sizeof "...");
 }
 
 /* Cards, how it is paid, and the name. */
@@ -155,11 +128,23 @@ static void print_plan(const entry *e)
 
 static void print_entry(const entry *e)
 {
-    if (as_json) { print_json(e); return; }
-    if (e->code == DONE) { print_plan(e); return; }
-    (void)fflush(stdout);
-    out(stderr, M_FAILED_LINE, e->is.uhost_id, e->error);
-    (void)fputc('\n', stderr);
+    if (as_json) {
+        print_json(e);
+    } else if (e->code == DONE) {
+        print_plan(e);
+    } else {
+        (void)fflush(stdout);
+        out(stderr, M_FAILED_LINE, e->is.uhost_id, e->error);
+        (void)fputc('\n', stderr);
+    }
+}
+
+/* Stopping has a consequence that is said once, below what goes off. */
+static void note_release(void)
+{
+    if (as_json) return;
+    out(stdout, M_GETS_RELEASED);
+    (void)putchar('\n');
 }
 
 static int fail_entry(entry *e, int code, const char *text)

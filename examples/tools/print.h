@@ -1,5 +1,10 @@
-/* ---- printing: as much of printf as is used here, and columns that take wide characters
-   into account. The C library's would bring 12 KB into the static program. ---- */
+/* ==== print =======================================================================
+
+   Does:  as much of printf as is used here, and counts the columns of a terminal that a
+          text takes. The C library's printf would bring 10,560 bytes into the static
+          program: 268,176 instead of 257,616, where 262,144 are allowed.
+   May:   write to the file or the buffer that it is given.
+   Never: allocates; knows a message or an option. */
 
 /* Bytes of the UTF-8 character at s, 0 where there is none (RFC 3629). */
 static int character(const unsigned char *s)

@@ -1,4 +1,8 @@
-/* ---- times and durations: pure ---- */
+/* ==== times =======================================================================
+
+   Does:  reads points in time and durations as people write them, and shows them.
+   May:   ask the C library for the local time zone.
+   Never: reads a clock; prints. */
 
 enum { TIME_FINE, TIME_MALFORMED, TIME_WITHOUT_OFFSET };
 
@@ -39,7 +43,41 @@ static int read_offset(const char *s, int64_t *offset)
     else if (*s == '\0') s = "00";
     if (!read_digits(&s, 2, &minutes) || *s != '\0' || minutes > 59) return TIME_MALFORMED;
     *offset = sign * (hours * 3600 + minutes * 60);
-    return hours * 60 + minutes <= 14 * 60 ? TIME_FINE : TIME_MALFORMED;    /* no place on earth is further from UTC */
+    /* no place on earth is further from UTC */
+    return hours * 60 + minutes <= 14 * 60 ? TIME_FINE : TIME_MALFORMED;
+}
+
+/* What a date with a time of day is written in, its offset left out. */
+typedef struct date { int64_t year, month, day, hour, minute, second; } date;
+
+/* 2026-11-23T22:00, with or without seconds and their fraction. *s moves behind it. */
+static bool read_date(const char **s, date *d)
+{
+    if (!read_digits(s, 4, &d->year) || *(*s)++ != '-') return false;
+    if (!read_digits(s, 2, &d->month) || *(*s)++ != '-') return false;
+    if (!read_digits(s, 2, &d->day)) return false;
+    if (**s != 'T' && **s != 't' && **s != ' ') return false;
+    ++*s;
+    if (!read_digits(s, 2, &d->hour) || *(*s)++ != ':') return false;
+    if (!read_digits(s, 2, &d->minute)) return false;
+    d->second = 0;
+    if (**s != ':') return true;
+    ++*s;
+    if (!read_digits(s, 2, &d->second)) return false;
+    if (**s != '.') return true;
+    if (!isdigit((unsigned char)(*s)[1])) return false;
+    *s += 1 + strspn(*s + 1, "0123456789");
+    return true;
+}
+
+static bool is_date(const date *d)
+{
+    static const int month_days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    if (d->year < 1970 || d->month < 1 || d->month > 12) return false;
+    if (d->day < 1 || d->day > month_days[d->month - 1]) return false;
+    if (d->hour > 23 || d->minute > 59 || d->second > 59) return false;
+    return d->month != 2 || d->day != 29
+        || days_of(d->year, 3, 1) - days_of(d->year, 2, 28) == 2;
 }
 
 /* Seconds since 1970, or ISO 8601 with an offset. Without one *time is the reading in
@@ -47,26 +85,17 @@ static int read_offset(const char *s, int64_t *offset)
    2286: twelve are a date (202611232200) that would be the year 8390. */
 static int read_time(const char *s, int64_t *time)
 {
-    static const int month_days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    int64_t year, month, day, hour, minute, second = 0, offset;
-    const char *p = s;
+    int64_t offset;
+    date d;
     int r;
-    while (isdigit((unsigned char)*p)) p++;
-    if (*p == '\0' && p - s == 10) {
+    if (strspn(s, "0123456789") == 10 && s[10] == '\0') {
         *time = strtoll(s, NULL, 10);
         return TIME_FINE;
     }
-    if (!read_digits(&s, 4, &year) || *s++ != '-' || !read_digits(&s, 2, &month) || *s++ != '-' || !read_digits(&s, 2, &day)) return TIME_MALFORMED;
-    if ((*s != 'T' && *s != 't' && *s != ' ') || !read_digits((++s, &s), 2, &hour) || *s++ != ':' || !read_digits(&s, 2, &minute)) return TIME_MALFORMED;
-    if (*s == ':') {
-        if (!read_digits((++s, &s), 2, &second) || (*s == '.' && !isdigit((unsigned char)s[1])))
-            return TIME_MALFORMED;
-        if (*s == '.') s += 1 + strspn(s + 1, "0123456789");      /* a fraction of a second */
-    }
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > month_days[month - 1] || hour > 23 || minute > 59 || second > 59) return TIME_MALFORMED;
-    if (month == 2 && day == 29 && days_of(year, 3, 1) - days_of(year, 2, 28) != 2) return TIME_MALFORMED;
+    if (!read_date(&s, &d) || !is_date(&d)) return TIME_MALFORMED;
     r = read_offset(s, &offset);
-    *time = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    *time = days_of(d.year, d.month, d.day) * 86400 + d.hour * 3600 + d.minute * 60 + d.second
+        - offset;
     return r;
 }
 
@@ -79,7 +108,8 @@ static bool read_duration(const char *s, int64_t *seconds)
     size_t from = 0;
     while (*s != '\0') {
         const char *unit, *digits = s;
-        for (number = 0; isdigit((unsigned char)*s) && number < 1000000; s++) number = number * 10 + (*s - '0');
+        for (number = 0; isdigit((unsigned char)*s) && number < 1000000; s++)
+            number = number * 10 + (*s - '0');
         unit = *s != '\0' ? strchr(units + from, *s) : NULL;
         if (unit == NULL || s == digits || number >= 1000000) return false;
         total += number * worth[unit - units];
@@ -117,10 +147,15 @@ static const char *show_time(int64_t time, bool beijing)
     time_t t = (time_t)(beijing ? time + 8 * 3600 : time);
     const struct tm *p = beijing ? gmtime(&t) : localtime(&t);
     int east = p != NULL ? (int)(p->tm_gmtoff / 60) : 0;
-    if (p == NULL) (void)snprintf(text, sizeof texts[0], "%lld", (long long)time);
-    else if (beijing) (void)snprintf(text, sizeof texts[0], "%02d-%02d %02d:%02d", p->tm_mon + 1, p->tm_mday, p->tm_hour, p->tm_min);
-    else (void)snprintf(text, sizeof texts[0], "%d-%02d-%02d %02d:%02d:%02d %+05d", p->tm_year + 1900, p->tm_mon + 1, p->tm_mday, p->tm_hour, p->tm_min,
-        p->tm_sec, east / 60 * 100 + east % 60);
+    if (p == NULL)
+        (void)snprintf(text, sizeof texts[0], "%lld", (long long)time);
+    else if (beijing)
+        (void)snprintf(text, sizeof texts[0], "%02d-%02d %02d:%02d", p->tm_mon + 1, p->tm_mday,
+            p->tm_hour, p->tm_min);
+    else
+        (void)snprintf(text, sizeof texts[0], "%d-%02d-%02d %02d:%02d:%02d %+05d",
+            p->tm_year + 1900, p->tm_mon + 1, p->tm_mday, p->tm_hour, p->tm_min, p->tm_sec,
+            east / 60 * 100 + east % 60);
     return text;
 }
 

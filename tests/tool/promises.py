@@ -61,7 +61,8 @@ PROVED_BY = {
 def sentences():
     """Name and English text of every row."""
     table = harness.source().split("#define PROMISES(X)", 1)[1].split("\n\n", 1)[0]
-    return dict(re.findall(r'X\((\w+), "((?:[^"\\]|\\.)*)"', table))
+    rows = re.findall(r'X\((\w+),[\s\\]*((?:"(?:[^"\\]|\\.)*"[\s\\]*)+),', table)
+    return {name: "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text)) for name, text in rows}
 
 
 @test("promises: every sentence of run has a test that there is, and no test proves a sentence that there is not")

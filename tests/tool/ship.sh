@@ -61,9 +61,9 @@ if have groff; then
 else skip 'manual page: groff' 'no groff'; fi
 
 # The program's own tables say what there is.
-tool=$here/examples/tools/options.h
-options=$(sed -n '/^#define OPTIONS(X)/,/^$/s/^ *X([A-Z_]*, "\([a-z-]*\)",.*/\1/p' "$tool")
-verbs=$(sed -n '/verbs\[\] = {/,/^};/p' "$tool" | grep -o '{ "[a-z]*"' | tr -d '{ "')
+tool=$here/examples/tools
+options=$(cat "$tool/schedule.h" "$tool/options.h" | sed -n '/^#define [A-Z_]*OPTIONS(X)/,/^$/s/^ *X([A-Z_]*, "\([a-z-]*\)",.*/\1/p')
+verbs=$(sed -n '/verbs\[\] = {/,/^};/p' "$tool/schedule.h" | grep -o '{ "[a-z]*"' | tr -d '{ "')
 for option in $options; do
     grep -q -e "Fl -$option\>\|, -$option\>\|| -$option\>" "$man" || echo "the manual page lacks --$option"
     grep -q -e "--$option\>" "$here/examples/completion/compshare-schedule.bash" || echo "bash lacks --$option"

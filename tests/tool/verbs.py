@@ -49,7 +49,7 @@ def help_text():
 @test("message table: both languages convert the same values in the same order")
 def table():
     source = harness.source()
-    body = source[source.index("#define MESSAGES(X)"):source.index("#define MESSAGE_ID")]
+    body = source[source.index("#define COMMON_MESSAGES(X)"):source.index("#define MESSAGE_ID")]
     rows = re.findall(r'X\(([A-Z_]+),((?:[^"()]|"(?:[^"\\]|\\.)*")*)\)', body)
     assert len(rows) > 80, len(rows)
     equal(len(rows), body.count("X("), "rows that this test can read")
