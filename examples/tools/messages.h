@@ -366,6 +366,35 @@
         "been cancelled. Look at %s, or it is billed until somebody stops it", \
         "无法把任务结束告诉接口(%s): 定时关机可能已取消。请查看 %s,否则会一直计费")
 
+/* What compshare-invoke says. */
+#define INVOKE_MESSAGES(X) \
+    X(INVOKE_FORM, \
+        "compshare-invoke [OPTION...] [--reveal] [--print PATH] ACTION [Name=value ...]", \
+        "compshare-invoke [选项...] [--reveal] [--print PATH] ACTION [Name=value ...]") \
+    X(INVOKE_HELP, \
+        "Calls ACTION of the API and prints its reply as JSON. Passwords, tokens and URLs are\n" \
+        "shown as \"***\" without --reveal. --print UHostSet.0.State prints one value only.\n" \
+        "  --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE\n" \
+        "  --proxy URL --timeout 15s --retries N --verbose --lang zh|en --version --help\n" \
+        "Keys: COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, else the profile in\n" \
+        "COMPSHARE_CONFIG_FILE or ~/.config/compshare/config.json\n", \
+        "调用接口 ACTION,把应答打印为 JSON。不加 --reveal 时,密码、令牌和网址显示为\n" \
+        "\"***\"。--print UHostSet.0.State 只打印一个值。\n" \
+        "  --region R --zone Z --project-id P --profile NAME --base-url URL --ca-file FILE\n" \
+        "  --proxy URL --timeout 15s --retries N --verbose --lang zh|en --version --help\n" \
+        "密钥: COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,否则取\n" \
+        "COMPSHARE_CONFIG_FILE 或 ~/.config/compshare/config.json 里的 profile\n") \
+    X(NO_ACTION, \
+        "an action is needed: DescribeCompShareInstance, say", \
+        "需要一个接口名,例如 DescribeCompShareInstance") \
+    X(BAD_PARAM, \
+        "\"%s\": a parameter is written Name=value", \
+        "\"%s\": 参数要写成 Name=value") \
+    X(MANY_PARAMS, "more than %ld parameters", "参数超过 %ld 个") \
+    X(NOTHING_AT, \
+        "done, but the reply has nothing at %s", \
+        "已完成,但应答里没有 %s")
+
 #define MESSAGE_ID(name, english, chinese) M_##name,
 enum { MESSAGES(MESSAGE_ID) M_COUNT };      /* MESSAGES: those that a program says */
 

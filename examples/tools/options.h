@@ -15,8 +15,6 @@ typedef struct option_row {
     size_t offset;              /* of its value in the program's options */
 } option_row;
 
-typedef struct verb_row { const char *name; unsigned verb; } verb_row;
-
 /* The options that all programs take. A program's options begin with them. */
 typedef struct common_options {
     unsigned verb;              /* 0: none was read yet */
@@ -54,8 +52,6 @@ typedef struct common_options {
 typedef struct grammar {
     const option_row *rows;
     size_t count;
-    const verb_row *verbs;
-    size_t verb_count;
     int version, help;          /* their rows */
     /* An option of kind OTHER. False: refused, and said why. */
     bool (*take)(common_options *o, int id, const char *name, const char *value);
@@ -115,16 +111,6 @@ static int refuse_word(int message, const char *form, const char *word, const ch
     }
     (void)fputc('\n', stderr);
     return see_help();
-}
-
-static int refuse_verb(const grammar *g, const char *word)
-{
-    char plain[64];
-    guess meant = { plain, NULL, 3 };
-    size_t i;
-    (void)snprintf(plain, sizeof plain, "%s", word);
-    for (i = 0; i < g->verb_count; i++) consider(&meant, g->verbs[i].name);
-    return refuse_word(M_BAD_VERB, "%s", plain, meant.best);
 }
 
 static bool is_key_option(const char *word)

@@ -17,6 +17,15 @@ static int character(const unsigned char *s)
     return n;
 }
 
+/* The character at s, and how many bytes it takes; 0, and *code the byte, where there is none. */
+static int next_code(const char *s, uint32_t *code)
+{
+    int i, n = character((const unsigned char *)s);
+    *code = (unsigned char)*s & (0xFFU >> (n > 1 ? n + 1 : 0));
+    for (i = 1; i < n; i++) *code = *code << 6 | ((unsigned char)s[i] & 0x3F);
+    return n;
+}
+
 /* Columns of a terminal that a text takes: characters of East Asia take two. */
 static int width(const char *text)
 {
@@ -27,10 +36,10 @@ static int width(const char *text)
     };
     int columns = 0;
     while (*text != '\0') {
-        int i, n = character((const unsigned char *)text);
-        uint32_t code = (unsigned char)*text++ & (0xFFU >> (n > 1 ? n + 1 : 0));
+        uint32_t code;
+        int n = next_code(text, &code);
         size_t k;
-        for (i = 1; i < n; i++) code = code << 6 | ((unsigned char)*text++ & 0x3F);
+        text += n > 0 ? n : 1;
         columns++;
         for (k = 0; k < COUNT(wide); k++) columns += code >= wide[k].first && code <= wide[k].last;
         /* part of the one before */

@@ -9,7 +9,7 @@ enum {
     MANY = SET | SHOW | AUDIT | EXTEND | CANCEL
 };
 
-static const verb_row verbs[] = {
+static const struct { const char *name; unsigned verb; } verbs[] = {
     { "set", SET }, { "show", SHOW }, { "audit", AUDIT }, { "extend", EXTEND },
     { "cancel", CANCEL }, { "run", RUN }, { "doctor", DOCTOR }
 };
@@ -202,12 +202,15 @@ static const char *verb_for(const char *word)
     return word;
 }
 
-static int take_argument(common_options *common, char *word);
-
-static const grammar schedule_grammar = {
-    option_table, COUNT(option_table), verbs, COUNT(verbs), O_VERSION, O_HELP,
-    take_own, take_argument
-};
+static int refuse_verb(const char *word)
+{
+    char plain[64];
+    guess meant = { plain, NULL, 3 };
+    size_t i;
+    (void)snprintf(plain, sizeof plain, "%s", word);
+    for (i = 0; i < COUNT(verbs); i++) consider(&meant, verbs[i].name);
+    return refuse_word(M_BAD_VERB, "%s", plain, meant.best);
+}
 
 /* A word that is no option: the verb is the first. DONE, or the exit status. */
 static int take_argument(common_options *common, char *word)
@@ -221,11 +224,15 @@ static int take_argument(common_options *common, char *word)
     common->version = common->version || strcmp(word, "version") == 0;
     if (common->help || common->version) return DONE;
     for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, verb) != 0; i++) {}
-    if (i == COUNT(verbs)) return refuse_verb(&schedule_grammar, word);
+    if (i == COUNT(verbs)) return refuse_verb(word);
     common->verb = verbs[i].verb;
     o->verb_name = verbs[i].name;
     return DONE;
 }
+
+static const grammar schedule_grammar = {
+    option_table, COUNT(option_table), O_VERSION, O_HELP, take_own, take_argument
+};
 
 /* ---- what only all options together can tell ---- */
 
