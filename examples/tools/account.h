@@ -193,6 +193,8 @@ static int read_config_file(const common_options *o)
     if (!config_path(settings.path, sizeof settings.path))
         return refuse(CONFIGURATION, M_NO_KEYS, settings.path);
     len = read_file(settings.path, text, sizeof text, &mode);
+    if (len < 0 && errno == ENOENT && o->profile != NULL)
+        return refuse(CONFIGURATION, M_NO_FILE, o->profile, settings.path);
     if (len < 0 && errno == ENOENT) return refuse(CONFIGURATION, M_NO_KEYS, settings.path);
     if (len < 0) return refuse(CONFIGURATION, M_CANNOT_READ, settings.path, strerror(errno));
     if (mode & (S_IRGRP | S_IROTH)) say(M_OTHERS_READ, settings.path);

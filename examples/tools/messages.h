@@ -25,6 +25,7 @@
     X(BAD_TIME, \
         "%s: \"%s\" is not a time: give seconds since 1970, or 2026-11-23T22:00+08:00%s", \
         "%s: \"%s\" 不是时间: 请写 1970 年以来的秒数,或 2026-11-23T22:00+08:00%s") \
+    X(ABOVE_ZERO, ": write 1s at least", ": 至少要写 1s") \
     X(UNITS, ": %sm or %sh?", ": 是 %sm 还是 %sh?") \
     X(NO_DATE, \
         "%s: \"%s\" has neither a date nor an offset. The next one in Beijing is %d-%02d-%02dT" \
@@ -40,6 +41,10 @@
     X(NO_KEYS, \
         "no credentials: set COMPSHARE_PUBLIC_KEY and COMPSHARE_PRIVATE_KEY, or write %s", \
         "没有密钥: 请设置 COMPSHARE_PUBLIC_KEY 和 COMPSHARE_PRIVATE_KEY,或者写 %s") \
+    X(NO_FILE, \
+        "--profile %s: there is no %s. Write it, or leave --profile out: then the keys of the " \
+        "environment count", \
+        "--profile %s: 没有文件 %s。请写好它,或者去掉 --profile: 那样用环境变量里的密钥") \
     X(HALF_A_KEY, "%s is set, but %s is not", "设置了 %s,却没有 %s") \
     X(NO_PROFILE, \
         "%s: it has no profile \"%s\" with public_key and private_key", \
@@ -110,9 +115,13 @@
     X(ONE_WORD, "; a duration is one word: --in 1h30m", ";时长要写成一个词: --in 1h30m") \
     X(NO_UHOST, "an instance is needed: its id, self, or --all", "需要实例: 编号、self 或 --all") \
     X(ALL_AND_SOME, "either --all or instances, not both", "--all 和实例编号只能二选一") \
-    X(ONE_UHOST, "run leases exactly one instance", "run 只租用一个实例") \
+    X(ONE_UHOST, \
+        "run leases exactly one instance. A command stands behind --: " \
+        "compshare-schedule run %s -- %s", \
+        "run 只租用一个实例。命令要写在 -- 后面: compshare-schedule run %s -- %s") \
     X(BAD_UHOST, "\"%s\" is not the id of an instance", "\"%s\" 不是实例编号") \
     X(NO_TIME, "--in or --at is needed, one of them", "需要 --in 或 --at,且只能一个") \
+    X(BOTH_TIMES, "--in or --at, not both: leave one out", "--in 和 --at 只能写一个") \
     X(NO_BY, "--by is needed", "需要 --by") \
     X(NO_COMMAND_GIVEN, \
         "--pid N or -- COMMAND is needed, one of them", \
@@ -224,8 +233,8 @@
     X(DOCTOR_PROXY, "proxy: %s", "代理: %s") \
     X(DOCTOR_NO_TLS, "connection to %s: %s", "到 %s 的连接: %s") \
     X(DOCTOR_NO_SIGNATURE, \
-        "signature: %s. Check the keys, and this machine's clock", \
-        "签名: %s。请检查密钥和本机时钟") \
+        "signature: %s. Write both keys again, as the console shows them: they must be one pair", \
+        "签名: %s。请按控制台的显示重新填写两个密钥: 它们必须是一对") \
     X(DOCTOR_TLS, "TLS 1.%d, %s, reply in %ld ms", "TLS 1.%d,%s,%ld 毫秒收到应答") \
     X(DOCTOR_DAYS, "server's certificate: expires in %ld day(s)", "服务器证书: %ld 天后到期") \
     X(DOCTOR_RENEW, \

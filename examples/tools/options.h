@@ -154,12 +154,14 @@ static int refuse_letter(const grammar *g, const common_options *o, char letter)
 
 /* ---- values ---- */
 
-/* ": 2m or 2h?" where a unit may have been forgotten. */
+/* ": 2m or 2h?" where a unit may have been forgotten; and what to write for nothing. */
 static const char *units(const char *text)
 {
     static char question[32];
     size_t len = strspn(text, "0123456789");
     question[0] = '\0';
+    if (text[0] == '0' && text[1] != '\0' && text[strspn(text, "0dhms")] == '\0')
+        return tr(M_ABOVE_ZERO);
     if (len > 0 && len < 5 && text[len] == '\0')
         (void)snprintf(question, sizeof question, tr(M_UNITS), text, text);
     return question;

@@ -285,7 +285,7 @@ static int check_which(const options *o)
         return refuse(USAGE, M_NOT_HERE, "--name", "UHOST");
     if ((changes || verb == RUN || c->from_input) && !some && !c->all)
         return refuse(USAGE, M_NO_UHOST);
-    if (verb == RUN && c->count != 1) return refuse(USAGE, M_ONE_UHOST);
+    if (verb == RUN && c->count > 1) return refuse(USAGE, M_ONE_UHOST, c->ids[0], c->ids[1]);
     if ((verb & (AUDIT | DOCTOR)) && some)
         return refuse(USAGE, M_NOT_HERE, c->ids[0], o->verb_name);
     return DONE;
@@ -295,7 +295,8 @@ static int check_change(const options *o)
 {
     const wish *w = &o->change;
     const bool *given = o->common.given;
-    if (o->common.verb == SET && given[O_IN] == given[O_AT]) return refuse(USAGE, M_NO_TIME);
+    if (given[O_IN] && given[O_AT]) return refuse(USAGE, M_BOTH_TIMES);
+    if (o->common.verb == SET && !given[O_IN] && !given[O_AT]) return refuse(USAGE, M_NO_TIME);
     if (o->common.verb == SET && w->in != 0 && w->in < 300)
         return refuse(USAGE, M_SHORT_IN, given[O_IN] ? "--in" : "--at");
     if (o->common.verb == EXTEND && w->by == 0) return refuse(USAGE, M_NO_BY);

@@ -123,6 +123,19 @@ def combinations():
         contains(plain(*words).is_(125 if words[0] == "run" else 1).err, part)
 
 
+@test("what is refused says what to write instead")
+def instead():
+    for words, part in (
+            (["set", "a", "--in", "1h", "--at", "2h"], "not both"), (["set", "a", "--in", "0s"], "write 1s at least"),
+            (["set", "a", "--in", "0h0m"], "write 1s at least"), (["run", "uhost-1", "ls", "--pid", "5"], "compshare-schedule run uhost-1 -- ls")):
+        contains(plain(*words).is_(125 if words[0] == "run" else 1).err, part)
+    with World() as w:
+        r = w.tool("show", "--profile", "work", env={"COMPSHARE_CONFIG_FILE": w.path("none.json")}).is_(2)
+        contains(r.err, "--profile work: there is no " + w.path("none.json"))
+        lacks(r.err, "COMPSHARE_PUBLIC_KEY")
+        contains(w.tool("doctor", env={"COMPSHARE_PRIVATE_KEY": "wrong"}).is_(3).out.replace("\n         ", " "), "they must be one pair")
+
+
 @test("durations and times that are none are refused with what would be one")
 def malformed():
     for text in ("2", "h", "1m1h", "-5m", "1.5h", "0s", "", "1h 30m", "2h2h", "99999999999d", "1H"):

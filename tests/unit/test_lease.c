@@ -1,6 +1,8 @@
 /* What a lease does next, as a table: state, answer and clocks in, action and sentences out.
    No process, no socket, no clock: examples/tools/lease.h decides alone. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #define PROGRAM "test_lease"
 #define MESSAGES(X) COMMON_MESSAGES(X) SCHEDULE_MESSAGES(X) PROMISES(X)
 #include "examples/tools/base.h"
