@@ -182,6 +182,8 @@ static ssize_t read_file(const char *path, char *text, size_t cap, mode_t *mode)
     return n < 0 ? -1 : (ssize_t)len;
 }
 
+/* Keys of the profile, where the environment has none or a profile was asked for. DONE, or the
+   exit status. */
 static int read_config_file(const common_options *o)
 {
     static char text[32768];

@@ -89,6 +89,7 @@ static compshare_target target_of(const fleet *f, const entry *e)
     return target;
 }
 
+/* One request. What it leaves unknown, and what has no project, is the workflow's. */
 static void change_entry(const fleet *f, entry *e)
 {
     compshare_target target = target_of(f, e);
@@ -156,6 +157,7 @@ static void confirm_fleet(fleet *f)
     }
 }
 
+/* What has become of each, and of all of them. The gravest exit status. */
 static int report_fleet(fleet *f)
 {
     size_t i, failed = 0;
@@ -209,6 +211,7 @@ static int confirm_many(const fleet *f)
     return answered();
 }
 
+/* Lists, decides, asks, changes, and lists until all is shown. */
 static int change_fleet(fleet *f)
 {
     const options *o = f->o;
@@ -275,6 +278,7 @@ static int send_one(const options *o, const compshare_plan *plan, compshare_sche
     return status;
 }
 
+/* The whole of set, extend or cancel for one instance. The exit status. */
 static int change_one(const options *o)
 {
     compshare_schedule s;

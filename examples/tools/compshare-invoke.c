@@ -161,6 +161,8 @@ static void print_table(compshare_view body)
 
 static void print_value(compshare_value value, int depth, bool masked, bool reveal);
 
+/* What is between the brackets. A member whose name says that it gives access is masked; an
+   element of an array is what the array was. */
 static void print_members(compshare_value value, int depth, bool masked, bool reveal)
 {
     bool object = compshare_type(value) == COMPSHARE_OBJECT;
@@ -181,6 +183,7 @@ static void print_members(compshare_value value, int depth, bool masked, bool re
     }
 }
 
+/* One value, so many levels deep. */
 static void print_value(compshare_value value, int depth, bool masked, bool reveal)
 {
     int type = compshare_type(value);
@@ -230,6 +233,7 @@ static compshare_value find(compshare_value value, const char *path)
     }
 }
 
+/* The reply, or what stands at --print in it. DONE, or NOTHING_THERE. */
 static int print_reply(const options *o)
 {
     compshare_value at = compshare_reply(client);

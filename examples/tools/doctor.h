@@ -5,6 +5,7 @@
    May:   read from the API; resolve a name.
    Never: changes anything. */
 
+/* One line: a verdict (M_DOCTOR_OK, _WARNING, _FAILED), and what was found, broken at column 80. */
 static void checked(int verdict, int message, ...)
 {
     static const char *const words[] = { "ok", "warning", "failed" };
@@ -157,6 +158,7 @@ static int doctor_call(const char *base_url, compshare_project *project, project
     return DONE;
 }
 
+/* From the keys to self; what fails first ends it. The exit status. */
 static int doctor(void)
 {
     const char *base_url = config.base_url != NULL ? config.base_url : "https://api.compshare.cn";

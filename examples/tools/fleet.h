@@ -95,6 +95,7 @@ static bool is_named(const options *o, const compshare_instance *i)
     return o->which.name_glob == NULL || matches(o->which.name_glob, i->name);
 }
 
+/* Takes an instance of a list into the fleet if the options mean it. */
 static int list_entry(void *user, const compshare_instance *i, compshare_value element)
 {
     fleet *f = (fleet *)user;
@@ -201,6 +202,7 @@ static bool passed_over(const fleet *f, bool again)
         || (f->o->which.count > 0 && f->found >= f->o->which.count);
 }
 
+/* Each project's list, once; again: only of those whose list was empty. */
 static int list_once(fleet *f, listener *l, bool again)
 {
     compshare_target filter = list_filter(f->o);

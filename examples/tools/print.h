@@ -55,7 +55,10 @@ typedef struct printer { FILE *to; char *at; size_t cap; int len; } printer;
 static void emit(printer *p, const char *text, size_t len)
 {
     p->len += (int)len;
-    if (p->to != NULL) { (void)fwrite(text, 1, len, p->to); return; }
+    if (p->to != NULL) {
+        (void)fwrite(text, 1, len, p->to);
+        return;
+    }
     if (len >= p->cap) len = p->cap > 0 ? p->cap - 1 : 0;
     memcpy(p->at, text, len);
     p->at += len;
@@ -122,6 +125,7 @@ static const char *convert(printer *p, const char *form, va_list *args)
     return form + 1;
 }
 
+/* A whole format. How many bytes it has, or would have. */
 static int print_list(printer *p, const char *form, va_list args)
 {
     va_list list;

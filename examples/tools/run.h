@@ -54,6 +54,7 @@ static void give_why(run *r)
         r->call.schedule.charge_type);
 }
 
+/* A sentence with its values: times, unless the message has others. */
 static void tell(run *r, const news *n)
 {
     const char *because = n->because >= 0 ? tr(n->because) : "", *state = r->call.schedule.state;

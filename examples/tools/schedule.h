@@ -143,6 +143,7 @@ static bool is_id(const char *text)
     return text[len] == '\0' && len > 0 && len < sizeof ((compshare_instance *)0)->uhost_id;
 }
 
+/* Each instance is meant once. DONE, or the exit status. */
 static int add_uhost(chosen *c, const char *text)
 {
     size_t i;
@@ -275,6 +276,7 @@ static int check_names(const chosen *c)
     return USAGE;
 }
 
+/* Whether the instances that are named go with the verb. */
 static int check_which(const options *o)
 {
     const chosen *c = &o->which;
@@ -314,6 +316,7 @@ static int check_run(const options *o)
     return DONE;
 }
 
+/* All options together. DONE, or the exit status. */
 static int check_options(options *o)
 {
     wish *w = &o->change;

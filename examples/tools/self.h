@@ -8,6 +8,7 @@
 typedef struct address { char name[IFNAMSIZ], ip[48], mac[24]; } address;
 typedef struct identity { address own[32]; size_t count, found; char ids[256], id[64]; } identity;
 
+/* The MAC of an entry of the list, if it is one of the link layer. */
 static void note_mac(address *a, const struct ifaddrs *i)
 {
     const unsigned char *mac;

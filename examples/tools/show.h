@@ -81,6 +81,7 @@ static void show_unplanned(fleet *f, const entry *e)
     end_line();
 }
 
+/* One instance of a list: shown at once, so that memory does not grow with the account. */
 static int show_instance(void *user, const compshare_instance *i, compshare_value element)
 {
     fleet *f = (fleet *)user;

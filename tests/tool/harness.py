@@ -66,9 +66,10 @@ def wait_for(what, predicate, patience=PATIENCE):
         time.sleep(0.01)
 
 
-def source():
-    """The tool's source: all its parts."""
-    return "\n".join(read(path) for path in sorted(glob.glob(os.path.join(args.source, "*.[ch]"))))
+def source(*programs):
+    """The parts, and the main files of the programs."""
+    parts = sorted(glob.glob(os.path.join(args.source, "*.h")))
+    return "\n".join(read(path) for path in parts + [os.path.join(args.source, name + ".c") for name in programs])
 
 
 def read(path):

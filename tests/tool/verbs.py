@@ -38,7 +38,7 @@ def help_text():
     equal(plain("-h").out, r.out)
     equal(plain("show", "--help").out, r.out)
     contains(plain("--lang", "zh", "--help").is_(0).out, "用法")
-    source = harness.source()
+    source = harness.source("compshare-schedule")
     names = re.findall(r'X\([A-Z_]+, "([a-z-]+)", [A-Z]+, [\w.]+, [A-Z]+\)', source)
     assert len(names) > 30, names
     for name in names:
@@ -48,7 +48,7 @@ def help_text():
 
 @test("message table: both languages convert the same values in the same order")
 def table():
-    source = harness.source()
+    source = harness.source("compshare-schedule", "compshare-invoke")
     body = source[source.index("#define COMMON_MESSAGES(X)"):source.index("#define MESSAGE_ID")]
     rows = re.findall(r'X\(([A-Z_]+),((?:[^"()]|"(?:[^"\\]|\\.)*")*)\)', body)
     assert len(rows) > 80, len(rows)
