@@ -9,7 +9,9 @@
 # make bench      times and sizes beside libcurl, the curl command and bare BearSSL: build/bench.md and plots
 # make bench-counts  what of it comes out the same every time, each within its limit; bench-plots: the README's picture
 # make bench-ir   instructions of one warm and one cold call, by room and by function
-# make install    the header, the tools, manual page, completion, examples; PREFIX=/usr/local DESTDIR=
+# make deps       installs what demo and test need, and does nothing else
+# make install    the header, the tools, manual pages, completion, examples; PREFIX=/usr/local DESTDIR=
+# make uninstall  takes away what install has put there
 # make static     compshare-schedule as one static file, with musl; CA=FILE puts root certificates into it
 # make release    the same for x86-64, arm64 and armhf, stripped, with sha256 sums
 # Needs git, make and a C compiler; demo and test install what else they need.
@@ -22,7 +24,9 @@ C99 = -std=c99 $(WARNINGS)
 POSIX = $(C99) -D_GNU_SOURCE
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+TOOLS = $(BUILD)/examples/compshare-schedule $(BUILD)/examples/compshare-invoke
+TOOL_PARTS = $(wildcard examples/tools/*.h)
+EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)) $(TOOLS)
 UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 INTEGRATION = $(patsubst tests/integration/%.c,%,$(wildcard tests/integration/test_*.c))
 GATEWAY = $(BUILD)/tests/gateway
@@ -33,11 +37,15 @@ SANITIZED = $(UNIT:%=$(BUILD)/tests/sanitized/unit/%) $(INTEGRATION:%=$(BUILD)/t
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test torture fuzz coverage sanitize test-programs check-programs setup-demo setup-test setup-check setup-static \
-	setup-release setup-bench bench bench-counts bench-ir bench-plots size static release install clean certs
+	setup-release setup-bench bench bench-counts bench-ir bench-plots size static release deps install uninstall clean certs
 
 all: $(EXAMPLES)
 
 $(BUILD)/examples/%: examples/%.c compshare.h
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(CFLAGS) $(LDFLAGS) -I. -o $@ $< -lbearssl
+
+$(TOOLS): $(BUILD)/examples/%: examples/tools/%.c $(TOOL_PARTS) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(CFLAGS) $(LDFLAGS) -I. -o $@ $< -lbearssl
 
@@ -52,7 +60,7 @@ demo: setup-demo
 
 # ---- tests ----
 
-setup-test:
+setup-test deps:
 	@CC="$(CC)" sh tests/scripts/setup.sh test
 
 $(GATEWAY): tests/gateway/gateway.c tests/gateway/dialects.h
@@ -70,6 +78,8 @@ certs:
 # one transport, one clock, one way to start servers
 SUPPORT = $(wildcard tests/support/*.h)
 LIBS = -lcmocka -lbearssl -ljansson -lcurl -lcrypto -lm -ldl -pthread
+
+$(BUILD)/tests/unit/test_lease $(BUILD)/tests/sanitized/unit/test_lease: $(TOOL_PARTS)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(SUPPORT) compshare.h
 	@mkdir -p $(@D)
@@ -90,7 +100,7 @@ $(BUILD)/tests/sanitized/integration/%: tests/integration/%.c $(wildcard tests/i
 # the tool, with clocks that tests move
 TOOL_CLOCK = $(BUILD)/tests/tool_clock
 
-$(TOOL_CLOCK): examples/compshare-schedule.c tests/tool/pace.c compshare.h
+$(TOOL_CLOCK): examples/tools/compshare-schedule.c tests/tool/pace.c $(TOOL_PARTS) compshare.h
 	@mkdir -p $(@D)
 	$(CC) $(C99) $(CFLAGS) -U_FORTIFY_SOURCE -DSCHEDULE_TEST_CLOCK -I. -o $@ $(filter %.c,$^) -lbearssl \
 		-Wl,--wrap=poll,--wrap=fork
@@ -228,20 +238,34 @@ release: setup-release
 
 # ---- install ----
 
-SHARE = $(DESTDIR)$(PREFIX)/share
+# by name: what is added to examples/ lands in nobody's bin directory
+INSTALLED = compshare-schedule compshare-invoke stop_scheduler
+MANUALS = compshare-schedule.1 compshare-invoke.1
+PATTERNS = systemd/compshare-schedule.service systemd/compshare-schedule.timer \
+	systemd/compshare-lease.service crontab
+TO = $(DESTDIR)$(PREFIX)
+BASH_DIR = $(TO)/share/bash-completion/completions
+ZSH_DIR = $(TO)/share/zsh/site-functions
+DOC_DIR = $(TO)/share/doc/compshare-schedule
 
-install: all
-	mkdir -p $(DESTDIR)$(PREFIX)/include
-	cp compshare.h $(DESTDIR)$(PREFIX)/include/compshare.h
-	mkdir -p $(DESTDIR)$(PREFIX)/bin
-	cp $(filter-out %/event_loop %/transport_memory %/transport_fd %/transport_relay,$(EXAMPLES)) $(DESTDIR)$(PREFIX)/bin/
-	mkdir -p $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/doc/compshare-schedule
-	sed 's|/usr/local|$(PREFIX)|g' examples/compshare-schedule.1 >$(SHARE)/man/man1/compshare-schedule.1
-	cp examples/completion/compshare-schedule.bash $(SHARE)/bash-completion/completions/compshare-schedule
-	cp examples/completion/_compshare-schedule $(SHARE)/zsh/site-functions/_compshare-schedule
-	for f in examples/systemd/compshare-schedule.service examples/systemd/compshare-schedule.timer examples/systemd/compshare-lease.service \
-		examples/crontab; do \
-		sed 's|/usr/local|$(PREFIX)|g' $$f >$(SHARE)/doc/compshare-schedule/$${f##*/} || exit 1; done
+install: $(INSTALLED:%=$(BUILD)/examples/%)
+	mkdir -p $(TO)/include $(TO)/bin $(TO)/share/man/man1 $(BASH_DIR) $(ZSH_DIR) $(DOC_DIR)
+	cp compshare.h $(TO)/include/compshare.h
+	cp $^ $(TO)/bin/
+	for f in $(MANUALS); do \
+		sed 's|/usr/local|$(PREFIX)|g' examples/tools/$$f >$(TO)/share/man/man1/$$f || exit 1; done
+	cp examples/completion/compshare-schedule.bash $(BASH_DIR)/compshare-schedule
+	cp examples/completion/compshare-invoke.bash $(BASH_DIR)/compshare-invoke
+	cp examples/completion/_compshare-schedule examples/completion/_compshare-invoke $(ZSH_DIR)/
+	for f in $(PATTERNS); do \
+		sed 's|/usr/local|$(PREFIX)|g' examples/$$f >$(DOC_DIR)/$${f##*/} || exit 1; done
+
+uninstall:
+	rm -f $(TO)/include/compshare.h $(INSTALLED:%=$(TO)/bin/%) $(MANUALS:%=$(TO)/share/man/man1/%)
+	rm -f $(BASH_DIR)/compshare-schedule $(BASH_DIR)/compshare-invoke
+	rm -f $(ZSH_DIR)/_compshare-schedule $(ZSH_DIR)/_compshare-invoke
+	rm -f $(foreach f,$(PATTERNS),$(DOC_DIR)/$(notdir $(f)))
+	! test -d $(DOC_DIR) || rmdir $(DOC_DIR)
 
 clean:
 	rm -rf $(BUILD)

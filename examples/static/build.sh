@@ -11,7 +11,7 @@
 set -eu
 what=$1 build=$2 ca=${3:-} define='' strip=-s
 here=$(dirname "$0")
-tool=$here/../compshare-schedule.c
+tool=$here/../tools/compshare-schedule.c
 if [ "$what" = program ] || [ "$what" = small ]; then
     tool=$3 program=$4 ca=
     shift 4

@@ -7,7 +7,7 @@
 #define main tool_main
 #define json_string tool_json_string    /* which jansson has, too */
 #define json_null tool_json_null
-#include "../../examples/compshare-schedule.c"
+#include "../../examples/tools/compshare-schedule.c"
 #undef main
 #undef json_string
 #undef json_null
@@ -156,7 +156,7 @@ static bool is_among(char *const *ids, size_t count, const char *s, size_t len)
 }
 
 /* The words of the input are the ids, each once, up to the first that cannot be one. */
-static void check_words(const options *o, int code, const char *s, size_t len)
+static void check_words(const chosen *o, int code, const char *s, size_t len)
 {
     size_t at = 0, count = 0;
     while (at < len) {
@@ -164,8 +164,8 @@ static void check_words(const options *o, int code, const char *s, size_t len)
         while (end < len && (s[end] == '\0' || strchr(" \t\n\v\f\r", s[end]) == NULL)) end++;
         if (end > at) {
             if (!could_be_id(s + at, end - at)) { CHECK(code == USAGE && o->count == count); return; }
-            if (!is_among(o->uhosts, count, s + at, end - at)) {
-                CHECK(count < o->count && fuzz_same(o->uhosts[count], strlen(o->uhosts[count]), s + at, end - at));
+            if (!is_among(o->ids, count, s + at, end - at)) {
+                CHECK(count < o->count && fuzz_same(o->ids[count], strlen(o->ids[count]), s + at, end - at));
                 count++;
             }
         }
@@ -183,7 +183,7 @@ static int file_of(const void *src, size_t len)
 
 static void check_ids(const char *s, size_t len)
 {
-    static options o;
+    static chosen o;
     int code, fd = file_of(s, len), input = dup(STDIN_FILENO);
     FILE *loud = hush(&stderr);
     memset(&o, 0, sizeof o);
@@ -193,8 +193,8 @@ static void check_ids(const char *s, size_t len)
     (void)close(fd);
     unhush(&stderr, loud);
     check_words(&o, code, s, len);
-    while (o.count > 0) free(o.uhosts[--o.count]);
-    free(o.uhosts);
+    while (o.count > 0) free(o.ids[--o.count]);
+    free(o.ids);
 }
 
 /* ---- config.json ---- */
@@ -276,15 +276,18 @@ static void check_json(const char *text)
 static void check_lock(const char *s, size_t len)
 {
     static lease l;
+    static lock k;
     char note_of[32];
     int n = snprintf(note_of, sizeof note_of, "\n%d\n", 1800000123);
     memset(&l, 0, sizeof l);
-    l.lock = file_of(s, len);
-    CHECK(!set_here(&l, 1800000123) || len >= 10);
-    (void)set_here(&l, 0);
-    if (ftruncate(l.lock, 0) != 0 || pwrite(l.lock, note_of, (size_t)n, 0) != n) exit(2);
-    CHECK(set_here(&l, 1800000123) && !set_here(&l, 1800000323));
-    (void)close(l.lock);
+    k.file = file_of(s, len);
+    l.noted = read_times(&k);
+    CHECK(!is_ours(&l, 1800000123) || len >= 10);
+    (void)is_ours(&l, 0);
+    if (ftruncate(k.file, 0) != 0 || pwrite(k.file, note_of, (size_t)n, 0) != n) exit(2);
+    l.noted = read_times(&k);
+    CHECK(is_ours(&l, 1800000123) && !is_ours(&l, 1800000323));
+    (void)close(k.file);
 }
 
 static void check_proxy(const char *s, size_t len)

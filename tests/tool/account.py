@@ -544,6 +544,32 @@ def invoke_missing():
         invoke(w, DESCRIBE, env={"COMPSHARE_BASE_URL": "https://localhost:1"}).is_(4)
 
 
+@test("invoke: keys, profile, proxy, place and language as the other tool has them")
+def invoke_account():
+    from verbs import Proxy, profiles
+    with World(instances=6) as w:
+        with open(w.path("c.json"), "w") as f:
+            f.write(profiles())
+        os.chmod(w.path("c.json"), 0o600)
+        env = dict(NO_KEYS, COMPSHARE_CONFIG_FILE=w.path("c.json"))
+        state = ["--print", "UHostSet.0.State", DESCRIBE]
+        equal(invoke(w, *state, env=env).is_(0).out, '"Running"\n')
+        invoke(w, "--profile", "other", *state, env=env).is_(3)
+        invoke(w, *state, "--profile", "work", env=dict(env, COMPSHARE_PROFILE="other")).is_(0)
+        contains(invoke(w, *state, env=dict(NO_KEYS, COMPSHARE_CONFIG_FILE=w.path("none"))).is_(1).err, "no credentials")
+        proxy = Proxy()
+        invoke(w, *state, env={"https_proxy": "http://127.0.0.1:%d" % proxy.port}).is_(0)
+        equal(proxy.count, 1)
+        proxy.server.close()
+        contains(invoke(w, "--lang", "zh", "--print", "Nothing", DESCRIBE).is_(6).err, "没有 Nothing")
+        contains(invoke(w, DESCRIBE, "Limit", env={"LANG": "zh_CN.UTF-8"}).is_(1).err, "用法:")
+        contains(invoke(w, "--prnt", "x", DESCRIBE).is_(1).err, "did you mean --print?")
+        contains(invoke(w, "--private-key", "x", DESCRIBE).is_(1).err, "never taken from the command line")
+        equal(invoke(w, "--print", "TotalCount", "--", DESCRIBE, "Limit=1").is_(0).out, "6\n")
+        contains(invoke(w, "--help").is_(0).out, "--profile")
+        contains(invoke(w, "--version").is_(0).out, "compshare-invoke ")
+
+
 @test("invoke: no text of the reply can steer a terminal, in strings, names, or CSV")
 def invoke_cleaned():
     bad = "\u202e\u2066\u200e\u2028\u009b31m\x1b[0m\x7f"
@@ -581,6 +607,6 @@ def invoke_cleaned():
 
 @test("invoke: its source tells every exit status")
 def invoke_statuses():
-    text = harness.read(os.path.join(os.path.dirname(harness.args.source), "compshare-invoke.c")).split("*/")[0]
+    text = harness.read(os.path.join(harness.args.source, "compshare-invoke.c")).split("*/")[0]
     for status in "013456":
         assert re.search(r"\b%s\b" % status, text), status

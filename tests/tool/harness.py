@@ -3,6 +3,7 @@ of one's own, its clock and the tool's moved together, the tool's processes), an
 Waits are for events, never for time: a slow machine makes a test slow, not wrong."""
 
 import fcntl
+import glob
 import http.client
 import json
 import mmap
@@ -63,6 +64,12 @@ def wait_for(what, predicate, patience=PATIENCE):
             return got
         assert time.monotonic() < end, "never came: " + (what if isinstance(what, str) else what())
         time.sleep(0.01)
+
+
+def source(*programs):
+    """The parts, and the main files of the programs."""
+    parts = sorted(glob.glob(os.path.join(args.source, "*.h")))
+    return "\n".join(read(path) for path in parts + [os.path.join(args.source, name + ".c") for name in programs])
 
 
 def read(path):

@@ -4,7 +4,7 @@ nothing else. Read last: the sentences must have been said by then, too."""
 import re
 
 import harness
-from harness import Skip, captured, equal, read, test
+from harness import Skip, captured, equal, test
 
 PROVED_BY = {
     "STAYS_ON": "run: three sentences at the start: while the job lives, after it, and if this program dies",
@@ -60,8 +60,9 @@ PROVED_BY = {
 
 def sentences():
     """Name and English text of every row."""
-    table = read(harness.args.source).split("#define PROMISES(X)", 1)[1].split("\n\n", 1)[0]
-    return dict(re.findall(r'X\((\w+), "((?:[^"\\]|\\.)*)"', table))
+    table = harness.source().split("#define PROMISES(X)", 1)[1].split("\n\n", 1)[0]
+    rows = re.findall(r'X\((\w+),[\s\\]*((?:"(?:[^"\\]|\\.)*"[\s\\]*)+),', table)
+    return {name: "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text)) for name, text in rows}
 
 
 @test("promises: every sentence of run has a test that there is, and no test proves a sentence that there is not")

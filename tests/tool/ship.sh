@@ -5,7 +5,7 @@
 set -u
 build=$1
 here=$(cd "$(dirname "$0")/../.." && pwd)
-man=$here/examples/compshare-schedule.1
+man=$here/examples/tools/compshare-schedule.1
 certs=$build/tests/certs
 most_bytes=${SHIP_MOST_BYTES:-262144}       # 256 KB
 most_kib=1024
@@ -51,8 +51,9 @@ matches() {
 
 # ---- the manual page ----
 
+invoke_man=$here/examples/tools/compshare-invoke.1
 if have mandoc; then
-    silent mandoc -Tlint "$man"
+    silent mandoc -Tlint "$man" "$invoke_man"
     report $? 'manual page: mandoc finds nothing'
 else skip 'manual page: mandoc' 'no mandoc'; fi
 if have groff; then
@@ -61,9 +62,9 @@ if have groff; then
 else skip 'manual page: groff' 'no groff'; fi
 
 # The program's own tables say what there is.
-tool=$here/examples/compshare-schedule.c
-options=$(sed -n '/^#define OPTIONS(X)/,/^$/s/^ *X([A-Z_]*, "\([a-z-]*\)",.*/\1/p' "$tool")
-verbs=$(sed -n '/verbs\[\] = {/,/^};/p' "$tool" | grep -o '{ "[a-z]*"' | tr -d '{ "')
+tool=$here/examples/tools
+options=$(cat "$tool/schedule.h" "$tool/options.h" | sed -n '/^#define [A-Z_]*OPTIONS(X)/,/^$/s/^ *X([A-Z_]*, "\([a-z-]*\)",.*/\1/p')
+verbs=$(sed -n '/verbs\[\] = {/,/^};/p' "$tool/schedule.h" | grep -o '{ "[a-z]*"' | tr -d '{ "')
 for option in $options; do
     grep -q -e "Fl -$option\>\|, -$option\>\|| -$option\>" "$man" || echo "the manual page lacks --$option"
     grep -q -e "--$option\>" "$here/examples/completion/compshare-schedule.bash" || echo "bash lacks --$option"
@@ -74,6 +75,14 @@ for verb in $verbs; do
 done >>"$work/log"
 [ "$(echo "$options" | wc -l)" -gt 30 ] && [ "$(echo "$verbs" | wc -l)" -ge 7 ] && [ ! -s "$work/log" ]
 report $? 'manual page and completions have every verb and option'
+for option in $(cat "$tool/compshare-invoke.c" "$tool/options.h" | sed -n '/^#define [A-Z_]*OPTIONS(X)/,/^$/s/^ *X([A-Z_]*, "\([a-z-]*\)",.*/\1/p'); do
+    grep -q -e "Fl -$option\>" "$invoke_man" || echo "the manual page lacks --$option"
+    for file in compshare-invoke.bash _compshare-invoke; do
+        grep -q -e "--$option\>" "$here/examples/completion/$file" || echo "$file lacks --$option"
+    done
+done >"$work/log"
+[ ! -s "$work/log" ]
+report $? 'compshare-invoke: manual page and completions have every option'
 
 # ---- completion ----
 
@@ -145,12 +154,15 @@ cat >"$work/wanted" <<'F'
 ./opt/c/bin/compshare-schedule
 ./opt/c/bin/stop_scheduler
 ./opt/c/include/compshare.h
+./opt/c/share/bash-completion/completions/compshare-invoke
 ./opt/c/share/bash-completion/completions/compshare-schedule
 ./opt/c/share/doc/compshare-schedule/compshare-lease.service
 ./opt/c/share/doc/compshare-schedule/compshare-schedule.service
 ./opt/c/share/doc/compshare-schedule/compshare-schedule.timer
 ./opt/c/share/doc/compshare-schedule/crontab
+./opt/c/share/man/man1/compshare-invoke.1
 ./opt/c/share/man/man1/compshare-schedule.1
+./opt/c/share/zsh/site-functions/_compshare-invoke
 ./opt/c/share/zsh/site-functions/_compshare-schedule
 F
 diff "$work/wanted" "$work/files" >>"$work/log"
@@ -158,6 +170,11 @@ report $? 'make install puts every file in its place'
 grep -r /usr/local "$work/root/opt/c/share" >"$work/log"
 [ $? -eq 1 ]
 report $? 'make install writes the prefix into them'
+cp -r "$work/root" "$work/again"
+make -C "$here" -s uninstall DESTDIR="$work/again" PREFIX=/opt/c >"$work/log" 2>&1
+find "$work/again" -type f >>"$work/log"
+[ ! -s "$work/log" ]
+report $? 'make uninstall leaves no file'
 
 if have systemd-analyze; then
     mkdir "$work/units"

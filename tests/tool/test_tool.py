@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests of compshare-schedule against the gateway: prints TAP, exits 1 where one fails.
 
-    test_tool.py --tool BIN --tool-clock BIN --gateway BIN --certs DIR [--source FILE] [--only WORD] [--jobs N]
+    test_tool.py --tool BIN --tool-clock BIN --gateway BIN --certs DIR [--source DIR] [--only WORD] [--jobs N]
 
 --tool        the tool as it is installed (dynamic or static)
 --tool-clock  the same, compiled with -DSCHEDULE_TEST_CLOCK: its clocks are moved by the tests
@@ -45,7 +45,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("tool", "tool-clock", "gateway", "certs"):
         parser.add_argument("--" + name, required=True)
-    parser.add_argument("--source", default=os.path.join(here, "../../examples/compshare-schedule.c"))
+    parser.add_argument("--source", default=os.path.join(here, "../../examples/tools"))
     parser.add_argument("--only", default="")
     parser.add_argument("--skip", default=None)
     parser.add_argument("--jobs", type=int, default=8)

@@ -38,8 +38,8 @@ def help_text():
     equal(plain("-h").out, r.out)
     equal(plain("show", "--help").out, r.out)
     contains(plain("--lang", "zh", "--help").is_(0).out, "用法")
-    source = harness.read(harness.args.source)
-    names = re.findall(r'X\([A-Z_]+, "([a-z-]+)", [A-Z]+, \w+, [A-Z]+\)', source)
+    source = harness.source("compshare-schedule")
+    names = re.findall(r'X\([A-Z_]+, "([a-z-]+)", [A-Z]+, [\w.]+, [A-Z]+\)', source)
     assert len(names) > 30, names
     for name in names:
         contains(r.out, "--" + name)
@@ -48,8 +48,8 @@ def help_text():
 
 @test("message table: both languages convert the same values in the same order")
 def table():
-    source = harness.read(harness.args.source)
-    body = source[source.index("#define MESSAGES(X)"):source.index("#define MESSAGE_ID")]
+    source = harness.source("compshare-schedule", "compshare-invoke")
+    body = source[source.index("#define COMMON_MESSAGES(X)"):source.index("#define MESSAGE_ID")]
     rows = re.findall(r'X\(([A-Z_]+),((?:[^"()]|"(?:[^"\\]|\\.)*")*)\)', body)
     assert len(rows) > 80, len(rows)
     equal(len(rows), body.count("X("), "rows that this test can read")
@@ -121,6 +121,19 @@ def combinations():
             (["show", "--region"], "--region needs a value"), (["show", "--json=1"], "--json takes no value"), (["set", "a", "--in", "299s"], "300"),
             (["set", "a", "--at", "4m"], "--at"), (["show", "-"], "an instance is needed"), (["set", "-", "--in", "1h"], "an instance is needed")):
         contains(plain(*words).is_(125 if words[0] == "run" else 1).err, part)
+
+
+@test("what is refused says what to write instead")
+def instead():
+    for words, part in (
+            (["set", "a", "--in", "1h", "--at", "2h"], "not both"), (["set", "a", "--in", "0s"], "write 1s at least"),
+            (["set", "a", "--in", "0h0m"], "write 1s at least"), (["run", "uhost-1", "ls", "--pid", "5"], "compshare-schedule run uhost-1 -- ls")):
+        contains(plain(*words).is_(125 if words[0] == "run" else 1).err, part)
+    with World() as w:
+        r = w.tool("show", "--profile", "work", env={"COMPSHARE_CONFIG_FILE": w.path("none.json")}).is_(2)
+        contains(r.err, "--profile work: there is no " + w.path("none.json"))
+        lacks(r.err, "COMPSHARE_PUBLIC_KEY")
+        contains(w.tool("doctor", env={"COMPSHARE_PRIVATE_KEY": "wrong"}).is_(3).out.replace("\n         ", " "), "they must be one pair")
 
 
 @test("durations and times that are none are refused with what would be one")
