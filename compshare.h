@@ -66,8 +66,8 @@
            COMPSHARE_FIELD_DECIMAL(price, instance, "Instance")
        };
        if (compshare_call(client, "GetCompShareInstancePrice", params, 6) == COMPSHARE_OK
-           && compshare_read(compshare_first(compshare_get(compshare_reply(client), "PriceDetails")),
-               price_fields, 2, &p) == COMPSHARE_OK) ...
+           && compshare_read(compshare_first(compshare_get(compshare_reply(client),
+               "PriceDetails")), price_fields, 2, &p) == COMPSHARE_OK) ...
 
    In the library: a table of fields in the room `read`; in `find`, or behind it, a step, whose
    `begin` names the action (compshare__typed_request) and adds its parameters
@@ -5751,7 +5751,8 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
     uint32_t at;
     int64_t value;
     size_t hits = compshare__tokens_find(tree, 0, "RetCode", &at);
-    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "the reply is not a JSON object";
+    if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT)
+        return "the reply is not a JSON object";
     if (hits == 0) return "the reply holds no RetCode";
     if (hits > 1) return "the reply holds RetCode more than once";
     if (!compshare__tokens_int(tree, at, &value) || value < INT32_MIN || value > INT32_MAX)
@@ -5922,7 +5923,8 @@ static bool compshare__session_load(compshare__connection *conn, const compshare
     if (f->session == NULL) return false;
     t->binding_known = compshare__session_binding(conn, f, t->binding);
     memcpy(s, f->session, sizeof *s);
-    return t->binding_known && s->since > 0 && now >= s->since && now - s->since < COMPSHARE__SESSION_S
+    return t->binding_known && s->since > 0 && now >= s->since
+        && now - s->since < COMPSHARE__SESSION_S
         && memcmp(t->binding, s->bound, sizeof s->bound) == 0;
 }
 
@@ -6596,7 +6598,8 @@ static int compshare__exchange_established(compshare__exchange *x, compshare__co
     compshare_error *e)
 {
     x->phase = COMPSHARE__PHASE_SEND;
-    if (COMPSHARE__TLS_PLAIN(&conn->tls) || compshare__tls_is_alive(&conn->tls)) return COMPSHARE_OK;
+    if (COMPSHARE__TLS_PLAIN(&conn->tls) || compshare__tls_is_alive(&conn->tls))
+        return COMPSHARE_OK;
     return compshare__client_fail_host(e, conn, COMPSHARE_E_CLOSED,
         "it closed the connection, or spoke, before it was asked");
 }
@@ -6639,7 +6642,8 @@ static int compshare__exchange_work(compshare *c)
         compshare__http_init(&c->reply.http, false);
         return compshare__exchange_reached(c);
     case COMPSHARE__PHASE_HANDSHAKE:
-        if ((r = compshare__exchange_handshake(conn, &c->reply, &c->config, e)) != COMPSHARE_OK) return r;
+        r = compshare__exchange_handshake(conn, &c->reply, &c->config, e);
+        if (r != COMPSHARE_OK) return r;
         return compshare__exchange_established(x, conn, e);
     case COMPSHARE__PHASE_SEND:
         if ((r = compshare__exchange_send(c)) != COMPSHARE_OK) return r;
@@ -6788,7 +6792,8 @@ static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
     memset(&c->exchange, 0, sizeof c->exchange);
-    if (status == COMPSHARE_OK) {           /* compshare_read in a callback may have noted a failure */
+    /* compshare_read in a callback may have noted a failure */
+    if (status == COMPSHARE_OK) {
         c->error.status = c->error.stage = 0;
         c->error.detail[0] = '\0';
     } else {
@@ -7003,7 +7008,8 @@ COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
     begins = x->phase == COMPSHARE__PHASE_BEGIN;
     if (x->more || (x->wants == 0 && !begins) || now < client->clock.looked_at) return 0;
     due = begins ? x->pause_until : compshare__exchange_due(x, &client->connection);
-    if (x->phase == COMPSHARE__PHASE_CONNECT && compshare__posix_serves(posix, &client->connection.io)
+    if (x->phase == COMPSHARE__PHASE_CONNECT
+        && compshare__posix_serves(posix, &client->connection.io)
         && compshare__posix_attempt_deadline(posix) < due)
         due = compshare__posix_attempt_deadline(posix);
     return due > now ? (uint32_t)(due - now) : 0;
@@ -7208,12 +7214,14 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
     const compshare_error *e = compshare_last_error(client);
     compshare__text t = compshare__text_into(buf, cap);
     if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
-    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail : compshare__client_status(e->status)->text);
+    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail
+        : compshare__client_status(e->status)->text);
     if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
     if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
     if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
     if (e->outcome_unknown && compshare__actions_may_change(e->action))
-        compshare__text_put(&t, "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
+        compshare__text_put(&t,
+            "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
     return buf;
 }
 
@@ -7817,8 +7825,9 @@ static const compshare__step compshare__call_steps[] = {
     { compshare__call_begin, compshare__call_end }
 };
 
-COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action, const compshare_param *params, size_t count,
-    const char *array, compshare_each_fn each, void *user)
+COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action,
+    const compshare_param *params, size_t count, const char *array, compshare_each_fn each,
+    void *user)
 {
     int r = compshare__task_claim(client);
     compshare__request *call;
@@ -7833,18 +7842,22 @@ COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *acti
     return compshare__task_start(client, compshare__call_steps);
 }
 
-COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action, const compshare_param *params, size_t count)
+COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action,
+    const compshare_param *params, size_t count)
 {
     return compshare_call_each_start(client, action, params, count, NULL, NULL, NULL);
 }
 
-COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action, const compshare_param *params, size_t count,
-    const char *array, compshare_each_fn each, void *user)
+COMPSHARE__DEF int compshare_call_each(compshare *client, const char *action,
+    const compshare_param *params, size_t count, const char *array, compshare_each_fn each,
+    void *user)
 {
-    return compshare__task_run(client, compshare_call_each_start(client, action, params, count, array, each, user));
+    return compshare__task_run(client, compshare_call_each_start(client, action, params, count,
+        array, each, user));
 }
 
-COMPSHARE__DEF int compshare_call(compshare *client, const char *action, const compshare_param *params, size_t count)
+COMPSHARE__DEF int compshare_call(compshare *client, const char *action,
+    const compshare_param *params, size_t count)
 {
     return compshare_call_each(client, action, params, count, NULL, NULL, NULL);
 }
@@ -7995,8 +8008,9 @@ static int compshare__typed_malformed(compshare__task *t, const char *field)
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
-    (void)compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "%s: %s cannot be read, or is there more than once",
-        c->exchange.request.array, c->task.malformed);
+    (void)compshare__client_fail(&c->error, COMPSHARE_E_REPLY,
+        "%s: %s cannot be read, or is there more than once", c->exchange.request.array,
+        c->task.malformed);
     if (c->task.raw[0] != '\0')
         (void)compshare__client_fail_append(&c->error, ": it is %s, and Unix seconds are needed",
             c->task.raw);
@@ -8093,8 +8107,8 @@ static int compshare__find_element(void *user, compshare_value element)
     compshare__search *find = &t->find;
     compshare_instance instance;
     bool tells_time = t->kind != COMPSHARE__TASK_WAIT && t->kind != COMPSHARE__TASK_POWER;
-    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(&c->clock),
-        &instance, t->raw);
+    const char *reason = compshare__read_instance(&c->reply.tree,
+        compshare__client_server_time(&c->clock), &instance, t->raw);
     (void)element;
     if (instance.uhost_id[0] != '\0'
         && !compshare__bytes_equal(instance.uhost_id, find->ids.uhost_id))
@@ -8164,7 +8178,8 @@ static int compshare__find_fix(compshare *c, int status)
     if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return 0;
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
-        if (zone != NULL) compshare__config_zone_region(zone, ids->look_region, sizeof ids->look_region);
+        if (zone != NULL)
+            compshare__config_zone_region(zone, ids->look_region, sizeof ids->look_region);
         if (ids->look_region[0] != '\0') return COMPSHARE__AGAIN;
     }
     if (region || find->project_given || find->listed) return 0;
@@ -8271,7 +8286,8 @@ static int compshare__find_end(compshare *c, int status)
         return COMPSHARE__AGAIN;
     if (status == COMPSHARE_E_NOT_FOUND) return compshare__find_elsewhere(c);
     if (status == COMPSHARE_E_API && t->find.list_refused)
-        (void)compshare__client_fail_append(&c->error, ", and so was GetProjectList: set project_id");
+        (void)compshare__client_fail_append(&c->error,
+            ", and so was GetProjectList: set project_id");
     return status;
 }
 
@@ -8296,8 +8312,8 @@ static int compshare__find_each_element(void *user, compshare_value element)
     compshare *c = (compshare *)user;
     compshare__task *t = &c->task;
     compshare_instance instance;
-    const char *reason = compshare__read_instance(&c->reply.tree, compshare__client_server_time(&c->clock),
-        &instance, t->raw);
+    const char *reason = compshare__read_instance(&c->reply.tree,
+        compshare__client_server_time(&c->clock), &instance, t->raw);
     if (reason != NULL) return compshare__typed_malformed(t, reason);
     if (!compshare__list_take(&t->as.each.list, instance.uhost_id)) return 0;
     return t->as.each.each(t->as.each.user, &instance, element);
@@ -8334,7 +8350,8 @@ static int compshare__find_each_empty(compshare *c)
     if (l->empty++ < (l->mark[0] == 0 ? 1 : COMPSHARE__LOOKS)
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
     if (l->mark[0] == 0) return COMPSHARE_OK;
-    return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list became empty while it was read");
+    return compshare__client_fail(&c->error, COMPSHARE_E_REPLY,
+        "the list became empty while it was read");
 }
 
 /* A page that cannot be read, behind others that could, is read again: it is found by its
@@ -8374,7 +8391,8 @@ static int compshare__find_each_end(compshare *c, int status)
         return compshare__client_fail(&c->error, COMPSHARE_E_REPLY,
             "the list does not go on behind its first page");
     default:
-        return compshare__client_fail(&c->error, COMPSHARE_E_REPLY, "the list changes faster than it can be read");
+        return compshare__client_fail(&c->error, COMPSHARE_E_REPLY,
+            "the list changes faster than it can be read");
     }
 }
 
@@ -8612,7 +8630,8 @@ static int compshare__confirm_sent(compshare *c, int status)
         ch->lost = true;
     } else if (first) {
         if (status == COMPSHARE_E_API && t->find.list_refused)
-            (void)compshare__client_fail_append(&c->error, "; GetProjectList was refused as well: set project_id");
+            (void)compshare__client_fail_append(&c->error,
+                "; GetProjectList was refused as well: set project_id");
         return status;
     } else if (told && !compshare__judge_transient(c->error.ret_code)) {
         ch->refused = true;     /* that may be the effect of an earlier one */
@@ -8693,8 +8712,8 @@ static int compshare__confirm_failed(compshare *c, int status)
     c->error.ret_code = ch->code;
     c->error.message[0] = '\0';
     memcpy(c->error.request_id, ch->request_id, sizeof ch->request_id);
-    (void)compshare__client_fail(&c->error, COMPSHARE_E_UNCONFIRMED, ch->wanted != 0 ? "%t was asked for: " : "",
-        ch->wanted);
+    (void)compshare__client_fail(&c->error, COMPSHARE_E_UNCONFIRMED,
+        ch->wanted != 0 ? "%t was asked for: " : "", ch->wanted);
     if (ch->accepted)
         (void)compshare__client_fail_append(&c->error, "accepted, not confirmed: %s", last);
     else if (ch->status == COMPSHARE_E_STATUS)
@@ -8722,7 +8741,8 @@ static int compshare__confirm_end(compshare *c, int status)
             return COMPSHARE_OK;
         }
         if (!(ch->accepted && c->account.both_names)
-            && compshare__confirm_resend(ch, i, compshare__client_now(&c->clock), c->clock.deadline))
+            && compshare__confirm_resend(ch, i, compshare__client_now(&c->clock),
+                c->clock.deadline))
             return COMPSHARE__BACK;
     }
     if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c))
@@ -8874,8 +8894,8 @@ static int compshare__power_wait_read(compshare *c)
     if (w->instance != NULL) *w->instance = find->read.instance;
     if (compshare__bytes_equal(w->last, w->state)) return COMPSHARE_OK;
     if (len < 4 || memcmp(w->last + len - 4, "Fail", 4) != 0) return COMPSHARE__AGAIN;
-    return compshare__client_fail(&c->error, COMPSHARE_E_STATE, "%s is \"%s\" and will not become \"%s\"",
-        find->ids.uhost_id, w->last, w->state);
+    return compshare__client_fail(&c->error, COMPSHARE_E_STATE,
+        "%s is \"%s\" and will not become \"%s\"", find->ids.uhost_id, w->last, w->state);
 }
 
 /* After a reading: done, gone, hopeless, or read again until the time is over. */
@@ -8890,7 +8910,8 @@ static int compshare__power_wait_end(compshare *c, int status)
         if ((r = compshare__power_wait_read(c)) != COMPSHARE__AGAIN) return r;
     } else if (status == COMPSHARE_E_NOT_FOUND) {
         if (compshare__power_wait_elsewhere(&t->find, w)) return COMPSHARE__BACK;
-        if (compshare__power_wait_gone(w, compshare__client_now(&c->clock) - t->began)) return status;
+        if (compshare__power_wait_gone(w, compshare__client_now(&c->clock) - t->began))
+            return status;
     } else {
         if (compshare__power_wait_hopeless(&c->error, status)) return status;
         w->missing = 0;
@@ -8994,13 +9015,14 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     ch->wanted = ch->plan.at;
     if (ch->by_seconds > 0) {
         if (current == 0)
-            return compshare__client_fail(&c->error, COMPSHARE_E_NO_PLAN, "%s has no timed shutdown to extend",
-                c->task.find.ids.uhost_id);
+            return compshare__client_fail(&c->error, COMPSHARE_E_NO_PLAN,
+                "%s has no timed shutdown to extend", c->task.find.ids.uhost_id);
         base = current;
         more = ch->by_seconds;
     } else if (more > 0) {
         if (now < COMPSHARE__EARLIEST_TIME)
-            return compshare__client_fail_clock(&c->error, &c->clock, "no stop time can be calculated from it");
+            return compshare__client_fail_clock(&c->error, &c->clock,
+                "no stop time can be calculated from it");
         base = now;
         if (more < floor) more = floor;
     }
@@ -9024,7 +9046,8 @@ static int compshare__schedule_tell(compshare *c, const compshare__recent *known
     if (known == NULL)
         return compshare__schedule_done(ch, &c->task.find.read.instance,
             compshare__client_best_time(&c->clock), false);
-    (void)compshare__client_fail(&c->error, COMPSHARE_E_UNCONFIRMED, known->after != 0 ? "%t was accepted"
+    (void)compshare__client_fail(&c->error, COMPSHARE_E_UNCONFIRMED, known->after != 0
+        ? "%t was accepted"
         : "no timed shutdown was accepted", known->after);
     (void)compshare__client_fail_append(&c->error, ch->before != 0
         ? " a moment ago, but the API still shows %t"
@@ -9096,7 +9119,8 @@ static int compshare__schedule_read(compshare *c)
         known = NULL;
     }
     status = compshare__schedule_judge(c, known);
-    if (status < 0 && t->kind == COMPSHARE__TASK_SCHEDULE) compshare__client_name(&c->error, ch->action);
+    if (status < 0 && t->kind == COMPSHARE__TASK_SCHEDULE)
+        compshare__client_name(&c->error, ch->action);
     return status == COMPSHARE_E_STATE || status == COMPSHARE_E_NO_PLAN
         ? compshare__schedule_agreed(c, status) : status;
 }
