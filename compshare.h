@@ -1245,10 +1245,10 @@ typedef char compshare__assert_record[COMPSHARE__RECORD_FULL == BR_SSL_BUFSIZE_M
    Bounded text, number conversion, comparison, wiping. Pure: touches only what
    it is given. Must never write past a capacity or leave a text unterminated. */
 
-typedef struct compshare__text {
+typedef struct compshare__bytes_text {
     char *ptr;
     size_t cap, len;
-} compshare__text;
+} compshare__bytes_text;
 
 /* The index of the first c among len bytes, or len. */
 static size_t compshare__bytes_find(const void *bytes, size_t len, char c)
@@ -1259,9 +1259,9 @@ static size_t compshare__bytes_find(const void *bytes, size_t len, char c)
     return n;
 }
 
-static compshare__text compshare__text_into(char *buf, size_t cap)
+static compshare__bytes_text compshare__bytes_into(char *buf, size_t cap)
 {
-    compshare__text t;
+    compshare__bytes_text t;
     t.ptr = buf;
     t.cap = cap;
     t.len = 0;
@@ -1270,7 +1270,7 @@ static compshare__text compshare__text_into(char *buf, size_t cap)
 }
 
 /* Appends what fits, in whole UTF-8 characters; the text stays NUL-terminated. */
-static void compshare__text_bytes(compshare__text *t, const char *src, size_t len)
+static void compshare__bytes_append(compshare__bytes_text *t, const char *src, size_t len)
 {
     size_t room = t->cap > 0 ? t->cap - 1 - t->len : 0;
     if (len > room)
@@ -1281,9 +1281,9 @@ static void compshare__text_bytes(compshare__text *t, const char *src, size_t le
     t->ptr[t->len] = '\0';
 }
 
-static void compshare__text_put(compshare__text *t, const char *src)
+static void compshare__bytes_put(compshare__bytes_text *t, const char *src)
 {
-    compshare__text_bytes(t, src, strlen(src));
+    compshare__bytes_append(t, src, strlen(src));
 }
 
 /* Decimal digits of a number at the end of a scratch buffer. */
@@ -1302,11 +1302,11 @@ static compshare_view compshare__bytes_decimal(char scratch[24], int64_t number)
     return v;
 }
 
-static void compshare__text_int(compshare__text *t, int64_t number)
+static void compshare__bytes_put_int(compshare__bytes_text *t, int64_t number)
 {
     char scratch[24];
     compshare_view v = compshare__bytes_decimal(scratch, number);
-    compshare__text_bytes(t, v.ptr, v.len);
+    compshare__bytes_append(t, v.ptr, v.len);
 }
 
 /* Days of a month (1 to 12) of the Gregorian calendar; month 0: of the year. */
@@ -1320,12 +1320,12 @@ static int compshare__bytes_days(int year, int month)
 }
 
 /* "2026-11-23 14:05:00 UTC"; the bare number outside the years 1970 to 9999. */
-static void compshare__text_time(compshare__text *t, int64_t unix_time)
+static void compshare__bytes_put_time(compshare__bytes_text *t, int64_t unix_time)
 {
     static const char behind[6] = { '-', '-', ' ', ':', ':', ' ' };     /* each part */
     int part[6] = { 1970, 1, 0, 0, 0, 0 }, days, second, n, i;
     if (unix_time < 0 || unix_time > COMPSHARE__LATEST_TIME) {
-        compshare__text_int(t, unix_time);
+        compshare__bytes_put_int(t, unix_time);
         return;
     }
     days = (int)(unix_time / 86400);
@@ -1337,37 +1337,37 @@ static void compshare__text_time(compshare__text *t, int64_t unix_time)
     part[4] = second / 60 % 60;
     part[5] = second % 60;
     for (i = 0; i < 6; i++) {
-        if (part[i] < 10) compshare__text_put(t, "0");
-        compshare__text_int(t, part[i]);
-        compshare__text_bytes(t, &behind[i], 1);
+        if (part[i] < 10) compshare__bytes_put(t, "0");
+        compshare__bytes_put_int(t, part[i]);
+        compshare__bytes_append(t, &behind[i], 1);
     }
-    compshare__text_put(t, "UTC");
+    compshare__bytes_put(t, "UTC");
 }
 
 /* Appends `form`, in which %s stands for a string, %d for an int, %l for an
    int64_t and %t for an int64_t shown as a time. tests/forms.sh holds every form in this file
    against its arguments. */
-static void compshare__text_list(compshare__text *t, const char *form, va_list args)
+static void compshare__bytes_form_list(compshare__bytes_text *t, const char *form, va_list args)
 {
     size_t left = strlen(form), n;
     for (; (n = compshare__bytes_find(form, left, '%')) < left; form += n + 2, left -= n + 2) {
-        compshare__text_bytes(t, form, n);
+        compshare__bytes_append(t, form, n);
         if (form[n + 1] == 's') {
-            compshare__text_put(t, va_arg(args, const char *));
+            compshare__bytes_put(t, va_arg(args, const char *));
         } else {
             int64_t number = form[n + 1] == 'd' ? va_arg(args, int) : va_arg(args, int64_t);
-            if (form[n + 1] == 't') compshare__text_time(t, number);
-            else compshare__text_int(t, number);
+            if (form[n + 1] == 't') compshare__bytes_put_time(t, number);
+            else compshare__bytes_put_int(t, number);
         }
     }
-    compshare__text_bytes(t, form, left);
+    compshare__bytes_append(t, form, left);
 }
 
-static void compshare__text_form(compshare__text *t, const char *form, ...)
+static void compshare__bytes_form(compshare__bytes_text *t, const char *form, ...)
 {
     va_list args;
     va_start(args, form);
-    compshare__text_list(t, form, args);
+    compshare__bytes_form_list(t, form, args);
     va_end(args);
 }
 
@@ -1478,11 +1478,11 @@ static int compshare__bytes_hex(unsigned char c)
 
 /* Sets of characters. Each contains the sets below it. */
 enum {
-    COMPSHARE__QUOTED = '1',    /* ASCII that means itself in a JSON string, RFC 8259 7 */
-    COMPSHARE__TOKEN,           /* tokens of HTTP, RFC 9110 5.6.2 */
-    COMPSHARE__UNRESERVED,      /* RFC 3986 2.3: letters, digits, - . _ ~ */
-    COMPSHARE__IDENTIFIER,      /* letters, digits, - . _ */
-    COMPSHARE__LABEL            /* of a host name: letters, digits, - _ */
+    COMPSHARE__BYTES_QUOTED = '1',    /* ASCII that means itself in a JSON string, RFC 8259 7 */
+    COMPSHARE__BYTES_TOKEN,           /* tokens of HTTP, RFC 9110 5.6.2 */
+    COMPSHARE__BYTES_UNRESERVED,      /* RFC 3986 2.3: letters, digits, - . _ ~ */
+    COMPSHARE__BYTES_IDENTIFIER,      /* letters, digits, - . _ */
+    COMPSHARE__BYTES_LABEL            /* of a host name: letters, digits, - _ */
 };
 
 /* Whether a set has a character. Bytes from 0x80 on are in none: the string leaves them 0. */
@@ -1548,13 +1548,14 @@ static uint64_t compshare__bytes_mark(const char *id)
 }
 
 /* A code and what it means to the person who has to fix it. */
-typedef struct compshare__meaning {
+typedef struct compshare__bytes_code {
     int code;
     const char *text;
-} compshare__meaning;
+} compshare__bytes_code;
 
 /* The meaning of a code; that of the last row for all others. */
-static const char *compshare__bytes_meaning(const compshare__meaning *rows, size_t count, int code)
+static const char *compshare__bytes_meaning(const compshare__bytes_code *rows, size_t count,
+    int code)
 {
     size_t i;
     for (i = 0; i + 1 < count && rows[i].code != code; i++) {}
@@ -1593,24 +1594,26 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
    what must not be signed, and signs the rest. Borrows every string. Must never
    touch a value: what the caller gave is what is signed and sent. */
 
-enum { COMPSHARE__TEXT, COMPSHARE__INT, COMPSHARE__DECIMAL };
+enum { COMPSHARE__PARAMS_TEXT, COMPSHARE__PARAMS_INT, COMPSHARE__PARAMS_DECIMAL };
 
 /* What the client adds to a call, in this order. */
 enum {
-    COMPSHARE__OWN_ACTION, COMPSHARE__OWN_PUBLIC_KEY, COMPSHARE__OWN_TOKEN, COMPSHARE__OWN_REGION,
-    COMPSHARE__OWN_ZONE, COMPSHARE__OWN_PROJECT, COMPSHARE__OWN_SIGNATURE, COMPSHARE__OWN
+    COMPSHARE__PARAMS_OWN_ACTION, COMPSHARE__PARAMS_OWN_PUBLIC_KEY, COMPSHARE__PARAMS_OWN_TOKEN,
+        COMPSHARE__PARAMS_OWN_REGION,
+    COMPSHARE__PARAMS_OWN_ZONE, COMPSHARE__PARAMS_OWN_PROJECT, COMPSHARE__PARAMS_OWN_SIGNATURE,
+        COMPSHARE__PARAMS_OWN
 };
 
 typedef struct compshare__params {
     const compshare_param *given;       /* the caller's */
-    compshare_param own[COMPSHARE__OWN];
+    compshare_param own[COMPSHARE__PARAMS_OWN];
     /* By name: the index in given; that in own is counted from COMPSHARE_MAX_PARAMS on. */
-    uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__OWN];
+    uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN];
     size_t count;
     char signature[41];         /* "": not signed yet */
 } compshare__params;
 typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS >= COMPSHARE__TYPED_PARAMS
-    && COMPSHARE_MAX_PARAMS + COMPSHARE__OWN <= 65535 ? 1 : -1];
+    && COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN <= 65535 ? 1 : -1];
 
 /* The i-th in order of names. */
 static const compshare_param *compshare__params_at(const compshare__params *set, size_t i)
@@ -1638,7 +1641,8 @@ static compshare_view compshare__params_part(const compshare__params *set, size_
     const compshare_param *p = compshare__params_at(set, part / 2);
     bool is_value = part % 2 != 0;
     compshare_view v;
-    if (is_value && p->kind == COMPSHARE__INT) return compshare__bytes_decimal(scratch, p->number);
+    if (is_value && p->kind == COMPSHARE__PARAMS_INT) return compshare__bytes_decimal(scratch,
+        p->number);
     v.ptr = is_value ? p->text : p->key;
     v.len = strlen(v.ptr);
     return v;
@@ -1672,15 +1676,15 @@ static bool compshare__params_is_decimal(const char *s)
 static const char *compshare__params_refusal(const compshare_param *p)
 {
     if (p->key == NULL || p->key[0] == '\0') return "its name is empty";
-    if (p->kind > COMPSHARE__DECIMAL)
+    if (p->kind > COMPSHARE__PARAMS_DECIMAL)
         return "it was not made by compshare_text, _int, _bool or _decimal";
-    if (p->kind != COMPSHARE__INT && p->text == NULL) return "its value is NULL";
+    if (p->kind != COMPSHARE__PARAMS_INT && p->text == NULL) return "its value is NULL";
     if (compshare__bytes_listed(p->key, "Action\0PublicKey\0Signature\0SecurityToken\0"))
         return "the client itself adds it";
-    if (p->kind == COMPSHARE__DECIMAL && !compshare__params_is_decimal(p->text))
+    if (p->kind == COMPSHARE__PARAMS_DECIMAL && !compshare__params_is_decimal(p->text))
         return "a decimal is digits, a point and digits that do not end in 0; no exponent";
-    if (p->kind != COMPSHARE__INT && compshare__params_is_identifier(p->key)
-        && !compshare__bytes_all(p->text, strlen(p->text), COMPSHARE__IDENTIFIER))
+    if (p->kind != COMPSHARE__PARAMS_INT && compshare__params_is_identifier(p->key)
+        && !compshare__bytes_all(p->text, strlen(p->text), COMPSHARE__BYTES_IDENTIFIER))
         return "only A-Z a-z 0-9 . _ - are allowed in it";
     return NULL;
 }
@@ -1705,19 +1709,19 @@ static bool compshare__params_insert(compshare__params *set, size_t index, const
 /* Begins a set with the caller's parameters, or says why one of them may not be sent. The
    client's own are added by compshare__params_own. */
 static bool compshare__params_collect(compshare__params *set, const compshare_param *params,
-    size_t count, compshare__text *why)
+    size_t count, compshare__bytes_text *why)
 {
     size_t i;
     set->given = params;
     set->count = 0;
     set->signature[0] = '\0';
     if (count > COMPSHARE_MAX_PARAMS) {
-        compshare__text_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d",
+        compshare__bytes_form(why, "%l parameters given, COMPSHARE_MAX_PARAMS is %d",
             (int64_t)count, (int)COMPSHARE_MAX_PARAMS);
         return false;
     }
     if (count > 0 && params == NULL) {
-        compshare__text_put(why, "params is NULL");
+        compshare__bytes_put(why, "params is NULL");
         return false;
     }
     for (i = 0; i < count; i++) {
@@ -1726,8 +1730,8 @@ static bool compshare__params_collect(compshare__params *set, const compshare_pa
             reason = "it is given twice";
         if (reason == NULL) continue;
         if (key != NULL && key[0] != '\0')
-            compshare__text_form(why, "parameter %s: %s", key, reason);
-        else compshare__text_form(why, "parameter %l: %s", (int64_t)i, reason);
+            compshare__bytes_form(why, "parameter %s: %s", key, reason);
+        else compshare__bytes_form(why, "parameter %l: %s", (int64_t)i, reason);
         return false;
     }
     return true;
@@ -1754,12 +1758,12 @@ static const char *compshare__params_text(const compshare__params *set, const ch
    one of that name. */
 static void compshare__params_own(compshare__params *set, size_t which, const char *value)
 {
-    static const char *const keys[COMPSHARE__OWN] = {
+    static const char *const keys[COMPSHARE__PARAMS_OWN] = {
         "Action", "PublicKey", "SecurityToken", "Region", "Zone", "ProjectId", "Signature"
     };
     compshare_param *p = &set->own[which];
     if (value == NULL) return;
-    *p = compshare__params_make(keys[which], value, 0, COMPSHARE__TEXT);
+    *p = compshare__params_make(keys[which], value, 0, COMPSHARE__PARAMS_TEXT);
     (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, p);
 }
 
@@ -1787,29 +1791,29 @@ static void compshare__params_sign(compshare__params *set, const char *private_k
     set->signature[40] = '\0';
     compshare__bytes_wipe(&sha1, sizeof sha1);
     compshare__bytes_wipe(hash, sizeof hash);
-    compshare__params_own(set, COMPSHARE__OWN_SIGNATURE, set->signature);
+    compshare__params_own(set, COMPSHARE__PARAMS_OWN_SIGNATURE, set->signature);
 }
 
 /* ---- public ---- */
 
 COMPSHARE__DEF compshare_param compshare_text(const char *key, const char *value)
 {
-    return compshare__params_make(key, value, 0, COMPSHARE__TEXT);
+    return compshare__params_make(key, value, 0, COMPSHARE__PARAMS_TEXT);
 }
 
 COMPSHARE__DEF compshare_param compshare_int(const char *key, int64_t value)
 {
-    return compshare__params_make(key, NULL, value, COMPSHARE__INT);
+    return compshare__params_make(key, NULL, value, COMPSHARE__PARAMS_INT);
 }
 
 COMPSHARE__DEF compshare_param compshare_bool(const char *key, bool value)
 {
-    return compshare__params_make(key, value ? "true" : "false", 0, COMPSHARE__TEXT);
+    return compshare__params_make(key, value ? "true" : "false", 0, COMPSHARE__PARAMS_TEXT);
 }
 
 COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *value)
 {
-    return compshare__params_make(key, value, 0, COMPSHARE__DECIMAL);
+    return compshare__params_make(key, value, 0, COMPSHARE__PARAMS_DECIMAL);
 }
 
 /* ==== encode =================================================================================
@@ -1829,19 +1833,20 @@ static size_t compshare__encode_length(const compshare__params *set)
         total += v.len + (part > 0);        /* '=' or '&' */
         for (i = 0; i < v.len; i++)
             if (v.ptr[i] != ' '
-                && !compshare__bytes_in((unsigned char)v.ptr[i], COMPSHARE__UNRESERVED)) total += 2;
+                && !compshare__bytes_in((unsigned char)v.ptr[i],
+                    COMPSHARE__BYTES_UNRESERVED)) total += 2;
     }
     return total;
 }
 
 /* Where the generated body stands: which name or value, and which byte of it. */
-typedef struct compshare__encoder {
+typedef struct compshare__encode {
     size_t part, byte;
-} compshare__encoder;
+} compshare__encode;
 
 /* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or more, as a
    %XX is not cut. */
-static size_t compshare__encode_body(compshare__encoder *e, const compshare__params *set,
+static size_t compshare__encode_body(compshare__encode *e, const compshare__params *set,
     unsigned char *dst, size_t cap)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -1852,7 +1857,7 @@ static size_t compshare__encode_body(compshare__encoder *e, const compshare__par
         while (e->byte < part.len && cap - n >= 3) {
             const char *from = part.ptr + e->byte;
             size_t left = part.len - e->byte, most = left < cap - n ? left : cap - n;
-            size_t run = compshare__bytes_run(from, most, COMPSHARE__UNRESERVED);
+            size_t run = compshare__bytes_run(from, most, COMPSHARE__BYTES_UNRESERVED);
             memcpy(dst + n, from, run);
             n += run;
             e->byte += run;
@@ -1870,7 +1875,7 @@ static size_t compshare__encode_body(compshare__encoder *e, const compshare__par
     return n;
 }
 
-typedef struct compshare__head {
+typedef struct compshare__encode_fields {
     const char *host;
     uint16_t port;              /* 0: the scheme's own, not shown */
     compshare_view path;
@@ -1878,17 +1883,17 @@ typedef struct compshare__head {
     size_t content_length;
     int64_t timestamp_ms;
     bool csv;
-} compshare__head;
+} compshare__encode_fields;
 
 /* RFC 9112 3 and 5. No Accept-Encoding: nothing here can decompress. */
-static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t cap)
+static size_t compshare__encode_head(const compshare__encode_fields *h, char *dst, size_t cap)
 {
-    compshare__text t = compshare__text_into(dst, cap);
-    compshare__text_put(&t, "POST ");
-    compshare__text_bytes(&t, h->path.ptr, h->path.len);
-    compshare__text_form(&t, " HTTP/1.1\r\nHost: %s", h->host);
-    if (h->port != 0) compshare__text_form(&t, ":%d", h->port);
-    compshare__text_form(&t, "\r\nUser-Agent: %s\r\nAccept: application/json%s\r\n"
+    compshare__bytes_text t = compshare__bytes_into(dst, cap);
+    compshare__bytes_put(&t, "POST ");
+    compshare__bytes_append(&t, h->path.ptr, h->path.len);
+    compshare__bytes_form(&t, " HTTP/1.1\r\nHost: %s", h->host);
+    if (h->port != 0) compshare__bytes_form(&t, ":%d", h->port);
+    compshare__bytes_form(&t, "\r\nUser-Agent: %s\r\nAccept: application/json%s\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\n"
         "Content-Length: %l\r\nU-Timestamp-Ms: %l\r\n\r\n",
         h->user_agent, h->csv ? ", text/csv" : "", (int64_t)h->content_length, h->timestamp_ms);
@@ -1897,7 +1902,7 @@ static size_t compshare__encode_head(const compshare__head *h, char *dst, size_t
 
 /* base64 of credentials whose percent-escapes were checked, RFC 7617 2: "user" alone has
    an empty password. */
-static void compshare__encode_basic(compshare__text *t, compshare_view credentials)
+static void compshare__encode_basic(compshare__bytes_text *t, compshare_view credentials)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     uint32_t bits = 0;
@@ -1915,33 +1920,33 @@ static void compshare__encode_basic(compshare__text *t, compshare_view credentia
         }
         bits = bits << 8 | (unsigned char)c;
         for (have += 8; have >= 6; have -= 6)
-            compshare__text_bytes(t, &digits[bits >> (have - 6) & 63], 1);
+            compshare__bytes_append(t, &digits[bits >> (have - 6) & 63], 1);
     }
-    if (have > 0) compshare__text_bytes(t, &digits[bits << (6 - have) & 63], 1);
-    while ((t->len - start) % 4 != 0) compshare__text_put(t, "=");
+    if (have > 0) compshare__bytes_append(t, &digits[bits << (6 - have) & 63], 1);
+    while ((t->len - start) % 4 != 0) compshare__bytes_put(t, "=");
 }
 
 /* RFC 9110 9.3.6: asks a proxy for a tunnel. */
 static size_t compshare__encode_connect(const char *host, uint16_t port,
     compshare_view credentials, char *dst, size_t cap)
 {
-    compshare__text t = compshare__text_into(dst, cap);
-    compshare__text_form(&t, "CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n", host, port, host, port);
+    compshare__bytes_text t = compshare__bytes_into(dst, cap);
+    compshare__bytes_form(&t, "CONNECT %s:%d HTTP/1.1\r\nHost: %s:%d\r\n", host, port, host, port);
     if (credentials.len > 0) {
-        compshare__text_put(&t, "Proxy-Authorization: Basic ");
+        compshare__bytes_put(&t, "Proxy-Authorization: Basic ");
         compshare__encode_basic(&t, credentials);
-        compshare__text_put(&t, "\r\n");
+        compshare__bytes_put(&t, "\r\n");
     }
-    compshare__text_put(&t, "\r\n");
+    compshare__bytes_put(&t, "\r\n");
     return t.len;
 }
 typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX
     + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
 
 /* The longest head that the limits allow; it must fit one small record. */
-#define COMPSHARE__HEAD_MOST \
+#define COMPSHARE__ENCODE_HEAD_MOST \
     (COMPSHARE__PATH_MAX + COMPSHARE__HOST_MAX + COMPSHARE__USER_AGENT_MAX + 320u)
-typedef char compshare__assert_head[COMPSHARE__HEAD_MOST < 4096 ? 1 : -1];
+typedef char compshare__assert_head[COMPSHARE__ENCODE_HEAD_MOST < 4096 ? 1 : -1];
 
 /* ==== http ===================================================================================
    Reads one response, RFC 9112, from bytes that arrive in any pieces. Pure:
@@ -2315,7 +2320,7 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
     if (h->pending) reason = compshare__http_line(h);
     if (reason != NULL) return reason;
     h->state = c == '\r' ? COMPSHARE__HTTP_HEAD_LF : COMPSHARE__HTTP_NAME;
-    if (c != '\r' && !compshare__bytes_in(c, COMPSHARE__TOKEN))
+    if (c != '\r' && !compshare__bytes_in(c, COMPSHARE__BYTES_TOKEN))
         return "a header line does not begin with a name";
     h->name[0] = compshare__bytes_lower((char)c);
     h->name_len = 1;
@@ -2331,7 +2336,7 @@ static size_t compshare__http_run(compshare__http *h, const char *src, size_t le
     if (len > head) len = head;
     if (len > line) len = line;
     if (h->state == COMPSHARE__HTTP_NAME) {
-        n = compshare__bytes_run(src, len, COMPSHARE__TOKEN);
+        n = compshare__bytes_run(src, len, COMPSHARE__BYTES_TOKEN);
         for (i = 0; i < n && h->name_len < sizeof h->name - 1; i++)
             h->name[h->name_len++] = compshare__bytes_lower(src[i]);
     } else if (h->state == COMPSHARE__HTTP_VALUE) {
@@ -2717,7 +2722,7 @@ static size_t compshare__json_run(const compshare__json *j, const char *src, siz
 {
     size_t n = 0;
     if (j->state == COMPSHARE__JSON_STRING)
-        return compshare__bytes_run(src, len, COMPSHARE__QUOTED);
+        return compshare__bytes_run(src, len, COMPSHARE__BYTES_QUOTED);
     if (j->state < COMPSHARE__JSON_FAILED)
         while (n < len && compshare__json_is_space(src[n])) n++;
     return n;
@@ -2876,7 +2881,7 @@ static bool compshare__json_equals(compshare_view raw, const char *text)
    Returns the length that all of it has. */
 static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bool clean)
 {
-    compshare__text t = compshare__text_into(buf, cap);
+    compshare__bytes_text t = compshare__bytes_into(buf, cap);
     unsigned char c[4];
     size_t n, total = 0;
     bool full = false;
@@ -2885,7 +2890,7 @@ static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bo
         if (clean && compshare__bytes_unsafe(c, n)) { c[0] = '?'; n = 1; }
         total += n;
         full = full || total >= cap;
-        if (!full) compshare__text_bytes(&t, (const char *)c, n);
+        if (!full) compshare__bytes_append(&t, (const char *)c, n);
     }
     return total;
 }
@@ -2903,7 +2908,7 @@ enum {
 
 /* Writes into `area` the document without the elements of one top-level array,
    and behind that, one at a time, the elements. */
-typedef struct compshare__splitter {
+typedef struct compshare__split {
     compshare__json json;
     const char *name;           /* of the array */
     char *area;
@@ -2916,9 +2921,9 @@ typedef struct compshare__splitter {
     bool seen, twice;           /* the array's name, once or more often */
     bool not_array;             /* its value is neither an array nor null */
     bool full;                  /* something did not fit */
-} compshare__splitter;
+} compshare__split;
 
-static void compshare__split_init(compshare__splitter *s, const char *name, char *area, size_t cap)
+static void compshare__split_init(compshare__split *s, const char *name, char *area, size_t cap)
 {
     memset(s, 0, sizeof *s);
     s->name = name;
@@ -2927,7 +2932,7 @@ static void compshare__split_init(compshare__splitter *s, const char *name, char
 }
 
 /* Appends what fits to what is kept, or to the element. */
-static void compshare__split_append(compshare__splitter *s, size_t *end, const char *src,
+static void compshare__split_append(compshare__split *s, size_t *end, const char *src,
     size_t len)
 {
     if (len > s->cap - *end) {
@@ -2940,7 +2945,7 @@ static void compshare__split_append(compshare__splitter *s, size_t *end, const c
 
 /* Bytes of the document outside the array, at the end of which a top-level name or value may
    begin or end. A value that begins behind the array's name is the array. */
-static void compshare__split_outside(compshare__splitter *s, const char *src, size_t len,
+static void compshare__split_outside(compshare__split *s, const char *src, size_t len,
     unsigned did)
 {
     compshare_view key;
@@ -2963,7 +2968,7 @@ static void compshare__split_outside(compshare__splitter *s, const char *src, si
 
 /* Bytes at the end of which a value or a name began or ended, as did says, or nothing. True:
    they complete an element. */
-static bool compshare__split_piece(compshare__splitter *s, const char *src, size_t len,
+static bool compshare__split_piece(compshare__split *s, const char *src, size_t len,
     unsigned did)
 {
     if (s->where == COMPSHARE__SPLIT_OUTSIDE) {
@@ -2985,7 +2990,7 @@ static bool compshare__split_piece(compshare__splitter *s, const char *src, size
 }
 
 /* How many bytes src begins with that belong to a byte order mark before the document. */
-static size_t compshare__split_bom(compshare__splitter *s, const char *src, size_t len)
+static size_t compshare__split_bom(compshare__split *s, const char *src, size_t len)
 {
     size_t n = 0;
     if (s->json.at > 0) return 0;
@@ -2996,7 +3001,7 @@ static size_t compshare__split_bom(compshare__splitter *s, const char *src, size
 
 /* Takes bytes and returns how many: all, or up to the end of an element. *complete: that is
    area[kept, used) until the next bytes are fed. */
-static size_t compshare__split_feed(compshare__splitter *s, const char *src, size_t len,
+static size_t compshare__split_feed(compshare__split *s, const char *src, size_t len,
     bool *complete)
 {
     size_t i = compshare__split_bom(s, src, len), n;
@@ -3017,16 +3022,16 @@ static size_t compshare__split_feed(compshare__splitter *s, const char *src, siz
    a tokenizer and takes much that is not JSON. */
 
 /* A tokenized text. Token 0 is the root. */
-typedef struct compshare__tree {
+typedef struct compshare__tokens {
     const char *text;
     const compshare__jsmntok_t *token;
     uint32_t count;
-} compshare__tree;
+} compshare__tokens;
 
-#define COMPSHARE__NO_TOKEN UINT32_MAX
+#define COMPSHARE__TOKENS_NONE UINT32_MAX
 
 /* Tokenizes a validated text into the free memory behind it. False: no room. */
-static bool compshare__tokens_parse(compshare__tree *tree, const char *text, size_t len,
+static bool compshare__tokens_parse(compshare__tokens *tree, const char *text, size_t len,
     char *room, size_t room_len)
 {
     compshare__jsmn_parser parser;
@@ -3046,7 +3051,7 @@ static bool compshare__tokens_parse(compshare__tree *tree, const char *text, siz
     return made > 0;
 }
 
-static compshare_view compshare__tokens_raw(const compshare__tree *tree, uint32_t at)
+static compshare_view compshare__tokens_raw(const compshare__tokens *tree, uint32_t at)
 {
     compshare_view v;
     v.ptr = tree->text + tree->token[at].start;
@@ -3055,7 +3060,7 @@ static compshare_view compshare__tokens_raw(const compshare__tree *tree, uint32_
 }
 
 /* The COMPSHARE_* type of a token: jsmn does not tell words and numbers apart. */
-static int compshare__tokens_type(const compshare__tree *tree, uint32_t at)
+static int compshare__tokens_type(const compshare__tokens *tree, uint32_t at)
 {
     switch (tree->token[at].type) {
     case COMPSHARE__JSMN_OBJECT: return COMPSHARE_OBJECT;
@@ -3071,45 +3076,45 @@ static int compshare__tokens_type(const compshare__tree *tree, uint32_t at)
 }
 
 /* The first element of an array, or the first member's value. */
-static uint32_t compshare__tokens_first(const compshare__tree *tree, uint32_t at)
+static uint32_t compshare__tokens_first(const compshare__tokens *tree, uint32_t at)
 {
     int type = compshare__tokens_type(tree, at);
-    if (type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) return COMPSHARE__NO_TOKEN;
-    if (tree->token[at].size == 0) return COMPSHARE__NO_TOKEN;
+    if (type != COMPSHARE_ARRAY && type != COMPSHARE_OBJECT) return COMPSHARE__TOKENS_NONE;
+    if (tree->token[at].size == 0) return COMPSHARE__TOKENS_NONE;
     return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
 }
 
 /* The next element, or member's value, of the same container: all that is inside this one is
    skipped. */
-static uint32_t compshare__tokens_next(const compshare__tree *tree, uint32_t at)
+static uint32_t compshare__tokens_next(const compshare__tokens *tree, uint32_t at)
 {
     int end = tree->token[at].end, up = tree->token[at].parent, container;
     bool member;
     uint32_t next = at + 1;
-    if (up < 0) return COMPSHARE__NO_TOKEN;
+    if (up < 0) return COMPSHARE__TOKENS_NONE;
     member = tree->token[up].type == COMPSHARE__JSMN_STRING;
     container = member ? tree->token[up].parent : up;
     while (next < tree->count && tree->token[next].start < end) next++;
-    if (next >= tree->count || tree->token[next].parent != container) return COMPSHARE__NO_TOKEN;
+    if (next >= tree->count || tree->token[next].parent != container) return COMPSHARE__TOKENS_NONE;
     return member ? next + 1 : next;
 }
 
-/* The name of a member's value, or COMPSHARE__NO_TOKEN. */
-static uint32_t compshare__tokens_key(const compshare__tree *tree, uint32_t at)
+/* The name of a member's value, or COMPSHARE__TOKENS_NONE. */
+static uint32_t compshare__tokens_key(const compshare__tokens *tree, uint32_t at)
 {
     int up = tree->token[at].parent;
-    if (up < 0 || tree->token[up].type != COMPSHARE__JSMN_STRING) return COMPSHARE__NO_TOKEN;
+    if (up < 0 || tree->token[up].type != COMPSHARE__JSMN_STRING) return COMPSHARE__TOKENS_NONE;
     return (uint32_t)up;
 }
 
 /* How many members have this name; *found is the last of them. Of all that is in an object
    only the names of its members have it as parent; escapes make a name longer. */
-static size_t compshare__tokens_find(const compshare__tree *tree, uint32_t object,
+static size_t compshare__tokens_find(const compshare__tokens *tree, uint32_t object,
     const char *name, uint32_t *found)
 {
     const compshare__jsmntok_t *of = tree->token + object, *end = tree->token + tree->count, *t;
     size_t hits = 0, len = strlen(name);
-    *found = COMPSHARE__NO_TOKEN;
+    *found = COMPSHARE__TOKENS_NONE;
     if (of->type != COMPSHARE__JSMN_OBJECT) return 0;
     for (t = of + 1; t < end && t->start < of->end; t++) {
         uint32_t at = (uint32_t)(t - tree->token);
@@ -3122,7 +3127,7 @@ static size_t compshare__tokens_find(const compshare__tree *tree, uint32_t objec
 }
 
 /* An integer, or a string that is one. */
-static bool compshare__tokens_int(const compshare__tree *tree, uint32_t at, int64_t *out)
+static bool compshare__tokens_int(const compshare__tokens *tree, uint32_t at, int64_t *out)
 {
     char scratch[24];
     compshare_view v = compshare__tokens_raw(tree, at);
@@ -3146,10 +3151,10 @@ static bool compshare__tokens_int(const compshare__tree *tree, uint32_t at, int6
    text, nor write past a capacity. */
 
 /* Memory that a caller lends: at most `cap` bytes from `ptr` may be written. */
-typedef struct compshare__scratch {
+typedef struct compshare__pem_scratch {
     unsigned char *ptr;
     size_t cap;
-} compshare__scratch;
+} compshare__pem_scratch;
 
 /* Reads up to cap bytes of a PEM text at an offset: their number, 0 at the end of the text,
    negative on failure. */
@@ -3159,7 +3164,7 @@ typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, uint64_t offset, void *ds
 typedef struct compshare__pem {
     compshare__pem_read_fn read;
     void *ctx;                  /* read's first argument */
-    compshare__scratch buf;
+    compshare__pem_scratch buf;
     size_t len, at;             /* bytes in buf, and how many of them have been used */
     uint64_t base;              /* offset in the text of buf's first byte */
     bool failed;                /* a reading failed */
@@ -3169,7 +3174,7 @@ typedef struct compshare__pem {
 } compshare__pem;
 
 /* What is left of lent memory behind its first `used` bytes: nothing if it has no more. */
-static compshare__scratch compshare__pem_rest(compshare__scratch block, size_t used)
+static compshare__pem_scratch compshare__pem_rest(compshare__pem_scratch block, size_t used)
 {
     if (used > block.cap) used = block.cap;
     block.ptr += used;
@@ -3318,7 +3323,7 @@ static bool compshare__pem_der_subject(const unsigned char *der, size_t len, siz
 
 /* Decodes the certificate whose base64 begins at `offset` into `der`, just as far as its
    subject, and shows that. False: it has none that can be read, or not within der. */
-static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare__scratch der,
+static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare__pem_scratch der,
     compshare_view *subject)
 {
     size_t start, end, len = 0, n;
@@ -3453,7 +3458,7 @@ static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
     compshare_view *subject, unsigned char hash[br_sha256_SIZE])
 {
     br_sha256_context sha256;
-    compshare__scratch der;
+    compshare__pem_scratch der;
     der.ptr = t->der;
     der.cap = sizeof t->der;
     if (!compshare__pem_subject(&t->pem, offset, der, subject)) return false;
@@ -3575,9 +3580,9 @@ static int compshare__trust_trouble(const compshare__trust *t)
 /* Makes the index before any name is looked up, once. `block` is the memory that was given to
    compshare__trust_init with more behind it: until this returns, all of that is the read
    buffer, so that fewer and larger readings are enough. */
-static void compshare__trust_prescan(compshare__trust *t, compshare__scratch block)
+static void compshare__trust_prescan(compshare__trust *t, compshare__pem_scratch block)
 {
-    compshare__scratch own = t->pem.buf;
+    compshare__pem_scratch own = t->pem.buf;
     if (t->prescanned) return;
     t->prescanned = true;
     t->pem.buf = compshare__pem_rest(block, (size_t)(own.ptr - block.ptr));
@@ -3684,7 +3689,7 @@ static void compshare__trust_end_cert(const br_x509_class **ctx)
                                                  |<- the read buffer of a prescan ------->|
    after it
      client | body of the reply, then its JSON tokens                  | TLS records */
-static compshare__trust *compshare__trust_init(compshare__scratch block,
+static compshare__trust *compshare__trust_init(compshare__pem_scratch block,
     compshare__pem_read_fn read, void *ctx, int64_t now)
 {
     compshare__trust *t = (compshare__trust *)(void *)block.ptr;
@@ -3721,7 +3726,7 @@ typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 
 /* What is wrong with the bundle, behind its name. */
 static const char *compshare__trust_meaning(int trouble)
 {
-    static const compshare__meaning rows[] = {
+    static const compshare__bytes_code rows[] = {
         { COMPSHARE__TRUST_UNREADABLE, "could not be read" },
         { COMPSHARE__TRUST_TOO_LONG, "is longer than 8 MiB" },
         { COMPSHARE__TRUST_EMPTY, "is empty" },
@@ -3744,7 +3749,7 @@ static bool compshare__trust_is_certificate(int code)
 /* Why the server's certificate was refused, given BearSSL's code. */
 static const char *compshare__trust_refusal(int code)
 {
-    static const compshare__meaning rows[] = {
+    static const compshare__bytes_code rows[] = {
         { BR_ERR_X509_UNSUPPORTED, "its certificate uses an algorithm that is not supported "
             "(RSA-PSS, SHA-1, Ed25519, an odd curve)" },
         { BR_ERR_X509_BAD_SIGNATURE, "a signature in its certificate chain is wrong, "
@@ -3775,8 +3780,8 @@ static const char *compshare__trust_refusal(int code)
 typedef struct compshare__tls {
     const compshare_transport *io;
     const char *alpn[1];        /* the one protocol offered, RFC 7301; the engine points here */
-    compshare__scratch record;  /* the engine's buffer for records, sent and received */
-    compshare__scratch tx;      /* gathers a flight; lent until the first request has left */
+    compshare__pem_scratch record;  /* the engine's buffer for records, sent and received */
+    compshare__pem_scratch tx;      /* gathers a flight; lent until the first request has left */
     bool established;           /* the handshake is over */
     bool orderly;               /* the stream ended with close_notify */
     bool in_request;            /* bytes sent from now on belong to a request */
@@ -3865,7 +3870,7 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
 /* Once for each client; the rest of the struct is zero. `plain`, http://, is false but with
    COMPSHARE_PLAINTEXT. */
 static void compshare__tls_init(compshare__tls *t, const compshare_transport *io,
-    bool kernel_socket, compshare__scratch record, bool plain)
+    bool kernel_socket, compshare__pem_scratch record, bool plain)
 {
     t->io = io;
     t->kernel_socket = kernel_socket;
@@ -4187,7 +4192,7 @@ static int compshare__tls_error(const compshare__tls *t)
 /* What a BearSSL error code means to the person who has to fix it. */
 static const char *compshare__tls_meaning(int code)
 {
-    static const compshare__meaning rows[] = {
+    static const compshare__bytes_code rows[] = {
         { BR_ERR_UNSUPPORTED_VERSION,
             "the peer does not speak TLS on this port, or only a version older than 1.2" },
         { BR_ERR_TOO_LARGE, "the server sent a TLS record larger than the record buffer: "
@@ -4443,8 +4448,8 @@ static int compshare__posix_look_up(compshare__posix *p, const char *host, uint1
     struct addrinfo hints, *list = NULL, *a;
     char service[8];
     uint8_t n = 0;
-    compshare__text digits = compshare__text_into(service, sizeof service);
-    compshare__text_int(&digits, port);
+    compshare__bytes_text digits = compshare__bytes_into(service, sizeof service);
+    compshare__bytes_put_int(&digits, port);
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
@@ -4782,7 +4787,7 @@ static int compshare__posix_error(const compshare__posix *p)
 /* strerror may allocate and is not safe in threads. */
 static const char *compshare__posix_meaning(int error)
 {
-    static const compshare__meaning rows[] = {
+    static const compshare__bytes_code rows[] = {
         { ECONNREFUSED, "connection refused" },
         { ECONNRESET, "connection reset by the peer" },
         { EPIPE, "connection closed by the peer" },
@@ -4811,7 +4816,7 @@ static bool compshare__posix_name_failed(const compshare__posix *p)
 /* Why a name could not be looked up. */
 static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 {
-    static const compshare__meaning rows[] = {
+    static const compshare__bytes_code rows[] = {
         { 0, "the name has no usable address" },
         { EAI_NONAME, "no such name" },
         { EAI_AGAIN, "the name servers do not answer" },
@@ -4830,14 +4835,14 @@ static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
    it does not support. */
 
 /* base_url or proxy, taken apart. */
-typedef struct compshare__url {
+typedef struct compshare__config_origin {
     char host[COMPSHARE__HOST_MAX + 1];
     uint16_t port;              /* 0: nothing was given, there is no proxy */
     bool plain;                 /* http:// */
     bool port_shown;            /* it is not the scheme's own, and stands in Host */
     compshare_view path;        /* of base_url */
     compshare_view credentials; /* of a proxy: "user" or "user:password", with percent-escapes */
-} compshare__url;
+} compshare__config_origin;
 
 /* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
    nothing can hide at the end of a key either; bytes of UTF-8 pass. */
@@ -4861,7 +4866,7 @@ static const char *compshare__config_host(const char *host, size_t len, bool pla
             if (i == start) return "the host name has an empty label";
             last = start;
             start = i + 1;
-        } else if (!compshare__bytes_in((unsigned char)host[i], COMPSHARE__LABEL)) {
+        } else if (!compshare__bytes_in((unsigned char)host[i], COMPSHARE__BYTES_LABEL)) {
             return "the host name holds a character that is not allowed";
         } else if (i - start == 63) {
             return "a label of the host name is longer than 63 bytes";
@@ -4876,8 +4881,8 @@ static const char *compshare__config_host(const char *host, size_t len, bool pla
 
 /* host[:port] at *s, which moves behind it. port: the scheme's own. ipv6: the host may be an
    IPv6 address in brackets. NULL, or why it is refused. */
-static const char *compshare__config_authority(const char **s, compshare__url *url, uint16_t port,
-    bool ipv6)
+static const char *compshare__config_authority(const char **s, compshare__config_origin *url,
+    uint16_t port, bool ipv6)
 {
     const char *p = *s, *reason;
     compshare_view digits;
@@ -4910,7 +4915,7 @@ static const char *compshare__config_authority(const char **s, compshare__url *u
 }
 
 /* scheme://host[:port][/path]. NULL, or why it is refused. */
-static const char *compshare__config_url(const char *s, compshare__url *url)
+static const char *compshare__config_url(const char *s, compshare__config_origin *url)
 {
     const char *reason;
     memset(url, 0, sizeof *url);
@@ -4963,7 +4968,7 @@ static const char *compshare__config_credentials(compshare_view v)
 /* http://[user:password@]host[:port][/]. What a proxy is asked for passes through it encrypted,
    so the proxy itself is not verified, and its host may be an IP address. NULL, or why it is
    refused. */
-static const char *compshare__config_proxy(const char *s, compshare__url *url)
+static const char *compshare__config_proxy(const char *s, compshare__config_origin *url)
 {
     const char *reason;
     size_t end = 0, at = 0;
@@ -4991,7 +4996,7 @@ static const char *compshare__config_identity(const char *value, bool needed, bo
     if (key && value[0] == '\0') return "it is empty";
     if (!compshare__config_printable(value, '!'))
         return "it holds a space, a line end or a control character";
-    return key || compshare__bytes_all(value, strlen(value), COMPSHARE__IDENTIFIER) ? NULL
+    return key || compshare__bytes_all(value, strlen(value), COMPSHARE__BYTES_IDENTIFIER) ? NULL
         : "only A-Z a-z 0-9 . _ - are allowed in it";
 }
 
@@ -5019,8 +5024,8 @@ static const char *compshare__config_user_agent(const char *s)
 }
 
 /* NULL, or why the configuration is refused, and in *field what of it. */
-static const char *compshare__config_refusal(const compshare_config *f, compshare__url *url,
-    compshare__url *proxy, const char **field)
+static const char *compshare__config_refusal(const compshare_config *f,
+    compshare__config_origin *url, compshare__config_origin *proxy, const char **field)
 {
     static const char *const names[] = {
         "public_key: ", "private_key: ", "security_token: ", "region: ", "zone: ", "project_id: "
@@ -5056,17 +5061,17 @@ static const char *compshare__config_refusal(const compshare_config *f, compshar
 
 /* Checks all of it; needed: the least memory_size. Fills in url and proxy (port 0: there is
    none), or says why not. */
-static int compshare__config_check(const compshare_config *f, size_t needed, compshare__url *url,
-    compshare__url *proxy, compshare__text *why)
+static int compshare__config_check(const compshare_config *f, size_t needed,
+    compshare__config_origin *url, compshare__config_origin *proxy, compshare__bytes_text *why)
 {
     const char *field = "", *reason = "config: it is NULL";
     if (f != NULL) reason = compshare__config_refusal(f, url, proxy, &field);
     if (reason != NULL) {
-        compshare__text_form(why, "%s%s", field, reason);
+        compshare__bytes_form(why, "%s%s", field, reason);
         return COMPSHARE_E_CONFIG;
     }
     if (f->memory_size >= needed) return COMPSHARE_OK;
-    compshare__text_form(why, "memory_size: %l bytes given, at least %l needed",
+    compshare__bytes_form(why, "memory_size: %l bytes given, at least %l needed",
         (int64_t)f->memory_size, (int64_t)needed);
     return COMPSHARE_E_MEMORY;
 }
@@ -5089,10 +5094,10 @@ static void compshare__config_defaults(compshare_config *f)
 static void compshare__config_zone_region(const char *zone, char *region, size_t cap)
 {
     size_t len = strlen(zone);
-    compshare__text t = compshare__text_into(region, cap);
+    compshare__bytes_text t = compshare__bytes_into(region, cap);
     while (len > 0 && compshare__bytes_digit(zone[len - 1])) len--;
     if (len < 2 || zone[len - 1] != '-' || zone[len] == '\0' || len > cap) return;
-    compshare__text_bytes(&t, zone, len - 1);
+    compshare__bytes_append(&t, zone, len - 1);
 }
 
 /* Region and Zone of one request belong together: the API answers others with 230. What is
@@ -5192,7 +5197,7 @@ typedef struct compshare__ids {
 typedef struct compshare__projects {
     compshare_project chosen;   /* the wanted one, or the first */
     size_t seen, wanted;        /* projects in the list, and how many of them are wanted */
-    compshare__text names;      /* their ids, for an error text, */
+    compshare__bytes_text names;      /* their ids, for an error text, */
     char name_list[136];        /* which stand here */
 } compshare__projects;
 
@@ -5327,7 +5332,7 @@ typedef struct compshare__attempt {
     bool replied;               /* a byte of the reply has come */
     bool dated;                 /* the head of the reply is complete, and its Date noted */
     uint64_t reuse_deadline;    /* when a kept connection that says nothing is given up */
-    compshare__encoder encoder;
+    compshare__encode encoder;
 } compshare__attempt;
 
 /* One request on its way to a verdict, over one sending or several. All zero before each. */
@@ -5356,13 +5361,13 @@ typedef struct compshare__body {
 
 /* What has come back: the bytes, and how far they are understood. */
 typedef struct compshare__reply {
-    compshare__tree tree;
+    compshare__tokens tree;
     char *area;                 /* during a handshake the X.509 engine's, then body and tokens */
     size_t area_cap;
     uint32_t generation;        /* of the values that programs hold */
     compshare__body body;
     compshare__http http;
-    compshare__splitter split;
+    compshare__split split;
 } compshare__reply;
 
 /* The way to the server. It outlives an exchange whose reply left it clean. */
@@ -5372,13 +5377,14 @@ typedef struct compshare__connection {
     bool resuming;              /* the handshake offers a session */
     uint64_t deadline;          /* of connecting, tunnel and handshake together */
     uint64_t used_at;           /* when the kept connection was last in use */
-    const compshare__url *peer; /* whom the client talks to: the proxy, until its tunnel is open */
+    /* whom the client talks to: the proxy, until its tunnel is open */
+    const compshare__config_origin *peer;
     const char *bundle;         /* what the roots come from, for error texts */
     compshare__trust *trust;    /* in the reply area, during a handshake; else NULL */
     compshare_handshake handshake;
     compshare_transport io;
     compshare__posix posix;
-    compshare__url url, proxy;
+    compshare__config_origin url, proxy;
 } compshare__connection;
 
 /* What has been learned of the account, and holds for later calls. */
@@ -5446,7 +5452,7 @@ static int64_t compshare__client_best_time(const compshare__clock *clock)
 static compshare_value compshare__client_value(const compshare *c, uint32_t token)
 {
     compshare_value v;
-    v.client = token != COMPSHARE__NO_TOKEN ? c : NULL;
+    v.client = token != COMPSHARE__TOKENS_NONE ? c : NULL;
     v.token = token;
     v.generation = c != NULL ? c->reply.generation : 0;
     return v;
@@ -5479,12 +5485,12 @@ static const compshare__status *compshare__client_status(int status)
     return &rows[i];
 }
 
-/* Appends a sentence, in the form of compshare__text_form, to what a failure says. */
+/* Appends a sentence, in the form of compshare__bytes_form, to what a failure says. */
 static void compshare__client_say(compshare_error *e, const char *form, va_list args)
 {
     size_t said = strlen(e->detail);
-    compshare__text t = compshare__text_into(e->detail + said, sizeof e->detail - said);
-    compshare__text_list(&t, form, args);
+    compshare__bytes_text t = compshare__bytes_into(e->detail + said, sizeof e->detail - said);
+    compshare__bytes_form_list(&t, form, args);
 }
 
 /* Records a failure: its status, and a sentence. Its stage is noted by those who know it:
@@ -5613,10 +5619,10 @@ COMPSHARE__NOINLINE static void compshare__client_trace(const compshare_config *
     const char *form, const char *text, uint32_t number)
 {
     char line[384];
-    compshare__text t;
+    compshare__bytes_text t;
     if (f->trace == NULL) return;
-    t = compshare__text_into(line, sizeof line);
-    compshare__text_form(&t, form, text, (int64_t)number);
+    t = compshare__bytes_into(line, sizeof line);
+    compshare__bytes_form(&t, form, text, (int64_t)number);
     f->trace(f->user, line);
 }
 
@@ -5635,10 +5641,10 @@ COMPSHARE__DEF const char *compshare_version(void)
 COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, char *buf,
     size_t cap)
 {
-    compshare__url url, proxy;
-    compshare__text why = compshare__text_into(buf, cap);
+    compshare__config_origin url, proxy;
+    compshare__bytes_text why = compshare__bytes_into(buf, cap);
     int r = compshare__config_check(config, compshare__client_memory(config), &url, &proxy, &why);
-    if (r == COMPSHARE_OK) compshare__text_put(&why, "done");
+    if (r == COMPSHARE_OK) compshare__bytes_put(&why, "done");
     return buf;
 }
 
@@ -5648,7 +5654,7 @@ static void compshare__client_divide(compshare *c, size_t behind)
 {
     const compshare_config *f = &c->config;
     compshare__connection *conn = &c->connection;
-    compshare__scratch record;
+    compshare__pem_scratch record;
     record.cap = f->flags & COMPSHARE_SMALL_RECORDS ? COMPSHARE__RECORD_SMALL
         : COMPSHARE__RECORD_FULL;
     c->reply.area = (char *)(c + 1);
@@ -5661,8 +5667,8 @@ static void compshare__client_divide(compshare *c, size_t behind)
 COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
 {
     char unused[1];
-    compshare__text why = compshare__text_into(unused, sizeof unused);
-    compshare__url url, proxy;
+    compshare__bytes_text why = compshare__bytes_into(unused, sizeof unused);
+    compshare__config_origin url, proxy;
     compshare *c;
     size_t skew;
     int r;
@@ -5746,7 +5752,7 @@ static bool compshare__judge_timeout_code(int code)
 
 /* RetCode: exactly one, a 32-bit integer or a string that is one. NULL, or why
    not. */
-static const char *compshare__judge_ret_code(const compshare__tree *tree, int *code)
+static const char *compshare__judge_ret_code(const compshare__tokens *tree, int *code)
 {
     uint32_t at;
     int64_t value;
@@ -5765,12 +5771,12 @@ static const char *compshare__judge_ret_code(const compshare__tree *tree, int *c
    security token: these are credentials, and come into no error. */
 static bool compshare__judge_is_echo(const compshare__params *params, compshare_view text)
 {
-    const char *token = params->own[COMPSHARE__OWN_TOKEN].text;
+    const char *token = params->own[COMPSHARE__PARAMS_OWN_TOKEN].text;
     return compshare__bytes_hold(text, params->signature, 16)
         || (token != NULL && compshare__bytes_hold(text, token, strlen(token)));
 }
 
-static void compshare__judge_message(const compshare__tree *tree, const compshare__params *params,
+static void compshare__judge_message(const compshare__tokens *tree, const compshare__params *params,
     compshare_error *e)
 {
     uint32_t at;
@@ -5844,7 +5850,7 @@ static int compshare__judge(compshare__reply *reply, const compshare__exchange *
     compshare_error *e)
 {
     const compshare__request *request = &x->request;
-    const compshare__splitter *s = &reply->split;
+    const compshare__split *s = &reply->split;
     const char *reason;
     int code = 0, r;
     if (reply->http.encoded)
@@ -5894,7 +5900,7 @@ typedef char compshare__assert_session[sizeof(compshare__session) <= sizeof(comp
 static bool compshare__session_binding(compshare__connection *conn, const compshare_config *f,
     unsigned char hash[br_sha256_SIZE])
 {
-    const compshare__url *url = &conn->url;
+    const compshare__config_origin *url = &conn->url;
     size_t record = conn->tls.record.cap;       /* RFC 6066 4: a session keeps it */
     br_sha256_context sha256;
     bool known = true;
@@ -6059,10 +6065,10 @@ static int compshare__exchange_prepare_trust(compshare__connection *conn,
 
 /* Lends a part of the memory that begins with the reply area. tx is the last of that; behind
    it is the record buffer. See compshare__trust_init. */
-static compshare__scratch compshare__exchange_memory(const compshare__reply *reply, size_t from,
+static compshare__pem_scratch compshare__exchange_memory(const compshare__reply *reply, size_t from,
     size_t to)
 {
-    compshare__scratch part;
+    compshare__pem_scratch part;
     part.ptr = (unsigned char *)reply->area + from;
     part.cap = to - from;
     return part;
@@ -6102,7 +6108,7 @@ static void compshare__exchange_give_back(compshare__exchange *x, compshare__con
 /* Goes on with opening the transport. */
 static int compshare__exchange_connect(compshare__connection *conn, compshare_error *e)
 {
-    const compshare__url *peer = conn->peer;
+    const compshare__config_origin *peer = conn->peer;
     int r = (conn->io.open)(conn->io.user, peer->host, peer->port);
     if (r == COMPSHARE_OK) conn->open = true;
     if (r == COMPSHARE_OK || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE) return r;
@@ -6174,28 +6180,29 @@ static int compshare__exchange_handshake(compshare__connection *conn,
 static int compshare__exchange_collect(compshare__exchange *x, const compshare_config *f,
     char region[32], compshare_error *e)
 {
-    compshare__text why = compshare__text_into(e->detail, sizeof e->detail);
+    compshare__bytes_text why = compshare__bytes_into(e->detail, sizeof e->detail);
     const compshare__request *request = &x->request;
     compshare__params *params = &x->params;
     const char *action = request->action;
-    const char *own[COMPSHARE__OWN_SIGNATURE] = {
+    const char *own[COMPSHARE__PARAMS_OWN_SIGNATURE] = {
         action, f->public_key, f->security_token, NULL, NULL, NULL
     };
     size_t i;
     if (action == NULL || action[0] == '\0' || strlen(action) >= sizeof e->action
-        || !compshare__bytes_all(action, strlen(action), COMPSHARE__IDENTIFIER))
+        || !compshare__bytes_all(action, strlen(action), COMPSHARE__BYTES_IDENTIFIER))
         return compshare__client_fail(e, COMPSHARE_E_PARAM,
             "action: 1 to 63 of A-Z a-z 0-9 . _ - are needed");
     compshare__client_name(e, action);
     if (!compshare__params_collect(params, request->params, request->count, &why))
         return e->status = COMPSHARE_E_PARAM;
     if (request->defaults) {
-        own[COMPSHARE__OWN_REGION] = compshare__params_text(params, "Region");
-        own[COMPSHARE__OWN_ZONE] = compshare__params_text(params, "Zone");
-        own[COMPSHARE__OWN_PROJECT] = f->project_id;
-        compshare__config_place(f, &own[COMPSHARE__OWN_REGION], &own[COMPSHARE__OWN_ZONE], region);
+        own[COMPSHARE__PARAMS_OWN_REGION] = compshare__params_text(params, "Region");
+        own[COMPSHARE__PARAMS_OWN_ZONE] = compshare__params_text(params, "Zone");
+        own[COMPSHARE__PARAMS_OWN_PROJECT] = f->project_id;
+        compshare__config_place(f, &own[COMPSHARE__PARAMS_OWN_REGION],
+            &own[COMPSHARE__PARAMS_OWN_ZONE], region);
     }
-    for (i = 0; i < COMPSHARE__OWN_SIGNATURE; i++) compshare__params_own(params, i, own[i]);
+    for (i = 0; i < COMPSHARE__PARAMS_OWN_SIGNATURE; i++) compshare__params_own(params, i, own[i]);
     return COMPSHARE_OK;
 }
 
@@ -6257,7 +6264,7 @@ static int compshare__exchange_begin(compshare *c)
 }
 
 /* Whether the encoder has written the whole body. */
-static bool compshare__exchange_encoded(const compshare__encoder *encoder,
+static bool compshare__exchange_encoded(const compshare__encode *encoder,
     const compshare__params *params)
 {
     return encoder->part >= 2 * params->count;
@@ -6267,13 +6274,13 @@ static bool compshare__exchange_encoded(const compshare__encoder *encoder,
    head, because the head states its length; what that leaves behind the record is wiped. */
 static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t cap)
 {
-    const compshare__url *url = &c->connection.url;
+    const compshare__config_origin *url = &c->connection.url;
     const compshare__params *params = &c->exchange.params;
-    compshare__encoder *encoder = &c->exchange.attempt.encoder;
-    unsigned char *ahead = dst + COMPSHARE__HEAD_MOST;
-    size_t body = compshare__encode_body(encoder, params, ahead, cap - COMPSHARE__HEAD_MOST);
+    compshare__encode *encoder = &c->exchange.attempt.encoder;
+    unsigned char *ahead = dst + COMPSHARE__ENCODE_HEAD_MOST;
+    size_t body = compshare__encode_body(encoder, params, ahead, cap - COMPSHARE__ENCODE_HEAD_MOST);
     size_t n;
-    compshare__head head;
+    compshare__encode_fields head;
     head.host = url->host;
     head.port = url->port_shown ? url->port : 0;
     head.path = url->path;
@@ -6282,7 +6289,7 @@ static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t
         : compshare__encode_length(params);
     head.timestamp_ms = compshare__client_unix_time(&c->clock) * 1000;
     head.csv = c->exchange.request.csv;
-    n = compshare__encode_head(&head, (char *)dst, COMPSHARE__HEAD_MOST);
+    n = compshare__encode_head(&head, (char *)dst, COMPSHARE__ENCODE_HEAD_MOST);
     memmove(dst + n, ahead, body);
     n += body;
     compshare__bytes_wipe(dst + n, (size_t)(ahead + body - (dst + n)));
@@ -6344,7 +6351,7 @@ static int compshare__exchange_send(compshare *c)
 static int compshare__exchange_element(compshare *c)
 {
     compshare__reply *reply = &c->reply;
-    compshare__splitter *s = &reply->split;
+    compshare__split *s = &reply->split;
     const compshare__request *request = &c->exchange.request;
     int stop = 0;
     if (!compshare__tokens_parse(&reply->tree, s->area + s->kept, s->used - s->kept,
@@ -6360,7 +6367,7 @@ static int compshare__exchange_element(compshare *c)
 /* Feeds bytes of a streamed body to the splitter, and hands out each element that they end. */
 static int compshare__exchange_split(compshare *c, compshare_view body)
 {
-    compshare__splitter *s = &c->reply.split;
+    compshare__split *s = &c->reply.split;
     size_t i = 0;
     while (i < body.len && s->json.state != COMPSHARE__JSON_FAILED) {
         bool complete;
@@ -6686,7 +6693,7 @@ static uint64_t compshare__exchange_look(compshare__exchange *x, compshare__conn
 static int compshare__exchange_overdue(compshare *c)
 {
     const compshare__exchange *x = &c->exchange;
-    const compshare__url *peer = c->connection.peer;
+    const compshare__config_origin *peer = c->connection.peer;
     uint32_t allowed = x->allowed_ms;
     if (x->phase == COMPSHARE__PHASE_DRAIN) return c->error.status;
     if (c->clock.deadline == 0)
@@ -7154,9 +7161,9 @@ static const char compshare__actions_table[] =
 
 #define COMPSHARE__ACTIONS_MARKS 5
 
-#define COMPSHARE__UPDATE "UpdateCompShareStopScheduler"
-#define COMPSHARE__DELETE "DeleteCompShareStopScheduler"
-#define COMPSHARE__DESCRIBE "DescribeCompShareInstance"
+#define COMPSHARE__ACTIONS_UPDATE "UpdateCompShareStopScheduler"
+#define COMPSHARE__ACTIONS_DELETE "DeleteCompShareStopScheduler"
+#define COMPSHARE__ACTIONS_DESCRIBE "DescribeCompShareInstance"
 
 /* What a row says; of the empty one that ends the table: nothing is known. */
 static compshare_action compshare__actions_row(const char *row)
@@ -7212,15 +7219,15 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
 COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
 {
     const compshare_error *e = compshare_last_error(client);
-    compshare__text t = compshare__text_into(buf, cap);
-    if (e->action[0] != '\0') compshare__text_form(&t, "%s: ", e->action);
-    compshare__text_put(&t, e->detail[0] != '\0' ? e->detail
+    compshare__bytes_text t = compshare__bytes_into(buf, cap);
+    if (e->action[0] != '\0') compshare__bytes_form(&t, "%s: ", e->action);
+    compshare__bytes_put(&t, e->detail[0] != '\0' ? e->detail
         : compshare__client_status(e->status)->text);
-    if (e->ret_code != 0) compshare__text_form(&t, ": RetCode %d", e->ret_code);
-    if (e->message[0] != '\0') compshare__text_form(&t, ": %s", e->message);
-    if (e->request_id[0] != '\0') compshare__text_form(&t, " (request %s)", e->request_id);
+    if (e->ret_code != 0) compshare__bytes_form(&t, ": RetCode %d", e->ret_code);
+    if (e->message[0] != '\0') compshare__bytes_form(&t, ": %s", e->message);
+    if (e->request_id[0] != '\0') compshare__bytes_form(&t, " (request %s)", e->request_id);
     if (e->outcome_unknown && compshare__actions_may_change(e->action))
-        compshare__text_put(&t,
+        compshare__bytes_put(&t,
             "; OUTCOME UNKNOWN: it may have been executed, read back before repeating it");
     return buf;
 }
@@ -7251,15 +7258,15 @@ static bool compshare__read_is(compshare_view key, const char *name)
 
 /* Finds the values of all fields in one pass over the members of what may be an object. tree
    NULL: there is nothing. */
-static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
+static void compshare__read_locate(const compshare__tokens *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p)
 {
-    uint32_t at = COMPSHARE__NO_TOKEN;
+    uint32_t at = COMPSHARE__TOKENS_NONE;
     size_t i;
     memset(p, 0, sizeof *p);
     if (tree != NULL && compshare__tokens_type(tree, object) == COMPSHARE_OBJECT)
         at = compshare__tokens_first(tree, object);
-    for (; at != COMPSHARE__NO_TOKEN; at = compshare__tokens_next(tree, at)) {
+    for (; at != COMPSHARE__TOKENS_NONE; at = compshare__tokens_next(tree, at)) {
         compshare_view key = compshare__tokens_raw(tree, compshare__tokens_key(tree, at));
         for (i = 0; i < count; i++) {
             unsigned char name = compshare__read_is(key, fields[i].name) ? 1
@@ -7275,7 +7282,8 @@ static void compshare__read_locate(const compshare__tree *tree, uint32_t object,
 }
 
 /* true or false, or a string that says so; where `numbers`, 0 and 1 as well. */
-static bool compshare__read_bool(const compshare__tree *tree, uint32_t at, bool numbers, bool *out)
+static bool compshare__read_bool(const compshare__tokens *tree, uint32_t at, bool numbers,
+    bool *out)
 {
     static const char *const words[] = { "false", "true", "False", "True", "0", "1" };
     int type = compshare__tokens_type(tree, at);
@@ -7302,8 +7310,8 @@ static bool compshare__read_decimal(compshare_view raw)
 
 /* Stores one value. COMPSHARE_E_TYPE: it has another type; COMPSHARE_E_REPLY: it does not
    fit unchanged. */
-static int compshare__read_store(const compshare__tree *tree, uint32_t at, const compshare_field *f,
-    void *member)
+static int compshare__read_store(const compshare__tokens *tree, uint32_t at,
+    const compshare_field *f, void *member)
 {
     compshare_view raw = compshare__tokens_raw(tree, at);
     int type = compshare__tokens_type(tree, at);
@@ -7322,7 +7330,7 @@ static int compshare__read_store(const compshare__tree *tree, uint32_t at, const
 }
 
 /* Sets every member that the table names: to its value, or to zero. Returns p->status. */
-static int compshare__read_object(const compshare__tree *tree, uint32_t object,
+static int compshare__read_object(const compshare__tokens *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p, void *out)
 {
     size_t i;
@@ -7349,8 +7357,8 @@ static int compshare__read_object(const compshare__tree *tree, uint32_t object,
 /* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
    is also what is not above 0. False: it is no time, or one in milliseconds, or there twice;
    `raw` is what stands there. */
-static bool compshare__read_time(const compshare__tree *tree, uint32_t at, bool twice, int64_t *out,
-    char raw[32])
+static bool compshare__read_time(const compshare__tokens *tree, uint32_t at, bool twice,
+    int64_t *out, char raw[32])
 {
     compshare_view v = { "twice", 5 };
     int type = COMPSHARE_NONE;
@@ -7391,20 +7399,20 @@ static const compshare_field compshare__read_instance_fields[] = {
     COMPSHARE__ROW(stop_time, "StopSchedulerTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT)
 #undef COMPSHARE__ROW
 };
-#define COMPSHARE__INSTANCE_FIELDS 12
-#define COMPSHARE__STOP_TIMES 10        /* the row of the first stop time */
+#define COMPSHARE__READ_INSTANCE_FIELDS 12
+#define COMPSHARE__READ_STOP_TIMES 10        /* the row of the first stop time */
 
 /* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
    never StopTime, which is when it was stopped last. The official client reads the first
    only: where that is given, text in the second that is no time decides nothing. A time that is
    over by the server's clock (0: not known), or before this file existed, is none. */
-static const char *compshare__read_schedule(const compshare__tree *tree,
+static const char *compshare__read_schedule(const compshare__tokens *tree,
     const compshare__read_places *p, int64_t now, int64_t *out, char raw[32])
 {
     bool given = false;
     size_t k;
     *out = 0;
-    for (k = COMPSHARE__STOP_TIMES; k < COMPSHARE__INSTANCE_FIELDS && *out == 0; k++) {
+    for (k = COMPSHARE__READ_STOP_TIMES; k < COMPSHARE__READ_INSTANCE_FIELDS && *out == 0; k++) {
         if (!compshare__read_time(tree, p->row[k].at, p->row[k].twice, out, raw)
             && (!given || *out != 0)) return compshare__read_instance_fields[k].name;
         given = p->row[k].twice || p->row[k].at != 0;
@@ -7415,7 +7423,7 @@ static const char *compshare__read_schedule(const compshare__tree *tree,
 
 /* NULL, or the field of an instance that cannot be read, and what stands there. Only what is
    decided by can make a reading fail: the rest is then 0 or "". */
-static const char *compshare__read_instance(const compshare__tree *tree, int64_t now,
+static const char *compshare__read_instance(const compshare__tokens *tree, int64_t now,
     compshare_instance *i, char raw[32])
 {
     const compshare_field *fields = compshare__read_instance_fields;
@@ -7423,20 +7431,20 @@ static const char *compshare__read_instance(const compshare__tree *tree, int64_t
     memset(i, 0, sizeof *i);
     raw[0] = '\0';
     if (compshare__tokens_type(tree, 0) != COMPSHARE_OBJECT) return "an element";
-    (void)compshare__read_object(tree, 0, fields, COMPSHARE__INSTANCE_FIELDS, &places, i);
+    (void)compshare__read_object(tree, 0, fields, COMPSHARE__READ_INSTANCE_FIELDS, &places, i);
     if (places.status != COMPSHARE_OK) return fields[places.bad].name;
     if (i->uhost_id[0] == '\0') return "UHostId";
     if (i->gpu < 0) i->gpu = 0;
     if (i->create_time < 0) i->create_time = 0;
     if (i->expire_time < 0) i->expire_time = 0;
-    if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__IDENTIFIER))
+    if (!compshare__bytes_all(i->region, strlen(i->region), COMPSHARE__BYTES_IDENTIFIER))
         i->region[0] = '\0';
     if (i->region[0] == '\0') compshare__config_zone_region(i->zone, i->region, sizeof i->region);
     return compshare__read_schedule(tree, &places, now, &i->stop_time, raw);
 }
 
 /* The same for a project. */
-static const char *compshare__read_project(const compshare__tree *tree, compshare_project *p)
+static const char *compshare__read_project(const compshare__tokens *tree, compshare_project *p)
 {
     static const compshare_field fields[] = {
         COMPSHARE_FIELD(compshare_project, project_id, "ProjectId", NULL, COMPSHARE_KIND_TEXT,
@@ -7454,7 +7462,7 @@ static const char *compshare__read_project(const compshare__tree *tree, compshar
 /* ---- values, as programs see them ---- */
 
 /* The tree that a value points into; NULL if it is none, or stale. */
-static const compshare__tree *compshare__read_tree(compshare_value v)
+static const compshare__tokens *compshare__read_tree(compshare_value v)
 {
     if (v.client == NULL || v.generation != v.client->reply.generation
         || v.token >= v.client->reply.tree.count) return NULL;
@@ -7464,7 +7472,7 @@ static const compshare__tree *compshare__read_tree(compshare_value v)
 COMPSHARE__DEF compshare_value compshare_reply(const compshare *client)
 {
     return compshare__client_value(client, client != NULL && client->reply.tree.count > 0 ? 0
-        : COMPSHARE__NO_TOKEN);
+        : COMPSHARE__TOKENS_NONE);
 }
 
 COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
@@ -7477,36 +7485,36 @@ COMPSHARE__DEF compshare_view compshare_body(const compshare *client)
 
 COMPSHARE__DEF int compshare_type(compshare_value value)
 {
-    const compshare__tree *tree = compshare__read_tree(value);
+    const compshare__tokens *tree = compshare__read_tree(value);
     return tree != NULL ? compshare__tokens_type(tree, value.token) : COMPSHARE_NONE;
 }
 
 COMPSHARE__DEF compshare_value compshare_get(compshare_value object, const char *key)
 {
-    const compshare__tree *tree = compshare__read_tree(object);
-    uint32_t at = COMPSHARE__NO_TOKEN;
+    const compshare__tokens *tree = compshare__read_tree(object);
+    uint32_t at = COMPSHARE__TOKENS_NONE;
     if (tree != NULL && key != NULL && compshare__tokens_find(tree, object.token, key, &at) != 1)
-        at = COMPSHARE__NO_TOKEN;
+        at = COMPSHARE__TOKENS_NONE;
     return compshare__client_value(object.client, at);
 }
 
 COMPSHARE__DEF compshare_value compshare_first(compshare_value container)
 {
-    const compshare__tree *tree = compshare__read_tree(container);
+    const compshare__tokens *tree = compshare__read_tree(container);
     return compshare__client_value(container.client, tree != NULL
-        ? compshare__tokens_first(tree, container.token) : COMPSHARE__NO_TOKEN);
+        ? compshare__tokens_first(tree, container.token) : COMPSHARE__TOKENS_NONE);
 }
 
 COMPSHARE__DEF compshare_value compshare_next(compshare_value element)
 {
-    const compshare__tree *tree = compshare__read_tree(element);
+    const compshare__tokens *tree = compshare__read_tree(element);
     return compshare__client_value(element.client, tree != NULL
-        ? compshare__tokens_next(tree, element.token) : COMPSHARE__NO_TOKEN);
+        ? compshare__tokens_next(tree, element.token) : COMPSHARE__TOKENS_NONE);
 }
 
 COMPSHARE__DEF size_t compshare_count(compshare_value container)
 {
-    const compshare__tree *tree = compshare__read_tree(container);
+    const compshare__tokens *tree = compshare__read_tree(container);
     int type = compshare_type(container);
     return type == COMPSHARE_ARRAY || type == COMPSHARE_OBJECT
         ? (size_t)tree->token[container.token].size : 0;
@@ -7514,19 +7522,19 @@ COMPSHARE__DEF size_t compshare_count(compshare_value container)
 
 COMPSHARE__DEF bool compshare_as_int(compshare_value value, int64_t *out)
 {
-    const compshare__tree *tree = compshare__read_tree(value);
+    const compshare__tokens *tree = compshare__read_tree(value);
     return tree != NULL && compshare__tokens_int(tree, value.token, out);
 }
 
 COMPSHARE__DEF bool compshare_as_bool(compshare_value value, bool *out)
 {
-    const compshare__tree *tree = compshare__read_tree(value);
+    const compshare__tokens *tree = compshare__read_tree(value);
     return tree != NULL && compshare__read_bool(tree, value.token, false, out);
 }
 
 COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
 {
-    const compshare__tree *tree = compshare__read_tree(value);
+    const compshare__tokens *tree = compshare__read_tree(value);
     int type = compshare_type(value);
     compshare_view v = { "", 0 };
     return type == COMPSHARE_NUMBER || type == COMPSHARE_STRING
@@ -7534,12 +7542,12 @@ COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
 }
 
 /* Unescapes a string for compshare_copy_text; tree NULL: there is none. */
-static ptrdiff_t compshare__read_copy(const compshare__tree *tree, uint32_t at, char *buf,
+static ptrdiff_t compshare__read_copy(const compshare__tokens *tree, uint32_t at, char *buf,
     size_t cap)
 {
     size_t len;
     if (cap > 0) buf[0] = '\0';
-    if (tree == NULL || at == COMPSHARE__NO_TOKEN
+    if (tree == NULL || at == COMPSHARE__TOKENS_NONE
         || compshare__tokens_type(tree, at) != COMPSHARE_STRING) return COMPSHARE_E_TYPE;
     len = compshare__json_copy(compshare__tokens_raw(tree, at), buf, cap, false);
     if (len < cap) return (ptrdiff_t)len;
@@ -7554,9 +7562,9 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_text(compshare_value value, char *buf, s
 
 COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, size_t cap)
 {
-    const compshare__tree *tree = compshare__read_tree(member);
+    const compshare__tokens *tree = compshare__read_tree(member);
     return compshare__read_copy(tree, tree != NULL ? compshare__tokens_key(tree, member.token)
-        : COMPSHARE__NO_TOKEN, buf, cap);
+        : COMPSHARE__TOKENS_NONE, buf, cap);
 }
 
 /* Whether a table can be right: no row writes anything but its member. */
@@ -7600,7 +7608,7 @@ static int compshare__read_fail(compshare *c, int status, const char *what, cons
 COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields,
     size_t count, void *out)
 {
-    const compshare__tree *tree = compshare__read_tree(object);
+    const compshare__tokens *tree = compshare__read_tree(object);
     /* the program has the client itself; its error is written, as by every call */
     compshare *c = (compshare *)(uintptr_t)object.client;
     compshare__read_places places;
@@ -7639,7 +7647,7 @@ COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field 
    from its beginning: a restart. Four marks, because with a single one each deletion of just
    that element is a restart, and hands out again all that was handed out. */
 
-#define COMPSHARE__PAGE 100     /* elements of a page: the API's most */
+#define COMPSHARE__LIST_PAGE 100     /* elements of a page: the API's most */
 
 /* What is to be done after a page. */
 enum {
@@ -7685,8 +7693,8 @@ static int compshare__list_back(compshare__list *l)
         if (l->restarts++ == COMPSHARE__RESTARTS) return COMPSHARE__LIST_RESTLESS;
         l->anew = true;
     }
-    l->offset = l->offset > COMPSHARE__PAGE ? l->offset - COMPSHARE__PAGE : 0;
-    l->overlap = COMPSHARE__PAGE / 4;
+    l->offset = l->offset > COMPSHARE__LIST_PAGE ? l->offset - COMPSHARE__LIST_PAGE : 0;
+    l->overlap = COMPSHARE__LIST_PAGE / 4;
     return COMPSHARE__LIST_MORE;
 }
 
@@ -7807,11 +7815,12 @@ static int compshare__call_begin(compshare *c)
 /* What it may have changed is noted. Of a time that is given as text nothing is kept. */
 static int compshare__call_end(compshare *c, int status)
 {
-    bool update = compshare__bytes_equal(c->error.action, COMPSHARE__UPDATE);
+    bool update = compshare__bytes_equal(c->error.action, COMPSHARE__ACTIONS_UPDATE);
     const compshare_param *time;
     const char *id;
     if (status != COMPSHARE_OK) return status;
-    if (!update && !compshare__bytes_equal(c->error.action, COMPSHARE__DELETE)) return status;
+    if (!update && !compshare__bytes_equal(c->error.action,
+        COMPSHARE__ACTIONS_DELETE)) return status;
     id = compshare__params_text(&c->exchange.params, "UHostId");
     time = compshare__params_find(&c->exchange.params, "SchedulerStopTime");
     if (id == NULL) return status;
@@ -7902,7 +7911,7 @@ static void compshare__typed_put(compshare *c, const char *key, const char *text
     p->key = key;
     p->text = text;
     p->number = number;
-    p->kind = text != NULL ? COMPSHARE__TEXT : COMPSHARE__INT;
+    p->kind = text != NULL ? COMPSHARE__PARAMS_TEXT : COMPSHARE__PARAMS_INT;
 }
 
 /* Adds an identifier; "" is none. An error where it is required. */
@@ -8041,8 +8050,8 @@ static int compshare__find_projects_element(void *user, compshare_value element)
     else wanted = configured != NULL ? compshare__bytes_equal(p.project_id, configured)
         : p.is_default;
     if (wanted) list->wanted++;
-    if (number > 0) compshare__text_put(&list->names, ", ");
-    compshare__text_put(&list->names, p.project_id);
+    if (number > 0) compshare__bytes_put(&list->names, ", ");
+    compshare__bytes_put(&list->names, p.project_id);
     if (wanted || (number == 0 && configured == NULL)) list->chosen = p;
     if (t->kind != COMPSHARE__TASK_PROJECTS || t->as.projects.each == NULL) return 0;
     return t->as.projects.each(t->as.projects.user, &p);
@@ -8054,7 +8063,7 @@ static int compshare__find_projects_begin(compshare *c)
     compshare__projects *list = &c->task.find.read.projects;
     compshare__typed_stream(c, "GetProjectList", "ProjectSet", compshare__find_projects_element);
     memset(list, 0, sizeof *list);
-    list->names = compshare__text_into(list->name_list, sizeof list->name_list);
+    list->names = compshare__bytes_into(list->name_list, sizeof list->name_list);
     return COMPSHARE_OK;
 }
 
@@ -8093,7 +8102,7 @@ static const compshare__step compshare__find_projects_steps[] = {
 static void compshare__find_request(compshare *c, compshare_each_fn each)
 {
     const compshare__ids *ids = &c->task.find.ids;
-    compshare__typed_stream(c, COMPSHARE__DESCRIBE, "UHostSet", each);
+    compshare__typed_stream(c, COMPSHARE__ACTIONS_DESCRIBE, "UHostSet", each);
     (void)compshare__typed_id(c, "Region", ids->look_region, false);
     (void)compshare__typed_id(c, "ProjectId", ids->project_id, false);
 }
@@ -8134,7 +8143,7 @@ static int compshare__find_describe(compshare *c)
 
 static int compshare__find_missing(compshare *c)
 {
-    compshare__client_name(&c->error, COMPSHARE__DESCRIBE);
+    compshare__client_name(&c->error, COMPSHARE__ACTIONS_DESCRIBE);
     return compshare__client_fail(&c->error, COMPSHARE_E_NOT_FOUND,
         "no instance %s in this account, region and project", c->task.find.ids.uhost_id);
 }
@@ -8326,13 +8335,13 @@ static int compshare__find_each_begin(compshare *c)
     compshare__find_request(c, compshare__find_each_element);
     (void)compshare__typed_id(c, "Zone", c->task.find.ids.zone, false);
     compshare__typed_put(c, "Offset", NULL, l->offset);
-    compshare__typed_put(c, "Limit", NULL, COMPSHARE__PAGE);
+    compshare__typed_put(c, "Limit", NULL, COMPSHARE__LIST_PAGE);
     compshare__list_begin(l);
     return COMPSHARE_OK;
 }
 
 /* TotalCount, which some replies call Total; 0 where there is none that can be read. */
-static int64_t compshare__find_each_total(const compshare__tree *tree)
+static int64_t compshare__find_each_total(const compshare__tokens *tree)
 {
     static const compshare_field field = {
         "TotalCount", "Total", COMPSHARE_KIND_INT, COMPSHARE_LENIENT, 0, sizeof(int64_t)
@@ -8479,7 +8488,7 @@ static int compshare__change_update(compshare *c)
 {
     const compshare__change *ch = &c->task.as.change;
     int r;
-    compshare__typed_request(c, COMPSHARE__UPDATE);
+    compshare__typed_request(c, COMPSHARE__ACTIONS_UPDATE);
     if (ch->wanted <= 0 || ch->wanted > COMPSHARE__LATEST_TIME)
         return compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
             "SchedulerStopTime: seconds since 1970 are needed, up to the year 9999");
@@ -8494,14 +8503,14 @@ static int compshare__change_update(compshare *c)
 
 static int compshare__change_delete(compshare *c)
 {
-    compshare__typed_request(c, COMPSHARE__DELETE);
+    compshare__typed_request(c, COMPSHARE__ACTIONS_DELETE);
     return compshare__typed_target(c, false);
 }
 
 /* Some replies repeat UHostId: it must then be the one that was asked about. */
 static int compshare__change_end(compshare *c, int status)
 {
-    const compshare__tree *tree = &c->reply.tree;
+    const compshare__tokens *tree = &c->reply.tree;
     uint32_t at;
     size_t hits;
     if (status != COMPSHARE_OK) return status;
@@ -8523,7 +8532,7 @@ static bool compshare__change_renamed(compshare__change *ch, const compshare_err
     const char *at;
     bool named = false, other = false;
     if (e->status != COMPSHARE_E_API || e->outcome_unknown || ch->both_names || known
-        || !compshare__bytes_equal(e->action, COMPSHARE__UPDATE)) return false;
+        || !compshare__bytes_equal(e->action, COMPSHARE__ACTIONS_UPDATE)) return false;
     for (at = e->message; *at != '\0'; at++) {
         if (!compshare__bytes_begins(at, name)) continue;
         if (at == e->message || !compshare__bytes_letter(at[-1])) named = true;
@@ -8699,14 +8708,14 @@ static int compshare__confirm_failed(compshare *c, int status)
     const compshare__change *ch = &t->as.change;
     const compshare_instance *i = &t->find.read.instance;
     char last[sizeof c->error.detail];
-    compshare__text text = compshare__text_into(last, sizeof last);
+    compshare__bytes_text text = compshare__bytes_into(last, sizeof last);
     if (status != COMPSHARE_OK && (!ch->read_back || t->find.spoiled
         || status == COMPSHARE_E_NOT_FOUND || compshare__confirm_refused(&c->error, status)))
-        compshare__text_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
+        compshare__bytes_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
             : "reading back failed: %s", c->error.detail, c->error.ret_code);
     else if (ch->states == NULL && i->stop_time != 0)
-        compshare__text_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
-    else compshare__text_form(&text, "the API shows %sstate %s", ch->states == NULL
+        compshare__bytes_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
+    else compshare__bytes_form(&text, "the API shows %sstate %s", ch->states == NULL
         ? "no timed shutdown, " : "", i->state);
     c->error.http_status = ch->http;
     c->error.ret_code = ch->code;
@@ -8771,7 +8780,7 @@ static int compshare__power_begin(compshare *c)
     return compshare__typed_target(c, true);
 }
 
-#define COMPSHARE__REBOOT "RebootCompShareInstance"
+#define COMPSHARE__POWER_REBOOT "RebootCompShareInstance"
 
 /* An accepted reboot is taken for done: the state in which it shows may be over before the
    first reading. */
@@ -8779,7 +8788,8 @@ static int compshare__power_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
     status = compshare__confirm_sent(c, status);
-    if (!t->as.change.accepted || !compshare__bytes_equal(t->as.change.action, COMPSHARE__REBOOT))
+    if (!t->as.change.accepted || !compshare__bytes_equal(t->as.change.action,
+        COMPSHARE__POWER_REBOOT))
         return status;
     t->unsettled = false;
     return COMPSHARE_OK;
@@ -8821,7 +8831,7 @@ COMPSHARE__DEF int compshare_start_instance_start(compshare *client, const comps
 COMPSHARE__DEF int compshare_reboot_instance_start(compshare *client,
     const compshare_target *target)
 {
-    return compshare__power_start(client, target, COMPSHARE__REBOOT, "Rebooting\0");
+    return compshare__power_start(client, target, COMPSHARE__POWER_REBOOT, "Rebooting\0");
 }
 
 COMPSHARE__DEF int compshare_stop_instance(compshare *client, const compshare_target *target)
@@ -9062,7 +9072,7 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
     compshare__change *ch = &c->task.as.change;
     int r;
     if (c->task.kind == COMPSHARE__TASK_SHOW) return compshare__schedule_tell(c, known);
-    if (compshare__bytes_equal(ch->action, COMPSHARE__UPDATE)) {
+    if (compshare__bytes_equal(ch->action, COMPSHARE__ACTIONS_UPDATE)) {
         if ((r = compshare__schedule_allowed(c)) == COMPSHARE_OK)
             r = compshare__schedule_decide(c, known != NULL ? known->after : ch->before);
         compshare__schedule_note(ch, NULL);
@@ -9226,7 +9236,7 @@ COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compsha
     int r;
     memset(&p, 0, sizeof p);
     if (plan != NULL) p = *plan;
-    r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__UPDATE, schedule);
+    r = compshare__schedule_claim(client, p.uhost_id, COMPSHARE__ACTIONS_UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
     if (p.at < 0 || p.in_seconds < 0 || (p.at == 0) == (p.in_seconds == 0))
         return compshare__task_refuse(client, COMPSHARE_E_PARAM,
@@ -9251,7 +9261,7 @@ COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *u
 COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id,
     int64_t by_seconds, compshare_schedule *schedule)
 {
-    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__UPDATE, schedule);
+    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__ACTIONS_UPDATE, schedule);
     if (r != COMPSHARE_OK) return r;
     if (by_seconds <= 0)
         return compshare__task_refuse(client, COMPSHARE_E_PARAM, "by_seconds must be above 0");
@@ -9262,7 +9272,7 @@ COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char
 COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id,
     compshare_schedule *schedule)
 {
-    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__DELETE, schedule);
+    int r = compshare__schedule_claim(client, uhost_id, COMPSHARE__ACTIONS_DELETE, schedule);
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_steps) : r;
 }
 

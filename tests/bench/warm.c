@@ -123,7 +123,8 @@ int main(int argc, char **argv)
     long times = argc == 4 ? strtol(argv[3], NULL, 10) : 0, i;
     if (times < 1 || !read_reply(argv[1])) return 2;
     setting = strcmp(argv[2], "set") == 0;
-    make_reply(&change, "{\"RetCode\":0,\"Action\":\"UpdateCompShareStopSchedulerResponse\",\"UHostId\":\"uhost-0001\"}");
+    make_reply(&change,
+        "{\"RetCode\":0,\"Action\":\"UpdateCompShareStopSchedulerResponse\",\"UHostId\":\"uhost-0001\"}");
     config.memory = memory;
     config.memory_size = sizeof memory;
     config.public_key = config.private_key = "key";
@@ -132,7 +133,8 @@ int main(int argc, char **argv)
     config.transport = &wire;
     config.unix_time = wire_unix_time;
     config.monotonic_ms = wire_monotonic;
-    if (compshare_open(&client, &config) != COMPSHARE_OK) return puts(compshare_open_text(&config, text, sizeof text)), 1;
+    if (compshare_open(&client, &config) != COMPSHARE_OK) return puts(compshare_open_text(&config, text, sizeof text)),
+        1;
     for (i = 0; i < times; i++)
         if (call(client, i) != COMPSHARE_OK) return puts(compshare_error_text(client, text, sizeof text)), 1;
     compshare_close(client);

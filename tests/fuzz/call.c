@@ -22,12 +22,14 @@
 
 enum {
     CHOICE_CALL = 0, CHOICE_COUNT = 3, CHOICE_FLAGS, CHOICE_RETRIES, CHOICE_SEND, CHOICE_RECV = 10, CHOICE_WAIT = 14,
-    CHOICE_STOP, CHOICE_PLAN, CHOICE_TIMEOUT, CHOICE_SKEW, CHOICE_ENTROPY, CHOICE_CLOCK, CHOICE_BROKEN_WAIT, CHOICE_END, CHOICE_STEP,
+    CHOICE_STOP, CHOICE_PLAN, CHOICE_TIMEOUT, CHOICE_SKEW, CHOICE_ENTROPY, CHOICE_CLOCK, CHOICE_BROKEN_WAIT,
+        CHOICE_END, CHOICE_STEP,
     CHOICES
 };
 
 /* Bits of CHOICE_FLAGS. */
-enum { FLAG_ROOMY = 1, FLAG_PROJECT = 2, FLAG_REGION = 4, FLAG_PROXY = 8, FLAG_STEPS = 16, FLAG_LONG = 32, FLAG_TOKEN = 64, FLAG_SMALL = 128 };
+enum { FLAG_ROOMY = 1, FLAG_PROJECT = 2, FLAG_REGION = 4, FLAG_PROXY = 8, FLAG_STEPS = 16, FLAG_LONG = 32,
+    FLAG_TOKEN = 64, FLAG_SMALL = 128 };
 
 /* ---- what was asked and answered ---- */
 
@@ -85,7 +87,8 @@ static bool is_csv(const exchange *e, const reply *r)
     while (i < r->body_len && memchr(" \t\r\n", r->body[i], 4) != NULL) i++;
     return strcmp(e->action, "DownloadTeamOrder") == 0 && i < r->body_len && r->body[i] != '{'
         && (strcmp(r->content_type, "text/csv") == 0 || strcmp(r->content_type, "application/csv") == 0
-        || strcmp(r->content_type, "application/octet-stream") == 0 || strcmp(r->content_type, "application/vnd.ms-excel") == 0);
+        || strcmp(r->content_type, "application/octet-stream") == 0
+            || strcmp(r->content_type, "application/vnd.ms-excel") == 0);
 }
 
 static void judge_body(world *w, exchange *e, const reply *r)
@@ -372,7 +375,8 @@ static int world_open(void *user, const char *host, uint16_t port)
     CHECK(bounded(w) && !w->connected);
     CHECK(strcmp(host, proxy ? "proxy.test" : "api.test") == 0 && port == (proxy ? 3128 : 80));
     if (command(w, 'O')) {
-        static const int ends[] = { COMPSHARE_E_CONNECT, COMPSHARE_E_RESOLVE, COMPSHARE_WANT_WRITE, COMPSHARE_WANT_READ, 7, COMPSHARE_E_TLS };
+        static const int ends[] = { COMPSHARE_E_CONNECT, COMPSHARE_E_RESOLVE, COMPSHARE_WANT_WRITE,
+            COMPSHARE_WANT_READ, 7, COMPSHARE_E_TLS };
         return ends[argument(w) % 6];
     }
     w->connected = true;
@@ -442,7 +446,8 @@ static void walk(compshare_value v, int depth)
     (void)compshare_as_int(v, &n);
     (void)compshare_as_bool(v, &truth);
     (void)compshare_copy_key(v, text, sizeof text);
-    for (inner = compshare_first(v); depth > 0 && compshare_type(inner) != COMPSHARE_NONE; inner = compshare_next(inner)) walk(inner, depth - 1);
+    for (inner = compshare_first(v); depth > 0
+        && compshare_type(inner) != COMPSHARE_NONE; inner = compshare_next(inner)) walk(inner, depth - 1);
 }
 
 /* A callback may not call back, and sees a whole element. */
@@ -504,7 +509,8 @@ typedef struct results {
 } results;
 
 static const char *const names[] = {
-    "DescribeCompShareInstance", "CreateCompShareInstance", "TerminateCompShareInstance", "NoSuchAction", "DownloadTeamOrder",
+    "DescribeCompShareInstance", "CreateCompShareInstance", "TerminateCompShareInstance", "NoSuchAction",
+        "DownloadTeamOrder",
     "DescribeCompShareInstance", "CreateCompShareInstance"
 };
 
@@ -546,8 +552,10 @@ static int start(world *w, int kind, results *r)
     fill_params(w, r);
     switch (kind) {
     case CALL_EACH_READ:
-    case CALL_EACH_CREATE: return compshare_call_each_start(c, names[kind], r->params, r->count, "UHostSet", on_element, w);
-    case CALL_PROJECTS: return compshare_get_project_list_start(c, &r->project, choice[CHOICE_PLAN] & 4 ? on_project : NULL, w);
+    case CALL_EACH_CREATE: return compshare_call_each_start(c, names[kind], r->params, r->count, "UHostSet",
+        on_element, w);
+    case CALL_PROJECTS: return compshare_get_project_list_start(c, &r->project, choice[CHOICE_PLAN] & 4 ? on_project
+        : NULL, w);
     case CALL_DESCRIBE: return compshare_describe_instance_start(c, &r->target, &r->instance);
     case CALL_EACH_INSTANCE: return compshare_each_instance_start(c, &r->target, on_instance, w);
     case CALL_UPDATE: return compshare_update_stop_scheduler_start(c, &r->target, AT);
@@ -555,12 +563,14 @@ static int start(world *w, int kind, results *r)
     case CALL_SET_AT: r->plan.at = AT; return compshare_schedule_set_start(c, &r->plan, &r->schedule);
     case CALL_SET_IN: r->plan.in_seconds = 3600; return compshare_schedule_set_start(c, &r->plan, &r->schedule);
     case CALL_GET: return compshare_schedule_get_start(c, "uhost-1", &r->schedule);
-    case CALL_EXTEND: return compshare_schedule_extend_start(c, "uhost-1", choice[CHOICE_PLAN] & 8 ? INT64_MAX : 3600, &r->schedule);
+    case CALL_EXTEND: return compshare_schedule_extend_start(c, "uhost-1", choice[CHOICE_PLAN] & 8 ? INT64_MAX : 3600,
+        &r->schedule);
     case CALL_CANCEL: return compshare_schedule_cancel_start(c, "uhost-1", &r->schedule);
     case CALL_STOP: return compshare_stop_instance_start(c, &r->target);
     case CALL_START: return compshare_start_instance_start(c, &r->target);
     case CALL_REBOOT: return compshare_reboot_instance_start(c, &r->target);
-    case CALL_WAIT: return compshare_wait_state_start(c, "uhost-1", "Running", choice[CHOICE_PLAN] & 16 ? 90000 : 0, &r->instance);
+    case CALL_WAIT: return compshare_wait_state_start(c, "uhost-1", "Running", choice[CHOICE_PLAN] & 16 ? 90000 : 0,
+        &r->instance);
     default: return compshare_call_start(c, names[kind], r->params, r->count);
     }
 }
@@ -643,7 +653,8 @@ static void check_sendings(const world *w, size_t from, int kind)
     const char *action = kind < CALL_PROJECTS ? names[kind] : changes(kind);
     if (action == NULL) return;
     switch (compshare_action_info(action).retry) {
-    case COMPSHARE_RETRY_ALWAYS: CHECK(sendings(w, from, action) <= (kind < CALL_SET_AT ? 3 + retries : 7 * (1 + retries))); break;
+    case COMPSHARE_RETRY_ALWAYS: CHECK(sendings(w, from, action) <= (kind < CALL_SET_AT ? 3 + retries
+        : 7 * (1 + retries))); break;
     default: CHECK(sendings(w, from, action) <= 1);
     }
 }
@@ -657,7 +668,8 @@ static void check_success(const world *w, size_t from, int kind, const results *
     CHECK(w->count > from && !e->tunnel);
     CHECK(e->success || e->murky);
     if (e->murky) return;
-    if (kind == CALL_DESCRIBE || kind == CALL_WAIT) CHECK(strcmp(r->instance.uhost_id, "uhost-1") == 0 && last_instance(w) != NULL);
+    if (kind == CALL_DESCRIBE || kind == CALL_WAIT) CHECK(strcmp(r->instance.uhost_id, "uhost-1") == 0
+        && last_instance(w) != NULL);
     if (kind == CALL_DESCRIBE) CHECK(last_stop_time_is(w, r->instance.stop_time));
     if (kind == CALL_WAIT) CHECK(last_state_is(w, "Running", "Running"));
     if (kind == CALL_PROJECTS) CHECK(r->project.project_id[0] != '\0');
@@ -670,7 +682,8 @@ static void check_success(const world *w, size_t from, int kind, const results *
     CHECK(strcmp(r->schedule.uhost_id, "uhost-1") == 0);
     CHECK(r->schedule.changed == (change != NULL && sendings(w, from, change) > 0));
     if (kind == CALL_CANCEL) CHECK(r->schedule.stop_time == 0);
-    if (kind == CALL_SET_AT && r->schedule.changed) CHECK(is_near(r->schedule.stop_time, AT) && r->schedule.requested == AT);
+    if (kind == CALL_SET_AT && r->schedule.changed) CHECK(is_near(r->schedule.stop_time, AT)
+        && r->schedule.requested == AT);
     for (i = from; i < w->count; i++)
         if (change != NULL && strcmp(w->exchanges[i].action, change) == 0 && w->exchanges[i].whole)
             CHECK(is_near(w->exchanges[i].stop_time, r->schedule.stop_time));
@@ -690,7 +703,8 @@ static void check_unknown(const world *w, size_t from, int kind, bool unknown)
     /* a reading that was understood at last, and refused for what it says; where the judge
        cannot read it, the client has to have found a RetCode in it */
     if (kind == CALL_PROJECTS && w->count > from
-        && (w->exchanges[w->count - 1].success || (w->exchanges[w->count - 1].murky && w->client->reply.body.definite))) return;
+        && (w->exchanges[w->count - 1].success
+            || (w->exchanges[w->count - 1].murky && w->client->reply.body.definite))) return;
     for (i = from; i < w->count; i++) {
         const exchange *e = &w->exchanges[i];
         if (e->tunnel || e->sent == 0 || e->murky || (change != NULL && strcmp(e->action, change) != 0)) continue;
@@ -706,9 +720,11 @@ static void check_error(const world *w, int status)
     CHECK_TEXT(e->action); CHECK_TEXT(e->request_id); CHECK_TEXT(e->message); CHECK_TEXT(e->detail);
     CHECK(strlen(compshare_error_text(w->client, text, sizeof text)) < sizeof text - 1);
     CHECK(!leaks(w, text));
-    CHECK(strncmp(text, compshare_error_text(w->client, few, sizeof few), strlen(few)) == 0 && strlen(few) < sizeof few);
+    CHECK(strncmp(text, compshare_error_text(w->client, few, sizeof few), strlen(few)) == 0
+        && strlen(few) < sizeof few);
     CHECK(status != COMPSHARE_OK || (!e->outcome_unknown && e->ret_code == 0 && e->detail[0] == '\0'));
-    CHECK(strcmp(compshare_status_name(status), "COMPSHARE_E_?") != 0 && (status == COMPSHARE_OK || status <= COMPSHARE_E_CONFIG));
+    CHECK(strcmp(compshare_status_name(status), "COMPSHARE_E_?") != 0
+        && (status == COMPSHARE_OK || status <= COMPSHARE_E_CONFIG));
     walk(compshare_reply(w->client), 4);
     CHECK(compshare_body(w->client).len <= w->client->reply.area_cap);
 }

@@ -19,7 +19,8 @@ static bool has_shape(const char *s, const char *shape)
 {
     for (; *shape != '\0'; s++, shape++) {
         bool letter = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z'), digit = *s >= '0' && *s <= '9';
-        if (*shape == 'A' ? !letter : *shape == '9' ? !digit : *shape == '_' ? !digit && *s != ' ' : *s != *shape) return false;
+        if (*shape == 'A' ? !letter : *shape == '9' ? !digit : *shape == '_' ? !digit && *s != ' '
+            : *s != *shape) return false;
     }
     return *s == '\0';
 }
@@ -34,8 +35,10 @@ static int64_t by_form(const char *s, const char *form, int century)
     const char *at;
     int n;
     memset(&t, 0, sizeof t);
-    n = form[0] == 'a' ? sscanf(s, "%*3c %3c %d %d:%d:%d %d", month, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec, &t.tm_year)
-        : form[0] == 'b' ? sscanf(s, ", %d-%3c-%d %d:%d:%d", &t.tm_mday, month, &t.tm_year, &t.tm_hour, &t.tm_min, &t.tm_sec)
+    n = form[0] == 'a' ? sscanf(s, "%*3c %3c %d %d:%d:%d %d", month, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec,
+        &t.tm_year)
+        : form[0] == 'b' ? sscanf(s, ", %d-%3c-%d %d:%d:%d", &t.tm_mday, month, &t.tm_year, &t.tm_hour, &t.tm_min,
+            &t.tm_sec)
         : sscanf(s, "%*3c, %d %3c %d %d:%d:%d", &t.tm_mday, month, &t.tm_year, &t.tm_hour, &t.tm_min, &t.tm_sec);
     at = strstr(months, month);
     if (n != 6 || at == NULL || strlen(month) != 3 || (at - months) % 4 != 0) return 0;
@@ -55,8 +58,10 @@ static int64_t by_library(const char *s, size_t len)
     const char *comma = strchr(s, ',');
     if (strlen(s) != len) return 0;
     if (has_shape(s, "AAA AAA _9 99:99:99 9999")) return by_form(s, "a", 0);
-    if (comma == s + 3 && has_shape(comma, ", 99 AAA 9999 99:99:99 GMT") && has_shape(s, "AAA, 99 AAA 9999 99:99:99 GMT")) return by_form(s, "c", 0);
-    if (comma >= s + 6 && comma <= s + 9 && has_shape(comma, ", 99-AAA-99 99:99:99 GMT")) return by_form(comma, "b", 19);
+    if (comma == s + 3 && has_shape(comma, ", 99 AAA 9999 99:99:99 GMT")
+        && has_shape(s, "AAA, 99 AAA 9999 99:99:99 GMT")) return by_form(s, "c", 0);
+    if (comma >= s + 6 && comma <= s + 9 && has_shape(comma, ", 99-AAA-99 99:99:99 GMT")) return by_form(comma, "b",
+        19);
     return 0;
 }
 
@@ -94,8 +99,8 @@ static void check_shown(int64_t seconds)
     char text[64], wanted[64];
     time_t when = (time_t)seconds;
     struct tm t;
-    compshare__text out = compshare__text_into(text, sizeof text);
-    compshare__text_time(&out, seconds);
+    compshare__bytes_text out = compshare__bytes_into(text, sizeof text);
+    compshare__bytes_put_time(&out, seconds);
     if (seconds < 0 || seconds > INT64_C(253402300799)) {
         (void)snprintf(wanted, sizeof wanted, "%lld", (long long)seconds);
     } else {
@@ -127,14 +132,14 @@ static void check_numbers(const char *text, size_t len)
 static void check_form(const char *words, int64_t number, size_t cap)
 {
     char *all, *room = (char *)fuzz_room(cap);
-    compshare__text t = compshare__text_into(room, cap);
+    compshare__bytes_text t = compshare__bytes_into(room, cap);
     size_t size = strlen(words) * 2 + 128, len;
     bool ascii = true;
     const char *w;
     for (w = words; *w != '\0'; w++) ascii = ascii && (unsigned char)*w < 0x80;
     all = (char *)fuzz_room(size);
     (void)snprintf(all, size, "<%s>%d-%lld=%s", words, (int)number, (long long)number, words);
-    compshare__text_form(&t, "<%s>%d-%l=%s", words, (int)number, number, words);
+    compshare__bytes_form(&t, "<%s>%d-%l=%s", words, (int)number, number, words);
     len = strlen(all);
     if (cap > 0) CHECK(t.len < cap && room[t.len] == '\0');
     if (cap > len) CHECK(t.len == len && strcmp(room, all) == 0);

@@ -67,7 +67,8 @@ static bool is_decimal(const char *s)
 {
     const char *digits = *s == '-' ? s + 1 : s, *point = strchr(s, '.');
     size_t len = strlen(digits), whole = point != NULL ? (size_t)(point - digits) : len;
-    if (strspn(digits, "0123456789.") != len || whole == 0 || (point != NULL && strchr(point + 1, '.') != NULL)) return false;
+    if (strspn(digits, "0123456789.") != len || whole == 0
+        || (point != NULL && strchr(point + 1, '.') != NULL)) return false;
     if (digits[0] == '0' && whole > 1) return false;
     if (strcmp(s, "-0") == 0) return false;
     return point == NULL || (point[1] != '\0' && digits[len - 1] != '0');
@@ -85,7 +86,7 @@ static bool is_refused(const given *g)
         for (k = 0; k < 4; k++) if (strcmp(p->key, own[k]) == 0) return true;
         for (k = 0; k < 5; k++) id = id || strcmp(p->key, ids[k]) == 0;
         if (p->text != NULL && id && !is_identifier(p->text)) return true;
-        if (p->kind == COMPSHARE__DECIMAL && !is_decimal(p->text)) return true;
+        if (p->kind == COMPSHARE__PARAMS_DECIMAL && !is_decimal(p->text)) return true;
         for (k = 0; k < i; k++) if (strcmp(p->key, g->params[k].key) == 0) return true;
     }
     return false;
@@ -96,7 +97,7 @@ static bool is_refused(const given *g)
 /* In pieces, each into room of just that size; the copy is NUL-terminated. */
 static char *encode_all(const compshare__params *set, pieces *sizes, size_t *len)
 {
-    compshare__encoder e = { 0, 0 };
+    compshare__encode e = { 0, 0 };
     size_t room = 64, n, cap;
     char *all = (char *)fuzz_room(room);
     *len = 0;
@@ -170,7 +171,7 @@ static void check_body(CURL *curl, const compshare__params *set, char *body, con
 /* A head is all printable lines, ends once, and fits one small record. */
 static void check_head(size_t length, unsigned choice)
 {
-    compshare__head h = { "api.compshare.cn", 0, { "/", 1 }, "compshare.h/0", 0, 0, false };
+    compshare__encode_fields h = { "api.compshare.cn", 0, { "/", 1 }, "compshare.h/0", 0, 0, false };
     char *head = (char *)fuzz_room(4096), wanted[64];
     size_t len;
     h.content_length = length;
@@ -187,7 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static CURL *curl;
     static const char *const keys[] = { "k", "my_private_key", "", "\xE5\x8D\xA1" };
     char reason[128];
-    compshare__text why = compshare__text_into(reason, sizeof reason);
+    compshare__bytes_text why = compshare__bytes_into(reason, sizeof reason);
     pieces sizes = { data, 7, 0 };
     compshare__params set;
     given g;
@@ -203,10 +204,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const char *key = keys[data[7] & 3];
         size_t len;
         char *body;
-        compshare__params_own(&set, COMPSHARE__OWN_ACTION, "GetProjectList");
-        compshare__params_own(&set, COMPSHARE__OWN_PUBLIC_KEY, "pub+lic/=");
-        compshare__params_own(&set, COMPSHARE__OWN_TOKEN, data[7] & 4 ? "token" : NULL);
-        compshare__params_own(&set, COMPSHARE__OWN_REGION, data[7] & 8 ? "cn-wlcb" : NULL);
+        compshare__params_own(&set, COMPSHARE__PARAMS_OWN_ACTION, "GetProjectList");
+        compshare__params_own(&set, COMPSHARE__PARAMS_OWN_PUBLIC_KEY, "pub+lic/=");
+        compshare__params_own(&set, COMPSHARE__PARAMS_OWN_TOKEN, data[7] & 4 ? "token" : NULL);
+        compshare__params_own(&set, COMPSHARE__PARAMS_OWN_REGION, data[7] & 8 ? "cn-wlcb" : NULL);
         compshare__params_sign(&set, key);
         body = encode_all(&set, &sizes, &len);
         CHECK(strlen(body) == len && len == compshare__encode_length(&set));

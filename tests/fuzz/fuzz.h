@@ -182,7 +182,8 @@ static inline void reply_take_connection(reply *r, span value)
 static inline bool reply_take_type(reply *r, span value)
 {
     size_t i;
-    for (i = 0; i < value.len && i < sizeof r->content_type - 1 && value.at[i] != ';' && !reply_blank(value.at[i]); i++) {
+    for (i = 0; i < value.len && i < sizeof r->content_type - 1 && value.at[i] != ';'
+        && !reply_blank(value.at[i]); i++) {
         unsigned c = value.at[i];
         r->content_type[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
     }
@@ -262,7 +263,8 @@ static inline int reply_status_line(reply *r, span *rest)
     if (got != REPLY_WHOLE) return got;
     if (line.len < 12) return REPLY_BAD;
     for (i = 0; i < 13 && i < line.len; i++)
-        if (form[i] == '#' ? line.at[i] < '0' || line.at[i] > '9' : line.at[i] != (unsigned char)form[i]) return REPLY_BAD;
+        if (form[i] == '#' ? line.at[i] < '0' || line.at[i] > '9'
+            : line.at[i] != (unsigned char)form[i]) return REPLY_BAD;
     r->minor = line.at[7] - '0';
     r->status = (line.at[9] - '0') * 100 + (line.at[10] - '0') * 10 + (line.at[11] - '0');
     return r->status >= 100 && r->status < 600 ? REPLY_WHOLE : REPLY_BAD;
@@ -283,7 +285,8 @@ static inline int reply_chunk_size(span *rest, uint64_t *size)
     if (got != REPLY_WHOLE) return got;
     *size = 0;
     for (i = 0; i < line.len; i++) {
-        unsigned c = line.at[i] | 0x20u, digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+        unsigned c = line.at[i] | 0x20u, digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
+            : 16;
         if (line.at[i] < 0x30) digit = 16;
         if (digit == 16) break;
         if (*size >> 60) return REPLY_BAD;

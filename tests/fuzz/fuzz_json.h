@@ -76,7 +76,8 @@ static inline size_t fuzz_members(const char *text, size_t len, const char *name
                 string = json_loads(copy, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
                 free(copy);
             }
-            hit = string != NULL && json_string_length(string) == strlen(name) && strcmp(json_string_value(string), name) == 0;
+            hit = string != NULL && json_string_length(string) == strlen(name)
+                && strcmp(json_string_value(string), name) == 0;
             json_decref(string);
             continue;
         }

@@ -24,7 +24,8 @@ static void feed(reading *r, const uint8_t *src, size_t len)
         compshare_view body;
         size_t n = compshare__http_feed(&r->http, piece + at, len - at, &body);
         CHECK(n > 0 && n <= len - at);
-        CHECK(body.len == 0 || ((const unsigned char *)body.ptr >= piece + at && (const unsigned char *)body.ptr + body.len == piece + at + n));
+        CHECK(body.len == 0 || ((const unsigned char *)body.ptr >= piece + at
+            && (const unsigned char *)body.ptr + body.len == piece + at + n));
         if (body.len > 0) memcpy(r->body + r->body_len, body.ptr, body.len);
         r->body_len += body.len;
         at += n;
@@ -73,7 +74,8 @@ static void check_alone(const reading *r)
     CHECK_TEXT(h->request_id);
     CHECK(h->date >= 0 && h->retry_after_s >= -1 && h->retry_after_date >= 0);
     CHECK(h->name_len <= sizeof h->name && h->value_len <= sizeof h->value);
-    if (h->state == COMPSHARE__HTTP_DONE) CHECK(h->status >= 200 && (h->chunked || !h->has_length || h->length == 0 || r->body_len == 0));
+    if (h->state == COMPSHARE__HTTP_DONE) CHECK(h->status >= 200
+        && (h->chunked || !h->has_length || h->length == 0 || r->body_len == 0));
 }
 
 /* The room's own limits, which the reference does not have. */
@@ -81,7 +83,8 @@ static bool is_limit(const char *reason)
 {
     static const char *const limits[] = {
         "the head or trailer is longer than 32,768 bytes", "a line of the head is longer than 8,192 bytes",
-        "too many 1xx responses", "chunk extensions are longer than 4,096 bytes", "a chunk size has more than 64 digits",
+        "too many 1xx responses", "chunk extensions are longer than 4,096 bytes",
+            "a chunk size has more than 64 digits",
         "a Content-Length or Transfer-Encoding header is too long", "a chunk size has more than 64 bits"
     };
     size_t i;
@@ -102,7 +105,8 @@ static void check_reference(const reading *r, const uint8_t *src, size_t len, un
         CHECK(r->used == book.used);
         CHECK(book.encoded == h->encoded);
         CHECK(!h->keep_alive || (!book.saw_close && (book.minor > 0 || book.saw_keep_alive)));
-        CHECK(!h->keep_alive || (options & 1) || book.has_length || book.chunked || book.status == 204 || book.status == 304);
+        CHECK(!h->keep_alive || (options & 1) || book.has_length || book.chunked || book.status == 204
+            || book.status == 304);
     } else if (h->state == COMPSHARE__HTTP_FAILED) {
         CHECK(book.verdict != REPLY_WHOLE || is_limit(h->reason));
     } else {

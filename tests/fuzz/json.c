@@ -13,7 +13,8 @@
 #include "../unit/tokens.h"
 
 static const char *const arrays[16] = {
-    "UHostSet", "ProjectSet", "a", "", "RetCode", "A\n", "\xEF\xBF\xBD", "\xC3\xBC", "x", "b", "data", "0", "\"", "\\", "/", "UHostSe"
+    "UHostSet", "ProjectSet", "a", "", "RetCode", "A\n", "\xEF\xBF\xBD", "\xC3\xBC", "x", "b", "data", "0", "\"", "\\",
+        "/", "UHostSe"
 };
 
 /* ---- validator ---- */
@@ -49,7 +50,8 @@ static int depth_of(const json_t *value)
     const char *key;
     json_t *inner;
     if (json_is_array(value)) json_array_foreach(value, i, inner) { d = depth_of(inner); if (d > deepest) deepest = d; }
-    if (json_is_object(value)) json_object_foreach((json_t *)(uintptr_t)value, key, inner) { d = depth_of(inner); if (d > deepest) deepest = d; }
+    if (json_is_object(value)) json_object_foreach((json_t *)(uintptr_t)value, key,
+        inner) { d = depth_of(inner); if (d > deepest) deepest = d; }
     return json_is_array(value) || json_is_object(value) ? deepest + 1 : 0;
 }
 
@@ -84,12 +86,13 @@ static void check_string(compshare_value v, const json_t *theirs)
     CHECK(compshare_as_int(v, &ours) == is_integer);
     CHECK(ours == (is_integer ? number : 77));
     is_true = strcmp(text, "true") == 0 || strcmp(text, "True") == 0;
-    CHECK(compshare_as_bool(v, &truth) == (len == strlen(text) && (is_true || strcmp(text, "false") == 0 || strcmp(text, "False") == 0)));
+    CHECK(compshare_as_bool(v, &truth) == (len == strlen(text)
+        && (is_true || strcmp(text, "false") == 0 || strcmp(text, "False") == 0)));
     CHECK(truth == (is_true && len == strlen(text)));
 }
 
 /* Cut to fit and cleaned for a terminal: whole characters, none of them unsafe. */
-static void check_clean(const compshare__tree *tree, uint32_t at, size_t cap)
+static void check_clean(const compshare__tokens *tree, uint32_t at, size_t cap)
 {
     char *buf = (char *)fuzz_room(cap + 1), *quoted = (char *)fuzz_room(cap + 3);
     json_t *back;
@@ -228,7 +231,7 @@ static void check_tree(const char *text, size_t len, const json_t *theirs, size_
 /* ---- splitter ---- */
 
 typedef struct split {
-    compshare__splitter s;
+    compshare__split s;
     char *area, *elements;
     size_t elements_len, count;
 } split;
@@ -274,7 +277,8 @@ static void check_split(split *r, const char *name, const char *text, size_t len
     CHECK(r->count == (hits == 1 && json_is_array(array) ? json_array_size(array) : 0));
     for (i = 0; i < r->count; i++, at += strlen(at) + 1) {
         json_t *element = NULL;
-        CHECK(fuzz_opinion(at, strlen(at), &element) == OPINION_ACCEPTED && json_equal(element, json_array_get(array, i)));
+        CHECK(fuzz_opinion(at, strlen(at), &element) == OPINION_ACCEPTED
+            && json_equal(element, json_array_get(array, i)));
         CHECK(!compshare__json_is_space(at[0]) && !compshare__json_is_space(at[strlen(at) - 1]));
         json_decref(element);
     }
@@ -286,7 +290,8 @@ static void check_split(split *r, const char *name, const char *text, size_t len
     json_decref(rest);
 }
 
-static void check_splitter(const uint8_t *data, const char *text, size_t len, size_t bom, const compshare__json *whole, const json_t *theirs, pieces *sizes)
+static void check_splitter(const uint8_t *data, const char *text, size_t len, size_t bom, const compshare__json *whole,
+    const json_t *theirs, pieces *sizes)
 {
     const char *name = arrays[data[0] & 15];
     size_t cap = len * (data[0] >> 4) / 16;
@@ -299,7 +304,8 @@ static void check_splitter(const uint8_t *data, const char *text, size_t len, si
         CHECK(full.s.bom == bom && full.s.json.reason == whole->reason);
         CHECK(full.s.json.at == whole->at);
     } else {
-        CHECK(full.s.json.state == COMPSHARE__JSON_FAILED || (full.s.bom == len && whole->state == COMPSHARE__JSON_FAILED));
+        CHECK(full.s.json.state == COMPSHARE__JSON_FAILED
+            || (full.s.bom == len && whole->state == COMPSHARE__JSON_FAILED));
     }
     CHECK(small.elements_len <= full.elements_len && memcmp(small.elements, full.elements, small.elements_len) == 0);
     CHECK(small.s.full || small.count == full.count);
@@ -325,7 +331,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     opinion = fuzz_opinion(text + bom, len - bom, &theirs);
     check_splitter(data, text, len, bom, &whole, compshare__json_finish(&whole) == NULL ? theirs : NULL, &sizes);
     reason = compshare__json_finish(&whole);
-    if (opinion == OPINION_ACCEPTED) CHECK(reason == NULL || (strcmp(reason, "it is nested deeper than 64 levels") == 0 && depth_of(theirs) > 64));
+    if (opinion == OPINION_ACCEPTED) CHECK(reason == NULL
+        || (strcmp(reason, "it is nested deeper than 64 levels") == 0 && depth_of(theirs) > 64));
     if (opinion == OPINION_REFUSED) CHECK(reason != NULL);
     if (reason == NULL) check_tree(text + bom, len - bom, theirs, count_tokens(text + bom, len - bom), data[1]);
     json_decref(theirs);

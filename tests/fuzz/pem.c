@@ -53,9 +53,9 @@ static bundle bundle_whole(const uint8_t *text, size_t len)
 
 /* ---- scanning ---- */
 
-static compshare__scratch block_at(compshare__trust *t, size_t size)
+static compshare__pem_scratch block_at(compshare__trust *t, size_t size)
 {
-    compshare__scratch block = { (unsigned char *)t, size };
+    compshare__pem_scratch block = { (unsigned char *)t, size };
     return block;
 }
 
@@ -76,9 +76,11 @@ static void check_anchor(const compshare__trust *t, size_t i)
     CHECK(a->dn.data == t->name && a->dn.len <= COMPSHARE__DN_MAX && a->flags == BR_X509_TA_CA);
     (void)SHA256(a->dn.data, a->dn.len, hash);
     CHECK(memcmp(hash, t->looked_up, 32) == 0);
-    if (a->pkey.key_type == BR_KEYTYPE_RSA) CHECK(a->pkey.key.rsa.n == t->key[i] && a->pkey.key.rsa.nlen >= COMPSHARE__RSA_MIN
+    if (a->pkey.key_type == BR_KEYTYPE_RSA) CHECK(a->pkey.key.rsa.n == t->key[i]
+        && a->pkey.key.rsa.nlen >= COMPSHARE__RSA_MIN
         && a->pkey.key.rsa.nlen + a->pkey.key.rsa.elen <= sizeof t->key[i]);
-    else CHECK(a->pkey.key_type == BR_KEYTYPE_EC && a->pkey.key.ec.q == t->key[i] && a->pkey.key.ec.qlen <= sizeof t->key[i]);
+    else CHECK(a->pkey.key_type == BR_KEYTYPE_EC && a->pkey.key.ec.q == t->key[i]
+        && a->pkey.key.ec.qlen <= sizeof t->key[i]);
 }
 
 static void check_slots(const compshare__trust *t)
@@ -89,7 +91,8 @@ static void check_slots(const compshare__trust *t)
         if (i < t->filled) check_anchor(t, i);
         else CHECK(t->anchor[i].dn.len == 0);      /* no name has that hash */
     }
-    if (t->trouble == COMPSHARE__TRUST_UNREADABLE || t->trouble == COMPSHARE__TRUST_TOO_LONG || t->trouble == COMPSHARE__TRUST_EMPTY
+    if (t->trouble == COMPSHARE__TRUST_UNREADABLE || t->trouble == COMPSHARE__TRUST_TOO_LONG
+        || t->trouble == COMPSHARE__TRUST_EMPTY
         || t->trouble == COMPSHARE__TRUST_ROOTLESS || t->trouble == COMPSHARE__TRUST_THREE) CHECK(t->filled == 0);
 }
 
@@ -222,7 +225,8 @@ static void check_bundle(const uint8_t *text, size_t len, const uint8_t *options
     int read = 0;
     (void)look_for(text, len, options, hash);
     while (read++ < 4 && PEM_read_bio(bio, &kind, &header, &der, &der_len) == 1) {
-        if (strcmp(kind, "CERTIFICATE") == 0 && header[0] == '\0' && check_subject(der, (size_t)der_len, hash) && plain) {
+        if (strcmp(kind, "CERTIFICATE") == 0 && header[0] == '\0' && check_subject(der, (size_t)der_len, hash)
+            && plain) {
             met = look_for(text, len, options, hash);
             CHECK(met);
         }
@@ -298,7 +302,8 @@ static int64_t time_of(const uint8_t *data, size_t size)
 }
 
 /* BearSSL's verdict on the chain; sizes NULL: every certificate in one piece. */
-static unsigned judge_chain(const uint8_t *data, size_t size, bundle *roots, pieces *sizes, size_t buffer, compshare__trust *t)
+static unsigned judge_chain(const uint8_t *data, size_t size, bundle *roots, pieces *sizes, size_t buffer,
+    compshare__trust *t)
 {
     const br_x509_class **ctx = &t->minimal.vtable;
     const uint8_t *der;
@@ -329,7 +334,8 @@ static void check_chain(const uint8_t *data, size_t size, const uint8_t *options
     const uint8_t *at = data, *der = NULL, *last = NULL;
     size_t left = size, len = 0, last_len = 0, count = 0;
     pieces sizes = { options + 1, 6, 0 };
-    compshare__trust *a = (compshare__trust *)fuzz_room(sizeof *a + 2048), *b = (compshare__trust *)fuzz_room(sizeof *b + 40);
+    compshare__trust *a = (compshare__trust *)fuzz_room(sizeof *a + 2048),
+        *b = (compshare__trust *)fuzz_room(sizeof *b + 40);
     bundle roots, slow;
     unsigned verdict;
     while (count++ < 6 && next_der(&at, &left, &der, &len)) { last = der; last_len = len; }
@@ -341,7 +347,8 @@ static void check_chain(const uint8_t *data, size_t size, const uint8_t *options
     verdict = judge_chain(data, size, &roots, NULL, 2048, a);
     CHECK(judge_chain(data, size, &slow, &sizes, 40, b) == verdict);
     CHECK(a->certificates == b->certificates);
-    if (verdict == 0 || verdict == BR_ERR_X509_NOT_TRUSTED) check_same(a, b);    /* else nothing need have been looked for */
+    /* else nothing need have been looked for */
+    if (verdict == 0 || verdict == BR_ERR_X509_NOT_TRUSTED) check_same(a, b);
     if (verdict == 0) CHECK(a->filled > 0 && a->trouble != COMPSHARE__TRUST_UNREADABLE);
     free(a);
     free(b);

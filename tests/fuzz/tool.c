@@ -74,7 +74,8 @@ static void check_duration(const char *text)
     CHECK(good == (wanted > 0));
     if (!good) return;
     CHECK(got == wanted);
-    (void)snprintf(back, sizeof back, "%lldd%lldh%lldm%llds", (long long)(got / 86400), (long long)(got / 3600 % 24), (long long)(got / 60 % 60), (long long)(got % 60));
+    (void)snprintf(back, sizeof back, "%lldd%lldh%lldm%llds", (long long)(got / 86400), (long long)(got / 3600 % 24),
+        (long long)(got / 60 % 60), (long long)(got % 60));
     CHECK(got / 86400 >= 1000000 || (read_duration(back, &again) && again == got));
     CHECK(strlen(show_duration(got)) > 2);
 }
@@ -90,7 +91,8 @@ static bool has_offset(const char *s)
     if (len >= 17 && (end[-1] == 'Z' || end[-1] == 'z')) return true;
     if (len >= 19 && (end[-3] == '+' || end[-3] == '-') && digits(end - 2, 2)) return true;
     if (len >= 21 && (end[-5] == '+' || end[-5] == '-') && digits(end - 4, 4)) return true;
-    return len >= 22 && (end[-6] == '+' || end[-6] == '-') && end[-3] == ':' && digits(end - 5, 2) && digits(end - 2, 2);
+    return len >= 22 && (end[-6] == '+' || end[-6] == '-') && end[-3] == ':' && digits(end - 5, 2)
+        && digits(end - 2, 2);
 }
 
 /* The same date by timegm, its offset left out. */
@@ -100,13 +102,15 @@ static int64_t time_by_library(const char *s)
     time_t seconds;
     int n = 0;
     memset(&t, 0, sizeof t);
-    if (sscanf(s, "%4d-%2d-%2d%*c%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &n) != 5) return -1;
+    if (sscanf(s, "%4d-%2d-%2d%*c%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min,
+        &n) != 5) return -1;
     if (s[n] == ':' && sscanf(s + n + 1, "%2d", &t.tm_sec) != 1) return -1;
     t.tm_year -= 1900;
     t.tm_mon--;
     back = t;
     seconds = timegm(&back);
-    return back.tm_mday == t.tm_mday && back.tm_mon == t.tm_mon && back.tm_hour == t.tm_hour && back.tm_min == t.tm_min && back.tm_sec == t.tm_sec ? (int64_t)seconds : -1;
+    return back.tm_mday == t.tm_mday && back.tm_mon == t.tm_mon && back.tm_hour == t.tm_hour && back.tm_min == t.tm_min
+        && back.tm_sec == t.tm_sec ? (int64_t)seconds : -1;
 }
 
 static void check_time(const char *text)
@@ -133,7 +137,8 @@ static void check_time(const char *text)
         time_t when = (time_t)got;
         struct tm t;
         CHECK(gmtime_r(&when, &t) != NULL);
-        if (strftime(back, sizeof back, "%Y-%m-%dT%H:%M:%SZ", &t) == 20) CHECK(read_time(back, &again) == TIME_FINE && again == got);
+        if (strftime(back, sizeof back, "%Y-%m-%dT%H:%M:%SZ", &t) == 20) CHECK(read_time(back, &again) == TIME_FINE
+            && again == got);
     }
     CHECK(strlen(local_time(got)) >= 10 && strlen(beijing_time(got)) == 11);
 }
@@ -144,7 +149,8 @@ static bool could_be_id(const char *s, size_t len)
 {
     size_t i;
     for (i = 0; i < len; i++)
-        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", s[i]) == NULL || s[i] == '\0') return false;
+        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", s[i]) == NULL
+            || s[i] == '\0') return false;
     return len > 0 && len <= 63;
 }
 
@@ -223,14 +229,17 @@ static void check_config(const char *s, size_t len)
     if (wrong == -1) CHECK(found.public_key[0] != '\0' && found.private_key[0] != '\0' && strlen(name) < sizeof name);
     root = memchr(json, '\\', len) == NULL && len < 1000 ? json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
     current = member(root, "current_profile", sizeof name);
-    of = json_object_get(json_object_get(root, "profiles"), profile != NULL ? profile : current != NULL ? current : "default");
+    of = json_object_get(json_object_get(root, "profiles"), profile != NULL ? profile : current != NULL ? current
+        : "default");
     public_key = member(of, "public_key", sizeof found.public_key);
     private_key = member(of, "private_key", sizeof found.private_key);
     if (root != NULL && json_is_object(root) && (profile == NULL || named < sizeof name)) {
         bool unusable = profile == NULL && current == NULL && json_object_get(root, "current_profile") != NULL
-            && json_string_length(json_object_get(root, "current_profile")) + !json_is_string(json_object_get(root, "current_profile")) > 0;
+            && json_string_length(json_object_get(root, "current_profile")) + !json_is_string(json_object_get(root,
+                "current_profile")) > 0;
         CHECK((wrong == -1) == (!unusable && public_key != NULL && private_key != NULL));
-        if (wrong == -1) CHECK(strcmp(found.public_key, public_key) == 0 && strcmp(found.private_key, private_key) == 0);
+        if (wrong == -1) CHECK(strcmp(found.public_key, public_key) == 0
+            && strcmp(found.private_key, private_key) == 0);
     }
     json_decref(root);
     free(profile);
@@ -241,8 +250,10 @@ static void check_config(const char *s, size_t len)
 static void check_pattern(const char *s, size_t len)
 {
     size_t cut = strnlen(s, len), i;
-    char *pattern = fuzz_string(s, cut), *name = cut < len ? fuzz_string(s + cut + 1, len - cut - 1) : fuzz_string("", 0);
-    bool got = matches(pattern, name), plain = strpbrk(pattern, "[\\") == NULL, got_all = matches("*", name), got_self = strpbrk(name, "*?") != NULL || matches(name, name);
+    char *pattern = fuzz_string(s, cut), *name = cut < len ? fuzz_string(s + cut + 1, len - cut - 1)
+        : fuzz_string("", 0);
+    bool got = matches(pattern, name), plain = strpbrk(pattern, "[\\") == NULL, got_all = matches("*", name),
+        got_self = strpbrk(name, "*?") != NULL || matches(name, name);
     for (i = 0; i < strlen(name); i++) plain = plain && (unsigned char)name[i] < 0x80;
     for (i = 0; i < cut; i++) plain = plain && (unsigned char)pattern[i] < 0x80;
     CHECK(got_all && got_self);
@@ -293,7 +304,8 @@ static void check_lock(const char *s, size_t len)
 static void check_proxy(const char *s, size_t len)
 {
     size_t cut = strnlen(s, len);
-    char *list = fuzz_string(s, cut), *host = cut < len ? fuzz_string(s + cut + 1, len - cut - 1) : fuzz_string("a.b", 3);
+    char *list = fuzz_string(s, cut), *host = cut < len ? fuzz_string(s + cut + 1, len - cut - 1)
+        : fuzz_string("a.b", 3);
     char *all = (char *)fuzz_room(strlen(list) + sizeof ",a.b");
     (void)proxy_excepts(list, host);
     (void)sprintf(all, "%s,a.b", list);

@@ -34,7 +34,7 @@ static bool is_number_like(const char *host)
     return strspn(host, "0123456789abcdefABCDEFxX.") == strlen(host) && strpbrk(host, "0123456789") != NULL;
 }
 
-static void check_host(CURLU *theirs, const compshare__url *ours)
+static void check_host(CURLU *theirs, const compshare__config_origin *ours)
 {
     char *host = part(theirs, CURLUPART_HOST, 0), *port = part(theirs, CURLUPART_PORT, CURLU_DEFAULT_PORT);
     size_t len = strlen(host);
@@ -43,7 +43,8 @@ static void check_host(CURLU *theirs, const compshare__url *ours)
     if (host[0] == '[') {       /* libcurl shortens it */
         unsigned char a[16], b[16];
         host[len - 1] = '\0';
-        CHECK(inet_pton(AF_INET6, host + 1, a) == 1 && inet_pton(AF_INET6, ours->host, b) == 1 && memcmp(a, b, 16) == 0);
+        CHECK(inet_pton(AF_INET6, host + 1, a) == 1 && inet_pton(AF_INET6, ours->host, b) == 1
+            && memcmp(a, b, 16) == 0);
     } else if (!is_number_like(ours->host)) CHECK(fuzz_same(host, len, ours->host, strlen(ours->host)));
     CHECK(strtoul(port, NULL, 10) == ours->port);
     curl_free(host);
@@ -54,7 +55,7 @@ static void check_host(CURLU *theirs, const compshare__url *ours)
 
 static void check_base(const char *s)
 {
-    compshare__url url;
+    compshare__config_origin url;
     CURLU *u = curl_url();
     char *path, *user, *query, *fragment;
     CURLUcode code = curl_url_set(u, CURLUPART_URL, s, CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME);
@@ -75,15 +76,16 @@ static void check_base(const char *s)
 
 /* ---- proxy ---- */
 
-static void check_basic(CURLU *u, const compshare__url *ours)
+static void check_basic(CURLU *u, const compshare__config_origin *ours)
 {
     char *user = part(u, CURLUPART_USER, 0), *password = part(u, CURLUPART_PASSWORD, 0);
     int user_len, password_len, wanted_len;
-    char *plain_user = curl_easy_unescape(NULL, user, 0, &user_len), *plain_password = curl_easy_unescape(NULL, password, 0, &password_len);
+    char *plain_user = curl_easy_unescape(NULL, user, 0, &user_len),
+        *plain_password = curl_easy_unescape(NULL, password, 0, &password_len);
     size_t both = (size_t)user_len + 1 + (size_t)password_len;
     unsigned char *credentials = (unsigned char *)fuzz_room(both), *wanted = (unsigned char *)fuzz_room(both * 2 + 8);
     char *room = (char *)fuzz_room(1024);
-    compshare__text t = compshare__text_into(room, 1024);
+    compshare__bytes_text t = compshare__bytes_into(room, 1024);
     memcpy(credentials, plain_user, (size_t)user_len);
     credentials[user_len] = ':';
     memcpy(credentials + user_len + 1, plain_password, (size_t)password_len);
@@ -95,7 +97,7 @@ static void check_basic(CURLU *u, const compshare__url *ours)
 }
 
 /* The request for a tunnel is what it should be: one line for each thing. */
-static void check_connect(const compshare__url *ours)
+static void check_connect(const compshare__config_origin *ours)
 {
     char *room = (char *)fuzz_room(COMPSHARE__TX), host[COMPSHARE__HOST_MAX + 1], *at;
     size_t len, lines = 0;
@@ -110,16 +112,18 @@ static void check_connect(const compshare__url *ours)
 
 static void check_proxy(const char *s)
 {
-    compshare__url url;
+    compshare__config_origin url;
     CURLU *u = curl_url();
     const char *at = strrchr(s, '@');
     CURLUcode code = curl_url_set(u, CURLUPART_URL, s, CURLU_PATH_AS_IS);
     size_t i;
     bool odd = false;
     if (compshare__config_proxy(s, &url) == NULL) {
-        for (i = 0; at != NULL && s + i < at; i++) odd = odd || s[i] == '?' || s[i] == '#' || s[i] == '\\' || s[i] == '@';
+        for (i = 0; at != NULL && s + i < at; i++) odd = odd || s[i] == '?' || s[i] == '#' || s[i] == '\\'
+            || s[i] == '@';
         CHECK(code == CURLUE_OK || odd || strchr(s, '[') != NULL);
-        CHECK(fuzz_is_text(url.host, sizeof url.host, true) && url.port != 0 && url.credentials.len <= COMPSHARE__CREDENTIALS_MAX);
+        CHECK(fuzz_is_text(url.host, sizeof url.host, true) && url.port != 0
+            && url.credentials.len <= COMPSHARE__CREDENTIALS_MAX);
         if (code == CURLUE_OK && !odd) {
             check_host(u, &url);
             if (url.credentials.len > 0) check_basic(u, &url);
@@ -155,7 +159,8 @@ static void check_opened(compshare_config *config, bool accepted, const char *re
     const unsigned char *memory = (const unsigned char *)config->memory;
     CHECK((r == COMPSHARE_OK) == accepted && (client != NULL) == accepted);
     if (r == COMPSHARE_E_MEMORY) CHECK(config->memory_size < compshare_memory_needed(config));
-    if (r == COMPSHARE_OK) CHECK(strcmp(reason, "done") == 0 && config->memory_size >= compshare_memory_needed(config) && more < 200);
+    if (r == COMPSHARE_OK) CHECK(strcmp(reason, "done") == 0 && config->memory_size >= compshare_memory_needed(config)
+        && more < 200);
     compshare_close(client);
     if (r == COMPSHARE_OK) CHECK(memory[0] == 0 && memcmp(memory, memory + 1, config->memory_size - 1) == 0);
 }
@@ -185,9 +190,11 @@ static void check_config(const uint8_t *data, size_t size)
     CHECK(compshare_open_text(&config, reason, sizeof reason) == reason && fuzz_is_text(reason, sizeof reason, true));
     (void)compshare_open_text(&config, few, sizeof few);
     CHECK(strlen(few) == (strlen(reason) < 15 ? strlen(reason) : 15) && strncmp(reason, few, strlen(few)) == 0);
-    for (i = 0; i < 6; i++) refused = refused || (ids[i] == NULL ? i < 2 : !is_plain_id(ids[i], i < 3) || (i < 3 && ids[i][0] == '\0'));
+    for (i = 0; i < 6; i++) refused = refused
+        || (ids[i] == NULL ? i < 2 : !is_plain_id(ids[i], i < 3) || (i < 3 && ids[i][0] == '\0'));
     if (refused) CHECK(strcmp(reason, "done") != 0);
-    if (config.private_key != NULL && strlen(config.private_key) > 24) CHECK(strstr(reason, config.private_key) == NULL);
+    if (config.private_key != NULL && strlen(config.private_key) > 24) CHECK(strstr(reason,
+        config.private_key) == NULL);
     check_opened(&config, strcmp(reason, "done") == 0, reason, data[2]);
     free(config.memory);
     free(text);

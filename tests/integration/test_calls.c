@@ -112,8 +112,8 @@ static void prices_as_they_arrive(void **state)
     params[2] = compshare_int("Gpu", 1);
     params[3] = compshare_int("Cpu", 16);
     params[4] = compshare_int("Memory", 65536);
-    harness_expect(&h, compshare_call_each(h.client, "GetCompShareInstancePrice", params, 5, "PriceDetails", see_price, &s),
-        COMPSHARE_OK);
+    harness_expect(&h, compshare_call_each(h.client, "GetCompShareInstancePrice", params, 5, "PriceDetails", see_price,
+        &s), COMPSHARE_OK);
     assert_int_equal(s.seen, 1);
     assert_int_equal(s.bad, 0);
     assert_string_equal(s.last.instance, "1.58");
@@ -939,7 +939,9 @@ static void every_ret_code(void **state)
         for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
             char query[256];
             const compshare_error *e = last(&h);
-            snprintf(query, sizeof query, "retcode_string=%d&fail_next=1&fail_code=%d&fail_message=%%E4%%BD%%99%%E9%%A2%%9D%%1b%%5B31m%%0aend", as_text, rows[i].code);
+            snprintf(query, sizeof query,
+                "retcode_string=%d&fail_next=1&fail_code=%d&fail_message=%%E4%%BD%%99%%E9%%A2%%9D%%1b%%5B31m%%0aend",
+                as_text, rows[i].code);
             harness_set(&gateway, query);
             expect_failure(&h, compshare_delete_stop_scheduler(h.client, &t), COMPSHARE_E_API, COMPSHARE_STAGE_JUDGE,
                 rows[i].unknown);

@@ -379,7 +379,8 @@ static void clock_steps_back(void **state)
             }
             r = compshare_step(h.client);
         }
-        expect_failure(&h, r, COMPSHARE_E_TIMEOUT, last(&h)->stage, h.client->connection.tls.sent || last(&h)->outcome_unknown);
+        expect_failure(&h, r, COMPSHARE_E_TIMEOUT, last(&h)->stage, h.client->connection.tls.sent
+            || last(&h)->outcome_unknown);
         assert_true(last(&h)->retryable);
         expect_contains(last(&h)->detail, "monotonic_ms: it stepped back");
         assert_true(h.clock.ms < 5000);

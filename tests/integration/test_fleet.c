@@ -109,8 +109,9 @@ static void fleet_make(const harness_process *g, size_t size, bool newest_first,
     f.size = size;
     f.newest_first = newest_first;
     for (n = 1; n <= size; n++) f.here[n] = f.told[n] = f.steady[n] = true;
-    snprintf(query, sizeof query, "instances=%zu&order=%s&total_name=TotalCount&total_extra=0&null_lists=0&ignore_offset=0%s", size,
-        newest_first ? "newest_first" : "oldest_first", more);
+    snprintf(query, sizeof query,
+        "instances=%zu&order=%s&total_name=TotalCount&total_extra=0&null_lists=0&ignore_offset=0%s", size, newest_first
+        ? "newest_first" : "oldest_first", more);
     harness_set(g, query);
 }
 

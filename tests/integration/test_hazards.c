@@ -77,8 +77,10 @@ static void expect_end(const char *name, int r, int status, int tls_code, const 
     char text[COMPSHARE_ERROR_TEXT];
     compshare_error_text(h.client, text, sizeof text);
     if (r != status || e->status != status)
-        fail_msg("%s: %s (BearSSL %d) where %s was expected: %s", name, compshare_status_name(r), e->tls_code, compshare_status_name(status), text);
-    if (tls_code >= 0 && e->tls_code != tls_code) fail_msg("%s: tls_code %d where %d was expected: %s", name, e->tls_code, tls_code, text);
+        fail_msg("%s: %s (BearSSL %d) where %s was expected: %s", name, compshare_status_name(r), e->tls_code,
+            compshare_status_name(status), text);
+    if (tls_code >= 0 && e->tls_code != tls_code) fail_msg("%s: tls_code %d where %d was expected: %s", name,
+        e->tls_code, tls_code, text);
     if (status == COMPSHARE_OK) return;
     if (e->stage != COMPSHARE_STAGE_HANDSHAKE) fail_msg("%s: stage %d: %s", name, e->stage, text);
     if (e->outcome_unknown) fail_msg("%s: outcome_unknown although nothing was sent: %s", name, text);
@@ -109,7 +111,8 @@ static const struct {
     { "wildcard, label only", "wildcard", "api", NULL, COMPSHARE_E_CERTIFICATE, 56, OTHER_HOST },
     { "253 bytes", "long", NAME_253, NULL, COMPSHARE_OK, 0, "" },
     { "253 bytes and a dot", "long", NAME_253 ".", NULL, COMPSHARE_OK, 0, "" },
-    { "253 other bytes", "long", LABEL_63 "." LABEL_63 "." LABEL_61 "." LABEL_63, NULL, COMPSHARE_E_CERTIFICATE, 56, OTHER_HOST },
+    { "253 other bytes", "long", LABEL_63 "." LABEL_63 "." LABEL_61 "." LABEL_63, NULL, COMPSHARE_E_CERTIFICATE, 56,
+        OTHER_HOST },
     { "name constraints, critical", "nccrit", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 57, "critical extension" },
     { "name constraints, not critical: not looked at", "ncsoft", "localhost", NULL, COMPSHARE_OK, 0, "" },
     { "name constraints of a root: not looked at", "ncroot", "localhost", "nc-root.pem", COMPSHARE_OK, 0, "" },
@@ -118,27 +121,39 @@ static const struct {
     { "name as CN, beside other names", "cnother", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 56, OTHER_HOST },
     { "extended key usage, critical", "ekucrit", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 57, "critical extension" },
     { "key usage without signing", "encipher", "localhost", NULL, COMPSHARE_E_TLS, 28, "may not be used for this" },
-    { "intermediate that may not sign", "nosigning", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 59, "may not be used for this" },
-    { "signature of another key", "badsig", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 52, "signature in its certificate chain is wrong" },
+    { "intermediate that may not sign", "nosigning", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 59,
+        "may not be used for this" },
+    { "signature of another key", "badsig", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 52,
+        "signature in its certificate chain is wrong" },
     { "leaf twice", "duplicate", "localhost", NULL, COMPSHARE_OK, 0, "" },
-    { "intermediate twice, behind a leaf that is there three times", "stutter", "localhost", NULL, COMPSHARE_OK, 0, "" },
-    { "leaf once more, behind its issuer", "again", "localhost", "unknown-root.pem", COMPSHARE_E_CERTIFICATE, 55, "chain is out of order" },
+    { "intermediate twice, behind a leaf that is there three times", "stutter", "localhost", NULL, COMPSHARE_OK, 0,
+        "" },
+    { "leaf once more, behind its issuer", "again", "localhost", "unknown-root.pem", COMPSHARE_E_CERTIFICATE, 55,
+        "chain is out of order" },
     { "certificates behind the chain", "trailing", "localhost", NULL, COMPSHARE_OK, 0, "" },
-    { "certificates behind the chain, EC root only", "trailing", "localhost", "root-ec.pem", COMPSHARE_E_CERTIFICATE, -1, "" },
+    { "certificates behind the chain, EC root only", "trailing", "localhost", "root-ec.pem", COMPSHARE_E_CERTIFICATE,
+        -1, "" },
     { "cross-signed, old root", "cross", "localhost", "root-rsa.pem", COMPSHARE_OK, 0, "" },
     { "cross-signed, new root", "cross", "localhost", "unknown-root.pem", COMPSHARE_OK, 0, "" },
     { "cross-signed, neither", "cross", "localhost", "root-ec.pem", COMPSHARE_E_CERTIFICATE, 62, NO_ROOT },
-    { "cross-signed, wrong key under the old name", "cross", "localhost", "bundle-wrongkey.pem", COMPSHARE_E_CERTIFICATE, 62, NO_ROOT },
-    { "cross-signed, three of the old name, and the chain goes on", "cross", "localhost", "bundle-three.pem", COMPSHARE_E_TRUST, 62, "more than two CAs" },
-    { "cross-signed, three of the old name, and then a root", "cross", "localhost", "bundle-crossed.pem", COMPSHARE_OK, 0, "" },
-    { "intermediate below one with path length 0", "pathlen", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 58, "not a CA" },
-    { "intermediate below a root with path length 0: not looked at", "shortroot", "localhost", "short-root.pem", COMPSHARE_OK, 0, "" },
-    { "eight intermediates: one issuer too many", "deep", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 62, "no trusted root|behind the eighth" },
+    { "cross-signed, wrong key under the old name", "cross", "localhost", "bundle-wrongkey.pem",
+        COMPSHARE_E_CERTIFICATE, 62, NO_ROOT },
+    { "cross-signed, three of the old name, and the chain goes on", "cross", "localhost", "bundle-three.pem",
+        COMPSHARE_E_TRUST, 62, "more than two CAs" },
+    { "cross-signed, three of the old name, and then a root", "cross", "localhost", "bundle-crossed.pem", COMPSHARE_OK,
+        0, "" },
+    { "intermediate below one with path length 0", "pathlen", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 58,
+        "not a CA" },
+    { "intermediate below a root with path length 0: not looked at", "shortroot", "localhost", "short-root.pem",
+        COMPSHARE_OK, 0, "" },
+    { "eight intermediates: one issuer too many", "deep", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 62,
+        "no trusted root|behind the eighth" },
     { "seven, and then a root", "deep", "localhost", "deep1.pem", COMPSHARE_OK, 0, "" },
     { "missing intermediate", "leafonly", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 62, NO_ROOT },
     { "expired root: not looked at", "expiredroot", "localhost", "old-root.pem", COMPSHARE_OK, 0, "" },
     { "expired root, not trusted", "expiredroot", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 62, NO_ROOT },
-    { "root of 1,024 bits", "weakroot", "localhost", "weak-root.pem", COMPSHARE_E_TRUST, 62, "root of the right name that cannot be used" },
+    { "root of 1,024 bits", "weakroot", "localhost", "weak-root.pem", COMPSHARE_E_TRUST, 62,
+        "root of the right name that cannot be used" },
     { "leaf of 2,047 bits", "rsa2047", "localhost", NULL, COMPSHARE_E_TLS, 27, "under 2,048 bits" },
     { "intermediate of 2,047 bits", "under2047", "localhost", NULL, COMPSHARE_E_CERTIFICATE, 52, "under 2,048 bits" },
     { "Ed25519 leaf", "ed25519", "localhost", NULL, COMPSHARE_E_TLS, 296, NO_COMMON },
@@ -171,7 +186,8 @@ static void odd_certificates(void **state)
         snprintf(closed, sizeof closed, "conn %d closed", connections);
         wire_await(&w, closed);
         if (wire_count(&w, " request ") != successes)
-            fail_msg("%s: the server has seen %d requests, not %d", certificates[i].chain, wire_count(&w, " request "), successes);
+            fail_msg("%s: the server has seen %d requests, not %d", certificates[i].chain, wire_count(&w, " request "),
+                successes);
         wire_stop(&w);
         connections = successes = 0;
     }
@@ -181,13 +197,18 @@ static void odd_certificates(void **state)
 
 static void names_at_their_limits(void **state)
 {
-    static const char too_long[] = "longer than 253 bytes", empty[] = "empty label|no host name", label[] = "longer than 63 bytes";
+    static const char too_long[] = "longer than 253 bytes", empty[] = "empty label|no host name",
+        label[] = "longer than 63 bytes";
     static const struct { const char *url, *words; } refused[] = {
-        { "https://" NAME_253 "a", too_long }, { "https://" NAME_253 "a.", too_long }, { "https://" NAME_253 ".a", too_long },
+        { "https://" NAME_253 "a", too_long }, { "https://" NAME_253 "a.", too_long },
+            { "https://" NAME_253 ".a", too_long },
         { "https://" NAME_253 ".aa", too_long }, { "https://" NAME_253 ".aaa:443/", too_long },
-        { "https://", empty }, { "https:///path", empty }, { "https://:443", empty }, { "https://.", empty }, { "https://..", empty },
-        { "https://.localhost", empty }, { "https://localhost..", empty }, { "https://a..b", empty }, { "https://@localhost", NULL },
-        { "https://" LABEL_63 "a.example", label }, { "https://*.example.test", "not allowed" }, { "https://local host", "space" },
+        { "https://", empty }, { "https:///path", empty }, { "https://:443", empty }, { "https://.", empty },
+            { "https://..", empty },
+        { "https://.localhost", empty }, { "https://localhost..", empty }, { "https://a..b", empty },
+            { "https://@localhost", NULL },
+        { "https://" LABEL_63 "a.example", label }, { "https://*.example.test", "not allowed" },
+            { "https://local host", "space" },
         { "https://localhost\t", "control character" }, { "https://caf\xC3\xA9.example", "not allowed" }, { "https://a%00b", "not allowed" },
     };
     char text[COMPSHARE_ERROR_TEXT];
@@ -228,9 +249,12 @@ static void long_name_is_asked_for(void **state)
 static void odd_handshakes(void **state)
 {
     static const struct { const char *name, *options; int status, tls_code; const char *words; } rows[] = {
-        { "key exchange signed with SHA-1 only", "-sigalgs RSA+SHA1 -cipher ALL:@SECLEVEL=0", COMPSHARE_E_TLS, 296, NO_COMMON },
-        { "key exchange signed with SHA-224 only", "-sigalgs RSA+SHA224 -cipher ALL:@SECLEVEL=0", COMPSHARE_E_TLS, 296, NO_COMMON },
-        { "RSA-PSS only", "-sigalgs rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512", COMPSHARE_E_TLS, 296, NO_COMMON },
+        { "key exchange signed with SHA-1 only", "-sigalgs RSA+SHA1 -cipher ALL:@SECLEVEL=0", COMPSHARE_E_TLS, 296,
+            NO_COMMON },
+        { "key exchange signed with SHA-224 only", "-sigalgs RSA+SHA224 -cipher ALL:@SECLEVEL=0", COMPSHARE_E_TLS, 296,
+            NO_COMMON },
+        { "RSA-PSS only", "-sigalgs rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512", COMPSHARE_E_TLS, 296,
+            NO_COMMON },
         { "TLS 1.0 only", "-tls1 -cipher ALL:@SECLEVEL=0", COMPSHARE_E_TLS, 296, NO_COMMON },
         { "TLS 1.3 only", "-tls1_3", COMPSHARE_E_TLS, 326, "refuses TLS 1.2" },
         { "brainpool curves only", "-groups brainpoolP256r1:brainpoolP384r1", COMPSHARE_E_TLS, 296, NO_COMMON },
@@ -349,7 +373,8 @@ static int act_with(unsigned port, const text *pem)
     h.config.ca_pem_len = pem->len;
     harness_open(&h);
     r = act();
-    if (r != COMPSHARE_OK && r != COMPSHARE_E_TRUST && r != COMPSHARE_E_CERTIFICATE) fail_msg("%s", compshare_status_name(r));
+    if (r != COMPSHARE_OK && r != COMPSHARE_E_TRUST && r != COMPSHARE_E_CERTIFICATE) fail_msg("%s",
+        compshare_status_name(r));
     if (r != COMPSHARE_OK) {
         assert_int_equal(last(&h)->tls_code, 62);
         assert_int_equal(last(&h)->stage, COMPSHARE_STAGE_HANDSHAKE);
@@ -390,9 +415,11 @@ static void bundles_cut(void **state)
         if (r == COMPSHARE_OK) trusted++;
         else refused++;
     }
-    for (cut.len = whole - 2; cut.len <= whole + 4; cut.len++) assert_int_equal(act_with(w.server.port, &cut) == COMPSHARE_OK, cut.len >= whole);
+    for (cut.len = whole - 2; cut.len <= whole + 4; cut.len++) assert_int_equal(act_with(w.server.port,
+        &cut) == COMPSHARE_OK, cut.len >= whole);
     assert_true(trusted > 3 && refused > 8);
-    for (cut = wrong, cut.len = 1; cut.len <= wrong.len; cut.len += 97) assert_true(act_with(w.server.port, &cut) != COMPSHARE_OK);
+    for (cut = wrong, cut.len = 1; cut.len <= wrong.len; cut.len += 97) assert_true(act_with(w.server.port,
+        &cut) != COMPSHARE_OK);
     release(&right);
     release(&wrong);
     wire_stop(&w);
@@ -402,8 +429,10 @@ static void bundles_cut(void **state)
 static void add_noise(text *to, int kind)
 {
     static const char *const lines[] = {
-        "-----BEGIN CERTIFICATE----\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n",
-        "----------BEGIN CERTIFICATE -----\n", "Subject: CN=Test RSA Root, O=Certificate Tests\r\n", "\n", "-----BEGIN CERTIFICATE-----", "-",
+        "-----BEGIN CERTIFICATE----\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n",
+        "----------BEGIN CERTIFICATE -----\n", "Subject: CN=Test RSA Root, O=Certificate Tests\r\n", "\n",
+            "-----BEGIN CERTIFICATE-----", "-",
     };
     size_t end = to->len + ((size_t)1 << 20);
     uint32_t seed = 12345;
@@ -412,7 +441,8 @@ static void add_noise(text *to, int kind)
         size_t n = 0, len = strlen(lines[kind % (int)COUNT(lines)]);
         if (kind < (int)COUNT(lines))
             for (; n + len < sizeof bytes; n += len) memcpy(bytes + n, lines[kind], len);
-        for (; n < sizeof bytes && kind >= (int)COUNT(lines); n++) bytes[n] = (char)((seed = seed * 1103515245u + 12345u) >> 16);
+        for (; n < sizeof bytes && kind >= (int)COUNT(lines); n++) bytes[n] = (char)((seed =
+            seed * 1103515245u + 12345u) >> 16);
         add(to, bytes, n);
     }
     add(to, kind == 7 ? "-" : "\n", 1);
@@ -435,7 +465,9 @@ static void bundles_in_noise(void **state)
             add_file(&pem, roots[i]);
             add_noise(&pem, kind);
             r = act_with(w.server.port, &pem);
-            if (kind == 7 ? r != COMPSHARE_E_TRUST : r != (i == 0 ? COMPSHARE_OK : COMPSHARE_E_CERTIFICATE)) fail_msg("noise %d, %s: %s", kind, roots[i], compshare_status_name(r));
+            if (kind == 7 ? r != COMPSHARE_E_TRUST
+                : r != (i == 0 ? COMPSHARE_OK : COMPSHARE_E_CERTIFICATE)) fail_msg("noise %d, %s: %s", kind, roots[i],
+                compshare_status_name(r));
             release(&pem);
         }
     }
@@ -446,22 +478,28 @@ static void bundles_in_noise(void **state)
 static const struct { const char *name, *files[4], *newline; int status; const char *words; } bundles[] = {
     { "twice", { "root-rsa.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
     { "three times", { "root-rsa.pem", "root-rsa.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
-    { "three times, with another of its name", { "root-rsa.pem", "bundle-wrongkey.pem", "root-rsa.pem", "bundle-wrongkey.pem" }, NULL, COMPSHARE_OK, "" },
-    { "two others of its name, and one of them again", { "bundle-three.pem", "bundle-wrongkey.pem" }, NULL, COMPSHARE_E_TRUST, "more than two CAs" },
-    { "another of its name three times", { "bundle-wrongkey.pem", "bundle-wrongkey.pem", "bundle-wrongkey.pem" }, NULL, COMPSHARE_E_CERTIFICATE, "no trusted root" },
+    { "three times, with another of its name",
+        { "root-rsa.pem", "bundle-wrongkey.pem", "root-rsa.pem", "bundle-wrongkey.pem" }, NULL, COMPSHARE_OK, "" },
+    { "two others of its name, and one of them again", { "bundle-three.pem", "bundle-wrongkey.pem" }, NULL,
+        COMPSHARE_E_TRUST, "more than two CAs" },
+    { "another of its name three times", { "bundle-wrongkey.pem", "bundle-wrongkey.pem", "bundle-wrongkey.pem" }, NULL,
+        COMPSHARE_E_CERTIFICATE, "no trusted root" },
     { "another of its name before it", { "bundle-wrongkey.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
     { "another of its name behind it", { "root-rsa.pem", "bundle-wrongkey.pem" }, NULL, COMPSHARE_OK, "" },
-    { "another of its name twice", { "bundle-wrongkey.pem", "bundle-wrongkey.pem" }, NULL, COMPSHARE_E_CERTIFICATE, "no trusted root" },
-    { "another of its name twice, then it", { "bundle-wrongkey.pem", "bundle-wrongkey.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
-    { "two others of its name before it, and half of it behind it", { "bundle-three.pem", "bundle-truncated.pem" }, NULL, COMPSHARE_E_TRUST,
-        "more than two CAs" },
+    { "another of its name twice", { "bundle-wrongkey.pem", "bundle-wrongkey.pem" }, NULL, COMPSHARE_E_CERTIFICATE,
+        "no trusted root" },
+    { "another of its name twice, then it", { "bundle-wrongkey.pem", "bundle-wrongkey.pem", "root-rsa.pem" }, NULL,
+        COMPSHARE_OK, "" },
+    { "two others of its name before it, and half of it behind it", { "bundle-three.pem", "bundle-truncated.pem" },
+        NULL, COMPSHARE_E_TRUST, "more than two CAs" },
     { "a key before it", { "bundle-keyonly.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
     { "the leaf before it", { "leafonly.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
     { "the chain before it", { "rsa-chain.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
     { "the chain only", { "rsa-chain.pem" }, NULL, COMPSHARE_OK, "" },
     { "half of it before it", { "bundle-truncated.pem", "root-rsa.pem" }, NULL, COMPSHARE_OK, "" },
     { "half of it behind it", { "root-rsa.pem", "bundle-truncated.pem" }, NULL, COMPSHARE_OK, "" },
-    { "half of it behind another of its name", { "bundle-wrongkey.pem", "bundle-truncated.pem" }, NULL, COMPSHARE_E_TRUST, "cannot be used" },
+    { "half of it behind another of its name", { "bundle-wrongkey.pem", "bundle-truncated.pem" }, NULL,
+        COMPSHARE_E_TRUST, "cannot be used" },
     { "text before each", { "bundle-text.pem" }, NULL, COMPSHARE_OK, "" },
     { "CRLF", { "root-ec.pem", "root-rsa.pem" }, "\r\n", COMPSHARE_OK, "" },
     { "CR", { "root-ec.pem", "root-rsa.pem" }, "\r", COMPSHARE_OK, "" },
@@ -469,9 +507,11 @@ static const struct { const char *name, *files[4], *newline; int status; const c
     { "empty lines", { "root-ec.pem", "root-rsa.pem" }, "\n\n", COMPSHARE_OK, "" },
     { "no line ends", { "root-ec.pem", "root-rsa.pem" }, "", COMPSHARE_E_CERTIFICATE, "no trusted root" },
     { "no line ends, the first", { "root-rsa.pem", "root-ec.pem" }, "", COMPSHARE_OK, "" },
-    { "in a comment", { "root-ec.pem", "root-rsa.pem" }, "\n# ", COMPSHARE_E_TRUST, "name cannot be read" },     /* the first, which is cut off */
+    { "in a comment", { "root-ec.pem", "root-rsa.pem" }, "\n# ", COMPSHARE_E_TRUST, "name cannot be read" },
+        /* the first, which is cut off */
     { "indented", { "root-ec.pem", "root-rsa.pem" }, "\n    ", COMPSHARE_E_CERTIFICATE, "no trusted root" },
-    { "a byte that is no base64 at each end of a line", { "root-rsa.pem" }, "!\n", COMPSHARE_E_TRUST, "name cannot be read" },
+    { "a byte that is no base64 at each end of a line", { "root-rsa.pem" }, "!\n", COMPSHARE_E_TRUST,
+        "name cannot be read" },
 };
 
 static void odd_bundles(void **state)
@@ -483,9 +523,11 @@ static void odd_bundles(void **state)
         text plain = { NULL, 0, 0 }, pem = { NULL, 0, 0 };
         char words[160];
         int r;
-        for (k = 0; k < COUNT(bundles[i].files) && bundles[i].files[k] != NULL; k++) add_file(&plain, bundles[i].files[k]);
+        for (k = 0; k < COUNT(bundles[i].files) && bundles[i].files[k] != NULL; k++) add_file(&plain,
+            bundles[i].files[k]);
         for (n = 0; n < plain.len; n++) {
-            if (plain.ptr[n] == '\n' && bundles[i].newline != NULL) add(&pem, bundles[i].newline, strlen(bundles[i].newline));
+            if (plain.ptr[n] == '\n' && bundles[i].newline != NULL) add(&pem, bundles[i].newline,
+                strlen(bundles[i].newline));
             else add(&pem, plain.ptr + n, 1);
         }
         configure("localhost", w.server.port);
@@ -595,7 +637,8 @@ static void sends_small_records(const launch *l, const harness_process *backend)
     harness_expect(&h, act(), COMPSHARE_OK);
     harness_expect(&h, act(), COMPSHARE_OK);
     assert_int_equal(tap_fragment_code(&t), 4);
-    if (t.largest[0] > RECORD || t.largest[1] > RECORD) fail_msg("records of %zu and %zu bytes", t.largest[0], t.largest[1]);
+    if (t.largest[0] > RECORD || t.largest[1] > RECORD) fail_msg("records of %zu and %zu bytes", t.largest[0],
+        t.largest[1]);
     if (t.largest[1] < 2000) fail_msg("records of %zu bytes at the most", t.largest[1]);
     harness_close(&h);
     harness_set(backend, "pad_reply=0");
@@ -648,7 +691,8 @@ static void refuses(const char *name, const launch *l, const char *host, int sta
 static void behind_nginx(void **state)
 {
     harness_process backend = plain_gateway();
-    launch l = launch_nginx("rsa", backend.port, "keepalive_timeout 1s;\nssl_session_cache shared:s:1m;\nssl_session_tickets off;");
+    launch l = launch_nginx("rsa", backend.port,
+        "keepalive_timeout 1s;\nssl_session_cache shared:s:1m;\nssl_session_tickets off;");
     (void)state;
     if (l.p.pid == 0) {
         harness_stop(&backend);
@@ -658,7 +702,8 @@ static void behind_nginx(void **state)
     resumes(&l);
     sends_small_records(&l, &backend);
     opens_again(&l, &backend, true, true, false);
-    launch_change(&l, "master_process off;", geteuid() == 0 ? "user root;" : "");      /* without a master it cannot reload */
+    /* without a master it cannot reload */
+    launch_change(&l, "master_process off;", geteuid() == 0 ? "user root;" : "");
     launch_again(&l);
     opens_again(&l, &backend, false, false, true);
     launch_change(&l, "TLSv1.2 TLSv1.3", "TLSv1.3");
@@ -710,7 +755,8 @@ static const struct { const char *name, *words; int status, tls_code; const char
     { "P-521 only", "curves P-521", COMPSHARE_OK, 0, "" },
     { "http/1.1", "alpn http/1.1", COMPSHARE_OK, 0, "" },
     { "h2 and http/1.1", "alpn h2,http/1.1", COMPSHARE_OK, 0, "" },
-    { "CBC", "ciphers ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA", COMPSHARE_E_TLS, 296, NO_COMMON },
+    { "CBC", "ciphers ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA", COMPSHARE_E_TLS, 296,
+        NO_COMMON },
     { "static RSA", "ciphers AES128-GCM-SHA256:AES256-GCM-SHA384", COMPSHARE_E_TLS, 296, NO_COMMON },
     { "ECDSA suites, RSA key", "ciphers ECDHE-ECDSA-AES128-GCM-SHA256", COMPSHARE_E_TLS, 296, NO_COMMON },
     { "TLS 1.3 only", "ssl-min-ver TLSv1.3", COMPSHARE_E_TLS, 326, "refuses TLS 1.2" },
@@ -764,7 +810,8 @@ static void on_alarm(int number)
 /* Every system call may be interrupted, and none has failed because of that. */
 static void signals_interrupt(void **state)
 {
-    static const char *const more[] = { "--option", "delay_ms=5", "--option", "close_every=2", "--instances", "100", NULL };
+    static const char *const more[] = { "--option", "delay_ms=5", "--option", "close_every=2", "--instances", "100",
+        NULL };
     harness_process gateway = harness_gateway("ec", more);
     struct itimerval every, never;
     struct sigaction action, old;
@@ -800,7 +847,8 @@ static void signals_interrupt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(odd_certificates), T(names_at_their_limits), T(long_name_is_asked_for), T(odd_handshakes), T(spoiled_messages), T(bundles_cut),
+        T(odd_certificates), T(names_at_their_limits), T(long_name_is_asked_for), T(odd_handshakes),
+            T(spoiled_messages), T(bundles_cut),
         T(bundles_in_noise), T(odd_bundles), T(behind_nginx), T(behind_stunnel), T(behind_haproxy), T(signals_interrupt)
     };
     return cmocka_run_group_tests_name("hazards", tests, NULL, NULL);

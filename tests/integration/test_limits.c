@@ -831,7 +831,8 @@ static void test_block_is_wiped(void **state)
         r = compshare_step(h.client);
         assert_int_equal(r, COMPSHARE_PENDING);
         if (h.client->exchange.phase != COMPSHARE__PHASE_RECEIVE)
-            h.client->connection.io.wait(h.client->connection.io.user, compshare_wants(h.client), compshare_timeout_ms(h.client));
+            h.client->connection.io.wait(h.client->connection.io.user, compshare_wants(h.client),
+                compshare_timeout_ms(h.client));
     }
     check_wiped(&h, gateway, "in the middle of a call");
 }

@@ -614,7 +614,8 @@ static void password_is_wiped(void **state)
 {
     static const char answer[] = OK_200 "\r\n";
     /* longer than what TLS writes to the same place */
-    static const char url[] = "http://" CREDENTIALS "-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789-abcdefghijklmnopqrstuvwxyz"
+    static const char url[] =
+        "http://" CREDENTIALS "-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789-abcdefghijklmnopqrstuvwxyz"
         "-ABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789-abcdefghijklmnopqrstuvwxyz@gate.example:3128";
     compshare_param p = compshare_text("UHostId", "uhost-0001");
     size_t i;

@@ -6,7 +6,8 @@
 
 static unsigned char memory[COMPSHARE_MEMORY];
 
-static int can_open(void *user, const char *host, uint16_t port) { (void)user; (void)host; (void)port; return COMPSHARE_E_CONNECT; }
+static int can_open(void *user, const char *host,
+    uint16_t port) { (void)user; (void)host; (void)port; return COMPSHARE_E_CONNECT; }
 static ptrdiff_t can_send(void *user, const void *src, size_t len) { (void)user; (void)src; return (ptrdiff_t)len; }
 static ptrdiff_t can_recv(void *user, void *dst, size_t cap) { (void)user; (void)dst; (void)cap; return 0; }
 static void can_close(void *user) { (void)user; }
@@ -20,7 +21,8 @@ static int refused(const compshare_config *config, const char *why)
     char text[COMPSHARE_ERROR_TEXT];
     int r = compshare_open(&client, config);
     compshare_open_text(config, text, sizeof text);
-    if (why == NULL ? r == COMPSHARE_OK && client != NULL : r == COMPSHARE_E_CONFIG && client == NULL && strstr(text, why) == text) {
+    if (why == NULL ? r == COMPSHARE_OK && client != NULL : r == COMPSHARE_E_CONFIG && client == NULL
+        && strstr(text, why) == text) {
         compshare_close(client);
         return 0;
     }

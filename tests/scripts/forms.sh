@@ -25,10 +25,10 @@ esac
 # fits HEADER: every form fits its arguments
 fits() {
     format='__attribute__((format(printf,'
-    sed -e 's/compshare__text_form(&t, form, text, (int64_t)number)/compshare__text_form(\&t, "%s %l", text, (int64_t)number)/' \
+    sed -e 's/compshare__bytes_form(&t, form, text, (int64_t)number)/compshare__bytes_form(\&t, "%s %l", text, (int64_t)number)/' \
         -e "s/%[^sdlt%' ]/%y/g" -e "s/%[lt]/%$int64/g" \
-        -e "s/^static void compshare__text_list(/$format 2, 0))) &/" \
-        -e "s/^static void compshare__text_form(/$format 2, 3))) &/" \
+        -e "s/^static void compshare__bytes_form_list(/$format 2, 0))) &/" \
+        -e "s/^static void compshare__bytes_form(/$format 2, 3))) &/" \
         -e "s/^static int compshare__fail(/$format 3, 4))) &/" "$1" >"$dir/compshare.h"
     [ "$(grep -c '^__attribute__((format(printf' "$dir/compshare.h")" = 3 ] || return 1
     echo '#include "compshare.h"' >"$dir/forms.c"

@@ -28,24 +28,14 @@ TEST_COLUMNS = 120          # of the tests
 FUNCTION_LINES = 40         # from the first line of the signature to the last brace
 
 # how many lines may still be longer; the aim is 0
-LONG_LINES = 307
-LONG_TEST_LINES = 802
+LONG_LINES = 0
+LONG_TEST_LINES = 411
 
 # room: prefixes of other rooms that still stand in it
 EXCEPTIONS = {
-    'bytes': 'identifier label meaning quoted text token unreserved',
-    'params': 'decimal int own param text',
-    'encode': 'encoder head',
-    'json': 'no split splitter tree',
-    'trust': 'all complete count der end known nameless pem read root',
-    'tls': 'eof plain trust',
-    'posix': 'address bundles send',
-    'client': 'again change fail finished ids list more next phase recent request status step task trace url',
-    'config': 'zone',
-    'actions': 'action call change delete describe each find page projects read recent typed update',
-    'confirm': 'change poll',
-    'power': 'reboot wait',
-    'public': 'copy power schedule typed value',
+    # the parts that a client is made of, named after what they are or the room that works on them
+    'client': 'account attempt body change clock connection exchange ids list phase projects recent '
+        'reply request search status step task wait',
 }
 
 SERVERS = ['tests/gateway/gateway.c', 'tests/raw/raw_server.c']

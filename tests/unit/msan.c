@@ -85,11 +85,13 @@ static void look_at(compshare_value value)
     if (n >= 0) __msan_check_mem_is_initialized(buf, strlen(buf) + 1);
     if (compshare_as_int(value, &number)) __msan_check_mem_is_initialized(&number, sizeof number);
     if (compshare_as_bool(value, &truth)) __msan_check_mem_is_initialized(&truth, sizeof truth);
-    for (inner = compshare_first(value); compshare_type(inner) != COMPSHARE_NONE; inner = compshare_next(inner)) look_at(inner);
+    for (inner = compshare_first(value); compshare_type(inner) != COMPSHARE_NONE; inner =
+        compshare_next(inner)) look_at(inner);
 }
 
 static int each(void *user, compshare_value element) { (void)user; look_at(element); return 0; }
-static int each_project(void *user, const compshare_project *p) { (void)user; __msan_check_mem_is_initialized(p, sizeof *p); return 0; }
+static int each_project(void *user, const compshare_project *p) { (void)user; __msan_check_mem_is_initialized(p,
+    sizeof *p); return 0; }
 
 static void look_around(void)
 {
@@ -121,9 +123,12 @@ static void answer(const unsigned char *reply, size_t len, size_t piece)
         wire.at = 0;
         switch (kind) {
         case 0: (void)compshare_call(client, "RebootCompShareInstance", params, 3); break;
-        case 1: (void)compshare_call_each(client, "DescribeCompShareInstance", params, 2, "UHostSet", each, NULL); break;
-        case 2: (void)compshare_describe_instance(client, &target, &instance); __msan_check_mem_is_initialized(&instance, sizeof instance); break;
-        case 3: (void)compshare_get_project_list(client, &project, each_project, NULL); __msan_check_mem_is_initialized(&project, sizeof project); break;
+        case 1: (void)compshare_call_each(client, "DescribeCompShareInstance", params, 2, "UHostSet", each,
+            NULL); break;
+        case 2: (void)compshare_describe_instance(client, &target,
+            &instance); __msan_check_mem_is_initialized(&instance, sizeof instance); break;
+        case 3: (void)compshare_get_project_list(client, &project, each_project,
+            NULL); __msan_check_mem_is_initialized(&project, sizeof project); break;
         default: (void)compshare_update_stop_scheduler(client, &target, 1795500000); break;
         }
         look_around();
@@ -160,11 +165,12 @@ static size_t member(const char *row, size_t len, const char *name, unsigned cha
 {
     static char room[1u << 16];
     compshare__json json;
-    compshare__tree tree;
+    compshare__tokens tree;
     uint32_t at;
     compshare__json_init(&json);
     compshare__json_feed(&json, row, len);
-    if (compshare__json_finish(&json) != NULL || !compshare__tokens_parse(&tree, row, len, room, sizeof room)) fail("a row is not JSON");
+    if (compshare__json_finish(&json) != NULL
+        || !compshare__tokens_parse(&tree, row, len, room, sizeof room)) fail("a row is not JSON");
     if (compshare__tokens_find(&tree, 0, name, &at) != 1) fail("a row lacks its data");
     return decode(compshare__tokens_raw(&tree, at), dst);
 }
@@ -178,7 +184,8 @@ static unsigned rows_of(const char *path, bool http)
     for (; at < len; at = end + 1, rows++) {
         for (end = at; end < len && file[end] != '\n'; end++) {}
         n = member((const char *)file + at, end - at, "raw_base64", raw);
-        head = http ? 0 : (size_t)sprintf((char *)reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n", (unsigned long)n);
+        head = http ? 0 : (size_t)sprintf((char *)reply, "HTTP/1.1 200 OK\r\nContent-Length: %lu\r\n\r\n",
+            (unsigned long)n);
         memcpy(reply + head, raw, n);
         answer(reply, head + n, SIZE_MAX);
         answer(reply, head + n, 3);
@@ -191,8 +198,10 @@ static unsigned rows_of(const char *path, bool http)
 /* Addresses, dates and settings that are read in pieces of their own. */
 static void settings(void)
 {
-    static const char *const urls[] = { "http://localhost", "http://localhost:8080/a/b", "http://user@localhost", "http://[::1]", "ftp://x", "http://", "http://a..b", "" };
-    static const char *const dates[] = { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov", "x" };
+    static const char *const urls[] = { "http://localhost", "http://localhost:8080/a/b", "http://user@localhost",
+        "http://[::1]", "ftp://x", "http://", "http://a..b", "" };
+    static const char *const dates[] = { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov", "x" };
     char text[COMPSHARE_ERROR_TEXT];
     compshare_config config;
     size_t i;
@@ -208,7 +217,9 @@ static void settings(void)
         char reply[256];
         int64_t time;
         open_client(&config, "http://localhost");
-        (void)sprintf(reply, "HTTP/1.1 200 OK\r\nDate: %s\r\nRetry-After: %s\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}", dates[i], dates[i]);
+        (void)sprintf(reply,
+            "HTTP/1.1 200 OK\r\nDate: %s\r\nRetry-After: %s\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}", dates[i],
+            dates[i]);
         answer((const unsigned char *)reply, strlen(reply), 5);
         time = compshare_server_time(client);
         __msan_check_mem_is_initialized(&time, sizeof time);

@@ -60,7 +60,8 @@ static void check_row(const compshare_action *a, const row *r)
     CHECK(a->mutating == (strcmp(r->field[2], "1") == 0));
     CHECK_NUMBER(a->retry, strcmp(r->field[4], "always") == 0 ? COMPSHARE_RETRY_ALWAYS
         : strcmp(r->field[4], "verify") == 0 ? COMPSHARE_RETRY_VERIFY : COMPSHARE_RETRY_NEVER);
-    CHECK(strcmp(r->field[4], "always") == 0 || strcmp(r->field[4], "verify") == 0 || strcmp(r->field[4], "never") == 0);
+    CHECK(strcmp(r->field[4], "always") == 0 || strcmp(r->field[4], "verify") == 0
+        || strcmp(r->field[4], "never") == 0);
     CHECK(r->field[5][1] == '\0' && a->cost == r->field[5][0]);
     CHECK(a->secret == (strstr(note, "SECRET") != NULL));
     CHECK(a->csv == (strstr(note, "CSV") != NULL));

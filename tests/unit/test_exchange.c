@@ -194,7 +194,8 @@ static void lost_then_refused(void **state)
 
 static void nothing_half_filled(void **state)
 {
-    static const char half[] = OK_REPLY(500, "{\"UHostSet\":[{\"UHostId\":\"uhost-1\",\"SchedulerStopTime\":1900000000}],");
+    static const char half[] = OK_REPLY(500,
+        "{\"UHostSet\":[{\"UHostId\":\"uhost-1\",\"SchedulerStopTime\":1900000000}],");
     compshare_instance instance;
     compshare_target target = { "uhost-1", NULL, NULL, NULL };
     (void)state;
@@ -219,11 +220,14 @@ static void remote_text_is_clean(void **state)
     open_at("http://localhost");
     reply_text("HTTP/1.1 200 OK\r\nContent-Type: \x1b]0;pwn\x07\x1b[2J\x9b\r\nContent-Length: 1\r\n\r\nx");
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_JSON);
-    for (c = (const unsigned char *)compshare_error_text(client, text, sizeof text); *c != '\0'; c++) CHECK(*c >= 0x20 && *c < 0x7F);
-    reply_text(OK_REPLY(72, "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org\\u009b31m\"},{\"ProjectId\":\"b\"}]}"));
+    for (c = (const unsigned char *)compshare_error_text(client, text, sizeof text); *c != '\0'; c++) CHECK(*c >= 0x20
+        && *c < 0x7F);
+    reply_text(OK_REPLY(72,
+        "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org\\u009b31m\"},{\"ProjectId\":\"b\"}]}"));
     plan.after = 0;
     CHECK(compshare_get_project_list(client, &project, NULL, NULL) != COMPSHARE_OK);
-    reply_text(OK_REPLY(73, "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org\\u202e31m\"},{\"ProjectId\":\"b\"}]} "));
+    reply_text(OK_REPLY(73,
+        "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org\\u202e31m\"},{\"ProjectId\":\"b\"}]} "));
     CHECK_NUMBER(compshare_get_project_list(client, &project, NULL, NULL), COMPSHARE_E_REPLY);
     CHECK_TEXT(project.project_id, "");
 }
@@ -355,7 +359,8 @@ static void empty_defaults(void **state)
     CHECK_NUMBER(compshare_open(&client, &config), COMPSHARE_OK);
     reply_text(OK_REPLY(13, "{\"RetCode\":0}"));
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_OK);
-    CHECK(strstr(plan.request, "Region") == NULL && strstr(plan.request, "Zone") == NULL && strstr(plan.request, "ProjectId") == NULL);
+    CHECK(strstr(plan.request, "Region") == NULL && strstr(plan.request, "Zone") == NULL
+        && strstr(plan.request, "ProjectId") == NULL);
     CHECK(strstr(plan.request, "Action=StopCompShareInstance&") != NULL);
     plan.second = OK_REPLY(53, "{\"RetCode\":0,\"ProjectSet\":[{\"ProjectId\":\"org-only\"}]}");
     {
@@ -371,9 +376,11 @@ static void empty_defaults(void **state)
 static void half_of_the_time(void **state)
 {
     static const struct { uint64_t left; uint32_t most, half; } rows[] = {
-        { 15000, 15000, 7500 }, { 15001, 15000, 7500 }, { 4002, 15000, 2001 }, { 4000, 15000, 2000 }, { 3999, 15000, 2000 },
+        { 15000, 15000, 7500 }, { 15001, 15000, 7500 }, { 4002, 15000, 2001 }, { 4000, 15000, 2000 },
+            { 3999, 15000, 2000 },
         { 2001, 15000, 2000 }, { 2000, 15000, 2000 }, { 1999, 15000, 1999 }, { 1, 15000, 1 },
-        { 60000, 15000, 15000 }, { 30000, 15000, 15000 }, { 29999, 15000, 14999 }, { 15000, 1500, 1500 }, { 1000, 1500, 1000 },
+        { 60000, 15000, 15000 }, { 30000, 15000, 15000 }, { 29999, 15000, 14999 }, { 15000, 1500, 1500 },
+            { 1000, 1500, 1000 },
         { UINT32_MAX, UINT32_MAX, UINT32_MAX / 2 }, { UINT64_MAX, UINT32_MAX, UINT32_MAX }
     };
     size_t i;
@@ -480,8 +487,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(engine_stuck), T(engine_flooded), T(engine_flooded_in_steps), T(success_before_the_request), T(sending_fails),
         T(stuck_at_the_end), T(lost_then_refused), T(nothing_half_filled), T(remote_text_is_clean),
-        T(nothing_left_of_the_last_reply), T(callbacks_are_refused), T(results_are_empty), T(absurd_clocks), T(idle_either_way),
-        T(meanings), T(empty_defaults), T(half_of_the_time), T(kept_connection_given_up), T(backoff), T(drained_until_the_deadline),
+        T(nothing_left_of_the_last_reply), T(callbacks_are_refused), T(results_are_empty), T(absurd_clocks),
+            T(idle_either_way),
+        T(meanings), T(empty_defaults), T(half_of_the_time), T(kept_connection_given_up), T(backoff),
+            T(drained_until_the_deadline),
         T(drained_until_broken)
     };
     return cmocka_run_group_tests_name("exchange", tests, NULL, NULL);

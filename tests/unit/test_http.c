@@ -45,7 +45,8 @@ static void feed(outcome *o, const void *src, size_t len)
         compshare_view body;
         size_t n = compshare__http_feed(&o->h, at + used, len - used, &body);
         CHECK(n > 0 && n <= len - used);
-        CHECK(body.len == 0 || ((const unsigned char *)body.ptr >= at + used && (const unsigned char *)body.ptr + body.len == at + used + n));
+        CHECK(body.len == 0 || ((const unsigned char *)body.ptr >= at + used
+            && (const unsigned char *)body.ptr + body.len == at + used + n));
         CHECK(o->body_len + body.len <= sizeof o->body);
         if (body.len > 0) memcpy(o->body + o->body_len, body.ptr, body.len);
         o->body_len += body.len;
@@ -87,7 +88,8 @@ static void same(const outcome *a, const outcome *b)
     CHECK_NUMBER(b->consumed, a->consumed);
     CHECK(a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0);
     CHECK(a->h.keep_alive == b->h.keep_alive && a->h.encoded == b->h.encoded && a->h.received == b->h.received);
-    CHECK(a->h.date == b->h.date && a->h.retry_after_s == b->h.retry_after_s && a->h.retry_after_date == b->h.retry_after_date);
+    CHECK(a->h.date == b->h.date && a->h.retry_after_s == b->h.retry_after_s
+        && a->h.retry_after_date == b->h.retry_after_date);
     CHECK_TEXT(b->h.content_type, a->h.content_type);
     CHECK_TEXT(b->h.request_id, a->h.request_id);
 }
@@ -146,7 +148,8 @@ static void data_cases(void **state)
     support_seed(3);
     for (i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
-        bytes raw = support_base64(support_text(row, "raw_base64")), body = support_base64(support_text(row, "body_base64"));
+        bytes raw = support_base64(support_text(row, "raw_base64")),
+            body = support_base64(support_text(row, "body_base64"));
         const char *verdict = support_text(row, "verdict"), *got;
         support_case("%s", support_text(row, "name"));
         CHECK(strcmp(verdict, "ok") == 0 || strcmp(verdict, "error") == 0);
@@ -174,15 +177,20 @@ static void data_cases(void **state)
 static void status_lines(void **state)
 {
     static const char *const version[] = {
-        "http/1.1 200 OK", "HTTP/1,1 200 OK", "HTTP/1. 200 OK", "HTTP/11 200 OK", "HTTP/0.9 200 OK", "HTTP/2.0 200 OK", "HTTP/3 200", "HTTP/1.1200 OK",
-        " HTTP/1.1 200 OK", "HTTP /1.1 200 OK", "HTTP/1.a 200 OK", "HTTP/1.1\t200 OK", "HTTPS/1.1 200 OK", "\r\nHTTP/1.1 200 OK", "\xEF\xBB\xBFHTTP/1.1 200 OK"
+        "http/1.1 200 OK", "HTTP/1,1 200 OK", "HTTP/1. 200 OK", "HTTP/11 200 OK", "HTTP/0.9 200 OK", "HTTP/2.0 200 OK",
+            "HTTP/3 200", "HTTP/1.1200 OK",
+        " HTTP/1.1 200 OK", "HTTP /1.1 200 OK", "HTTP/1.a 200 OK", "HTTP/1.1\t200 OK", "HTTPS/1.1 200 OK",
+            "\r\nHTTP/1.1 200 OK", "\xEF\xBB\xBFHTTP/1.1 200 OK"
     };
     static const char *const code[] = {
-        "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 099 OK", "HTTP/1.1 000 OK", "HTTP/1.1 600 OK", "HTTP/1.1 999 OK", "HTTP/1.1 -20 OK",
-        "HTTP/1.1 +20 OK", "HTTP/1.1 2O0 OK", "HTTP/1.1 200\tOK", "HTTP/1.1 200OK", "HTTP/1.1  200 OK", "HTTP/1.1 OK", "HTTP/1.1 \xEF\xBC\x92\x30\x30 OK"
+        "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 099 OK", "HTTP/1.1 000 OK", "HTTP/1.1 600 OK",
+            "HTTP/1.1 999 OK", "HTTP/1.1 -20 OK",
+        "HTTP/1.1 +20 OK", "HTTP/1.1 2O0 OK", "HTTP/1.1 200\tOK", "HTTP/1.1 200OK", "HTTP/1.1  200 OK", "HTTP/1.1 OK",
+            "HTTP/1.1 \xEF\xBC\x92\x30\x30 OK"
     };
     static const char *const fine[] = {
-        "HTTP/1.1 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.0 200 OK", "HTTP/1.2 200 OK", "HTTP/1.9 200 \xE5\xA5\xBD", "HTTP/1.1 200 a  b\tc"
+        "HTTP/1.1 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.0 200 OK", "HTTP/1.2 200 OK",
+            "HTTP/1.9 200 \xE5\xA5\xBD", "HTTP/1.1 200 a  b\tc"
     };
     char message[256];
     size_t i;
@@ -218,18 +226,21 @@ static void interim(void **state)
     (void)state;
     for (count = 0; count <= 10; count++) {
         message[0] = '\0';
-        for (i = 0; i < count; i++) strcat(message, i % 2 == 0 ? "HTTP/1.1 100 Continue\r\n\r\n" : "HTTP/1.1 103 Early\r\nLink: <x>\r\n\r\n");
+        for (i = 0; i < count; i++) strcat(message, i % 2 == 0 ? "HTTP/1.1 100 Continue\r\n\r\n"
+            : "HTTP/1.1 103 Early\r\nLink: <x>\r\n\r\n");
         strcat(message, OK_200 BODY_2);
         if (count <= COMPSHARE__HTTP_INTERIM_MAX) ok(message, 200, "{}");
         else bad(message, "too many 1xx responses");
     }
     CHECK_NUMBER(COMPSHARE__HTTP_INTERIM_MAX, 8);
-    bad("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" OK_200 BODY_2, "101 Switching Protocols was not asked for");
+    bad("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" OK_200 BODY_2,
+        "101 Switching Protocols was not asked for");
     CHECK_NUMBER(once.h.status, 0);
     /* nothing of an interim response is kept */
     ok("HTTP/1.1 100 x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nX-UCLOUD-REQUEST-UUID: no\r\n"
         "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" OK_200 BODY_2, 200, "{}");
-    CHECK(once.h.keep_alive && !once.h.encoded && once.h.date == 0 && once.h.request_id[0] == '\0' && once.h.content_type[0] == '\0');
+    CHECK(once.h.keep_alive && !once.h.encoded && once.h.date == 0 && once.h.request_id[0] == '\0'
+        && once.h.content_type[0] == '\0');
     bad("HTTP/1.1 100 x\r\n\r\n", "the connection was closed without a reply");
 }
 
@@ -277,7 +288,8 @@ static void long_lines_at_once(void **state)
             memset(big + n, 'x', len - n);
             compshare__http_init(&h, false);
             for (at = 0; at < len && h.state != COMPSHARE__HTTP_FAILED; at += used)
-                used = compshare__http_feed(&h, (const unsigned char *)big + at, piece < len - at ? piece : len - at, &body);
+                used = compshare__http_feed(&h, (const unsigned char *)big + at, piece < len - at ? piece : len - at,
+                    &body);
             CHECK_NUMBER(h.state, COMPSHARE__HTTP_FAILED);
             CHECK_TEXT(h.reason, "a line of the head is longer than 8,192 bytes");
             CHECK_NUMBER(h.line_bytes, COMPSHARE__HTTP_LINE_MAX + 1);
@@ -286,7 +298,8 @@ static void long_lines_at_once(void **state)
 
 static void head_limits(void **state)
 {
-    static const char too_long[] = "the head or trailer is longer than 32,768 bytes", line[] = "a line of the head is longer than 8,192 bytes";
+    static const char too_long[] = "the head or trailer is longer than 32,768 bytes",
+        line[] = "a line of the head is longer than 8,192 bytes";
     size_t i, n;
     (void)state;
     CHECK_NUMBER(COMPSHARE__HTTP_HEAD_MAX, 32768);
@@ -302,7 +315,8 @@ static void head_limits(void **state)
         n = strlen(strcpy(big, OK_200)) - 2;
         memset(big + n, 'r', i - n);
         strcpy(big + i - 2, "\r\n" BODY_2);
-        limit(i == 8191 ? "status line of 8191" : i == 8192 ? "status line of 8192" : "status line of 8193", i + strlen(BODY_2), i <= 8192, line);
+        limit(i == 8191 ? "status line of 8191" : i == 8192 ? "status line of 8192" : "status line of 8193",
+            i + strlen(BODY_2), i <= 8192, line);
     }
     for (i = 8190; i <= 8193; i++) {        /* in every line after the first, and in trailers */
         n = strlen(strcpy(big, OK_200 "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"));
@@ -411,7 +425,8 @@ static void folding(void **state)
     ok(OK_200 "Content-Length:\r\n 2\r\n\r\n{}", 200, "{}");
     ok(OK_200 "Content-Length: 2\r\n \r\n\r\n{}", 200, "{}");
     ok(OK_200 "Content-Length: 2\r\n\t\r\n \r\n\r\n{}", 200, "{}");
-    (void)snprintf(message, sizeof message, OK_200 "Content-Length: %0160u\r\n \r\n\r\n{}", 2u);      /* just full before the fold */
+    /* just full before the fold */
+    (void)snprintf(message, sizeof message, OK_200 "Content-Length: %0160u\r\n \r\n\r\n{}", 2u);
     ok(message, 200, "{}");
     (void)snprintf(message, sizeof message, OK_200 "Content-Length: %0160u\r\n 2\r\n\r\n{}", 2u);
     bad(message, "a Content-Length or Transfer-Encoding header is too long");
@@ -426,12 +441,15 @@ static void folding(void **state)
 
 static void content_length(void **state)
 {
-    static const char *const fine[] = { "26", "026", "00000000000000000000000000026", "26, 26", "26,26", "26 ,\t26", "26, 26, 026" };
+    static const char *const fine[] = { "26", "026", "00000000000000000000000000026", "26, 26", "26,26", "26 ,\t26",
+        "26, 26, 026" };
     static const struct { const char *value, *reason; } refused[] = {
-        { "", "Content-Length is empty" }, { "26,", "Content-Length is empty" }, { ",26", "Content-Length is empty" }, { ",", "Content-Length is empty" },
+        { "", "Content-Length is empty" }, { "26,", "Content-Length is empty" }, { ",26", "Content-Length is empty" },
+            { ",", "Content-Length is empty" },
         { "26,,26", "Content-Length is empty" }, { "26, ", "Content-Length is empty" },
         { "26, 27", "two Content-Length values differ" }, { "27,26", "two Content-Length values differ" },
-        { "26 26", "" }, { "+26", "" }, { "-26", "" }, { "0x1a", "" }, { "26.0", "" }, { "2 6", "" }, { "26;", "" }, { "1a", "" }, { "\"26\"", "" },
+        { "26 26", "" }, { "+26", "" }, { "-26", "" }, { "0x1a", "" }, { "26.0", "" }, { "2 6", "" }, { "26;", "" },
+            { "1a", "" }, { "\"26\"", "" },
         { "\xEF\xBC\x92", "" }, { "18446744073709551616", "" }, { "99999999999999999999", "" }, { "26, x", "" }
     };
     static const char body[] = "{\"Action\":\"X\",\"RetCode\":0}";
@@ -444,16 +462,21 @@ static void content_length(void **state)
     }
     for (i = 0; i < COUNT_OF(refused); i++) {
         (void)snprintf(message, sizeof message, OK_200 "Content-Length: %s\r\n\r\n%s", refused[i].value, body);
-        bad(message, refused[i].reason[0] != '\0' ? refused[i].reason : "Content-Length is not a decimal number of at most 64 bits");
+        bad(message, refused[i].reason[0] != '\0' ? refused[i].reason
+            : "Content-Length is not a decimal number of at most 64 bits");
     }
     ok(OK_200 "Content-Length: 2\r\nX: y\r\nContent-Length: 2\r\n\r\n{}", 200, "{}");
     bad(OK_200 "Content-Length: 2\r\ncontent-length: 3\r\n\r\n{} ", "two Content-Length values differ");
-    bad(OK_200 "Content-Length: 18446744073709551615\r\n\r\n{}", "the connection was closed in the middle of the reply's body");
-    bad(OK_200 "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "both Transfer-Encoding and Content-Length are present");
-    bad(OK_200 "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n", "both Transfer-Encoding and Content-Length are present");
+    bad(OK_200 "Content-Length: 18446744073709551615\r\n\r\n{}",
+        "the connection was closed in the middle of the reply's body");
+    bad(OK_200 "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "both Transfer-Encoding and Content-Length are present");
+    bad(OK_200 "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n",
+        "both Transfer-Encoding and Content-Length are present");
     bad("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding in an HTTP/1.0 response");
     bad(OK_200 "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
-    bad(OK_200 "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
+    bad(OK_200 "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding is not exactly \"chunked\"");
     bad(OK_200 "Transfer-Encoding: deflate\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
     bad(OK_200 "Transfer-Encoding: identity\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
     bad(OK_200 "Transfer-Encoding:\r\n\r\n0\r\n\r\n", "Transfer-Encoding is not exactly \"chunked\"");
@@ -466,14 +489,20 @@ static void content_length(void **state)
 static void chunks(void **state)
 {
     static const char *const broken[] = {
-        "\r\n", "g\r\n", " 2\r\n{}\r\n0\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n", "+2\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "2\n{}\r\n0\r\n\r\n", "2\r{}\r\n0\r\n\r\n",
-        "2\r\n{}0\r\n\r\n", "2\r\n{}\n0\r\n\r\n", "2\r\n{} \r\n0\r\n\r\n", "2\r\n{}\r\n\r\n", "3\r\n{}\r\n0\r\n\r\n", "1\r\n{}\r\n0\r\n\r\n", "2;a\nb\r\n{}\r\n0\r\n\r\n",
-        "2 x\r\n{}\r\n0\r\n\r\n", "2;\x01\r\n{}\r\n0\r\n\r\n", "2;\x7F\r\n{}\r\n0\r\n\r\n", "10000000000000000\r\n", "2 \r\n{}\r\n0\r\n\r\n",
-        "2\r\n{}\r\n0\r\nbad trailer\r\n\r\n", "2\r\n{}\r\n0\r\n: x\r\n\r\n", "2\r\n{}\r\n0\r\nA: x\n\r\n", "2\r\n{}\r\n0\r\n\n", "2\r\n{}\r\n0\r\n\rX"
+        "\r\n", "g\r\n", " 2\r\n{}\r\n0\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n", "+2\r\n{}\r\n0\r\n\r\n",
+            "0x2\r\n{}\r\n0\r\n\r\n", "2\n{}\r\n0\r\n\r\n", "2\r{}\r\n0\r\n\r\n",
+        "2\r\n{}0\r\n\r\n", "2\r\n{}\n0\r\n\r\n", "2\r\n{} \r\n0\r\n\r\n", "2\r\n{}\r\n\r\n", "3\r\n{}\r\n0\r\n\r\n",
+            "1\r\n{}\r\n0\r\n\r\n", "2;a\nb\r\n{}\r\n0\r\n\r\n",
+        "2 x\r\n{}\r\n0\r\n\r\n", "2;\x01\r\n{}\r\n0\r\n\r\n", "2;\x7F\r\n{}\r\n0\r\n\r\n", "10000000000000000\r\n",
+            "2 \r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}\r\n0\r\nbad trailer\r\n\r\n", "2\r\n{}\r\n0\r\n: x\r\n\r\n", "2\r\n{}\r\n0\r\nA: x\n\r\n",
+            "2\r\n{}\r\n0\r\n\n", "2\r\n{}\r\n0\r\n\rX"
     };
     static const char *const fine[] = {
-        "2\r\n{}\r\n0\r\n\r\n", "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", "02\r\n{}\r\n000\r\n\r\n", "2;a=b\r\n{}\r\n0;c\r\n\r\n", "2 \t;a\r\n{}\r\n0\r\n\r\n",
-        "2;a=\"x\ty\"\r\n{}\r\n0\r\n\r\n", "2;\xC3\xA9\r\n{}\r\n0\r\n\r\n", "2\r\n{}\r\n0\r\nA: x\r\nContent-Length: 99\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "2\r\n{}\r\n0\r\n\r\n", "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", "02\r\n{}\r\n000\r\n\r\n",
+            "2;a=b\r\n{}\r\n0;c\r\n\r\n", "2 \t;a\r\n{}\r\n0\r\n\r\n",
+        "2;a=\"x\ty\"\r\n{}\r\n0\r\n\r\n", "2;\xC3\xA9\r\n{}\r\n0\r\n\r\n",
+            "2\r\n{}\r\n0\r\nA: x\r\nContent-Length: 99\r\nTransfer-Encoding: gzip\r\n\r\n",
         "2;\r\n{}\r\n0\r\nA: x\r\n folded\r\n\r\n"
     };
     char message[256];
@@ -496,7 +525,8 @@ static void chunks(void **state)
     CHECK_TEXT(once.h.request_id, "head");
     CHECK(once.h.keep_alive && !once.h.encoded && once.h.date == 0);
     /* a chunk as large as 64 bits can say */
-    bad(OK_200 "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}", "the connection was closed in the middle of the reply's body");
+    bad(OK_200 "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
+        "the connection was closed in the middle of the reply's body");
     /* surplus is left alone */
     ok(OK_200 "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nHTTP/1.1 500 x", 200, "{}");
     CHECK_NUMBER(once.consumed, strlen(OK_200) + strlen("Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"));
@@ -509,15 +539,22 @@ static void keep_alive(void **state)
     static const struct { const char *head; bool keep; } cases[] = {
         { "HTTP/1.1 200 OK\r\n", true }, { "HTTP/1.0 200 OK\r\n", false }, { "HTTP/1.2 200 OK\r\n", true },
         { "HTTP/1.1 200 OK\r\nConnection: close\r\n", false }, { "HTTP/1.1 200 OK\r\nConnection: CLOSE\r\n", false },
-        { "HTTP/1.1 200 OK\r\nconnection:close\r\n", false }, { "HTTP/1.1 200 OK\r\nConnection: \t close \t\r\n", false },
-        { "HTTP/1.1 200 OK\r\nConnection: x , Close\r\n", false }, { "HTTP/1.1 200 OK\r\nConnection: ,,close,,\r\n", false },
-        { "HTTP/1.1 200 OK\r\nConnection: keep-alive,close\r\n", false }, { "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: close\r\n", false },
+        { "HTTP/1.1 200 OK\r\nconnection:close\r\n", false },
+            { "HTTP/1.1 200 OK\r\nConnection: \t close \t\r\n", false },
+        { "HTTP/1.1 200 OK\r\nConnection: x , Close\r\n", false },
+            { "HTTP/1.1 200 OK\r\nConnection: ,,close,,\r\n", false },
+        { "HTTP/1.1 200 OK\r\nConnection: keep-alive,close\r\n", false },
+            { "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: close\r\n", false },
         { "HTTP/1.1 200 OK\r\nConnection: closed\r\n", true }, { "HTTP/1.1 200 OK\r\nConnection: not close\r\n", true },
         { "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n", true }, { "HTTP/1.1 200 OK\r\nConnection:\r\n", true },
-        { "HTTP/1.1 200 OK\r\nProxy-Connection: close\r\n", true }, { "HTTP/1.1 200 OK\r\nConnections: close\r\n", true },
-        { "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", true }, { "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n", true },
-        { "HTTP/1.0 200 OK\r\nConnection:\tx,\tKEEP-ALIVE\t,y\r\n", true }, { "HTTP/1.0 200 OK\r\nConnection: keep-alive, close\r\n", false },
-        { "HTTP/1.0 200 OK\r\nConnection: keepalive\r\n", false }, { "HTTP/1.0 200 OK\r\nKeep-Alive: timeout=5\r\n", false }
+        { "HTTP/1.1 200 OK\r\nProxy-Connection: close\r\n", true },
+            { "HTTP/1.1 200 OK\r\nConnections: close\r\n", true },
+        { "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", true },
+            { "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n", true },
+        { "HTTP/1.0 200 OK\r\nConnection:\tx,\tKEEP-ALIVE\t,y\r\n", true },
+            { "HTTP/1.0 200 OK\r\nConnection: keep-alive, close\r\n", false },
+        { "HTTP/1.0 200 OK\r\nConnection: keepalive\r\n", false },
+            { "HTTP/1.0 200 OK\r\nKeep-Alive: timeout=5\r\n", false }
     };
     char message[1024];
     size_t i, n;
@@ -553,12 +590,18 @@ static void date_is(const char *text, int64_t wanted)
 static void dates(void **state)
 {
     static const char *const malformed[] = {
-        "", "0", "784111777", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 +0000", "Sun, 06 Nov 94 08:49:37 GMT",
-        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Nvo 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
-        "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:60:37 GMT", "Sun, 06 Nov 1994 08:49:61 GMT",
-        "Sun, 06 Nov 1994 08.49.37 GMT", "Sun, 06 Nov 1994 08:49:3x GMT", "Sun, 06 Nov 199x 08:49:37 GMT", "Sun, 06 Nov -994 08:49:37 GMT", "06 Nov 1994 08:49:37 GMT",
-        "Sun Nov  6 08:49:37 1994 GMT", "Sun Nov 6 08:49:37 1994", "Sunday, 06-Nov-1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 EST",
-        "Sunday, 06-Nov-94 08:49:37", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1994 08:49:37 GMTx", " Sun, 06 Nov 1994 08:49:37 GMT", ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,",
+        "", "0", "784111777", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +0000", "Sun, 06 Nov 94 08:49:37 GMT",
+        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Nvo 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 06 Nov 1994 08.49.37 GMT", "Sun, 06 Nov 1994 08:49:3x GMT", "Sun, 06 Nov 199x 08:49:37 GMT",
+            "Sun, 06 Nov -994 08:49:37 GMT", "06 Nov 1994 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994 GMT", "Sun Nov 6 08:49:37 1994", "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 EST",
+        "Sunday, 06-Nov-94 08:49:37", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1994 08:49:37 GMTx",
+            " Sun, 06 Nov 1994 08:49:37 GMT", ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,",
         "Sun, +6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 -8:49:37 GMT", "tomorrow"
     };
     size_t i, cut;
@@ -595,7 +638,8 @@ static void dates(void **state)
     support_seed(4);
     for (i = 0; i < 20000; i++) {       /* whatever comes, no byte outside is read */
         compshare_view v;
-        size_t k, len = strlen(strcpy(text, i % 3 == 0 ? "Sun, 06 Nov 1994 08:49:37 GMT" : i % 3 == 1 ? "Sunday, 06-Nov-94 08:49:37 GMT" : "Sun Nov  6 08:49:37 1994"));
+        size_t k, len = strlen(strcpy(text, i % 3 == 0 ? "Sun, 06 Nov 1994 08:49:37 GMT" : i % 3 == 1
+            ? "Sunday, 06-Nov-94 08:49:37 GMT" : "Sun Nov  6 08:49:37 1994"));
         for (k = 0; k < 3; k++) text[support_random(len)] = (char)support_random(256);
         v.ptr = (const char *)guard_copy(&pieces, text, len);
         v.len = len;
@@ -610,8 +654,10 @@ static void dates(void **state)
 static void retry_after(void **state)
 {
     static const struct { const char *value; int64_t seconds, date; } cases[] = {
-        { "0", 0, 0 }, { "120", 120, 0 }, { "9223372036854775807", INT32_MAX, 0 }, { "007", 7, 0 }, { "2147483646", 2147483646, 0 }, { "Sun, 06 Nov 1994 08:49:37 GMT", -1, 784111777 },
-        { "Sunday, 06-Nov-94 08:49:37 GMT", -1, 784111777 }, { "-1", -1, 0 }, { "1.5", -1, 0 }, { "soon", -1, 0 }, { "", -1, 0 }, { "+5", -1, 0 },
+        { "0", 0, 0 }, { "120", 120, 0 }, { "9223372036854775807", INT32_MAX, 0 }, { "007", 7, 0 },
+            { "2147483646", 2147483646, 0 }, { "Sun, 06 Nov 1994 08:49:37 GMT", -1, 784111777 },
+        { "Sunday, 06-Nov-94 08:49:37 GMT", -1, 784111777 }, { "-1", -1, 0 }, { "1.5", -1, 0 }, { "soon", -1, 0 },
+            { "", -1, 0 }, { "+5", -1, 0 },
         { "5 s", -1, 0 }, { "99999999999999999999999", INT32_MAX, 0 }
     };
     char message[256];
@@ -630,16 +676,21 @@ static void retry_after(void **state)
 static void other_fields(void **state)
 {
     static const struct { const char *value, *wanted; } types[] = {
-        { "application/json", "application/json" }, { "Application/JSON; charset=utf-8", "application/json" }, { "text/csv;charset=GBK", "text/csv" },
+        { "application/json", "application/json" }, { "Application/JSON; charset=utf-8", "application/json" },
+            { "text/csv;charset=GBK", "text/csv" },
         { "text/csv ; header=present", "text/csv" }, { "text/csv\t;x", "text/csv" }, { "", "" }, { ";x", "" },
-        { "a/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "a/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" }
+        { "a/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            "a/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" }
     };
     static const struct { const char *value, *wanted; } ids[] = {
-        { "abc-123_XYZ", "abc-123_XYZ" }, { "a b\tc", "a?b?c" }, { "\x1B[31m", "?[31m" }, { "\xE4\xB8\xAD", "???" }, { "a\x7F\x01", "a??" }, { "", "" },
-        { "1234567890123456789012345678901234567890123456789012345678901234567890", "123456789012345678901234567890123456789012345678901234567890123" }
+        { "abc-123_XYZ", "abc-123_XYZ" }, { "a b\tc", "a?b?c" }, { "\x1B[31m", "?[31m" }, { "\xE4\xB8\xAD", "???" },
+            { "a\x7F\x01", "a??" }, { "", "" },
+        { "1234567890123456789012345678901234567890123456789012345678901234567890",
+            "123456789012345678901234567890123456789012345678901234567890123" }
     };
     static const struct { const char *value; bool encoded; } codings[] = {
-        { "identity", false }, { "IDENTITY", false }, { "gzip", true }, { "br", true }, { "identity, gzip", true }, { "x", true }
+        { "identity", false }, { "IDENTITY", false }, { "gzip", true }, { "br", true }, { "identity, gzip", true },
+            { "x", true }
     };
     char message[512];
     size_t i;
@@ -687,7 +738,8 @@ static void cut_everywhere(const char *message, size_t head, bool to_close)
 static void end_of_stream(void **state)
 {
     static const char fixed[] = OK_200 "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}";
-    static const char chunked[] = OK_200 "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"Ret\r\n8;x=y\r\nCode\":0}\r\n0\r\nT: u\r\n\r\n";
+    static const char chunked[] =
+        OK_200 "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"Ret\r\n8;x=y\r\nCode\":0}\r\n0\r\nT: u\r\n\r\n";
     static const char to_close[] = OK_200 "Content-Type: application/json\r\n\r\n{\"RetCode\":0}";
     (void)state;
     cut_everywhere(fixed, strlen(fixed) - 13, false);

@@ -53,14 +53,15 @@ static const char *validate(compshare__json *j, const char *src, size_t len)
 /* A tree over src with exactly enough room, ending at a forbidden page. */
 static guard tree_guard;
 
-static bool plant(compshare__tree *tree, const char *src, size_t len, size_t tokens)
+static bool plant(compshare__tokens *tree, const char *src, size_t len, size_t tokens)
 {
     size_t room = tokens * TOKEN;
     unsigned char *at;
     tree_guard = guard_open(len + room + 16);
     at = guard_tail(&tree_guard, (len + room + 3) / 4 * 4);
     memcpy(at, src, len);
-    return compshare__tokens_parse(tree, (const char *)at, len, (char *)at + len, tree_guard.usable - (size_t)(at - tree_guard.base) - len);
+    return compshare__tokens_parse(tree, (const char *)at, len, (char *)at + len,
+        tree_guard.usable - (size_t)(at - tree_guard.base) - len);
 }
 
 static void uproot(void)
@@ -81,7 +82,7 @@ static void data_cases(void **state)
         bool may_refuse = strcmp(verdict, "either") == 0, is_valid = strcmp(support_text(row, "json"), "valid") == 0;
         size_t skip = compshare__json_bom(src, raw.len), len = raw.len - skip;
         compshare__json j;
-        compshare__tree tree;
+        compshare__tokens tree;
         size_t tokens;
         int code = 4711;
         support_case("%s", support_text(row, "name"));
@@ -136,17 +137,27 @@ static void valid_is(const char *text, bool wanted)
 static void grammar(void **state)
 {
     static const char *const good[] = {
-        "0", "-0", "1", "-1", "10", "0.0", "-0.5e+10", "1E5", "1e-5", "12.34e56", "true", "false", "null", "\"\"", "[]", "{}", " [ ] ", "\t{\n}\r",
-        "[[],{}]", "{\"\":0}", "{\"a\":{\"a\":[]}}", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uD800\\uffff\"", "\"\x7F\"", "\"\xC2\x80\xDF\xBF\"",
-        "\"\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\"", "\"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"", "[1 ,2\n,3 ]", "[1,true,null,\"x\"]", " 1 "
+        "0", "-0", "1", "-1", "10", "0.0", "-0.5e+10", "1E5", "1e-5", "12.34e56", "true", "false", "null", "\"\"",
+            "[]", "{}", " [ ] ", "\t{\n}\r",
+        "[[],{}]", "{\"\":0}", "{\"a\":{\"a\":[]}}", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uD800\\uffff\"", "\"\x7F\"",
+            "\"\xC2\x80\xDF\xBF\"",
+        "\"\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\"", "\"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"", "[1 ,2\n,3 ]",
+            "[1,true,null,\"x\"]", " 1 "
     };
     static const char *const wrong[] = {
-        "", " ", "-", "+1", "01", "-01", "1.", ".1", "1.e1", "1e", "1e+", "1e+.", "1e-.5", "1e.", "1e.5", "1e+e", "1e++1", "1e1+", "-.", "-e1", "0.e", "0..", "1.-", "1e1.", "1.5.5", "0x1", "1a", "1 2", "NaN", "Infinity", "-Infinity", "True", "nul", "nulll", "trux", "falsy", "nuii",
-        "truefalse", "'a'", "\"", "\"a", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\U0041\"", "\"\n\"", "\"\t\"", "[", "]", "[1", "[1,", "[1,]", "[,1]",
-        "[,]", "[1 2]", "[1:2]", "{", "}", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}", "{1:1}", "{\"a\" 1}", "{\"a\"::1}",
-        "{\"a\",1}", "{\"a\":1 \"b\":2}", "[}", "{]", "[{]}", "{\"a\":[}]", "[]]", "{}}", "[][]", "{},", "//x\n1", "/**/1", "1#", "\xEF\xBB\xBF" "1",
-        "\"\x80\"", "\"\xC0\x80\"", "\"\xC1\xBF\"", "\"\xC2\"", "\"\xC2\x7F\"", "\"\xE0\x9F\xBF\"", "\"\xED\xA0\x80\"", "\"\xED\xBF\xBF\"", "\"\xE2\x82\"",
-        "\"\xF0\x8F\xBF\xBF\"", "\"\xF4\x90\x80\x80\"", "\"\xF5\x80\x80\x80\"", "\"\xF8\x88\x80\x80\x80\"", "\"\xFF\"", "\"\xE2\x28\xA1\"", "\xE4\xB8\xAD",
+        "", " ", "-", "+1", "01", "-01", "1.", ".1", "1.e1", "1e", "1e+", "1e+.", "1e-.5", "1e.", "1e.5", "1e+e",
+            "1e++1", "1e1+", "-.", "-e1", "0.e", "0..", "1.-", "1e1.", "1.5.5", "0x1", "1a", "1 2", "NaN", "Infinity",
+            "-Infinity", "True", "nul", "nulll", "trux", "falsy", "nuii",
+        "truefalse", "'a'", "\"", "\"a", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\U0041\"", "\"\n\"",
+            "\"\t\"", "[", "]", "[1", "[1,", "[1,]", "[,1]",
+        "[,]", "[1 2]", "[1:2]", "{", "}", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}",
+            "{1:1}", "{\"a\" 1}", "{\"a\"::1}",
+        "{\"a\",1}", "{\"a\":1 \"b\":2}", "[}", "{]", "[{]}", "{\"a\":[}]", "[]]", "{}}", "[][]", "{},", "//x\n1",
+            "/**/1", "1#", "\xEF\xBB\xBF" "1",
+        "\"\x80\"", "\"\xC0\x80\"", "\"\xC1\xBF\"", "\"\xC2\"", "\"\xC2\x7F\"", "\"\xE0\x9F\xBF\"", "\"\xED\xA0\x80\"",
+            "\"\xED\xBF\xBF\"", "\"\xE2\x82\"",
+        "\"\xF0\x8F\xBF\xBF\"", "\"\xF4\x90\x80\x80\"", "\"\xF5\x80\x80\x80\"", "\"\xF8\x88\x80\x80\x80\"", "\"\xFF\"",
+            "\"\xE2\x28\xA1\"", "\xE4\xB8\xAD",
         "[1]\f", "[\v1]", "\xC2\xA0" "1"
     };
     compshare__json j;
@@ -174,7 +185,8 @@ static void grammar(void **state)
             for (b = 0; b < 0x100; b++) {
                 char text[6] = { '"', 0, 0, '\x80', '\x80', '"' };
                 size_t extra = a >= 0xF0 ? 2 : a >= 0xE0 ? 1 : 0;
-                bool fine = a >= 0xC2 && a <= 0xF4 && b >= 0x80 && b <= 0xBF && !(a == 0xE0 && b < 0xA0) && !(a == 0xED && b > 0x9F)
+                bool fine = a >= 0xC2 && a <= 0xF4 && b >= 0x80 && b <= 0xBF && !(a == 0xE0 && b < 0xA0)
+                    && !(a == 0xED && b > 0x9F)
                     && !(a == 0xF0 && b < 0x90) && !(a == 0xF4 && b > 0x8F);
                 text[1] = (char)a;
                 text[2] = (char)b;
@@ -200,10 +212,11 @@ static void depth(void **state)
             unsigned i;
             compshare__json j;
             const char *reason;
-            compshare__tree tree;
+            compshare__tokens tree;
             support_case("%u levels, kind %u", levels, kind);
             for (i = 0; i < levels; i++)
-                n += (size_t)sprintf(text + n, "%s", kind == 0 || (kind == 2 && i % 2 == 0) ? "[" : i + 1 < levels ? "{\"\":" : "{");
+                n += (size_t)sprintf(text + n, "%s", kind == 0 || (kind == 2 && i % 2 == 0) ? "[" : i + 1 < levels
+                    ? "{\"\":" : "{");
             for (i = levels; i-- > 0;)
                 text[n++] = kind == 0 || (kind == 2 && i % 2 == 0) ? ']' : '}';
             reason = validate(&j, text, n);
@@ -220,13 +233,17 @@ static void depth(void **state)
 static void integers(void **state)
 {
     static const struct { const char *text; int64_t value; } good[] = {
-        { "0", 0 }, { "1", 1 }, { "-1", -1 }, { "10", 10 }, { "9223372036854775807", INT64_MAX }, { "9223372036854775806", INT64_MAX - 1 },
-        { "-9223372036854775808", INT64_MIN }, { "-9223372036854775807", -INT64_MAX }, { "1000000000000000000", INT64_C(1000000000000000000) },
+        { "0", 0 }, { "1", 1 }, { "-1", -1 }, { "10", 10 }, { "9223372036854775807", INT64_MAX },
+            { "9223372036854775806", INT64_MAX - 1 },
+        { "-9223372036854775808", INT64_MIN }, { "-9223372036854775807", -INT64_MAX },
+            { "1000000000000000000", INT64_C(1000000000000000000) },
         { "2147483648", INT64_C(2147483648) }, { "-2147483649", -INT64_C(2147483649) }
     };
     static const char *const wrong[] = {
-        "", "-", "-0", "00", "01", "-01", "+1", " 1", "1 ", "1.0", "1e1", "0x1", "9223372036854775808", "9223372036854775810", "-9223372036854775809",
-        "18446744073709551616", "18446744073709551615", "99999999999999999999", "-99999999999999999999", "--1", "1-", "a", "\xEF\xBC\x91", "1,000"
+        "", "-", "-0", "00", "01", "-01", "+1", " 1", "1 ", "1.0", "1e1", "0x1", "9223372036854775808",
+            "9223372036854775810", "-9223372036854775809",
+        "18446744073709551616", "18446744073709551615", "99999999999999999999", "-99999999999999999999", "--1", "1-",
+            "a", "\xEF\xBC\x91", "1,000"
     };
     guard g = guard_open(64);
     size_t i;
@@ -285,7 +302,8 @@ static void strings(void **state)
     unescapes_to("", "", 0);
     unescapes_to("abc", "abc", 3);
     unescapes_to("\\\"\\\\\\/\\b\\f\\n\\r\\t", "\"\\/\b\f\n\r\t", 8);
-    unescapes_to("\\u0041\\u007f\\u0080\\u07FF\\u0800\\uFFFF\\ud7ff\\ue000", "A\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBF\xED\x9F\xBF\xEE\x80\x80", 18);
+    unescapes_to("\\u0041\\u007f\\u0080\\u07FF\\u0800\\uFFFF\\ud7ff\\ue000",
+        "A\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBF\xED\x9F\xBF\xEE\x80\x80", 18);
     unescapes_to("a\\u0000b", "a\0b", 3);
     unescapes_to("\\u0000", "\0", 1);
     unescapes_to("\\ud83d\\ude00", "\xF0\x9F\x98\x80", 4);
@@ -301,12 +319,14 @@ static void strings(void **state)
     unescapes_to("\\ud83d\\n", "\xEF\xBF\xBD\n", 4);
     unescapes_to("\\ud83d\\\\de00", "\xEF\xBF\xBD\\de00", 8);
     unescapes_to("\\ud83d\xE4\xB8\xAD", "\xEF\xBF\xBD\xE4\xB8\xAD", 6);
-    unescapes_to("\xE4\xB8\xAD\xE6\x96\x87\xC3\xBC\xF0\x9F\x98\x80z", "\xE4\xB8\xAD\xE6\x96\x87\xC3\xBC\xF0\x9F\x98\x80z", 13);
+    unescapes_to("\xE4\xB8\xAD\xE6\x96\x87\xC3\xBC\xF0\x9F\x98\x80z",
+        "\xE4\xB8\xAD\xE6\x96\x87\xC3\xBC\xF0\x9F\x98\x80z", 13);
     {
         char buf[32];
         size_t n;
         support_case("cleaned for a terminal");
-        n = compshare__json_copy(view("a\\u001b[31m\\u202eb\\u0085\\n\xE2\x80\xAE\xE4\xB8\xAD\\u0000"), buf, sizeof buf, true);
+        n = compshare__json_copy(view("a\\u001b[31m\\u202eb\\u0085\\n\xE2\x80\xAE\xE4\xB8\xAD\\u0000"), buf,
+            sizeof buf, true);
         CHECK_TEXT(buf, "a?[31m?b???\xE4\xB8\xAD?");
         CHECK_NUMBER(n, strlen(buf));
     }
@@ -315,11 +335,16 @@ static void strings(void **state)
 static void equality(void **state)
 {
     static const struct { const char *raw, *text; bool equal; } cases[] = {
-        { "", "", true }, { "", "a", false }, { "a", "", false }, { "RetCode", "RetCode", true }, { "RetCode", "RetCodeX", false }, { "RetCodeX", "RetCode", false },
-        { "retCode", "RetCode", false }, { "Ret\\u0043ode", "RetCode", true }, { "\\u0052\\u0065\\u0074\\u0043\\u006F\\u0064\\u0065", "RetCode", true },
-        { "Ret\\u0043od", "RetCode", false }, { "RetCode\\u0000", "RetCode", false }, { "RetCode\\u0000x", "RetCode", false }, { "\\u0000", "", false },
-        { "a\\/b", "a/b", true }, { "a\\\\b", "a\\b", true }, { "\\n", "\n", true }, { "\\u00e9", "\xC3\xA9", true }, { "\xC3\xA9", "\xC3\xA9", true },
-        { "\\ud83d\\ude00", "\xF0\x9F\x98\x80", true }, { "\\ud83d", "\xEF\xBF\xBD", true }, { "\\u4e2d", "\xE4\xB8", false }, { "x", "\xC3\xA9", false }
+        { "", "", true }, { "", "a", false }, { "a", "", false }, { "RetCode", "RetCode", true },
+            { "RetCode", "RetCodeX", false }, { "RetCodeX", "RetCode", false },
+        { "retCode", "RetCode", false }, { "Ret\\u0043ode", "RetCode", true },
+            { "\\u0052\\u0065\\u0074\\u0043\\u006F\\u0064\\u0065", "RetCode", true },
+        { "Ret\\u0043od", "RetCode", false }, { "RetCode\\u0000", "RetCode", false },
+            { "RetCode\\u0000x", "RetCode", false }, { "\\u0000", "", false },
+        { "a\\/b", "a/b", true }, { "a\\\\b", "a\\b", true }, { "\\n", "\n", true }, { "\\u00e9", "\xC3\xA9", true },
+            { "\xC3\xA9", "\xC3\xA9", true },
+        { "\\ud83d\\ude00", "\xF0\x9F\x98\x80", true }, { "\\ud83d", "\xEF\xBF\xBD", true },
+            { "\\u4e2d", "\xE4\xB8", false }, { "x", "\xC3\xA9", false }
     };
     guard from = guard_open(64), to = guard_open(64);
     size_t i;
@@ -328,7 +353,8 @@ static void equality(void **state)
         compshare_view v = view(cases[i].raw);
         v.ptr = (const char *)guard_copy(&from, v.ptr, v.len);
         support_case("\"%s\" and \"%s\"", cases[i].raw, cases[i].text);
-        CHECK(compshare__json_equals(v, (const char *)guard_copy(&to, cases[i].text, strlen(cases[i].text) + 1)) == cases[i].equal);
+        CHECK(compshare__json_equals(v, (const char *)guard_copy(&to, cases[i].text,
+            strlen(cases[i].text) + 1)) == cases[i].equal);
     }
     guard_close(&from);
     guard_close(&to);
@@ -356,7 +382,8 @@ static void put_space(void)
 
 static void put_characters(size_t count, bool nul)
 {
-    static const char *const fixed[] = { "\\\"", "\\\\", "\\/", "\\b", "\\f", "\\n", "\\r", "\\t", "\xC3\xBC", "\xE4\xB8\xAD", "\xF0\x9F\x98\x80", "\\ud83d\\uDE00", "\x7F" };
+    static const char *const fixed[] = { "\\\"", "\\\\", "\\/", "\\b", "\\f", "\\n", "\\r", "\\t", "\xC3\xBC",
+        "\xE4\xB8\xAD", "\xF0\x9F\x98\x80", "\\ud83d\\uDE00", "\x7F" };
     while (count-- > 0) {
         char text[16];
         unsigned code;
@@ -419,8 +446,9 @@ static void put_value(unsigned level)
         put(support_random(3) == 0 ? "7" : text);
         break;
     case 4:
-        (void)snprintf(text, sizeof text, "%s%u.%u%s", support_random(2) == 0 ? "-" : "", (unsigned)support_random(1000), (unsigned)support_random(1000),
-            support_random(2) == 0 ? "" : support_random(2) == 0 ? "e5" : "E-07");
+        (void)snprintf(text, sizeof text, "%s%u.%u%s", support_random(2) == 0 ? "-" : "",
+            (unsigned)support_random(1000), (unsigned)support_random(1000), support_random(2) == 0 ? ""
+            : support_random(2) == 0 ? "e5" : "E-07");
         put(text);
         break;
     case 5:
@@ -438,7 +466,7 @@ static void put_value(unsigned level)
 
 /* ---- the tree against jansson ---- */
 
-static void same_value(const compshare__tree *tree, uint32_t at, json_t *oracle);
+static void same_value(const compshare__tokens *tree, uint32_t at, json_t *oracle);
 
 static void same_string(compshare_view raw, const char *text, size_t len)
 {
@@ -449,16 +477,16 @@ static void same_string(compshare_view raw, const char *text, size_t len)
     free(buf);
 }
 
-static void same_object(const compshare__tree *tree, uint32_t at, json_t *oracle)
+static void same_object(const compshare__tokens *tree, uint32_t at, json_t *oracle)
 {
     uint32_t child = compshare__tokens_first(tree, at);
     void *iter;
     for (iter = json_object_iter(oracle); iter != NULL; iter = json_object_iter_next(oracle, iter)) {
         const char *key = json_object_iter_key(iter);
         uint32_t found, name;
-        CHECK(child != COMPSHARE__NO_TOKEN);
+        CHECK(child != COMPSHARE__TOKENS_NONE);
         name = compshare__tokens_key(tree, child);
-        CHECK(name != COMPSHARE__NO_TOKEN);
+        CHECK(name != COMPSHARE__TOKENS_NONE);
         same_string(compshare__tokens_raw(tree, name), key, strlen(key));
         CHECK(compshare__json_equals(compshare__tokens_raw(tree, name), key));
         CHECK_NUMBER(compshare__tokens_find(tree, at, key, &found), 1);
@@ -466,24 +494,24 @@ static void same_object(const compshare__tree *tree, uint32_t at, json_t *oracle
         same_value(tree, child, json_object_iter_value(iter));
         child = compshare__tokens_next(tree, child);
     }
-    CHECK(child == COMPSHARE__NO_TOKEN);
-    CHECK(compshare__tokens_find(tree, at, "no such name", &child) == 0 && child == COMPSHARE__NO_TOKEN);
+    CHECK(child == COMPSHARE__TOKENS_NONE);
+    CHECK(compshare__tokens_find(tree, at, "no such name", &child) == 0 && child == COMPSHARE__TOKENS_NONE);
 }
 
-static void same_array(const compshare__tree *tree, uint32_t at, const json_t *oracle)
+static void same_array(const compshare__tokens *tree, uint32_t at, const json_t *oracle)
 {
     uint32_t child = compshare__tokens_first(tree, at);
     size_t i;
     for (i = 0; i < json_array_size(oracle); i++) {
-        CHECK(child != COMPSHARE__NO_TOKEN);
-        CHECK(compshare__tokens_key(tree, child) == COMPSHARE__NO_TOKEN);
+        CHECK(child != COMPSHARE__TOKENS_NONE);
+        CHECK(compshare__tokens_key(tree, child) == COMPSHARE__TOKENS_NONE);
         same_value(tree, child, json_array_get(oracle, i));
         child = compshare__tokens_next(tree, child);
     }
-    CHECK(child == COMPSHARE__NO_TOKEN);
+    CHECK(child == COMPSHARE__TOKENS_NONE);
 }
 
-static void same_value(const compshare__tree *tree, uint32_t at, json_t *oracle)
+static void same_value(const compshare__tokens *tree, uint32_t at, json_t *oracle)
 {
     compshare_view raw = compshare__tokens_raw(tree, at);
     int64_t number = 0;
@@ -531,7 +559,7 @@ static void same_value(const compshare__tree *tree, uint32_t at, json_t *oracle)
         CHECK_NUMBER(compshare__tokens_type(tree, at), COMPSHARE_NULL);
         CHECK(raw.len == 4 && !is_int);
     }
-    CHECK(compshare__tokens_first(tree, at) == COMPSHARE__NO_TOKEN);
+    CHECK(compshare__tokens_first(tree, at) == COMPSHARE__TOKENS_NONE);
     CHECK(compshare__tokens_find(tree, at, "x", &none) == 0);
 }
 
@@ -551,7 +579,7 @@ static void random_documents(void **state)
     support_seed(6);
     for (round = 0; round < 400; round++) {
         compshare__json j;
-        compshare__tree tree;
+        compshare__tokens tree;
         json_t *oracle;
         support_case("random document %d", round);
         doc_len = 0;
@@ -565,7 +593,8 @@ static void random_documents(void **state)
         CHECK(plant(&tree, doc, doc_len, count_tokens(doc, doc_len)));
         CHECK_NUMBER(tree.count, count_tokens(doc, doc_len));
         same_value(&tree, 0, oracle);
-        CHECK(compshare__tokens_next(&tree, 0) == COMPSHARE__NO_TOKEN && compshare__tokens_key(&tree, 0) == COMPSHARE__NO_TOKEN);
+        CHECK(compshare__tokens_next(&tree, 0) == COMPSHARE__TOKENS_NONE
+            && compshare__tokens_key(&tree, 0) == COMPSHARE__TOKENS_NONE);
         tokens += tree.count;
         uproot();
         json_decref(oracle);
@@ -578,15 +607,18 @@ static void random_documents(void **state)
 static void roots(void **state)
 {
     static const struct { const char *text, *raw; int type; } cases[] = {
-        { "{}", "{}", COMPSHARE_OBJECT }, { " {} ", "{}", COMPSHARE_OBJECT }, { "\r\n\t [1]\n", "[1]", COMPSHARE_ARRAY }, { "\n\"a\"\n", "a", COMPSHARE_STRING },
-        { "12", "12", COMPSHARE_NUMBER }, { " 12 ", "12", COMPSHARE_NUMBER }, { "\ttrue\n", "true", COMPSHARE_BOOL }, { " false", "false", COMPSHARE_BOOL },
-        { "\r\nnull\r\n", "null", COMPSHARE_NULL }, { "null", "null", COMPSHARE_NULL }, { " -1.5e3\n", "-1.5e3", COMPSHARE_NUMBER }
+        { "{}", "{}", COMPSHARE_OBJECT }, { " {} ", "{}", COMPSHARE_OBJECT },
+            { "\r\n\t [1]\n", "[1]", COMPSHARE_ARRAY }, { "\n\"a\"\n", "a", COMPSHARE_STRING },
+        { "12", "12", COMPSHARE_NUMBER }, { " 12 ", "12", COMPSHARE_NUMBER }, { "\ttrue\n", "true", COMPSHARE_BOOL },
+            { " false", "false", COMPSHARE_BOOL },
+        { "\r\nnull\r\n", "null", COMPSHARE_NULL }, { "null", "null", COMPSHARE_NULL },
+            { " -1.5e3\n", "-1.5e3", COMPSHARE_NUMBER }
     };
     size_t i;
     (void)state;
     for (i = 0; i < COUNT_OF(cases); i++) {
         compshare__json j;
-        compshare__tree tree;
+        compshare__tokens tree;
         compshare_view raw;
         support_case("root %s", cases[i].text);
         CHECK(validate(&j, cases[i].text, strlen(cases[i].text)) == NULL);
@@ -620,7 +652,8 @@ static void split_forget(void)
 
 /* Splits src, so many bytes at a time, in an area that ends at a forbidden page. Every
    element is taken out and its place overwritten with tokens, as the client does. */
-static const char *split_pieces(compshare__splitter *s, taken_out *e, const char *src, size_t len, size_t piece, guard *g, size_t cap)
+static const char *split_pieces(compshare__split *s, taken_out *e, const char *src, size_t len, size_t piece, guard *g,
+    size_t cap)
 {
     char *area = (char *)guard_tail(g, cap);
     size_t at = 0;
@@ -628,7 +661,7 @@ static const char *split_pieces(compshare__splitter *s, taken_out *e, const char
     compshare__split_init(s, "UHostSet", area, cap);
     while (at < len && s->json.state != COMPSHARE__JSON_FAILED) {
         size_t n = piece - at % piece, taken, size;
-        compshare__tree tree;
+        compshare__tokens tree;
         bool complete;
         if (n > len - at) n = len - at;
         taken = compshare__split_feed(s, src + at, n, &complete);
@@ -648,11 +681,11 @@ static const char *split_pieces(compshare__splitter *s, taken_out *e, const char
 }
 
 /* The same whole and in pieces. */
-static const char *split(compshare__splitter *s, const char *src, size_t len, guard *g, size_t cap)
+static const char *split(compshare__split *s, const char *src, size_t len, guard *g, size_t cap)
 {
     static const size_t pieces[] = { 1, 2, 7, 64 };
     static taken_out other;
-    compshare__splitter t;
+    compshare__split t;
     guard room = guard_open(cap);
     const char *reason;
     size_t i, k;
@@ -666,7 +699,8 @@ static const char *split(compshare__splitter *s, const char *src, size_t len, gu
         CHECK(t.kept == s->kept && (t.kept == 0 || memcmp(t.area, s->area, t.kept) == 0));
         CHECK_NUMBER(other.count, split_elements.count);
         for (k = 0; k < other.count; k++)
-            CHECK(other.len[k] == split_elements.len[k] && memcmp(other.text[k], split_elements.text[k], other.len[k]) == 0);
+            CHECK(other.len[k] == split_elements.len[k]
+                && memcmp(other.text[k], split_elements.text[k], other.len[k]) == 0);
         elements_free(&other);
     }
     guard_close(&room);
@@ -676,7 +710,7 @@ static const char *split(compshare__splitter *s, const char *src, size_t len, gu
 /* Against jansson: the elements, and what is kept. */
 static void check_split(const char *src, size_t len, const json_t *oracle)
 {
-    compshare__splitter s;
+    compshare__split s;
     guard g = guard_open(len + 8);
     const char *reason = split(&s, src, len, &g, len + 8);
     json_t *wanted = json_object_get(oracle, "UHostSet"), *kept, *copy;
@@ -723,7 +757,7 @@ static void splitter_on_data(void **state)
         compshare__json_feed(&j, (const char *)raw.ptr + skip, raw.len - skip);
         whole = compshare__json_finish(&j);
         if (whole != NULL || strcmp(support_text(row, "json"), "valid") != 0) {
-            compshare__splitter s;
+            compshare__split s;
             guard g = guard_open(raw.len + 8);
             const char *reason = split(&s, (const char *)raw.ptr, raw.len, &g, raw.len + 8);
             CHECK(reason != NULL);
@@ -732,15 +766,17 @@ static void splitter_on_data(void **state)
             refused++;
         } else {
             json_error_t error;
-            json_t *oracle = json_loadb((const char *)raw.ptr + skip, raw.len - skip, JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+            json_t *oracle = json_loadb((const char *)raw.ptr + skip, raw.len - skip,
+                JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
             if (oracle != NULL) {
                 check_split((const char *)raw.ptr, raw.len, oracle);
                 compared++;
             } else {        /* beyond jansson: nothing to stream, so all of it is kept */
-                compshare__splitter s;
+                compshare__split s;
                 guard g = guard_open(raw.len + 8);
                 CHECK(split(&s, (const char *)raw.ptr, raw.len, &g, raw.len + 8) == NULL);
-                CHECK(split_elements.count == 0 && s.kept == raw.len - skip && memcmp(s.area, raw.ptr + skip, s.kept) == 0);
+                CHECK(split_elements.count == 0 && s.kept == raw.len - skip
+                    && memcmp(s.area, raw.ptr + skip, s.kept) == 0);
                 guard_close(&g);
                 alone++;
             }
@@ -756,7 +792,8 @@ static void splitter_on_data(void **state)
 
 static void splitter_on_random(void **state)
 {
-    static const char *const names[] = { "\"UHostSet\"", "\"\\u0055HostSet\"", "\"UHost\\u0053et\"", "\"\\u0055\\u0048\\u006f\\u0073\\u0074\\u0053\\u0065\\u0074\"" };
+    static const char *const names[] = { "\"UHostSet\"", "\"\\u0055HostSet\"", "\"UHost\\u0053et\"",
+        "\"\\u0055\\u0048\\u006f\\u0073\\u0074\\u0053\\u0065\\u0074\"" };
     int round;
     size_t elements = 0;
     (void)state;
@@ -814,7 +851,7 @@ static void splitter_on_random(void **state)
 
 static void split_is(const char *text, size_t elements, const char *kept, bool twice, bool not_array)
 {
-    compshare__splitter s;
+    compshare__split s;
     guard g = guard_open(512);
     support_case("split %s", text);
     CHECK(split(&s, text, strlen(text), &g, 512) == NULL);
@@ -839,7 +876,8 @@ static void splitter_forms(void **state)
     split_is("{\"UHostSet\":false}", 0, "{\"UHostSet\":false}", false, true);
     split_is("{\"UHostSet\":\"[1]\"}", 0, "{\"UHostSet\":\"[1]\"}", false, true);
     split_is("{\"UHostSet\":[1],\"UHostSet\":[2,3]}", 3, "{\"UHostSet\":[],\"UHostSet\":[]}", true, false);
-    split_is("{\"UHostSet\":[1],\"UHostSet\":[2],\"UHostSet\":[3]}", 3, "{\"UHostSet\":[],\"UHostSet\":[],\"UHostSet\":[]}", true, false);
+    split_is("{\"UHostSet\":[1],\"UHostSet\":[2],\"UHostSet\":[3]}", 3,
+        "{\"UHostSet\":[],\"UHostSet\":[],\"UHostSet\":[]}", true, false);
     split_is("{\"UHostSet\":0,\"UHostSet\":[1]}", 1, "{\"UHostSet\":0,\"UHostSet\":[]}", true, true);
     split_is("{\"UHostSet\":null,\"UHostS\\u0065t\":[2]}", 1, "{\"UHostSet\":null,\"UHostS\\u0065t\":[]}", true, false);
     split_is("{\"UHostSet\\u0000\":[1]}", 0, "{\"UHostSet\\u0000\":[1]}", false, false);
@@ -852,12 +890,13 @@ static void splitter_forms(void **state)
     split_is("{\"UHostSet\":[[[1],2],{\"a\":[{}]}]}", 2, "{\"UHostSet\":[]}", false, false);
     {
         static const char *const broken[] = {
-            "{\"UHostSet\":[1,]}", "{\"UHostSet\":[1}", "{\"UHostSet\":[1", "{\"UHostSet\":[1]", "{\"UHostSet\":[1]}x", "{\"UHostSet\":[01]}",
+            "{\"UHostSet\":[1,]}", "{\"UHostSet\":[1}", "{\"UHostSet\":[1", "{\"UHostSet\":[1]", "{\"UHostSet\":[1]}x",
+                "{\"UHostSet\":[01]}",
             "\xEF\xBB{}", "\xEF{}", "\xEF\xBB\xBF\xEF\xBB\xBF{}", "\xEF\xBB\xBF", "\xEF", "", "{\"UHostSet\":[1 2]}"
         };
         size_t i;
         for (i = 0; i < COUNT_OF(broken); i++) {
-            compshare__splitter s;
+            compshare__split s;
             guard g = guard_open(512);
             support_case("split %s", broken[i]);
             CHECK(split(&s, broken[i], strlen(broken[i]), &g, 512) != NULL);
@@ -881,7 +920,7 @@ static void no_room_for_tokens(void **state)
     CHECK(validate(&j, text, sizeof text - 1) == NULL);
     CHECK_NUMBER(count_tokens(text, sizeof text - 1), 10);
     for (room = 0; room <= 12 * TOKEN; room++) {
-        compshare__tree tree;
+        compshare__tokens tree;
         char *at = (char *)guard_tail(&g, room);
         size_t skew = (size_t)(-(uintptr_t)at % sizeof(int));
         support_case("room for tokens: %u bytes", (unsigned)room);
@@ -890,7 +929,7 @@ static void no_room_for_tokens(void **state)
         CHECK(compshare__tokens_parse(&tree, "7", 1, at, room) == (room >= skew + TOKEN));
     }
     {
-        compshare__tree tree;
+        compshare__tokens tree;
         char *at = (char *)guard_tail(&g, 16 * TOKEN);
         support_case("sizes beyond 31 bits");
         CHECK(!compshare__tokens_parse(&tree, "7", 1, at + 1, 1));     /* alignment alone takes more */
@@ -911,13 +950,14 @@ static void no_room_for_splitting(void **state)
     size_t cap, enough = sizeof kept - 1;
     (void)state;
     for (cap = 0; cap <= sizeof text + 8; cap++) {
-        compshare__splitter s;
+        compshare__split s;
         size_t i;
         support_case("area of %u bytes", (unsigned)cap);
         CHECK(split(&s, text, sizeof text - 1, &g, cap) == NULL);      /* the validator goes on regardless */
         CHECK(s.full == (cap < enough));
         for (i = 0; i < split_elements.count; i++)
-            CHECK(split_elements.len[i] == strlen(elements[i]) && memcmp(split_elements.text[i], elements[i], split_elements.len[i]) == 0);
+            CHECK(split_elements.len[i] == strlen(elements[i])
+                && memcmp(split_elements.text[i], elements[i], split_elements.len[i]) == 0);
         if (!s.full) {
             CHECK_NUMBER(split_elements.count, 3);
             CHECK(s.kept == sizeof kept - 1 && memcmp(s.area, kept, s.kept) == 0);

@@ -10,7 +10,7 @@ static char refusal[512];
 
 static bool collect(compshare__params *set, const compshare_param *params, size_t count)
 {
-    compshare__text why = compshare__text_into(refusal, sizeof refusal);
+    compshare__bytes_text why = compshare__bytes_into(refusal, sizeof refusal);
     memset(set, 0, sizeof *set);
     return compshare__params_collect(set, params, count, &why);
 }
@@ -107,12 +107,15 @@ static void whole_list(void **state)
 
 static void identifiers(void **state)
 {
-    static const char *const keys[] = { "Region", "Zone", "ProjectId", "UHostId", "UHostIds", "UHostIds.0", "UHostIds.17", "UHostIds.x" };
+    static const char *const keys[] = { "Region", "Zone", "ProjectId", "UHostId", "UHostIds", "UHostIds.0",
+        "UHostIds.17", "UHostIds.x" };
     static const char *const bad[] = {
-        " ", "a b", "a ", " a", "a\r", "a\n", "a\r\nb", "a\tb", "\xE4\xB8\xAD", "a\xC3\xA9", "a+b", "a/b", "a%20b", "a&b", "a=b", "a@b", "a,b", "a~b", "a:b", "\x7F"
+        " ", "a b", "a ", " a", "a\r", "a\n", "a\r\nb", "a\tb", "\xE4\xB8\xAD", "a\xC3\xA9", "a+b", "a/b", "a%20b",
+            "a&b", "a=b", "a@b", "a,b", "a~b", "a:b", "\x7F"
     };
     static const char *const good[] = { "", "a", "cn-wlcb-01", "uhost-1a2B3c", "org_1.2-3", "0" };
-    static const char *const free_keys[] = { "region", "Zones", "UHostIdX", "UHostIds.", "UHostName", "Name", "Password", "Projectid" };
+    static const char *const free_keys[] = { "region", "Zones", "UHostIdX", "UHostIds.", "UHostName", "Name",
+        "Password", "Projectid" };
     size_t i, k;
     char wanted[128];
     (void)state;
@@ -132,10 +135,12 @@ static void identifiers(void **state)
 static void decimals(void **state)
 {
     static const char *const good[] = {
-        "0", "1", "10", "0.5", "-0.5", "-1", "123456789012345678901234567890", "0.01", "100.001", "-10.25", "0.000000000000000000001"
+        "0", "1", "10", "0.5", "-0.5", "-1", "123456789012345678901234567890", "0.01", "100.001", "-10.25",
+            "0.000000000000000000001"
     };
     static const char *const bad[] = {
-        "", "-", ".", "-.", ".5", "-.5", "5.", "1.0", "0.50", "1.10", "00", "01", "-01", "00.5", "+1", "1e3", "1E3", "1.5e3", "0x10", "1,5", " 1", "1 ",
+        "", "-", ".", "-.", ".5", "-.5", "5.", "1.0", "0.50", "1.10", "00", "01", "-01", "00.5", "+1", "1e3", "1E3",
+            "1.5e3", "0x10", "1,5", " 1", "1 ",
         "1.5 ", "1..5", "1.5.5", "--1", "inf", "nan", "1_000", "1.-5", "-0", "-0.0", "1\n", "\xEF\xBC\x91"
     };
     size_t i;
@@ -156,10 +161,10 @@ static void lookup(void **state)
     params[1] = compshare_int("UHostIds.0", 0);
     params[2] = compshare_text("A", "");
     CHECK(collect(&set, params, 3));
-    compshare__params_own(&set, COMPSHARE__OWN_REGION, "other");
-    compshare__params_own(&set, COMPSHARE__OWN_PROJECT, NULL);
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_REGION, "other");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_PROJECT, NULL);
     CHECK(set.count == 3);
-    compshare__params_own(&set, COMPSHARE__OWN_ZONE, "z");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_ZONE, "z");
     CHECK(set.count == 4);
     CHECK_TEXT(compshare__params_at(&set, 0)->key, "A");
     CHECK_TEXT(compshare__params_at(&set, 1)->key, "Region");
@@ -169,7 +174,7 @@ static void lookup(void **state)
     CHECK_TEXT(compshare__params_at(&set, 3)->text, "z");
 }
 
-static void head_is(const compshare__head *head, const char *wanted)
+static void head_is(const compshare__encode_fields *head, const char *wanted)
 {
     guard g = guard_open(8192);
     size_t len = strlen(wanted), cap;
@@ -186,7 +191,7 @@ static void head_is(const compshare__head *head, const char *wanted)
 
 static void request_head(void **state)
 {
-    compshare__head head;
+    compshare__encode_fields head;
     char host[254], path[256], agent[256];
     (void)state;
     memset(&head, 0, sizeof head);
@@ -197,7 +202,8 @@ static void request_head(void **state)
     head.content_length = 0;
     head.timestamp_ms = INT64_C(1795442700123);
     support_case("plain");
-    head_is(&head, "POST / HTTP/1.1\r\nHost: api.compshare.cn\r\nUser-Agent: compshare.h/0.1.0\r\nAccept: application/json\r\n"
+    head_is(&head,
+        "POST / HTTP/1.1\r\nHost: api.compshare.cn\r\nUser-Agent: compshare.h/0.1.0\r\nAccept: application/json\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\nU-Timestamp-Ms: 1795442700123\r\n\r\n");
     support_case("port, path, CSV");
     head.port = 8443;
@@ -206,7 +212,8 @@ static void request_head(void **state)
     head.csv = true;
     head.content_length = 65535;
     head.user_agent = "a b";
-    head_is(&head, "POST /api/v1/ HTTP/1.1\r\nHost: api.compshare.cn:8443\r\nUser-Agent: a b\r\nAccept: application/json, text/csv\r\n"
+    head_is(&head,
+        "POST /api/v1/ HTTP/1.1\r\nHost: api.compshare.cn:8443\r\nUser-Agent: a b\r\nAccept: application/json, text/csv\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 65535\r\nU-Timestamp-Ms: 1795442700123\r\n\r\n");
     support_case("the longest that the limits allow fits a small record");
     memset(host, 'h', 253);
@@ -224,7 +231,8 @@ static void request_head(void **state)
         static char out[8192];
         size_t len = compshare__encode_head(&head, out, sizeof out);
         CHECK(len == strlen(out) && len < 4096);
-        CHECK(strcmp(out + len - 4, "\r\n\r\n") == 0 && strstr(out, "\r\nU-Timestamp-Ms: 9223372036854775807\r\n\r\n") != NULL);
+        CHECK(strcmp(out + len - 4, "\r\n\r\n") == 0
+            && strstr(out, "\r\nU-Timestamp-Ms: 9223372036854775807\r\n\r\n") != NULL);
     }
 }
 

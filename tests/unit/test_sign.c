@@ -13,16 +13,17 @@ static char refusal[512];
 
 static void collect(compshare__params *set, const compshare_param *params, size_t count)
 {
-    compshare__text why = compshare__text_into(refusal, sizeof refusal);
+    compshare__bytes_text why = compshare__bytes_into(refusal, sizeof refusal);
     memset(set, 0, sizeof *set);
-    if (!compshare__params_collect(set, params, count, &why)) support_fail_text(__FILE__, __LINE__, "collect", refusal, "");
+    if (!compshare__params_collect(set, params, count, &why)) support_fail_text(__FILE__, __LINE__, "collect", refusal,
+        "");
 }
 
 /* The body, generated into pieces of cap bytes that end at a forbidden page;
    cap 0: random sizes. */
 static size_t body_in_pieces(const compshare__params *set, const guard *g, size_t cap, char *out, size_t room)
 {
-    compshare__encoder e;
+    compshare__encode e;
     size_t total = 0;
     memset(&e, 0, sizeof e);
     for (;;) {
@@ -67,11 +68,12 @@ static void documented_vector(void **state)
     params[0] = compshare_text("Region", "cn-bj2");
     params[1] = compshare_int("Limit", 10);
     collect(&set, params, 2);
-    compshare__params_own(&set, COMPSHARE__OWN_ACTION, "DescribeUHostInstance");
-    compshare__params_own(&set, COMPSHARE__OWN_PUBLIC_KEY, PUBLIC);
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_ACTION, "DescribeUHostInstance");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_PUBLIC_KEY, PUBLIC);
     compshare__params_sign(&set, KEY);
     CHECK_TEXT(set.signature, "cba5cf5ec4d4233d206b1b54951e3787350a642f");
-    check_body(&set, "Action=DescribeUHostInstance&Limit=10&PublicKey=ucloudsomeone%40example.com1296235120854146120&Region=cn-bj2"
+    check_body(&set,
+        "Action=DescribeUHostInstance&Limit=10&PublicKey=ucloudsomeone%40example.com1296235120854146120&Region=cn-bj2"
         "&Signature=cba5cf5ec4d4233d206b1b54951e3787350a642f");
 }
 
@@ -81,7 +83,8 @@ static bool holds_nul(const json_t *params)
 {
     size_t i;
     for (i = 0; i < json_array_size(params); i++) {
-        const json_t *key = json_array_get(json_array_get(params, i), 0), *value = json_array_get(json_array_get(params, i), 1);
+        const json_t *key = json_array_get(json_array_get(params, i), 0),
+            *value = json_array_get(json_array_get(params, i), 1);
         if (strlen(json_string_value(key)) != json_string_length(key)) return true;
         if (strlen(json_string_value(value)) != json_string_length(value)) return true;
     }
@@ -96,7 +99,8 @@ static bool is_own(const char *key)
 /* The rule of the manual, written down a second time. */
 static bool breaks_identifier_rule(const char *key, const char *value)
 {
-    if (strcmp(key, "Region") != 0 && strcmp(key, "Zone") != 0 && strcmp(key, "ProjectId") != 0 && strcmp(key, "UHostId") != 0
+    if (strcmp(key, "Region") != 0 && strcmp(key, "Zone") != 0 && strcmp(key, "ProjectId") != 0
+        && strcmp(key, "UHostId") != 0
         && strcmp(key, "UHostIds") != 0 && strncmp(key, "UHostIds.", 9) != 0) return false;
     return strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != strlen(value);
 }
@@ -106,7 +110,7 @@ static bool one_vector(const json_t *row)
     const json_t *list = json_object_get(row, "params");
     compshare_param caller[64], every[64];
     compshare__params set, own;
-    compshare__text why = compshare__text_into(refusal, sizeof refusal);
+    compshare__bytes_text why = compshare__bytes_into(refusal, sizeof refusal);
     size_t i, n = 0, all = json_array_size(list);
     bool odd = false, taken;
     const char *action = "", *public_key = "";
@@ -134,8 +138,8 @@ static bool one_vector(const json_t *row)
         CHECK(strstr(refusal, ": only A-Z a-z 0-9 . _ - are allowed in it") != NULL);
         return false;
     }
-    compshare__params_own(&own, COMPSHARE__OWN_ACTION, action);
-    compshare__params_own(&own, COMPSHARE__OWN_PUBLIC_KEY, public_key);
+    compshare__params_own(&own, COMPSHARE__PARAMS_OWN_ACTION, action);
+    compshare__params_own(&own, COMPSHARE__PARAMS_OWN_PUBLIC_KEY, public_key);
     compshare__params_sign(&own, support_text(row, "private_key"));
     CHECK_TEXT(own.signature, support_text(row, "signature"));
     return true;
@@ -177,12 +181,13 @@ static void security_token_is_signed(void **state)
     params[0] = compshare_text("Region", "cn-bj2");
     params[1] = compshare_text("Limit", "10");
     collect(&set, params, 2);
-    compshare__params_own(&set, COMPSHARE__OWN_ACTION, "DescribeUHostInstance");
-    compshare__params_own(&set, COMPSHARE__OWN_PUBLIC_KEY, PUBLIC);
-    compshare__params_own(&set, COMPSHARE__OWN_TOKEN, "temporary/token+1=");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_ACTION, "DescribeUHostInstance");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_PUBLIC_KEY, PUBLIC);
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_TOKEN, "temporary/token+1=");
     compshare__params_sign(&set, KEY);
     CHECK_TEXT(set.signature, "e41dd0485c181f0d2a546e6d4e9a8b3bb2267b97");
-    check_body(&set, "Action=DescribeUHostInstance&Limit=10&PublicKey=ucloudsomeone%40example.com1296235120854146120&Region=cn-bj2"
+    check_body(&set,
+        "Action=DescribeUHostInstance&Limit=10&PublicKey=ucloudsomeone%40example.com1296235120854146120&Region=cn-bj2"
         "&SecurityToken=temporary%2Ftoken%2B1%3D&Signature=e41dd0485c181f0d2a546e6d4e9a8b3bb2267b97");
 }
 
@@ -202,7 +207,8 @@ static void extremes_and_empty_values(void **state)
     collect(&set, params, 7);
     compshare__params_sign(&set, "key");
     CHECK_TEXT(set.signature, "09f82d69be917fc1f3b255c312f0bad28e061625");
-    check_body(&set, "A=-9223372036854775808&B=9223372036854775807&C=0&D=-1&E=&F=true&G=0.5&Signature=09f82d69be917fc1f3b255c312f0bad28e061625");
+    check_body(&set,
+        "A=-9223372036854775808&B=9223372036854775807&C=0&D=-1&E=&F=true&G=0.5&Signature=09f82d69be917fc1f3b255c312f0bad28e061625");
     support_case("nothing but empty values");
     params[0] = compshare_text("b", "");
     params[1] = compshare_text("a", "");
@@ -249,7 +255,7 @@ static void as_many_as_allowed(void **state)
     static char names[COMPSHARE_MAX_PARAMS + 1][16], wanted[8192];
     compshare_param params[COMPSHARE_MAX_PARAMS + 1];
     compshare__params set;
-    compshare__text why = compshare__text_into(refusal, sizeof refusal);
+    compshare__bytes_text why = compshare__bytes_into(refusal, sizeof refusal);
     size_t i, n = 0;
     (void)state;
     support_case("128 parameters, last one first");
@@ -260,16 +266,17 @@ static void as_many_as_allowed(void **state)
     }
     collect(&set, params, COMPSHARE_MAX_PARAMS);
     CHECK_NUMBER(set.count, 128);
-    compshare__params_own(&set, COMPSHARE__OWN_ACTION, "A");
-    compshare__params_own(&set, COMPSHARE__OWN_PUBLIC_KEY, "P");
-    compshare__params_own(&set, COMPSHARE__OWN_TOKEN, "T");
-    compshare__params_own(&set, COMPSHARE__OWN_REGION, "R");
-    compshare__params_own(&set, COMPSHARE__OWN_ZONE, "Z");
-    compshare__params_own(&set, COMPSHARE__OWN_PROJECT, "J");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_ACTION, "A");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_PUBLIC_KEY, "P");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_TOKEN, "T");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_REGION, "R");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_ZONE, "Z");
+    compshare__params_own(&set, COMPSHARE__PARAMS_OWN_PROJECT, "J");
     compshare__params_sign(&set, "key");
     CHECK_NUMBER(set.count, 135);
     CHECK_NUMBER(strlen(set.signature), 40);
-    n = (size_t)snprintf(wanted, sizeof wanted, "Action=A&ProjectId=J&PublicKey=P&Region=R&SecurityToken=T&Signature=%s&Zone=Z", set.signature);
+    n = (size_t)snprintf(wanted, sizeof wanted,
+        "Action=A&ProjectId=J&PublicKey=P&Region=R&SecurityToken=T&Signature=%s&Zone=Z", set.signature);
     for (i = COMPSHARE_MAX_PARAMS; i-- > 0;)
         n += (size_t)snprintf(wanted + n, sizeof wanted - n, "&%s=%u", names[i], (unsigned)i);
     check_body(&set, wanted);
@@ -290,7 +297,8 @@ static void naive_escape(char *out, size_t room, const char *text)
     size_t at = strlen(out);
     for (; *text != '\0' && at + 4 < room; text++) {
         unsigned c = (unsigned char)*text;
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_' || c == '~')
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.'
+            || c == '_' || c == '~')
             out[at++] = (char)c;
         else if (c == 0x20) out[at++] = '+';
         else at += (size_t)snprintf(out + at, room - at, "%%%02X", c);

@@ -154,7 +154,8 @@ static void same_verdict(void)
     CHECK_TEXT(got.detail, want.detail);
     CHECK_TEXT(got.message, want.message);
     CHECK_TEXT(got.request_id, want.request_id);
-    CHECK(got.body.len == want.body.len && (got.body.len == 0 || memcmp(got.body.ptr, want.body.ptr, got.body.len) == 0));
+    CHECK(got.body.len == want.body.len && (got.body.len == 0 || memcmp(got.body.ptr, want.body.ptr,
+        got.body.len) == 0));
     CHECK(got.values == want.values && got.hash == want.hash);
 }
 
@@ -200,7 +201,8 @@ static void everyhow(stream out, ptrdiff_t after, bool each)
         act(&got, each);
         same_verdict();
         /* what is surplus is not seen while it has not come */
-        if (got.kept != want.kept && want.status != COMPSHARE_E_TOO_LARGE && want.status != COMPSHARE_E_JSON) CHECK(got.kept && wire.at < wire.total);
+        if (got.kept != want.kept && want.status != COMPSHARE_E_TOO_LARGE
+            && want.status != COMPSHARE_E_JSON) CHECK(got.kept && wire.at < wire.total);
     }
 }
 
@@ -221,7 +223,8 @@ static void http_cases(void **state)
         everyhow(out, end, true);
         support_case("%s", support_text(row, "name"));
         everyhow(out, end, false);
-        framing = want.status == COMPSHARE_E_HTTP || want.status == COMPSHARE_E_CLOSED || want.status == COMPSHARE_E_IO ? "error" : "ok";
+        framing = want.status == COMPSHARE_E_HTTP || want.status == COMPSHARE_E_CLOSED || want.status == COMPSHARE_E_IO
+            ? "error" : "ok";
         if (strcmp(framing, support_text(row, "alt_verdict")) != 0) CHECK_TEXT(framing, support_text(row, "verdict"));
         if (framing[0] == 'e') CHECK(want.unknown && want.stage == COMPSHARE_STAGE_RECEIVE);
         accepted += framing[0] == 'o';
@@ -244,7 +247,8 @@ static char message[600000];
 static stream fixed(const char *body, size_t len)
 {
     stream s = { message, 0, NULL };
-    s.len = (size_t)sprintf(message, OK_200 "Content-Type: application/json\r\nContent-Length: %lu\r\n\r\n", (unsigned long)len);
+    s.len = (size_t)sprintf(message, OK_200 "Content-Type: application/json\r\nContent-Length: %lu\r\n\r\n",
+        (unsigned long)len);
     CHECK(s.len + len <= sizeof message);
     memcpy(message + s.len, body, len);
     s.len += len;
@@ -285,12 +289,15 @@ static void json_everyhow(const char *body, size_t len, bool each)
 /* What law 1 says of a case. */
 static void json_verdict(const json_t *row)
 {
-    bool valid = strcmp(support_text(row, "json"), "valid") == 0, either = strcmp(support_text(row, "verdict"), "either") == 0;
+    bool valid = strcmp(support_text(row, "json"), "valid") == 0,
+        either = strcmp(support_text(row, "verdict"), "either") == 0;
     int code = (int)json_integer_value(json_object_get(row, "retcode"));
-    bool refused = want.status == COMPSHARE_E_JSON || want.status == COMPSHARE_E_TOO_LARGE || (valid && want.status == COMPSHARE_E_REPLY);
+    bool refused = want.status == COMPSHARE_E_JSON || want.status == COMPSHARE_E_TOO_LARGE
+        || (valid && want.status == COMPSHARE_E_REPLY);
     if (refused) CHECK(want.unknown);
     if (strcmp(support_text(row, "verdict"), "error") == 0) CHECK(refused);
-    else if (!either || !refused) CHECK(valid && want.ret_code == code && want.status == (code == 0 ? COMPSHARE_OK : COMPSHARE_E_API));
+    else if (!either || !refused) CHECK(valid && want.ret_code == code
+        && want.status == (code == 0 ? COMPSHARE_OK : COMPSHARE_E_API));
 }
 
 static void json_cases(void **state)
@@ -323,7 +330,8 @@ static void json_cases(void **state)
 /* Escapes, UTF-8, numbers, literals and nested containers, each cut in its middle. */
 static void elements_cut_everywhere(void **state)
 {
-    static const char body[] = "\xEF\xBB\xBF {\"a\":[-1.5e+3,tru" "e,null],\"UHostSet\":[ {\"Name\":\"\xE4\xB8\xAD\\ud83d\\ude00\\n\",\"x\":[[],{}]} ,\t-12.5e-7,\"\\u0000\","
+    static const char body[] =
+        "\xEF\xBB\xBF {\"a\":[-1.5e+3,tru" "e,null],\"UHostSet\":[ {\"Name\":\"\xE4\xB8\xAD\\ud83d\\ude00\\n\",\"x\":[[],{}]} ,\t-12.5e-7,\"\\u0000\","
         "false,null,[{\"UHostSet\":[1]}],0,17 ],\"Message\":\"\\u4e2d\",\"RetCode\":0}\r\n";
     (void)state;
     support_case("elements");
@@ -352,9 +360,11 @@ static void http_windows(const unsigned char *src, size_t len)
         size_t first = at + WINDOW < len ? at + WINDOW : len, second = first + WINDOW < len ? first + WINDOW : len;
         while (tip < second) (void)compshare__http_feed(&ahead, src + tip++, 1, &body);
         one = base;
-        for (k = at; k < first && one.state < COMPSHARE__HTTP_DONE;) k += compshare__http_feed(&one, src + k, first - k, &body);
+        for (k = at; k < first && one.state < COMPSHARE__HTTP_DONE;) k += compshare__http_feed(&one, src + k,
+            first - k, &body);
         middle = one;
-        for (; k < second && one.state < COMPSHARE__HTTP_DONE;) k += compshare__http_feed(&one, src + k, second - k, &body);
+        for (; k < second && one.state < COMPSHARE__HTTP_DONE;) k += compshare__http_feed(&one, src + k, second - k,
+            &body);
         CHECK(memcmp(&one, &ahead, sizeof one) == 0);
         CHECK(middle.head_bytes <= COMPSHARE__HTTP_HEAD_MAX + 1 && middle.received <= first);
         (void)compshare__http_feed(&base, src + at, 1, &body);
@@ -395,8 +405,9 @@ static void json_cut_in_two(const char *src, size_t len)
 static void parsers_everywhere(void **state)
 {
     /* bytes whose range depends on the one before them */
-    static const char *const texts[] = { "\"\xE0\x80\x80\"", "\"\xED\xA0\x80\"", "\"\xF0\x8F\xBF\xBF\"", "\"\xF4\x90\x80\x80\"", "\"\xE0\xA0\x80\xF4\x8F\xBF\xBF\"",
-        "[-0.5E+7,1e]", "\"\\ud83d\\ude0\"", "[tru,false]", "{\"a\":{\"b\":[]}}" };
+    static const char *const texts[] = { "\"\xE0\x80\x80\"", "\"\xED\xA0\x80\"", "\"\xF0\x8F\xBF\xBF\"",
+        "\"\xF4\x90\x80\x80\"", "\"\xE0\xA0\x80\xF4\x8F\xBF\xBF\"", "[-0.5E+7,1e]", "\"\\ud83d\\ude0\"", "[tru,false]",
+        "{\"a\":{\"b\":[]}}" };
     static const char *const files[] = { "tests/data/http_cases.jsonl", "tests/data/json_cases.jsonl" };
     size_t f, i;
     (void)state;
@@ -472,29 +483,46 @@ typedef struct endless { const char *begin, *unit; int whole, each; const char *
 #define LARGE_OR_LATE COMPSHARE_E_TOO_LARGE, COMPSHARE_E_TIMEOUT
 
 static const endless rows_without_end[] = {
-    { "", "\r\n", HTTP_, NO_STATUS }, { "", " ", HTTP_, NO_STATUS }, { "", "\n", HTTP_, NO_STATUS }, { "", "HTTP/1.1", HTTP_, NO_STATUS },
+    { "", "\r\n", HTTP_, NO_STATUS }, { "", " ", HTTP_, NO_STATUS }, { "", "\n", HTTP_, NO_STATUS },
+        { "", "HTTP/1.1", HTTP_, NO_STATUS },
     { "HTTP/1.1 ", "2", HTTP_, "the status code is not three digits" }, { "HTTP/1.1 200 ", "a", HTTP_, LINE_LONG },
-    { OK_200, "X: y\r\n", HTTP_, HEAD_LONG }, { OK_200, "X:\r\n", HTTP_, HEAD_LONG }, { OK_200, "x", HTTP_, LINE_LONG }, { OK_200 "X:", " ", HTTP_, LINE_LONG },
-    { OK_200 "X: ", "y", HTTP_, LINE_LONG }, { OK_200 "X: y\r\n", " z\r\n", HTTP_, HEAD_LONG }, { OK_200 "X: y\r\n ", "\t", HTTP_, LINE_LONG },
-    { OK_200 "Content-Length: ", "0", HTTP_, LINE_LONG }, { OK_200 "Content-Length: 1", ",1", HTTP_, LINE_LONG }, { OK_200, "Content-Length: 9\r\n", HTTP_, HEAD_LONG },
-    { OK_200, "Connection: keep-alive\r\n", HTTP_, HEAD_LONG }, { "", "HTTP/1.1 100 Continue\r\n\r\n", HTTP_, "too many 1xx responses" },
-    { "HTTP/1.1 103 Early\r\n", "X: y\r\n", HTTP_, HEAD_LONG }, { "", "HTTP/1.1 199 x\r\nA: b\r\n\r\n", HTTP_, "too many 1xx responses" },
-    { CHUNKED, "0", HTTP_, "a chunk size has more than 64 digits" }, { CHUNKED "1", " ", HTTP_, EXT_LONG }, { CHUNKED "1;", "e", HTTP_, EXT_LONG },
-    { CHUNKED "1;", ";", HTTP_, EXT_LONG }, { CHUNKED, "1;e\r\n \r\n", HTTP_, EXT_LONG }, { CHUNKED, "1 ;\r\n \r\n", HTTP_, EXT_LONG },
-    { CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\n", "X: y\r\n", HTTP_, HEAD_LONG }, { CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\nX:", "y", HTTP_, LINE_LONG },
+    { OK_200, "X: y\r\n", HTTP_, HEAD_LONG }, { OK_200, "X:\r\n", HTTP_, HEAD_LONG },
+        { OK_200, "x", HTTP_, LINE_LONG }, { OK_200 "X:", " ", HTTP_, LINE_LONG },
+    { OK_200 "X: ", "y", HTTP_, LINE_LONG }, { OK_200 "X: y\r\n", " z\r\n", HTTP_, HEAD_LONG },
+        { OK_200 "X: y\r\n ", "\t", HTTP_, LINE_LONG },
+    { OK_200 "Content-Length: ", "0", HTTP_, LINE_LONG }, { OK_200 "Content-Length: 1", ",1", HTTP_, LINE_LONG },
+        { OK_200, "Content-Length: 9\r\n", HTTP_, HEAD_LONG },
+    { OK_200, "Connection: keep-alive\r\n", HTTP_, HEAD_LONG },
+        { "", "HTTP/1.1 100 Continue\r\n\r\n", HTTP_, "too many 1xx responses" },
+    { "HTTP/1.1 103 Early\r\n", "X: y\r\n", HTTP_, HEAD_LONG },
+        { "", "HTTP/1.1 199 x\r\nA: b\r\n\r\n", HTTP_, "too many 1xx responses" },
+    { CHUNKED, "0", HTTP_, "a chunk size has more than 64 digits" }, { CHUNKED "1", " ", HTTP_, EXT_LONG },
+        { CHUNKED "1;", "e", HTTP_, EXT_LONG },
+    { CHUNKED "1;", ";", HTTP_, EXT_LONG }, { CHUNKED, "1;e\r\n \r\n", HTTP_, EXT_LONG },
+        { CHUNKED, "1 ;\r\n \r\n", HTTP_, EXT_LONG },
+    { CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\n", "X: y\r\n", HTTP_, HEAD_LONG },
+        { CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\nX:", "y", HTTP_, LINE_LONG },
     { CHUNKED "d\r\n{\"RetCode\":0}\r\n", "0", HTTP_, "a chunk size has more than 64 digits" },
     /* a body that stays valid */
-    { OK_200 "\r\n", " ", LARGE, NULL }, { OK_200 "\r\n{\"RetCode\":0}", "\n", LARGE, NULL }, { OK_200 "\r\n{\"RetCode\":0,\"UHostSet\":[", "\t", LARGE_OR_LATE, NULL },
+    { OK_200 "\r\n", " ", LARGE, NULL }, { OK_200 "\r\n{\"RetCode\":0}", "\n", LARGE, NULL },
+        { OK_200 "\r\n{\"RetCode\":0,\"UHostSet\":[", "\t", LARGE_OR_LATE, NULL },
     { CHUNKED, "1\r\n \r\n", LARGE, NULL }, { CHUNKED "d\r\n{\"UHostSet\":[\r\n", "01\r\n \r\n", LARGE_OR_LATE, NULL },
-    { OK_200 "\r\n{\"RetCode\":", "0", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_JSON, NULL }, { OK_200 "\r\n{\"RetCode\":", "1", LARGE, NULL },
-    { OK_200 "\r\n{\"RetCode\":-0.", "0", LARGE, NULL }, { OK_200 "\r\n{\"UHostSet\":[", "7", LARGE, NULL }, { OK_200 "\r\n{\"UHostSet\":[\"", "s", LARGE, NULL },
-    { OK_200 "\r\n{\"", "k", LARGE, NULL }, { OK_200 "\r\n{\"k\":\"", "\\u0000", LARGE, NULL }, { OK_200 "\r\n{\"k\":1", ",\"k\":1", LARGE, NULL },
-    { OK_200 "\r\n{\"UHostSet\":[{}", ",{\"a\":1}", LARGE_OR_LATE, NULL }, { OK_200 "\r\n{\"UHostSet\":[0", ",0", LARGE_OR_LATE, NULL },
-    { CHUNKED "e\r\n{\"UHostSet\":[0\r\n", "1\r\n,\r\n1\r\n0\r\n", LARGE_OR_LATE, NULL }, { OK_200 "\r\n{\"UHostSet\":[[", "1,", LARGE, NULL },
-    { OK_200 "\r\n", "[", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_JSON, NULL }, { OK_200 "Content-Length: 18446744073709551615\r\n\r\n{\"UHostSet\":[", " ", LARGE_OR_LATE, NULL },
+    { OK_200 "\r\n{\"RetCode\":", "0", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_JSON, NULL },
+        { OK_200 "\r\n{\"RetCode\":", "1", LARGE, NULL },
+    { OK_200 "\r\n{\"RetCode\":-0.", "0", LARGE, NULL }, { OK_200 "\r\n{\"UHostSet\":[", "7", LARGE, NULL },
+        { OK_200 "\r\n{\"UHostSet\":[\"", "s", LARGE, NULL },
+    { OK_200 "\r\n{\"", "k", LARGE, NULL }, { OK_200 "\r\n{\"k\":\"", "\\u0000", LARGE, NULL },
+        { OK_200 "\r\n{\"k\":1", ",\"k\":1", LARGE, NULL },
+    { OK_200 "\r\n{\"UHostSet\":[{}", ",{\"a\":1}", LARGE_OR_LATE, NULL },
+        { OK_200 "\r\n{\"UHostSet\":[0", ",0", LARGE_OR_LATE, NULL },
+    { CHUNKED "e\r\n{\"UHostSet\":[0\r\n", "1\r\n,\r\n1\r\n0\r\n", LARGE_OR_LATE, NULL },
+        { OK_200 "\r\n{\"UHostSet\":[[", "1,", LARGE, NULL },
+    { OK_200 "\r\n", "[", COMPSHARE_E_TOO_LARGE, COMPSHARE_E_JSON, NULL },
+        { OK_200 "Content-Length: 18446744073709551615\r\n\r\n{\"UHostSet\":[", " ", LARGE_OR_LATE, NULL },
     { CHUNKED "ffffffffffffffff\r\n{\"UHostSet\":[", " ", LARGE_OR_LATE, NULL },
     { "HTTP/1.1 502 x\r\n\r\n", "<br>", COMPSHARE_E_TIMEOUT, COMPSHARE_E_TIMEOUT, TIMEOUT },
-    { "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\nno\r\n", COMPSHARE_E_TIMEOUT, COMPSHARE_E_TIMEOUT, TIMEOUT }
+    { "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\nno\r\n", COMPSHARE_E_TIMEOUT, COMPSHARE_E_TIMEOUT,
+        TIMEOUT }
 };
 
 /* Every one ends by a limit that is named, or by the deadline, having taken no more
@@ -512,7 +540,8 @@ static void without_an_end(void **state)
         uint64_t before = present.ms;
         k = i / 2 % COUNT_OF(pieces);
         out.unit = row->unit;
-        support_case("%.60s... and %.20s for ever, in pieces of %u%s", row->begin, row->unit, (unsigned)pieces[k], each ? ", streamed" : "");
+        support_case("%.60s... and %.20s for ever, in pieces of %u%s", row->begin, row->unit, (unsigned)pieces[k], each
+            ? ", streamed" : "");
         arm(out, 0);
         wire.piece = pieces[k];
         wire.per_look = status == COMPSHARE_E_TIMEOUT ? 40 : 0;
@@ -532,10 +561,11 @@ static void without_an_end(void **state)
    the first call has ended. Nothing of it may reach the second request. */
 static void surplus_everywhere(void **state)
 {
-    static const char *const replies[] = { SUCCESS, CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\n\r\n", CHUNKED "d;x\r\n{\"RetCode\":0}\r\n0\r\nT: u\r\n\r\n",
+    static const char *const replies[] = { SUCCESS, CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\n\r\n",
+        CHUNKED "d;x\r\n{\"RetCode\":0}\r\n0\r\nT: u\r\n\r\n",
         "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}" };
-    static const char *const more[] = { "x", "\r", "\r\n\r\n", " ", "0\r\n\r\n", SUCCESS, REFUSAL, SUCCESS SUCCESS, "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200",
-        "HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n" };
+    static const char *const more[] = { "x", "\r", "\r\n\r\n", " ", "0\r\n\r\n", SUCCESS, REFUSAL, SUCCESS SUCCESS,
+        "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200", "HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n" };
     size_t i, cut;
     (void)state;
     for (i = 0; i < COUNT_OF(replies) * COUNT_OF(more); i++) {
@@ -581,14 +611,18 @@ static void answered_at(const char *reply, size_t taken, size_t piece, compshare
 static void answered_before_the_end(void **state)
 {
     static const struct { const char *reply; int status; bool unknown; int code; } rows[] = {
-        { SUCCESS, COMPSHARE_E_REPLY, true, 0 }, { CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\n\r\n", COMPSHARE_E_REPLY, true, 0 },
-        { "HTTP/1.1 100 Continue\r\n\r\n" SUCCESS, COMPSHARE_E_REPLY, true, 0 }, { "HTTP/1.1 204 x\r\n\r\n", COMPSHARE_E_JSON, true, 0 },
-        { REFUSAL, COMPSHARE_E_API, false, 171 }, { "HTTP/1.1 100 Continue\r\n\r\n" REFUSAL, COMPSHARE_E_API, false, 171 },
+        { SUCCESS, COMPSHARE_E_REPLY, true, 0 },
+            { CHUNKED "d\r\n{\"RetCode\":0}\r\n0\r\n\r\n", COMPSHARE_E_REPLY, true, 0 },
+        { "HTTP/1.1 100 Continue\r\n\r\n" SUCCESS, COMPSHARE_E_REPLY, true, 0 },
+            { "HTTP/1.1 204 x\r\n\r\n", COMPSHARE_E_JSON, true, 0 },
+        { REFUSAL, COMPSHARE_E_API, false, 171 },
+            { "HTTP/1.1 100 Continue\r\n\r\n" REFUSAL, COMPSHARE_E_API, false, 171 },
         { "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n{\"RetCode\":230}", COMPSHARE_E_STATUS, false, 230 },
         { "HTTP/1.1 413 x\r\nContent-Length: 4\r\n\r\nlong", COMPSHARE_E_STATUS, true, 0 },
         { "HTTP/1.1 400 x\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}", COMPSHARE_E_STATUS, true, 0 },
         { "HTTP/1.1 502 x\r\nContent-Length: 15\r\n\r\n{\"RetCode\":171}", COMPSHARE_E_STATUS, true, 171 },
-        { OK_200 "Content-Length: 15\r\n\r\n{\"RetCode\":110}", COMPSHARE_E_API, true, 110 }, { "hello\r\n", COMPSHARE_E_HTTP, true, 0 }
+        { OK_200 "Content-Length: 15\r\n\r\n{\"RetCode\":110}", COMPSHARE_E_API, true, 110 },
+            { "hello\r\n", COMPSHARE_E_HTTP, true, 0 }
     };
     static char value[50001];
     compshare_param p = compshare_text("Value", value);
@@ -621,7 +655,8 @@ static void answered_before_the_end(void **state)
    byte of the next request was sent, answers nothing. */
 static void spoken_unasked(void **state)
 {
-    static const char *const words[] = { SUCCESS, REFUSAL, "x", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n" };
+    static const char *const words[] = { SUCCESS, REFUSAL, "x", "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n" };
     size_t i;
     (void)state;
     for (i = 0; i < COUNT_OF(words); i++) {

@@ -17,14 +17,14 @@ static void bounded_text(void **state)
         for (first = 0; first <= 10; first++)
             for (second = 0; second <= 10; second++) {
                 char *at = (char *)guard_tail(&g, cap), wanted[32];
-                compshare__text t;
+                compshare__bytes_text t;
                 size_t fits, room = cap > 0 ? cap - 1 : 0;
                 support_case("capacity %u, %u and %u bytes", (unsigned)cap, (unsigned)first, (unsigned)second);
                 if (cap > 0) memset(at, '!', cap);
-                t = compshare__text_into(at, cap);
+                t = compshare__bytes_into(at, cap);
                 if (cap > 0) CHECK(at[0] == '\0');
-                compshare__text_bytes(&t, source, first);
-                compshare__text_bytes(&t, source, second);
+                compshare__bytes_append(&t, source, first);
+                compshare__bytes_append(&t, source, second);
                 memcpy(wanted, source, first);
                 memcpy(wanted + first, source, second);
                 fits = first + second < room ? first + second : room;
@@ -33,19 +33,19 @@ static void bounded_text(void **state)
             }
     {
         char *at = (char *)guard_tail(&g, 8);
-        compshare__text t = compshare__text_into(at, 8);
+        compshare__bytes_text t = compshare__bytes_into(at, 8);
         support_case("put and int");
-        compshare__text_put(&t, "");
+        compshare__bytes_put(&t, "");
         CHECK_TEXT(at, "");
-        compshare__text_put(&t, "ab");
-        compshare__text_int(&t, -12);
+        compshare__bytes_put(&t, "ab");
+        compshare__bytes_put_int(&t, -12);
         CHECK_TEXT(at, "ab-12");
-        compshare__text_int(&t, 345678);
+        compshare__bytes_put_int(&t, 345678);
         CHECK_TEXT(at, "ab-1234");
-        compshare__text_put(&t, "x");
+        compshare__bytes_put(&t, "x");
         CHECK_TEXT(at, "ab-1234");
-        t = compshare__text_into(at, 2);
-        compshare__text_put(&t, "\xC3\xA9");
+        t = compshare__bytes_into(at, 2);
+        compshare__bytes_put(&t, "\xC3\xA9");
         CHECK_TEXT(at, "");
     }
     guard_close(&g);
@@ -55,7 +55,8 @@ static void decimal(void **state)
 {
     static const struct { int64_t number; const char *text; } cases[] = {
         { 0, "0" }, { 9, "9" }, { 10, "10" }, { -1, "-1" }, { -10, "-10" }, { INT64_MAX, "9223372036854775807" },
-        { INT64_MIN, "-9223372036854775808" }, { INT64_MIN + 1, "-9223372036854775807" }, { INT64_C(1000000000000000000), "1000000000000000000" }
+        { INT64_MIN, "-9223372036854775808" }, { INT64_MIN + 1, "-9223372036854775807" },
+            { INT64_C(1000000000000000000), "1000000000000000000" }
     };
     size_t i;
     (void)state;
@@ -74,9 +75,9 @@ static void decimal(void **state)
 static void time_is(int64_t seconds, const char *wanted)
 {
     char buf[64];
-    compshare__text t = compshare__text_into(buf, sizeof buf);
+    compshare__bytes_text t = compshare__bytes_into(buf, sizeof buf);
     support_case("time %lld", (long long)seconds);
-    compshare__text_time(&t, seconds);
+    compshare__bytes_put_time(&t, seconds);
     CHECK_TEXT(buf, wanted);
 }
 
@@ -111,8 +112,8 @@ static void times(void **state)
         struct tm tm;
         char wanted[96];
         if (gmtime_r(&when, &tm) == NULL) fail();
-        (void)snprintf(wanted, sizeof wanted, "%d-%02d-%02d %02d:%02d:%02d UTC", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-            tm.tm_hour, tm.tm_min, tm.tm_sec);
+        (void)snprintf(wanted, sizeof wanted, "%d-%02d-%02d %02d:%02d:%02d UTC", tm.tm_year + 1900, tm.tm_mon + 1,
+            tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
         time_is(seconds, wanted);
     }
 }
@@ -125,9 +126,9 @@ static void cut_times(void **state)
     (void)state;
     for (cap = 1; cap <= 24; cap++) {
         char *at = (char *)guard_tail(&g, cap);
-        compshare__text t = compshare__text_into(at, cap);
+        compshare__bytes_text t = compshare__bytes_into(at, cap);
         support_case("time into %u bytes", (unsigned)cap);
-        compshare__text_time(&t, 1795442700);
+        compshare__bytes_put_time(&t, 1795442700);
         CHECK_NUMBER(strlen(at), cap - 1 < 23 ? cap - 1 : 23);
         CHECK(memcmp(at, "2026-11-23 14:05:00 UTC", strlen(at)) == 0);
     }
@@ -149,12 +150,15 @@ static void terminal_characters(void **state)
     static const char *const bad[] = {
         "\x01", "\a", "\b", "\t", "\n", "\r", "\x1B", "\x1F", "\x7F",
         "\xC2\x80", "\xC2\x85", "\xC2\x9B", "\xC2\x9F", "\xD8\x9C",
-        "\xE2\x80\x8E", "\xE2\x80\x8F", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAA", "\xE2\x80\xAB", "\xE2\x80\xAC", "\xE2\x80\xAD",
+        "\xE2\x80\x8E", "\xE2\x80\x8F", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAA", "\xE2\x80\xAB", "\xE2\x80\xAC",
+            "\xE2\x80\xAD",
         "\xE2\x80\xAE", "\xE2\x81\xA6", "\xE2\x81\xA7", "\xE2\x81\xA8", "\xE2\x81\xA9"
     };
     static const char *const good[] = {
-        " ", "A", "~", "\xC2\xA0", "\xC3\xBC", "\xD8\x9B", "\xD8\x9D", "\xD7\x90", "\xE4\xB8\xAD", "\xE6\x96\x87", "\xE3\x80\x82", "\xEF\xBC\x81",
-        "\xE2\x80\x8D", "\xE2\x80\x90", "\xE2\x80\xA7", "\xE2\x80\xAF", "\xE2\x81\xA5", "\xE2\x81\xAA", "\xEF\xBF\xBD", "\xF0\x9F\x98\x80", "\xF0\x9F\x87\xA8"
+        " ", "A", "~", "\xC2\xA0", "\xC3\xBC", "\xD8\x9B", "\xD8\x9D", "\xD7\x90", "\xE4\xB8\xAD", "\xE6\x96\x87",
+            "\xE3\x80\x82", "\xEF\xBC\x81",
+        "\xE2\x80\x8D", "\xE2\x80\x90", "\xE2\x80\xA7", "\xE2\x80\xAF", "\xE2\x81\xA5", "\xE2\x81\xAA", "\xEF\xBF\xBD",
+            "\xF0\x9F\x98\x80", "\xF0\x9F\x87\xA8"
     };
     static const unsigned char nul[1] = { 0 };
     size_t i;
@@ -176,7 +180,8 @@ static void terminal_characters(void **state)
 
 static void comparison(void **state)
 {
-    static const char *const texts[] = { "", "A", "A.", "AB", "Aa", "B", "a", "a0", "\x7F", "\x80", "\xC3\xA9", "\xFF", "\xFF\x01" };
+    static const char *const texts[] = { "", "A", "A.", "AB", "Aa", "B", "a", "a0", "\x7F", "\x80", "\xC3\xA9", "\xFF",
+        "\xFF\x01" };
     size_t i, k;
     (void)state;
     for (i = 0; i < COUNT_OF(texts); i++)
@@ -211,15 +216,18 @@ static void digits_and_wiping(void **state)
             bool label = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
             bool identifier = label || c == '.', unreserved = identifier || c == '~';
             bool token = unreserved || (c != 0 && strchr("!#$%&'*+^`|", (int)c) != NULL);
-            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__LABEL) == label);
-            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__IDENTIFIER) == identifier);
-            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__UNRESERVED) == unreserved);
-            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__TOKEN) == token);
-            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__QUOTED) == (c >= 0x20 && c < 0x80 && c != '"' && c != '\\'));
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__BYTES_LABEL) == label);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__BYTES_IDENTIFIER) == identifier);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__BYTES_UNRESERVED) == unreserved);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__BYTES_TOKEN) == token);
+            CHECK(compshare__bytes_in((unsigned char)c, COMPSHARE__BYTES_QUOTED) == (c >= 0x20 && c < 0x80 && c != '"'
+                && c != '\\'));
         }
     }
-    CHECK(compshare__bytes_all("", 0, COMPSHARE__LABEL) && compshare__bytes_all("ab c", 2, COMPSHARE__LABEL));
-    CHECK(!compshare__bytes_all("ab c", 4, COMPSHARE__TOKEN) && compshare__bytes_run("ab c", 4, COMPSHARE__TOKEN) == 2);
+    CHECK(compshare__bytes_all("", 0, COMPSHARE__BYTES_LABEL)
+        && compshare__bytes_all("ab c", 2, COMPSHARE__BYTES_LABEL));
+    CHECK(!compshare__bytes_all("ab c", 4, COMPSHARE__BYTES_TOKEN)
+        && compshare__bytes_run("ab c", 4, COMPSHARE__BYTES_TOKEN) == 2);
     memset(area, 0xAA, sizeof area);
     compshare__bytes_wipe(area + 1, sizeof area - 2);
     for (i = 0; i < sizeof area; i++) CHECK(area[i] == (i == 0 || i == sizeof area - 1 ? 0xAA : 0));

@@ -27,7 +27,8 @@ static int prepare(void **state)
     const char *chosen = getenv("COMPSHARE_TEST_CERTS");
     char command[640];
     (void)state;
-    (void)snprintf(directory, sizeof directory, "%s", chosen != NULL && chosen[0] != '\0' ? chosen : "build/tests/certs");
+    (void)snprintf(directory, sizeof directory, "%s", chosen != NULL && chosen[0] != '\0' ? chosen
+        : "build/tests/certs");
     if (access(path_of("stamp"), R_OK) != 0) {
         (void)snprintf(command, sizeof command, "sh tests/scripts/certs.sh '%s'", directory);
         if (system(command) != 0) return -1;
@@ -153,10 +154,14 @@ static size_t compare_file(const char *path, size_t buffers)
 static void against_openssl(void **state)
 {
     static const struct { const char *name; size_t certificates; } files[] = {
-        { "roots.pem", 2 }, { "root-rsa.pem", 1 }, { "root-ec.pem", 1 }, { "rsa-chain.pem", 2 }, { "ec-chain.pem", 2 }, { "pss-chain.pem", 2 },
-        { "rsa1024-chain.pem", 2 }, { "reversed-chain.pem", 3 }, { "selfsigned.pem", 1 }, { "unknown-root.pem", 1 }, { "wildcard-chain.pem", 2 },
-        { "bundle-noise.pem", 1 }, { "bundle-crlf.pem", 2 }, { "bundle-text.pem", 2 }, { "bundle-norsaroot.pem", 1 }, { "bundle-samename.pem", 2 },
-        { "bundle-wrongkey.pem", 1 }, { "bundle-three.pem", 3 }, { "bundle-rootless.pem", 0 }, { "bundle-keyonly.pem", 0 }, { "bundle-empty.pem", 0 }
+        { "roots.pem", 2 }, { "root-rsa.pem", 1 }, { "root-ec.pem", 1 }, { "rsa-chain.pem", 2 }, { "ec-chain.pem", 2 },
+            { "pss-chain.pem", 2 },
+        { "rsa1024-chain.pem", 2 }, { "reversed-chain.pem", 3 }, { "selfsigned.pem", 1 }, { "unknown-root.pem", 1 },
+            { "wildcard-chain.pem", 2 },
+        { "bundle-noise.pem", 1 }, { "bundle-crlf.pem", 2 }, { "bundle-text.pem", 2 }, { "bundle-norsaroot.pem", 1 },
+            { "bundle-samename.pem", 2 },
+        { "bundle-wrongkey.pem", 1 }, { "bundle-three.pem", 3 }, { "bundle-rootless.pem", 0 },
+            { "bundle-keyonly.pem", 0 }, { "bundle-empty.pem", 0 }
     };
     static const char system_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
     size_t i;
@@ -216,9 +221,11 @@ static void damaged_der(void **state)
     for (i = 0; i < COUNT_OF(names); i++) {
         bytes der = first_der(names[i]);
         for (round = 0; round < 20000; round++) {
-            size_t len = support_random(4) == 0 ? support_random(der.len + 1) : der.len, start = 0, end = 0, flips = 1 + support_random(4);
+            size_t len = support_random(4) == 0 ? support_random(der.len + 1) : der.len, start = 0, end = 0,
+                flips = 1 + support_random(4);
             unsigned char *at = guard_copy(&der_guard, der.ptr, len);
-            while (flips-- > 0 && len > 0) at[support_random(len < 300 ? len : 300)] ^= (unsigned char)(1u << support_random(8));
+            while (flips-- > 0 && len > 0) at[support_random(len < 300 ? len
+                : 300)] ^= (unsigned char)(1u << support_random(8));
             support_case("%s, damage %u", names[i], (unsigned)round);
             if (compshare__pem_der_subject(at, len, &start, &end)) {
                 CHECK(start < end && end <= len && at[start] == 0x30);
@@ -241,11 +248,13 @@ static void der_forms(void **state)
         { "\x30\x81\x0C\x30\x81\x0A\x02\x81\x00\x30\x00\x30\x00\x30\x00\x30\x00", 17, true },
         { "\x30\x80\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },              /* indefinite length */
         { "\x30\x0C\x30\x0A\x02\x80\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },
-        { "\x30\x84\x00\x00\x00\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 18, false },     /* four length octets */
+        { "\x30\x84\x00\x00\x00\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 18, false },
+            /* four length octets */
         { "\x30\xFF\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },
         { "\x31\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x00", 14, false },
         { "\x30\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x31\x00", 14, false },
-        { "\x30\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x01", 14, false },              /* longer than what is there */
+        { "\x30\x0C\x30\x0A\x02\x00\x30\x00\x30\x00\x30\x00\x30\x01", 14, false },
+            /* longer than what is there */
         { "\x30\x0C\x30\x0A\x02\x83\xFF\xFF\xFF\x30\x00\x30\x00\x30\x00", 15, false },
         { "\x30", 1, false }, { "", 0, false }, { "\x30\x83\x01", 3, false }
     };
@@ -253,7 +262,8 @@ static void der_forms(void **state)
     (void)state;
     for (i = 0; i < COUNT_OF(cases); i++) {
         support_case("DER form %u", (unsigned)i);
-        CHECK(compshare__pem_der_subject(guard_copy(&der_guard, cases[i].der, cases[i].len), cases[i].len, &start, &end) == cases[i].fine);
+        CHECK(compshare__pem_der_subject(guard_copy(&der_guard, cases[i].der, cases[i].len), cases[i].len, &start,
+            &end) == cases[i].fine);
         if (cases[i].fine) CHECK(end == cases[i].len && end - start == 2);
     }
 }
@@ -284,13 +294,18 @@ static void decodes(const char *pem, const char *wanted, size_t len)
 static void pem_forms(void **state)
 {
     static const char *const nothing[] = {
-        "", "-", "-----BEGIN CERTIFICATE----", "-----BEGIN CERTIFICAT-----", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n", "-----begin certificate-----\n", "----BEGIN CERTIFICATE-----",
+        "", "-", "-----BEGIN CERTIFICATE----", "-----BEGIN CERTIFICAT-----",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n",
+            "-----begin certificate-----\n", "----BEGIN CERTIFICATE-----",
         "-----BEGIN  CERTIFICATE-----", "-----END CERTIFICATE-----\n",
         /* not at the start of a line: OpenSSL reads none of these either */
-        " " BEGIN "\nQUJD\n", "\t" BEGIN "\nQUJD\n", "# " BEGIN "\n# QUJD\n", "text\n#" BEGIN "\nQUJD\n", "text " BEGIN "\nQUJD\n",
-        "---------" BEGIN "\nQUJD\n", "-" BEGIN "\nQUJD\n", "-----BEGIN CERT" BEGIN "\nQUJD\n", "\xEF\xBB\xBF" BEGIN "\nQUJD\n",
-        "-----END CERTIFICATE-----" BEGIN "\nQUJD\n", "\n -----BEGIN CERTIFICATE-----", "\n-----BEGIN CERTIFICATE----\n-"
+        " " BEGIN "\nQUJD\n", "\t" BEGIN "\nQUJD\n", "# " BEGIN "\n# QUJD\n", "text\n#" BEGIN "\nQUJD\n",
+            "text " BEGIN "\nQUJD\n",
+        "---------" BEGIN "\nQUJD\n", "-" BEGIN "\nQUJD\n", "-----BEGIN CERT" BEGIN "\nQUJD\n",
+            "\xEF\xBB\xBF" BEGIN "\nQUJD\n",
+        "-----END CERTIFICATE-----" BEGIN "\nQUJD\n", "\n -----BEGIN CERTIFICATE-----",
+            "\n-----BEGIN CERTIFICATE----\n-"
     };
     size_t i, k;
     (void)state;
@@ -361,7 +376,8 @@ static void pem_forms(void **state)
 
 static void failing_reader(void **state)
 {
-    static const ptrdiff_t failures[] = { -1, -23, PTRDIFF_MIN, 65, 4097, PTRDIFF_MAX };      /* more than asked for is a failure, too */
+    /* more than asked for is a failure, too */
+    static const ptrdiff_t failures[] = { -1, -23, PTRDIFF_MIN, 65, 4097, PTRDIFF_MAX };
     bytes file = support_file(path_of("roots.pem"));
     size_t total, k, f;
     source s = source_of(file.ptr, file.len);
@@ -420,9 +436,9 @@ static void endless_reader(void **state)
 static union { uint64_t align; unsigned char memory[sizeof(compshare__trust) + ROOM]; } area;
 
 /* Memory for a chain check, and so much behind its struct. */
-static compshare__scratch block_of(size_t room)
+static compshare__pem_scratch block_of(size_t room)
 {
-    compshare__scratch block;
+    compshare__pem_scratch block;
     CHECK(room <= ROOM);
     block.ptr = area.memory;
     block.cap = sizeof(compshare__trust) + room;
@@ -449,10 +465,14 @@ static compshare__trust *scan(const char *bundle, const bytes *der, source *s, b
 static void scans(void **state)
 {
     static const struct { const char *bundle; size_t filled; int trouble; } cases[] = {
-        { "root-rsa.pem", 1, COMPSHARE__TRUST_FINE }, { "roots.pem", 1, COMPSHARE__TRUST_FINE }, { "bundle-crlf.pem", 1, COMPSHARE__TRUST_FINE },
-        { "bundle-noise.pem", 1, COMPSHARE__TRUST_FINE }, { "bundle-text.pem", 1, COMPSHARE__TRUST_FINE }, { "bundle-big.pem", 1, COMPSHARE__TRUST_FINE },
-        { "bundle-norsaroot.pem", 0, COMPSHARE__TRUST_FINE }, { "bundle-samename.pem", 2, COMPSHARE__TRUST_FINE }, { "bundle-wrongkey.pem", 1, COMPSHARE__TRUST_FINE },
-        { "bundle-three.pem", 0, COMPSHARE__TRUST_THREE }, { "bundle-empty.pem", 0, COMPSHARE__TRUST_EMPTY }, { "bundle-rootless.pem", 0, COMPSHARE__TRUST_ROOTLESS },
+        { "root-rsa.pem", 1, COMPSHARE__TRUST_FINE }, { "roots.pem", 1, COMPSHARE__TRUST_FINE },
+            { "bundle-crlf.pem", 1, COMPSHARE__TRUST_FINE },
+        { "bundle-noise.pem", 1, COMPSHARE__TRUST_FINE }, { "bundle-text.pem", 1, COMPSHARE__TRUST_FINE },
+            { "bundle-big.pem", 1, COMPSHARE__TRUST_FINE },
+        { "bundle-norsaroot.pem", 0, COMPSHARE__TRUST_FINE }, { "bundle-samename.pem", 2, COMPSHARE__TRUST_FINE },
+            { "bundle-wrongkey.pem", 1, COMPSHARE__TRUST_FINE },
+        { "bundle-three.pem", 0, COMPSHARE__TRUST_THREE }, { "bundle-empty.pem", 0, COMPSHARE__TRUST_EMPTY },
+            { "bundle-rootless.pem", 0, COMPSHARE__TRUST_ROOTLESS },
         { "bundle-keyonly.pem", 0, COMPSHARE__TRUST_ROOTLESS }, { "bundle-truncated.pem", 0, COMPSHARE__TRUST_UNUSABLE }
     };
     bytes root = first_der("root-rsa.pem"), file, self = first_der("selfsigned.pem");
@@ -467,7 +487,8 @@ static void scans(void **state)
         for (k = 0; k < 2; k++) {
             CHECK((t->anchor[k].dn.len > 0) == (k < cases[i].filled));
             CHECK(t->anchor[k].flags == BR_X509_TA_CA);
-            if (k < cases[i].filled) CHECK(t->anchor[k].pkey.key_type == BR_KEYTYPE_RSA && t->anchor[k].pkey.key.rsa.nlen >= 256);
+            if (k < cases[i].filled) CHECK(t->anchor[k].pkey.key_type == BR_KEYTYPE_RSA
+                && t->anchor[k].pkey.key.rsa.nlen >= 256);
         }
         free(file.ptr);
     }
@@ -508,7 +529,7 @@ static void lent_memory(void **state)
 {
     static const size_t used[] = { 0, 1, 63, 64, 65, SIZE_MAX };
     unsigned char memory[64];
-    compshare__scratch block, rest;
+    compshare__pem_scratch block, rest;
     size_t i;
     (void)state;
     block.ptr = memory;
@@ -585,8 +606,11 @@ static void unusable_roots(void **state)
 {
     static const struct { const char *name; unsigned rsa_bits; const char *curve; unsigned units; size_t filled; int trouble; } cases[] = {
         { "RSA 2048", 2048, NULL, 0, 1, COMPSHARE__TRUST_FINE }, { "P-256", 0, "P-256", 0, 1, COMPSHARE__TRUST_FINE },
-        { "a name of 384 bytes at most", 0, "P-256", 7, 1, COMPSHARE__TRUST_FINE }, { "a longer name", 0, "P-256", 8, 0, COMPSHARE__TRUST_UNUSABLE },
-        { "RSA 1024", 1024, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }, { "RSA 2047", 2047, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }, { "Ed25519", 0, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }
+        { "a name of 384 bytes at most", 0, "P-256", 7, 1, COMPSHARE__TRUST_FINE },
+            { "a longer name", 0, "P-256", 8, 0, COMPSHARE__TRUST_UNUSABLE },
+        { "RSA 1024", 1024, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE },
+            { "RSA 2047", 2047, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE },
+            { "Ed25519", 0, NULL, 0, 0, COMPSHARE__TRUST_UNUSABLE }
     };
     size_t i;
     (void)state;
@@ -616,7 +640,8 @@ static void two_of_one_name(void **state)
     keys[2] = EVP_RSA_gen(2048);
     for (i = 0; i < 3; i++)
         for (k = 0; k < 3; k++) {
-            bytes one = make_named(keys[i], "twins", 1, 0, EVP_sha256()), two = make_named(keys[k], "twins", 2, 0, EVP_sha256());
+            bytes one = make_named(keys[i], "twins", 1, 0, EVP_sha256()),
+                two = make_named(keys[k], "twins", 2, 0, EVP_sha256());
             size_t pair[2], a;
             source s;
             compshare__trust *t;
@@ -636,13 +661,16 @@ static void two_of_one_name(void **state)
                 const br_x509_pkey *got = &t->anchor[a].pkey;
                 if (pair[a] == 2) {
                     BIGNUM *n = NULL;
-                    CHECK(EVP_PKEY_get_bn_param(keys[2], "n", &n) && BN_num_bytes(n) == 256 && BN_bn2bin(n, point) == 256);
+                    CHECK(EVP_PKEY_get_bn_param(keys[2], "n", &n) && BN_num_bytes(n) == 256
+                        && BN_bn2bin(n, point) == 256);
                     BN_free(n);
-                    CHECK(got->key_type == BR_KEYTYPE_RSA && got->key.rsa.nlen == 256 && memcmp(got->key.rsa.n, point, 256) == 0);
+                    CHECK(got->key_type == BR_KEYTYPE_RSA && got->key.rsa.nlen == 256
+                        && memcmp(got->key.rsa.n, point, 256) == 0);
                     CHECK(got->key.rsa.elen == 3 && memcmp(got->key.rsa.e, "\1\0\1", 3) == 0);
                 } else {
                     CHECK(EVP_PKEY_get_octet_string_param(keys[pair[a]], "pub", point, sizeof point, &len));
-                    CHECK(got->key_type == BR_KEYTYPE_EC && got->key.ec.qlen == len && memcmp(got->key.ec.q, point, len) == 0);
+                    CHECK(got->key_type == BR_KEYTYPE_EC && got->key.ec.qlen == len
+                        && memcmp(got->key.ec.q, point, len) == 0);
                 }
             }
             free(one.ptr);
@@ -661,7 +689,8 @@ static void other_blocks(void **state)
     (void)state;
     CHECK(text != NULL);
     memcpy(text, pem.ptr, pem.len);
-    s = source_of(text, pem.len + (size_t)sprintf(text + pem.len, "%s", "-----BEGIN CERTIFICATE-----\nQUJDREVGR0g=\n-----END CERTIFICATE-----\n"));
+    s = source_of(text, pem.len + (size_t)sprintf(text + pem.len, "%s",
+        "-----BEGIN CERTIFICATE-----\nQUJDREVGR0g=\n-----END CERTIFICATE-----\n"));
     support_case("a block that is no certificate");
     t = look_up(&s);
     CHECK(t->filled == 1 && t->trouble == COMPSHARE__TRUST_FINE);
@@ -925,7 +954,8 @@ static void repeated_certificates(void **state)
 {
     static const size_t pieces[] = { 1, 2, 3, 100, 256, 1023, 1024, 1025, 8192 };
     EVP_PKEY *key = EVP_EC_gen("P-256"), *long_key = EVP_RSA_gen(4096);
-    bytes pem = support_file(path_of("root-rsa.pem")), leaf = first_der("rsa-chain.pem"), self[4], whole = support_file(path_of("rsa-chain.pem")), inter;
+    bytes pem = support_file(path_of("root-rsa.pem")), leaf = first_der("rsa-chain.pem"), self[4],
+        whole = support_file(path_of("rsa-chain.pem")), inter;
     const char *second = strstr((const char *)whole.ptr + 1, "-----BEGIN");
     size_t i, k;
     (void)state;
@@ -934,7 +964,8 @@ static void repeated_certificates(void **state)
     inter.ptr = (unsigned char *)malloc(inter.len + 1);
     memcpy(inter.ptr, second, inter.len + 1);
     inter = to_der(inter);
-    for (i = 0; i < 4; i++) self[i] = to_der(make_named(i < 2 ? key : long_key, "localhost", 1 + (int)(i % 2), 0, EVP_sha256()));
+    for (i = 0; i < 4; i++) self[i] = to_der(make_named(i < 2 ? key : long_key, "localhost", 1 + (int)(i % 2), 0,
+        EVP_sha256()));
     CHECK(self[2].len == self[3].len && self[2].len > COMPSHARE__DER_PREFIX);
     for (i = 0; i < COUNT_OF(pieces); i++) {
         source s = source_of(pem.ptr, pem.len);

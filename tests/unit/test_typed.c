@@ -163,7 +163,8 @@ static void projects(void **state)
         { PROJECTS("{\"ProjectId\":\"org-1\",\"ProjectName\":\"a\",\"ProjectName\":\"b\"}"), COMPSHARE_OK, "" },
         { PROJECTS("{\"ProjectId\":\"org-1\",\"IsDefault\":true,\"IsDefault\":false}"), COMPSHARE_OK, "" },
         { PROJECTS("{\"ProjectId\":\"org-1\",\"IsDefault\":\"maybe\"}"), COMPSHARE_OK, "" },
-        { PROJECTS("{\"ProjectId\":\"org-2\"}"), COMPSHARE_E_PROJECT, "project_id is not among the account's projects: org-2" },
+        { PROJECTS("{\"ProjectId\":\"org-2\"}"), COMPSHARE_E_PROJECT,
+            "project_id is not among the account's projects: org-2" },
         { PROJECTS(""), COMPSHARE_E_PROJECT, "the account has no project" }
     };
     size_t i;
@@ -225,7 +226,8 @@ static void instances(void **state)
         { ONE(",\"SchedulerStopTime\":[]"), COMPSHARE_E_REPLY, "UHostSet: SchedulerStopTime" },
         { ONE(",\"StopSchedulerTime\":1,\"StopSchedulerTime\":1"), COMPSHARE_E_REPLY, "UHostSet: StopSchedulerTime" },
         { ONE(",\"StopSchedulerTime\":true"), COMPSHARE_E_REPLY, "UHostSet: StopSchedulerTime" },
-        { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-1\",\"State\":\"Running\"}"), COMPSHARE_E_REPLY, "UHostSet: the instance" },
+        { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-1\",\"State\":\"Running\"}"), COMPSHARE_E_REPLY,
+            "UHostSet: the instance" },
         { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-1\"}"), COMPSHARE_OK, "" },
         /* a neighbour's row decides nothing */
         { INSTANCES("{\"UHostId\":\"uhost-1\"},{\"UHostId\":\"uhost-2\",\"State\":7,\"SchedulerStopTime\":1796060000000}"), COMPSHARE_OK, "" },
@@ -245,7 +247,8 @@ static void instances(void **state)
     ended(compshare_describe_instance(client, &target, NULL), COMPSHARE_E_PARAM, "instance is NULL");
     support_case("an id that no instance has");
     target.uhost_id = "uhost-6789012345678901234567890123456789012345678901234567890123";
-    ended(compshare_describe_instance(client, &target, NULL), COMPSHARE_E_PARAM, "uhost_id is longer than any of its kind");
+    ended(compshare_describe_instance(client, &target, NULL), COMPSHARE_E_PARAM,
+        "uhost_id is longer than any of its kind");
 }
 
 /* Every form of a timed shutdown, and of none. */
@@ -255,13 +258,16 @@ static void stop_times(void **state)
     static const struct { const char *members; int64_t stop_time; } cases[] = {
         { ",\"SchedulerStopTime\":" AT, NOW + 3600 }, { ",\"SchedulerStopTime\":\"" AT "\"", NOW + 3600 },
         { ",\"SchedulerStopTime\":" AT ".0", NOW + 3600 }, { ",\"SchedulerStopTime\":\"" AT ".000\"", NOW + 3600 },
-        { ",\"StopSchedulerTime\":" AT, NOW + 3600 }, { ",\"SchedulerStopTime\":0,\"StopSchedulerTime\":" AT, NOW + 3600 },
+        { ",\"StopSchedulerTime\":" AT, NOW + 3600 },
+            { ",\"SchedulerStopTime\":0,\"StopSchedulerTime\":" AT, NOW + 3600 },
         { ",\"SchedulerStopTime\":null,\"StopSchedulerTime\":\"" AT "\"", NOW + 3600 },
         { ",\"SchedulerStopTime\":" AT ",\"StopSchedulerTime\":[]", NOW + 3600 },
         { ",\"SchedulerStopTime\":" AT ",\"StopTime\":0", NOW + 3600 }, { ",\"StopTime\":" AT, 0 },
-        { "", 0 }, { ",\"SchedulerStopTime\":null", 0 }, { ",\"SchedulerStopTime\":\"\"", 0 }, { ",\"SchedulerStopTime\":0", 0 },
+        { "", 0 }, { ",\"SchedulerStopTime\":null", 0 }, { ",\"SchedulerStopTime\":\"\"", 0 },
+            { ",\"SchedulerStopTime\":0", 0 },
         { ",\"SchedulerStopTime\":-1", 0 }, { ",\"SchedulerStopTime\":\"-1\"", 0 }, { ",\"SchedulerStopTime\":0.0", 0 },
-        { ",\"SchedulerStopTime\":1795442700", 0 }, { ",\"SchedulerStopTime\":1795442701", NOW + 1 }, { ",\"SchedulerStopTime\":5", 0 }
+        { ",\"SchedulerStopTime\":1795442700", 0 }, { ",\"SchedulerStopTime\":1795442701", NOW + 1 },
+            { ",\"SchedulerStopTime\":5", 0 }
     };
     compshare_target target = { "uhost-1", NULL, NULL, NULL };
     char body[512], reply[1024];
@@ -271,7 +277,8 @@ static void stop_times(void **state)
         compshare_instance instance;
         compshare_schedule schedule;
         (void)snprintf(body, sizeof body, ONE("%s"), cases[i].members);
-        (void)snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 14:05:00 GMT\r\nContent-Length: %lu\r\n\r\n%s",
+        (void)snprintf(reply, sizeof reply,
+            "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 14:05:00 GMT\r\nContent-Length: %lu\r\n\r\n%s",
             (unsigned long)strlen(body), body);
         bodies(reply, reply, NULL);
         support_case("%s", cases[i].members);
@@ -289,7 +296,8 @@ static void default_projects(void **state)
 {
     static const struct { const char *value; bool is_default; } cases[] = {
         { "true", true }, { "\"true\"", true }, { "\"True\"", true }, { "1", true }, { "\"1\"", true },
-        { "false", false }, { "0", false }, { "\"0\"", false }, { "2", false }, { "\"maybe\"", false }, { "{}", false }, { "null", false }
+        { "false", false }, { "0", false }, { "\"0\"", false }, { "2", false }, { "\"maybe\"", false },
+            { "{}", false }, { "null", false }
     };
     char body[256];
     size_t i;
@@ -366,21 +374,25 @@ static void changes(void **state)
     ended(compshare_update_stop_scheduler(client, &target, 0), COMPSHARE_E_PARAM, "seconds since 1970 are needed");
     ended(compshare_update_stop_scheduler(client, &target, -5), COMPSHARE_E_PARAM, "seconds since 1970 are needed");
     support_case("milliseconds");
-    ended(compshare_update_stop_scheduler(client, &target, NOW * 1000), COMPSHARE_E_PARAM, "seconds since 1970 are needed, up to the year 9999");
+    ended(compshare_update_stop_scheduler(client, &target, NOW * 1000), COMPSHARE_E_PARAM,
+        "seconds since 1970 are needed, up to the year 9999");
 }
 
 /* ---- workflows ---- */
 
 static void far_times(void **state)
 {
-    static const char plan_in_9999[] = ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":253402300799");
-    static const char plan_later[] = ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":253402300800");
+    static const char plan_in_9999[] =
+        ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":253402300799");
+    static const char plan_later[] =
+        ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\",\"SchedulerStopTime\":253402300800");
     static const char no_plan[] = ONE(",\"State\":\"Running\",\"Zone\":\"cn-wlcb-01\"");
     compshare_plan plan = { "uhost-1", 0, INT64_MAX, 0 };
     compshare_schedule schedule;
     (void)state;
     bodies(plan_in_9999, NULL, NULL);
-    ended(compshare_schedule_extend(client, "uhost-1", 1, &schedule), COMPSHARE_E_PARAM, "would be after the year 9999");
+    ended(compshare_schedule_extend(client, "uhost-1", 1, &schedule), COMPSHARE_E_PARAM,
+        "would be after the year 9999");
     bodies(plan_later, NULL, NULL);
     ended(compshare_schedule_extend(client, "uhost-1", 1, &schedule), COMPSHARE_E_REPLY, "it is 253402300800");
     bodies(no_plan, NULL, NULL);
@@ -389,7 +401,8 @@ static void far_times(void **state)
     present.begin_unix = 5;
     plan.in_seconds = 3600;
     bodies(no_plan, NULL, NULL);
-    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK, "no stop time can be calculated from it");
+    ended(compshare_schedule_set(client, &plan, &schedule), COMPSHARE_E_CLOCK,
+        "no stop time can be calculated from it");
     CHECK(!compshare_last_error(client)->outcome_unknown);
     support_case("a clock behind the last year");
     present.begin_unix = INT64_C(253402300800);
@@ -409,11 +422,13 @@ static void old_server_clock(void **state)
     compshare_target target = { "uhost-1", NULL, "cn-wlcb-01", NULL };
     (void)state;
     present.begin_unix = 5;
-    bodies("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2015 00:00:00 GMT\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}", "{\"RetCode\":0}", NULL);
+    bodies("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2015 00:00:00 GMT\r\nContent-Length: 13\r\n\r\n{\"RetCode\":0}",
+        "{\"RetCode\":0}", NULL);
     ended(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_OK, "");
     ended(compshare_update_stop_scheduler(client, &target, INT64_C(1420070400) + 3600), COMPSHARE_OK, "");
     bodies("{\"RetCode\":0}", NULL, NULL);
-    ended(compshare_update_stop_scheduler(client, &target, INT64_C(1420070400) + 200), COMPSHARE_E_TOO_SOON, "100 s short");
+    ended(compshare_update_stop_scheduler(client, &target, INT64_C(1420070400) + 200), COMPSHARE_E_TOO_SOON,
+        "100 s short");
 }
 
 #define BUSY(after) "HTTP/1.1 503 Busy\r\nRetry-After: " after "\r\nContent-Length: 0\r\n\r\n"
@@ -429,7 +444,8 @@ static void asked_to_wait(void **state)
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
     CHECK_NUMBER(present.ms - began, 20000);
     bodies(BUSY("600"), ONE(",\"State\":\"Running\""), NULL);
-    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_TIMEOUT, "last seen: never; reading failed: HTTP status 503");
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_TIMEOUT,
+        "last seen: never; reading failed: HTTP status 503");
     CHECK_NUMBER(script.next, 1);
 }
 
@@ -949,7 +965,8 @@ static void statuses_of_gateways(void **state)
 {
     compshare_instance instance;
     (void)state;
-    bodies(STATUS("500 Broken", "{\"RetCode\":5000}"), STATUS("429 Slowly", "{\"RetCode\":5001}"), ONE(",\"State\":\"Running\""));
+    bodies(STATUS("500 Broken", "{\"RetCode\":5000}"), STATUS("429 Slowly", "{\"RetCode\":5001}"),
+        ONE(",\"State\":\"Running\""));
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
     bodies(STATUS("404 None", "not a JSON text."), ONE(",\"State\":\"Running\""), NULL);
     ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_OK, "");
@@ -980,7 +997,8 @@ static void lists_that_fail(void **state)
     reopen();
     bodies("HTTP/1.1 400 Bad\r\n\r\n", NULL, NULL);
     script.rest = "HTTP/1.1 400 Bad\r\n\r\n";
-    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_TIMEOUT, "last seen: never");
+    ended(compshare_wait_state(client, "uhost-1", "Running", 60000, &instance), COMPSHARE_E_TIMEOUT,
+        "last seen: never");
 }
 
 /* What is refused after a sending that got no answer moves no time any more. */
@@ -1137,8 +1155,10 @@ static void echoed_instances(void **state)
 static void zones(void **state)
 {
     static const struct { const char *zone, *region; } cases[] = {
-        { "cn-wlcb-01", "cn-wlcb" }, { "a-1", "a" }, { "", "" }, { "1", "" }, { "-1", "" }, { "cn", "" }, { "cn-", "" }, { "cn1", "" },
-        { "0123456789012345678901234567890-1", "0123456789012345678901234567890" }, { "01234567890123456789012345678901-1", "" }
+        { "cn-wlcb-01", "cn-wlcb" }, { "a-1", "a" }, { "", "" }, { "1", "" }, { "-1", "" }, { "cn", "" },
+            { "cn-", "" }, { "cn1", "" },
+        { "0123456789012345678901234567890-1", "0123456789012345678901234567890" },
+            { "01234567890123456789012345678901-1", "" }
     };
     char region[32];
     size_t i;
@@ -1174,7 +1194,8 @@ static void no_client(void **state)
     support_case("no action");
     ended(compshare_call(client, NULL, NULL, 0), COMPSHARE_E_PARAM, "action: 1 to 63");
     ended(compshare_call(client, "", NULL, 0), COMPSHARE_E_PARAM, "action: 1 to 63");
-    ended(compshare_call(client, "A123456789012345678901234567890123456789012345678901234567890123", NULL, 0), COMPSHARE_E_PARAM, "action: 1 to 63");
+    ended(compshare_call(client, "A123456789012345678901234567890123456789012345678901234567890123", NULL, 0),
+        COMPSHARE_E_PARAM, "action: 1 to 63");
     support_case("nothing under way");
     CHECK_NUMBER(compshare_timeout_ms(client), 0);
     CHECK_NUMBER(compshare_fd(client), -1);

@@ -44,7 +44,7 @@ static void taken(const compshare_config *config)
     compshare_close(client);
 }
 
-static const char *url(const char *text, compshare__url *parts)
+static const char *url(const char *text, compshare__config_origin *parts)
 {
     guard g = guard_open(1024);
     size_t len = strlen(text);
@@ -99,7 +99,7 @@ static void good_urls(void **state)
         { "http://localhost:443", "localhost", 443, true, true, "/" },
         { "http://127.0.0.1:8080", "127.0.0.1", 8080, true, true, "/" }     /* nothing is verified there */
     };
-    compshare__url parts;
+    compshare__config_origin parts;
     char path[300];
     size_t i;
     (void)state;
@@ -123,31 +123,47 @@ static void good_urls(void **state)
 
 static void bad_urls(void **state)
 {
-    static const char scheme[] = "it does not begin with https://", control[] = "it holds a space or a control character";
+    static const char scheme[] = "it does not begin with https://",
+        control[] = "it holds a space or a control character";
     static const char port[] = "its port is not a number from 1 to 65535", label[] = "the host name has an empty label";
-    static const char address[] = "an IP address cannot be verified: use a host name", character[] = "the host name holds a character that is not allowed";
-    static const char after[] = "nothing but a port and a path may follow its host name", path[] = "its path holds a character that is not allowed";
+    static const char address[] = "an IP address cannot be verified: use a host name",
+        character[] = "the host name holds a character that is not allowed";
+    static const char after[] = "nothing but a port and a path may follow its host name",
+        path[] = "its path holds a character that is not allowed";
     static const struct { const char *text, *reason; } cases[] = {
-        { "", scheme }, { "api.compshare.cn", scheme }, { "//a.b", scheme }, { "ftp://a.b", scheme }, { "HTTPS://a.b", scheme }, { "https:/a.b", scheme },
-        { "https:", scheme }, { "https:a.b", scheme }, { "http", scheme }, { "httpss://a.b", scheme }, { "wss://a.b", scheme },
-        { "https://", "it has no host name" }, { "https:///x", "it has no host name" }, { "https://:443", "it has no host name" }, { "https://.", "it has no host name" },
+        { "", scheme }, { "api.compshare.cn", scheme }, { "//a.b", scheme }, { "ftp://a.b", scheme },
+            { "HTTPS://a.b", scheme }, { "https:/a.b", scheme },
+        { "https:", scheme }, { "https:a.b", scheme }, { "http", scheme }, { "httpss://a.b", scheme },
+            { "wss://a.b", scheme },
+        { "https://", "it has no host name" }, { "https:///x", "it has no host name" },
+            { "https://:443", "it has no host name" }, { "https://.", "it has no host name" },
         { "https://?x", "it has no host name" },
-        { "https://a.b:", port }, { "https://a.b:/", port }, { "https://a.b:0", port }, { "https://a.b:65536", port }, { "https://a.b:99999", port },
-        { "https://a.b:100000", port }, { "https://a.b:-1", port }, { "https://a.b:+1", port }, { "https://a.b:80x", port }, { "https://a.b:80:80", port },
-        { "https://a.b:80?x", port }, { "https://a.b:80#x", port }, { "https://a.b:https", port }, { "https://a.b:0x50", port },
+        { "https://a.b:", port }, { "https://a.b:/", port }, { "https://a.b:0", port }, { "https://a.b:65536", port },
+            { "https://a.b:99999", port },
+        { "https://a.b:100000", port }, { "https://a.b:-1", port }, { "https://a.b:+1", port },
+            { "https://a.b:80x", port }, { "https://a.b:80:80", port },
+        { "https://a.b:80?x", port }, { "https://a.b:80#x", port }, { "https://a.b:https", port },
+            { "https://a.b:0x50", port },
         { "https://a..b", label }, { "https://.a.b", label }, { "https://a.b..", label }, { "https://..", label },
-        { "https://127.0.0.1", address }, { "https://127.0.0.1.", address }, { "https://127.0.0.1:443/", address }, { "https://127.1", address }, { "https://2130706433", address },
-        { "https://0x7f.1", address }, { "https://0x7f000001", address }, { "https://1.0x7f", address }, { "https://0177.0.0.1", address }, { "https://a.b.1", address },
+        { "https://127.0.0.1", address }, { "https://127.0.0.1.", address }, { "https://127.0.0.1:443/", address },
+            { "https://127.1", address }, { "https://2130706433", address },
+        { "https://0x7f.1", address }, { "https://0x7f000001", address }, { "https://1.0x7f", address },
+            { "https://0177.0.0.1", address }, { "https://a.b.1", address },
         { "https://[::1]", address }, { "https://[::1]:443/", address }, { "https://[", address },
         { "https://::1", "it has no host name" },
-        { "https://user@a.b", after }, { "https://a.b?x=1", after }, { "https://a.b#x", after }, { "https://user:pass@a.b", port }, { "https://user:1@a.b", port },
-        { "https://a.b/?x=1", path }, { "https://a.b/#x", path }, { "https://a.b/\xC3\xA9", path }, { "https://a.b/\x80", path }, { "https://a.b/x\xFF", path }, { "https://a.b:81/x?y", path },
-        { "https://a b", control }, { " https://a.b", control }, { "https://a.b ", control }, { "https://a.b\r\n", control }, { "https://a.b/\r\nX: y", control },
-        { "https://a.b\n", control }, { "https://a.b/\t", control }, { "https://a.b/\x7F", control }, { "https://a\x01", control },
-        { "https://\xE4\xB8\xAD.cn", character }, { "https://a,b", character }, { "https://a%2eb", character }, { "https://a*b", character }, { "https://*.b", character },
+        { "https://user@a.b", after }, { "https://a.b?x=1", after }, { "https://a.b#x", after },
+            { "https://user:pass@a.b", port }, { "https://user:1@a.b", port },
+        { "https://a.b/?x=1", path }, { "https://a.b/#x", path }, { "https://a.b/\xC3\xA9", path },
+            { "https://a.b/\x80", path }, { "https://a.b/x\xFF", path }, { "https://a.b:81/x?y", path },
+        { "https://a b", control }, { " https://a.b", control }, { "https://a.b ", control },
+            { "https://a.b\r\n", control }, { "https://a.b/\r\nX: y", control },
+        { "https://a.b\n", control }, { "https://a.b/\t", control }, { "https://a.b/\x7F", control },
+            { "https://a\x01", control },
+        { "https://\xE4\xB8\xAD.cn", character }, { "https://a,b", character }, { "https://a%2eb", character },
+            { "https://a*b", character }, { "https://*.b", character },
         { "https://a\\b", character }, { "https://a;b", character }, { "https://a&b", character }, { "https://a=b", character }
     };
-    compshare__url parts;
+    compshare__config_origin parts;
     size_t i;
     char long_label[100];
     (void)state;
@@ -300,9 +316,9 @@ static void other_fields(void **state)
 static void proxy_is(const char *text, const char *host, unsigned port, const char *credentials)
 {
     compshare_config config = good();
-    compshare__url base, proxy;
+    compshare__config_origin base, proxy;
     char why[128];
-    compshare__text t = compshare__text_into(why, sizeof why);
+    compshare__bytes_text t = compshare__bytes_into(why, sizeof why);
     support_case("proxy %s", text);
     config.proxy = text;
     CHECK_NUMBER(compshare__config_check(&config, compshare_memory_needed(&config), &base, &proxy, &t), COMPSHARE_OK);
@@ -386,7 +402,8 @@ static void connect_request(void **state)
         v.ptr = cases[i].credentials;
         v.len = strlen(v.ptr);
         n = compshare__encode_connect("api.example", 443, v, got, sizeof got);
-        CHECK_NUMBER(EVP_EncodeBlock((unsigned char *)basic, (const unsigned char *)cases[i].plain, (int)strlen(cases[i].plain)) > 0, 1);
+        CHECK_NUMBER(EVP_EncodeBlock((unsigned char *)basic, (const unsigned char *)cases[i].plain,
+            (int)strlen(cases[i].plain)) > 0, 1);
         (void)snprintf(wanted, sizeof wanted, "CONNECT api.example:443 HTTP/1.1\r\nHost: api.example:443\r\n"
             "Proxy-Authorization: Basic %s\r\n\r\n", basic);
         CHECK_TEXT(got, wanted);
@@ -408,18 +425,21 @@ static void memory(void **state)
     config.memory_size = needed - 12288;
     taken(&config);
     config.memory_size--;
-    (void)snprintf(wanted, sizeof wanted, "memory_size: %u bytes given, at least %u needed", (unsigned)(needed - 12289), (unsigned)(needed - 12288));
+    (void)snprintf(wanted, sizeof wanted, "memory_size: %u bytes given, at least %u needed",
+        (unsigned)(needed - 12289), (unsigned)(needed - 12288));
     refused(&config, COMPSHARE_E_MEMORY, wanted);
     config = good();
     config.memory_size = needed - 1;
-    (void)snprintf(wanted, sizeof wanted, "memory_size: %u bytes given, at least %u needed", (unsigned)(needed - 1), (unsigned)needed);
+    (void)snprintf(wanted, sizeof wanted, "memory_size: %u bytes given, at least %u needed", (unsigned)(needed - 1),
+        (unsigned)needed);
     refused(&config, COMPSHARE_E_MEMORY, wanted);
     config.memory_size = 0;
     (void)snprintf(wanted, sizeof wanted, "memory_size: 0 bytes given, at least %u needed", (unsigned)needed);
     refused(&config, COMPSHARE_E_MEMORY, wanted);
     config.memory = NULL;
     refused(&config, COMPSHARE_E_CONFIG, "memory: it is NULL");
-    for (offset = 0; offset < 32; offset++) {   /* exactly enough, at any alignment, touches nothing else and is wiped */
+    /* exactly enough, at any alignment, touches nothing else and is wiped */
+    for (offset = 0; offset < 32; offset++) {
         compshare *client;
         support_case("memory at offset %u", (unsigned)offset);
         memset(block, 0xA5, sizeof block);

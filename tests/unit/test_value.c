@@ -83,7 +83,8 @@ static char wire[300000];
 /* A reply of status 200 with this JSON. */
 static void canned_body(const char *body, size_t len)
 {
-    size_t n = (size_t)sprintf(wire, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-UCLOUD-REQUEST-UUID: req-1\r\nContent-Length: %lu\r\n\r\n", (unsigned long)len);
+    size_t n = (size_t)sprintf(wire,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-UCLOUD-REQUEST-UUID: req-1\r\nContent-Length: %lu\r\n\r\n", (unsigned long)len);
     CHECK(n + len <= sizeof wire);
     memcpy(wire + n, body, len);
     canned(wire, n + len);
@@ -180,7 +181,8 @@ static void readers(void **state)
     char buf[64];
     static const char *const no_bools[] = { "n", "one", "zero", "yes", "TRUE", "empty", "list", "spaced" };
     (void)state;
-    root = reply_of("{\"RetCode\":0,\"twice\":1,\"tw\\u0069ce\":2,\"max\":9223372036854775807,\"min\":-9223372036854775808,\"over\":9223372036854775808,"
+    root =
+        reply_of("{\"RetCode\":0,\"twice\":1,\"tw\\u0069ce\":2,\"max\":9223372036854775807,\"min\":-9223372036854775808,\"over\":9223372036854775808,"
         "\"s\":\"-12\",\"s0\":\"012\",\"f\":1.5,\"e\":1e2,\"z\":-0,\"t\":true,\"fa\":false,\"st\":\"true\",\"sT\":\"True\",\"sf\":\"false\",\"sF\":\"False\","
         "\"n\":null,\"one\":1,\"zero\":0,\"yes\":\"yes\",\"TRUE\":\"TRUE\",\"empty\":\"\",\"list\":[true],\"spaced\":\"true \",\"esc\":\"\\u0074rue\","
         "\"text\":\"a\\u00e9\\n\\ud83d\\ude00\\u0000z\",\"k\\u00e9y\":\"v\"}");
@@ -189,9 +191,12 @@ static void readers(void **state)
     CHECK(compshare_as_int(member(root, "min"), &n) && n == INT64_MIN);
     CHECK(compshare_as_int(member(root, "s"), &n) && n == -12);
     n = 7;
-    CHECK(!compshare_as_int(member(root, "over"), &n) && !compshare_as_int(member(root, "s0"), &n) && !compshare_as_int(member(root, "f"), &n));
-    CHECK(!compshare_as_int(member(root, "e"), &n) && !compshare_as_int(member(root, "z"), &n) && !compshare_as_int(member(root, "t"), &n));
-    CHECK(!compshare_as_int(member(root, "n"), &n) && !compshare_as_int(member(root, "empty"), &n) && !compshare_as_int(root, &n) && n == 7);
+    CHECK(!compshare_as_int(member(root, "over"), &n) && !compshare_as_int(member(root, "s0"), &n)
+        && !compshare_as_int(member(root, "f"), &n));
+    CHECK(!compshare_as_int(member(root, "e"), &n) && !compshare_as_int(member(root, "z"), &n)
+        && !compshare_as_int(member(root, "t"), &n));
+    CHECK(!compshare_as_int(member(root, "n"), &n) && !compshare_as_int(member(root, "empty"), &n)
+        && !compshare_as_int(root, &n) && n == 7);
     b = false;
     CHECK(compshare_as_bool(member(root, "t"), &b) && b);
     CHECK(compshare_as_bool(member(root, "fa"), &b) && !b);
@@ -208,7 +213,8 @@ static void readers(void **state)
     support_case("texts");
     {
         static const struct { const char *key, *text; } texts[] = {
-            { "over", "9223372036854775808" }, { "f", "1.5" }, { "e", "1e2" }, { "z", "-0" }, { "s0", "012" }, { "esc", "\\u0074rue" }, { "t", "" }, { "n", "" }, { "list", "" }
+            { "over", "9223372036854775808" }, { "f", "1.5" }, { "e", "1e2" }, { "z", "-0" }, { "s0", "012" },
+                { "esc", "\\u0074rue" }, { "t", "" }, { "n", "" }, { "list", "" }
         };
         for (i = 0; i < COUNT_OF(texts); i++) {
             compshare_view view = compshare_number_text(member(root, texts[i].key));
@@ -253,7 +259,8 @@ typedef struct row {
 static void put_row(row *r) { memset(r, 0x5A, sizeof *r); }
 
 /* One value for one kind, in a struct whose other members must stay. */
-static void read_one(const char *json, int kind, int need, int status, const char *detail, const char *text, int64_t number)
+static void read_one(const char *json, int kind, int need, int status, const char *detail, const char *text,
+    int64_t number)
 {
     compshare_field f = COMPSHARE_FIELD(row, text, "A", "B", COMPSHARE_KIND_TEXT, COMPSHARE_OPTIONAL);
     char body[256];
@@ -282,12 +289,14 @@ static void read_one(const char *json, int kind, int need, int status, const cha
 
 static void fields(void **state)
 {
-    enum { T = COMPSHARE_KIND_TEXT, S = COMPSHARE_KIND_SHOWN, I = COMPSHARE_KIND_INT, D = COMPSHARE_KIND_DECIMAL, B = COMPSHARE_KIND_BOOL };
+    enum { T = COMPSHARE_KIND_TEXT, S = COMPSHARE_KIND_SHOWN, I = COMPSHARE_KIND_INT, D = COMPSHARE_KIND_DECIMAL,
+        B = COMPSHARE_KIND_BOOL };
     enum { may = COMPSHARE_OPTIONAL, must = COMPSHARE_REQUIRED, any = COMPSHARE_LENIENT };
     enum { OK = COMPSHARE_OK, TYPE = COMPSHARE_E_TYPE, REPLY = COMPSHARE_E_REPLY };
 #define UNFIT "A does not fit, or holds control characters"
 #define TWICE "A is there more than once"
-    static const struct { const char *json; int kind, need, status; const char *detail, *text; int64_t number; } cases[] = {
+    static const struct { const char *json; int kind, need, status; const char *detail,
+        *text; int64_t number; } cases[] = {
         { "\"A\":\"abcd\"", T, must, OK, "", "abcd", 0 }, { "\"A\":\"a\\u0062\"", T, must, OK, "", "ab", 0 },
         { "\"A\":\"\"", T, must, OK, "", "", 0 }, { "\"A\":\"abcde\"", T, may, REPLY, UNFIT, "", 0 },
         { "\"A\":\"a\\u0007\"", T, may, REPLY, UNFIT, "", 0 }, { "\"A\":\"a\\u0000\"", T, may, REPLY, UNFIT, "", 0 },
@@ -295,7 +304,8 @@ static void fields(void **state)
         { "\"A\":\"abcde\"", T, any, OK, "", "", 0 },
         { "", T, may, OK, "", "", 0 }, { "", T, any, OK, "", "", 0 }, { "", T, must, REPLY, "A is missing", "", 0 },
         { "\"A\":null", T, may, OK, "", "", 0 }, { "\"A\":null", T, must, REPLY, "A is missing", "", 0 },
-        { "\"A\":\"a\",\"A\":\"a\"", T, may, REPLY, TWICE, "", 0 }, { "\"A\":null,\"\\u0041\":\"a\"", T, may, REPLY, TWICE, "", 0 },
+        { "\"A\":\"a\",\"A\":\"a\"", T, may, REPLY, TWICE, "", 0 },
+            { "\"A\":null,\"\\u0041\":\"a\"", T, may, REPLY, TWICE, "", 0 },
         { "\"A\":\"a\",\"A\":\"b\"", T, any, OK, "", "", 0 }, { "\"B\":null,\"B\":null", T, may, REPLY, TWICE, "", 0 },
         { "\"B\":\"b\"", T, must, OK, "", "b", 0 }, { "\"B\":\"b\",\"A\":\"a\"", T, must, OK, "", "a", 0 },
         { "\"A\":\"a\",\"B\":7", T, must, OK, "", "a", 0 }, { "\"B\":7,\"A\":\"a\"", T, must, OK, "", "a", 0 },
@@ -304,15 +314,22 @@ static void fields(void **state)
         { "\"A\":\"abcdefg\"", S, may, OK, "", "abcd", 0 }, { "\"A\":\"abc\u00e9\"", S, may, OK, "", "abc", 0 },
         { "\"A\":\"a\\u001bc\"", S, may, OK, "", "a?c", 0 }, { "\"A\":[]", S, may, TYPE, "A is not a string", "", 0 },
         { "\"A\":9223372036854775807", I, may, OK, "", "", INT64_MAX }, { "\"A\":\"-12\"", I, may, OK, "", "", -12 },
-        { "\"A\":9223372036854775808", I, may, TYPE, "A is not an integer", "", 0 }, { "\"A\":1.5", I, may, TYPE, "A is not an integer", "", 0 },
-        { "\"A\":\"\"", I, may, TYPE, "A is not an integer", "", 0 }, { "\"A\":true", I, any, OK, "", "", 0 }, { "", I, must, REPLY, "A is missing", "", 0 },
-        { "\"A\":0.740", D, may, OK, "", "0.740", 0 }, { "\"A\":-1e-3", D, may, OK, "", "-1e-3", 0 }, { "\"A\":\"1.5\"", D, may, OK, "", "1.5", 0 },
+        { "\"A\":9223372036854775808", I, may, TYPE, "A is not an integer", "", 0 },
+            { "\"A\":1.5", I, may, TYPE, "A is not an integer", "", 0 },
+        { "\"A\":\"\"", I, may, TYPE, "A is not an integer", "", 0 }, { "\"A\":true", I, any, OK, "", "", 0 },
+            { "", I, must, REPLY, "A is missing", "", 0 },
+        { "\"A\":0.740", D, may, OK, "", "0.740", 0 }, { "\"A\":-1e-3", D, may, OK, "", "-1e-3", 0 },
+            { "\"A\":\"1.5\"", D, may, OK, "", "1.5", 0 },
         { "\"A\":12345.78", D, may, REPLY, UNFIT, "", 0 }, { "\"A\":\"1.\"", D, may, TYPE, "A is not a number", "", 0 },
-        { "\"A\":\" 1\"", D, may, TYPE, "A is not a number", "", 0 }, { "\"A\":\"1 \"", D, may, TYPE, "A is not a number", "", 0 },
-        { "\"A\":\"[1\"", D, may, TYPE, "A is not a number", "", 0 }, { "\"A\":\"\"", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":\" 1\"", D, may, TYPE, "A is not a number", "", 0 },
+            { "\"A\":\"1 \"", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":\"[1\"", D, may, TYPE, "A is not a number", "", 0 },
+            { "\"A\":\"\"", D, may, TYPE, "A is not a number", "", 0 },
         { "\"A\":\"1-1\"", D, may, TYPE, "A is not a number", "", 0 },
-        { "\"A\":\"NaN\"", D, may, TYPE, "A is not a number", "", 0 }, { "\"A\":false", D, may, TYPE, "A is not a number", "", 0 },
-        { "\"A\":true", B, may, OK, "", "", 1 }, { "\"A\":\"False\"", B, may, OK, "", "", 0 }, { "\"A\":1", B, may, OK, "", "", 1 },
+        { "\"A\":\"NaN\"", D, may, TYPE, "A is not a number", "", 0 },
+            { "\"A\":false", D, may, TYPE, "A is not a number", "", 0 },
+        { "\"A\":true", B, may, OK, "", "", 1 }, { "\"A\":\"False\"", B, may, OK, "", "", 0 },
+            { "\"A\":1", B, may, OK, "", "", 1 },
         { "\"A\":\"0\"", B, may, OK, "", "", 0 }, { "\"A\":2", B, may, TYPE, "A is neither true nor false", "", 0 },
         { "\"A\":-1", B, may, TYPE, "A is neither true nor false", "", 0 },
         { "\"A\":\"yes\"", B, may, TYPE, "A is neither true nor false", "", 0 }, { "\"A\":{}", B, any, OK, "", "", 0 }
@@ -322,14 +339,16 @@ static void fields(void **state)
     size_t i;
     (void)state;
     for (i = 0; i < COUNT_OF(cases); i++)
-        read_one(cases[i].json, cases[i].kind, cases[i].need, cases[i].status, cases[i].detail, cases[i].text, cases[i].number);
+        read_one(cases[i].json, cases[i].kind, cases[i].need, cases[i].status, cases[i].detail, cases[i].text,
+            cases[i].number);
 }
 
 /* A whole table: the first bad row is named, the others are read all the same. */
 static void tables(void **state)
 {
     static const compshare_field table[] = {
-        COMPSHARE_FIELD_TEXT(row, text, "T"), COMPSHARE_FIELD_SHOWN(row, shown, "S"), COMPSHARE_FIELD_DECIMAL(row, decimal, "D"),
+        COMPSHARE_FIELD_TEXT(row, text, "T"), COMPSHARE_FIELD_SHOWN(row, shown, "S"),
+            COMPSHARE_FIELD_DECIMAL(row, decimal, "D"),
         COMPSHARE_FIELD_INT(row, number, "N"), COMPSHARE_FIELD_BOOL(row, flag, "F")
     };
     compshare_field odd[COMPSHARE_MAX_FIELDS + 1];
@@ -444,7 +463,8 @@ static void both_ways(const char *body, size_t len, bool *equal)
     set_type = compshare_type(compshare_get(compshare_reply(client), "UHostSet"));
     if (set_type == COMPSHARE_ARRAY) {
         compshare_value at;
-        for (at = compshare_first(compshare_get(compshare_reply(client), "UHostSet")); compshare_type(at) != COMPSHARE_NONE; at = compshare_next(at)) {
+        for (at = compshare_first(compshare_get(compshare_reply(client),
+            "UHostSet")); compshare_type(at) != COMPSHARE_NONE; at = compshare_next(at)) {
             dump_put("(", 1);
             dump(at);
             dump_put(")", 1);
@@ -455,7 +475,8 @@ static void both_ways(const char *body, size_t len, bool *equal)
     dump_text[0] = '\0';
     canned_body(body, len);
     streamed = compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", dump_element, &seen);
-    if (once == COMPSHARE_OK && set_type != COMPSHARE_NONE && set_type != COMPSHARE_NULL && set_type != COMPSHARE_ARRAY) {
+    if (once == COMPSHARE_OK && set_type != COMPSHARE_NONE && set_type != COMPSHARE_NULL
+        && set_type != COMPSHARE_ARRAY) {
         CHECK_NUMBER(streamed, COMPSHARE_E_REPLY);
         return;
     }
@@ -472,11 +493,16 @@ static void streamed_or_whole(void **state)
 {
     static const size_t sizes[] = { 1, 2, 7, 100, 5000, 0 };
     static const char *const own[] = {
-        "{\"RetCode\":0,\"UHostSet\":[1,2,3],\"TotalCount\":3}", "{\"UHostSet\":[{\"a\":[{\"b\":null}]},\"x\",[],{}],\"RetCode\":\"0\"}",
-        "\xEF\xBB\xBF{\"RetCode\":0,\"UHostSet\":[true,false,null,-1.5e3]}", " \r\n {\"UHostSet\":[ {\"\\u0041\":\"\\u00e9\"} , 7 ] , \"RetCode\" : 0 }\n",
-        "{\"RetCode\":0,\"UHostSet\":[]}", "{\"RetCode\":0,\"UHostSet\":null}", "{\"RetCode\":0}", "{\"RetCode\":0,\"UHostSet\":{\"a\":1}}",
-        "{\"RetCode\":8903,\"Message\":\"busy\",\"UHostSet\":[1]}", "{\"UHostSet\":[{\"RetCode\":0}],\"RetCode\":230,\"Message\":\"x\"}",
-        "{\"UHostSet\":[{\"RetCode\":0}]}", "{\"RetCode\":0,\"RetCode\":0,\"UHostSet\":[1]}", "[{\"UHostSet\":[1]}]", "{\"RetCode\":0,\"UHostSet\":[1"
+        "{\"RetCode\":0,\"UHostSet\":[1,2,3],\"TotalCount\":3}",
+            "{\"UHostSet\":[{\"a\":[{\"b\":null}]},\"x\",[],{}],\"RetCode\":\"0\"}",
+        "\xEF\xBB\xBF{\"RetCode\":0,\"UHostSet\":[true,false,null,-1.5e3]}",
+            " \r\n {\"UHostSet\":[ {\"\\u0041\":\"\\u00e9\"} , 7 ] , \"RetCode\" : 0 }\n",
+        "{\"RetCode\":0,\"UHostSet\":[]}", "{\"RetCode\":0,\"UHostSet\":null}", "{\"RetCode\":0}",
+            "{\"RetCode\":0,\"UHostSet\":{\"a\":1}}",
+        "{\"RetCode\":8903,\"Message\":\"busy\",\"UHostSet\":[1]}",
+            "{\"UHostSet\":[{\"RetCode\":0}],\"RetCode\":230,\"Message\":\"x\"}",
+        "{\"UHostSet\":[{\"RetCode\":0}]}", "{\"RetCode\":0,\"RetCode\":0,\"UHostSet\":[1]}", "[{\"UHostSet\":[1]}]",
+            "{\"RetCode\":0,\"UHostSet\":[1"
     };
     json_t *rows = support_rows("tests/data/json_cases.jsonl");
     size_t i, k, ran = 0, good = 0;
@@ -493,7 +519,8 @@ static void streamed_or_whole(void **state)
         }
         for (k = 0; k < COUNT_OF(sizes) && raw.len < 5000; k++) {
             bool equal = true;
-            support_case("%s in pieces of %u", i < COUNT_OF(own) ? own[i] : support_text(json_array_get(rows, i - COUNT_OF(own)), "name"), (unsigned)sizes[k]);
+            support_case("%s in pieces of %u", i < COUNT_OF(own) ? own[i]
+                : support_text(json_array_get(rows, i - COUNT_OF(own)), "name"), (unsigned)sizes[k]);
             fake.piece = sizes[k];
             both_ways((const char *)raw.ptr, raw.len, &equal);
             if (equal) good++;
@@ -523,20 +550,30 @@ static void failures(void **state)
         int http_status, ret_code;
         const char *message, *request_id;
     } cases[] = {
-        { CLOSE "\r\n{\"RetCode\":171,\"Message\":\"Signature VerifyAC Error\"}", END_ORDERLY, COMPSHARE_E_API, JUDGE, false, false, 200, 171, "Signature VerifyAC Error", "req-1" },
-        { CLOSE "\r\n{\"RetCode\":8903,\"Message\":\"\xE4\xB8\xAD\"}", END_ORDERLY, COMPSHARE_E_API, JUDGE, false, true, 200, 8903, "\xE4\xB8\xAD", "req-1" },
+        { CLOSE "\r\n{\"RetCode\":171,\"Message\":\"Signature VerifyAC Error\"}", END_ORDERLY, COMPSHARE_E_API, JUDGE,
+            false, false, 200, 171, "Signature VerifyAC Error", "req-1" },
+        { CLOSE "\r\n{\"RetCode\":8903,\"Message\":\"\xE4\xB8\xAD\"}", END_ORDERLY, COMPSHARE_E_API, JUDGE, false,
+            true, 200, 8903, "\xE4\xB8\xAD", "req-1" },
         { CLOSE "\r\n{\"RetCode\":-1}", END_ORDERLY, COMPSHARE_E_API, JUDGE, false, false, 200, -1, "", "req-1" },
-        { CLOSE "\r\n{\"RetCode\":110,\"Message\":\"timeout\"}", END_ORDERLY, COMPSHARE_E_API, JUDGE, true, true, 200, 110, "timeout", "req-1" },
-        { CLOSE "\r\n{\"RetCode\":8438,\"Message\":7}", END_ORDERLY, COMPSHARE_E_API, JUDGE, true, true, 200, 8438, "", "req-1" },
-        { HEAD("400 Bad Request") "\r\n{\"RetCode\":230,\"Message\":\"x\"}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, false, false, 400, 230, "x", "req-1" },
-        { HEAD("400 Bad Request") "\r\n{\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 400, 0, "", "req-1" },
+        { CLOSE "\r\n{\"RetCode\":110,\"Message\":\"timeout\"}", END_ORDERLY, COMPSHARE_E_API, JUDGE, true, true, 200,
+            110, "timeout", "req-1" },
+        { CLOSE "\r\n{\"RetCode\":8438,\"Message\":7}", END_ORDERLY, COMPSHARE_E_API, JUDGE, true, true, 200, 8438, "",
+            "req-1" },
+        { HEAD("400 Bad Request") "\r\n{\"RetCode\":230,\"Message\":\"x\"}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE,
+            false, false, 400, 230, "x", "req-1" },
+        { HEAD("400 Bad Request") "\r\n{\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 400, 0,
+            "", "req-1" },
         { HEAD("403 No") "\r\n<html>", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 403, 0, "", "req-1" },
         { HEAD("429 Slow") "\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 429, 0, "", "req-1" },
-        { HEAD("500 x") "\r\n{\"RetCode\":230,\"Message\":\"x\"}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 500, 230, "x", "req-1" },
+        { HEAD("500 x") "\r\n{\"RetCode\":230,\"Message\":\"x\"}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true,
+            500, 230, "x", "req-1" },
         { HEAD("500 x") "\r\n{}", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 500, 0, "", "req-1" },
-        { HEAD("502 Bad Gateway") "Content-Type: text/html\r\n\r\n<html>", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, true, 502, 0, "", "req-1" },
-        { HEAD("302 Found") "Location: https://evil.example/\r\n\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 302, 0, "", "req-1" },
-        { HEAD("308 x") "Location: /\r\nContent-Length: 0\r\n\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 308, 0, "", "req-1" },
+        { HEAD("502 Bad Gateway") "Content-Type: text/html\r\n\r\n<html>", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE,
+            true, true, 502, 0, "", "req-1" },
+        { HEAD("302 Found") "Location: https://evil.example/\r\n\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true,
+            false, 302, 0, "", "req-1" },
+        { HEAD("308 x") "Location: /\r\nContent-Length: 0\r\n\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true,
+            false, 308, 0, "", "req-1" },
         { HEAD("304 Not Modified") "\r\n", END_ORDERLY, COMPSHARE_E_STATUS, JUDGE, true, false, 304, 0, "", "req-1" },
         { HEAD("204 No Content") "\r\n", END_ORDERLY, COMPSHARE_E_JSON, JUDGE, true, false, 204, 0, "", "req-1" },
         { CLOSE "Content-Length: 0\r\n\r\n", END_ORDERLY, COMPSHARE_E_JSON, JUDGE, true, false, 200, 0, "", "req-1" },
@@ -546,19 +583,25 @@ static void failures(void **state)
         { CLOSE "\r\n{}", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "", "req-1" },
         { CLOSE "\r\n[]", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "", "req-1" },
         { CLOSE "\r\n0", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "", "req-1" },
-        { CLOSE "\r\n{\"RetCode\":0,\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "", "req-1" },
-        { CLOSE "\r\n{\"RetCode\":2147483648}", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "", "req-1" },
+        { CLOSE "\r\n{\"RetCode\":0,\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "",
+            "req-1" },
+        { CLOSE "\r\n{\"RetCode\":2147483648}", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "",
+            "req-1" },
         { CLOSE "\r\n{\"RetCode\":null}", END_ORDERLY, COMPSHARE_E_REPLY, JUDGE, true, false, 200, 0, "", "req-1" },
-        { CLOSE "Content-Encoding: gzip\r\n\r\n{\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_HTTP, JUDGE, true, false, 200, 0, "", "req-1" },
+        { CLOSE "Content-Encoding: gzip\r\n\r\n{\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_HTTP, JUDGE, true, false,
+            200, 0, "", "req-1" },
         { "HTTP/2 200\r\n\r\n", END_ORDERLY, COMPSHARE_E_HTTP, RECEIVE, true, false, 0, 0, "", "" },
         { "SSH-2.0-x\r\n", END_ORDERLY, COMPSHARE_E_HTTP, RECEIVE, true, false, 0, 0, "", "" },
         { "", END_ORDERLY, COMPSHARE_E_CLOSED, RECEIVE, true, true, 0, 0, "", "" },
         { "HTTP/1.1 20", END_ORDERLY, COMPSHARE_E_CLOSED, RECEIVE, true, true, 0, 0, "", "" },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_CLOSED, RECEIVE, true, true, 200, 0, "", "" },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"RetCode\":0}", END_BROKEN, COMPSHARE_E_IO, RECEIVE, true, true, 200, 0, "", "" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"RetCode\":0}", END_ORDERLY, COMPSHARE_E_CLOSED, RECEIVE,
+            true, true, 200, 0, "", "" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"RetCode\":0}", END_BROKEN, COMPSHARE_E_IO, RECEIVE, true,
+            true, 200, 0, "", "" },
         { "HTTP/1.1 200 OK\r\n\r\n{\"RetCode\":0}", END_BROKEN, COMPSHARE_E_IO, RECEIVE, true, true, 200, 0, "", "" },
         { "", END_BROKEN, COMPSHARE_E_IO, RECEIVE, true, true, 0, 0, "", "" },
-        { "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"RetCode\":0}", END_SILENT, COMPSHARE_E_TIMEOUT, RECEIVE, true, true, 200, 0, "", "" },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"RetCode\":0}", END_SILENT, COMPSHARE_E_TIMEOUT, RECEIVE,
+            true, true, 200, 0, "", "" },
         { "", END_SILENT, COMPSHARE_E_TIMEOUT, RECEIVE, true, true, 0, 0, "", "" },
         { "", NO_CONNECTION, COMPSHARE_E_CONNECT, COMPSHARE_STAGE_CONNECT, false, true, 0, 0, "", "" }
     };
@@ -635,21 +678,25 @@ static void error_lines(void **state)
     text_is(wanted);
     support_case("JSON");
     (void)call("{\"RetCode\":0");
-    (void)snprintf(wanted, sizeof wanted, "DescribeCompShareInstance: the reply is not valid JSON: it ends too early at byte 12 (content type application/json) (request req-1)");
+    (void)snprintf(wanted, sizeof wanted,
+        "DescribeCompShareInstance: the reply is not valid JSON: it ends too early at byte 12 (content type application/json) (request req-1)");
     text_is(wanted);    /* reading changes nothing, so there is no warning */
     CHECK(compshare_last_error(client)->outcome_unknown);
     support_case("parameter");
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", &bad, 1), COMPSHARE_E_PARAM);
     text_is("StopCompShareInstance: parameter Region: only A-Z a-z 0-9 . _ - are allowed in it");
-    CHECK(!compshare_last_error(client)->outcome_unknown && compshare_last_error(client)->stage == COMPSHARE_STAGE_PREPARE);
+    CHECK(!compshare_last_error(client)->outcome_unknown
+        && compshare_last_error(client)->stage == COMPSHARE_STAGE_PREPARE);
     support_case("closed");
     canned("", 0);
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_CLOSED);
-    (void)snprintf(wanted, sizeof wanted, "StopCompShareInstance: localhost:80: the connection was closed without a reply; %s", unknown);
+    (void)snprintf(wanted, sizeof wanted,
+        "StopCompShareInstance: localhost:80: the connection was closed without a reply; %s", unknown);
     text_is(wanted);
     support_case("an action that nobody knows may change anything");
     CHECK_NUMBER(compshare_call(client, "SomeNewAction", NULL, 0), COMPSHARE_E_CLOSED);
-    (void)snprintf(wanted, sizeof wanted, "SomeNewAction: localhost:80: the connection was closed without a reply; %s", unknown);
+    (void)snprintf(wanted, sizeof wanted, "SomeNewAction: localhost:80: the connection was closed without a reply; %s",
+        unknown);
     text_is(wanted);
     support_case("connect");
     ends_in(NO_CONNECTION);
@@ -658,13 +705,15 @@ static void error_lines(void **state)
     support_case("timeout");
     ends_in(END_SILENT);
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_TIMEOUT);
-    (void)snprintf(wanted, sizeof wanted, "StopCompShareInstance: localhost:80: timed out after 15000 ms while the reply was awaited; %s", unknown);
+    (void)snprintf(wanted, sizeof wanted,
+        "StopCompShareInstance: localhost:80: timed out after 15000 ms while the reply was awaited; %s", unknown);
     text_is(wanted);
     support_case("redirect");
     ends_in(END_ORDERLY);
     canned("HTTP/1.1 302 x\r\nContent-Length: 0\r\n\r\n", strlen("HTTP/1.1 302 x\r\nContent-Length: 0\r\n\r\n"));
     CHECK_NUMBER(compshare_call(client, "StopCompShareInstance", NULL, 0), COMPSHARE_E_STATUS);
-    (void)snprintf(wanted, sizeof wanted, "StopCompShareInstance: HTTP status 302: a redirect, which is never followed, because it would hand the signed request on; %s", unknown);
+    (void)snprintf(wanted, sizeof wanted,
+        "StopCompShareInstance: HTTP status 302: a redirect, which is never followed, because it would hand the signed request on; %s", unknown);
     text_is(wanted);
     support_case("no client");
     {
@@ -695,7 +744,8 @@ static void messages(void **state)
     CHECK(memcmp(e->message + 250, "\xE4\xB8\xAD", 4) == 0);
     support_case("gone after a success");
     CHECK_NUMBER(call("{\"RetCode\":0,\"Message\":\"fine\"}"), COMPSHARE_OK);
-    CHECK(e->status == COMPSHARE_OK && e->message[0] == '\0' && e->ret_code == 0 && !e->outcome_unknown && e->detail[0] == '\0');
+    CHECK(e->status == COMPSHARE_OK && e->message[0] == '\0' && e->ret_code == 0 && !e->outcome_unknown
+        && e->detail[0] == '\0');
     CHECK_NUMBER(e->http_status, 200);
     CHECK_TEXT(e->request_id, "req-1");
 }
@@ -738,7 +788,8 @@ static void callbacks(void **state)
     (void)state;
     support_case("busy");
     canned_body(body, sizeof body - 1);
-    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", calling_back, &seen), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", calling_back, &seen),
+        COMPSHARE_OK);
     CHECK_NUMBER(seen, 3);
     is_none(kept_value);
     CHECK(compshare_as_int(member(compshare_reply(client), "TotalCount"), &n) && n == 3);
@@ -747,7 +798,8 @@ static void callbacks(void **state)
     for (stop_after = 1; stop_after <= 3; stop_after++) {
         seen = 0;
         canned_body(body, sizeof body - 1);
-        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_STOPPED);
+        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen),
+            COMPSHARE_E_STOPPED);
         CHECK_NUMBER(seen, stop_after);
         CHECK(e->status == COMPSHARE_E_STOPPED && e->outcome_unknown && e->ret_code == 0 && e->http_status == 200);
         CHECK(e->stage == RECEIVE || e->stage == JUDGE);
@@ -755,21 +807,26 @@ static void callbacks(void **state)
     }
     support_case("no callback");
     canned_body(body, sizeof body - 1);
-    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", NULL, NULL), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", NULL, NULL),
+        COMPSHARE_OK);
     support_case("seen, and then refused");
     seen = 0;
     stop_after = 99;
     canned_text("{\"UHostSet\":[1,2],\"RetCode\":230}");
-    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_API);
+    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen),
+        COMPSHARE_E_API);
     CHECK(seen == 2 && !e->outcome_unknown && e->ret_code == 230);
     support_case("an error status is not streamed");
     seen = 0;
-    canned(HEAD("500 x") "\r\n{\"UHostSet\":[1,2],\"RetCode\":230}", strlen(HEAD("500 x") "\r\n{\"UHostSet\":[1,2],\"RetCode\":230}"));
-    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_STATUS);
+    canned(HEAD("500 x") "\r\n{\"UHostSet\":[1,2],\"RetCode\":230}",
+        strlen(HEAD("500 x") "\r\n{\"UHostSet\":[1,2],\"RetCode\":230}"));
+    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen),
+        COMPSHARE_E_STATUS);
     CHECK(seen == 0 && e->outcome_unknown && e->ret_code == 230);
     support_case("twice");
     canned_text("{\"UHostSet\":[1],\"UHostSet\":[2],\"RetCode\":0}");
-    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_REPLY);
+    CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen),
+        COMPSHARE_E_REPLY);
 }
 
 static void steps(void **state)
@@ -819,14 +876,16 @@ static void request(void **state)
     canned_text("{\"RetCode\":0}");
     fake.piece = 5000;
     CHECK_NUMBER(compshare_call(client, "ModifyCompShareInstanceName", params, 2), COMPSHARE_OK);
-    CHECK_TEXT(fake.request, "POST / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: compshare.h/" COMPSHARE_VERSION "\r\nAccept: application/json\r\n"
+    CHECK_TEXT(fake.request,
+        "POST / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: compshare.h/" COMPSHARE_VERSION "\r\nAccept: application/json\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 152\r\nU-Timestamp-Ms: 1795442700000\r\n\r\n"
         "Action=ModifyCompShareInstanceName&Name=%E4%B8%AD+%2B&PublicKey=public&Region=cn-wlcb"
         "&Signature=cdec7fb0dc974835c747a74c310adc5e09997597&UHostId=uhost-1");
     support_case("no region for an account's action, and none twice");
     canned_text("{\"RetCode\":0}");
     CHECK_NUMBER(compshare_call(client, "GetProjectList", NULL, 0), COMPSHARE_OK);
-    CHECK(strstr(fake.request, "Region") == NULL && strstr(fake.request, "Action=GetProjectList&PublicKey=public&Signature=") != NULL);
+    CHECK(strstr(fake.request, "Region") == NULL
+        && strstr(fake.request, "Action=GetProjectList&PublicKey=public&Signature=") != NULL);
     params[0] = compshare_text("Region", "cn-other");
     canned_text("{\"RetCode\":0}");
     CHECK_NUMBER(compshare_call(client, "X", params, 1), COMPSHARE_OK);
@@ -837,7 +896,8 @@ static void request(void **state)
 
 static int raw(const char *action, const char *type, const char *body)
 {
-    size_t n = (size_t)sprintf(wire, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %lu\r\n\r\n%s", type, (unsigned long)strlen(body), body);
+    size_t n = (size_t)sprintf(wire, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %lu\r\n\r\n%s", type,
+        (unsigned long)strlen(body), body);
     support_case("%s, %s: %s", action, type, body);
     canned(wire, n);
     return compshare_call(client, action, NULL, 0);
@@ -845,7 +905,8 @@ static int raw(const char *action, const char *type, const char *body)
 
 static void csv(void **state)
 {
-    static const char *const types[] = { "text/csv", "Text/CSV; charset=utf-8", "application/csv", "application/octet-stream", "application/vnd.ms-excel" };
+    static const char *const types[] = { "text/csv", "Text/CSV; charset=utf-8", "application/csv",
+        "application/octet-stream", "application/vnd.ms-excel" };
     static const char body[] = "\xEF\xBB\xBF" "order,amount\r\n\"a,b\",1.5\r\n";
     size_t i;
     (void)state;
@@ -866,16 +927,19 @@ static void csv(void **state)
     CHECK_NUMBER(raw("DownloadTeamOrder", "application/json", "a,b"), COMPSHARE_E_JSON);
     CHECK_NUMBER(raw("ListCompShareTeam", "text/csv", "a,b"), COMPSHARE_E_JSON);
     CHECK(strstr(fake.request, "csv") == NULL);
-    canned(HEAD("500 x") "Content-Type: text/csv\r\n\r\na,b", strlen(HEAD("500 x") "Content-Type: text/csv\r\n\r\na,b"));
+    canned(HEAD("500 x") "Content-Type: text/csv\r\n\r\na,b",
+        strlen(HEAD("500 x") "Content-Type: text/csv\r\n\r\na,b"));
     CHECK_NUMBER(compshare_call(client, "DownloadTeamOrder", NULL, 0), COMPSHARE_E_STATUS);
 }
 
 static void forms_of_success(void **state)
 {
     static const char *const bodies[] = {
-        "{\"RetCode\":0}", "{\"RetCode\":\"0\"}", "\xEF\xBB\xBF{\"RetCode\":0}", " \r\n\t{\"RetCode\":0}\r\n", "\xEF\xBB\xBF {\"RetCode\":0} ", "{\"R\\u0065tCode\":\"\\u0030\"}"
+        "{\"RetCode\":0}", "{\"RetCode\":\"0\"}", "\xEF\xBB\xBF{\"RetCode\":0}", " \r\n\t{\"RetCode\":0}\r\n",
+            "\xEF\xBB\xBF {\"RetCode\":0} ", "{\"R\\u0065tCode\":\"\\u0030\"}"
     };
-    static const char chunked[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"R\r\na;x\r\netCode\":0}\r\n0\r\n\r\n";
+    static const char chunked[] =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"R\r\na;x\r\netCode\":0}\r\n0\r\n\r\n";
     size_t i, k;
     (void)state;
     for (k = 1; k <= 4; k++) {
@@ -930,7 +994,8 @@ static void small_memory(void **state)
         len = long_body(body, 100, 2000);       /* 200 KB pass through 12 KB */
         canned_body(body, len);
         seen = 0;
-        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_OK);
+        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen),
+            COMPSHARE_OK);
         CHECK_NUMBER(seen, 100);
         CHECK(compshare_as_int(member(compshare_reply(client), "TotalCount"), &n) && n == 100);
         canned_body(body, len);
@@ -941,13 +1006,15 @@ static void small_memory(void **state)
         len = long_body(body, 1, 13000);
         canned_body(body, len);
         seen = 0;
-        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_TOO_LARGE);
+        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen),
+            COMPSHARE_E_TOO_LARGE);
         CHECK_NUMBER(seen, 0);
         len = (size_t)sprintf(body, "{\"RetCode\":0,\"UHostSet\":[[");     /* short, and of many values */
         for (n = 0; n < 1000; n++) len += (size_t)sprintf(body + len, "%s0", n > 0 ? "," : "");
         len += (size_t)sprintf(body + len, "]]}");
         canned_body(body, len);
-        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen), COMPSHARE_E_TOO_LARGE);
+        CHECK_NUMBER(compshare_call_each(client, "DescribeCompShareInstance", NULL, 0, "UHostSet", stopping, &seen),
+            COMPSHARE_E_TOO_LARGE);
         CHECK_NUMBER(seen, 0);
         compshare_close(client);
         for (n = 0; n < (int64_t)sizeof memory; n++) {
