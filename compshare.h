@@ -1423,13 +1423,8 @@ static bool compshare__bytes_among(char c, const char *set)
 /* Whether v holds the n bytes of `part`, one at least, somewhere. */
 static bool compshare__bytes_hold(compshare_view v, const char *part, size_t n)
 {
-    const char *at = v.ptr, *end = v.ptr + v.len;
-    while ((size_t)(end - at) >= n) {
-        at = (const char *)memchr(at, part[0], (size_t)(end - at) - n + 1);
-        if (at == NULL) return false;
-        if (memcmp(at, part, n) == 0) return true;
-        at++;
-    }
+    for (; v.len >= n; v.ptr++, v.len--)
+        if (*v.ptr == *part && memcmp(v.ptr, part, n) == 0) return true;
     return false;
 }
 

@@ -29,18 +29,21 @@ fits() {
         -e "s/%[^sdlt%' ]/%y/g" -e "s/%[lt]/%$int64/g" \
         -e "s/^static void compshare__bytes_form_list(/$format 2, 0))) &/" \
         -e "s/^static void compshare__bytes_form(/$format 2, 3))) &/" \
-        -e "s/^static int compshare__fail(/$format 3, 4))) &/" "$1" >"$dir/compshare.h"
-    [ "$(grep -c '^__attribute__((format(printf' "$dir/compshare.h")" = 3 ] || return 1
+        -e "s/^static void compshare__client_say(/$format 2, 0))) &/" \
+        -e "s/^static int compshare__client_fail(/$format 3, 4))) &/" \
+        -e "s/^static int compshare__client_fail_append(/$format 2, 3))) &/" "$1" >"$dir/compshare.h"
+    : >"$dir/forms.log"
+    [ "$(grep -c '^__attribute__((format(printf' "$dir/compshare.h")" = 5 ] || return 1
     echo '#include "compshare.h"' >"$dir/forms.c"
     $CC -std=c99 -DCOMPSHARE_IMPLEMENTATION -DCOMPSHARE_PLAINTEXT -I"$dir" -fsyntax-only \
         -Wformat -Wformat-nonliteral -Wno-format-zero-length -Werror "$dir/forms.c" 2>"$dir/forms.log"
 }
 
-# traces HEADER: compshare__trace always passes a string and an int64_t: its forms may leave out
+# traces HEADER: compshare__client_trace always passes a string and an int64_t: its forms may leave out
 # the last or both
 traces() {
-    calls=$(grep -c '^ .*compshare__trace(' "$1")
-    good=$(grep -cE '^ .*compshare__trace\(c, "[^%"]*(%s[^%"]*(%l[^%"]*)?)?",' "$1")
+    calls=$(grep -c '^ .*compshare__client_trace(' "$1")
+    good=$(grep -cE '^ .*compshare__client_trace\([^,]*, "[^%"]*(%s[^%"]*(%l[^%"]*)?)?",' "$1")
     [ "$calls" -gt 0 ] && [ "$calls" = "$good" ]
 }
 
