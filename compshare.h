@@ -65,6 +65,7 @@
            COMPSHARE_FIELD_TEXT(price, charge_type, "ChargeType"),
            COMPSHARE_FIELD_DECIMAL(price, instance, "Instance")
        };
+       price p;
        if (compshare_call(client, "GetCompShareInstancePrice", params, 6) == COMPSHARE_OK
            && compshare_read(compshare_first(compshare_get(compshare_reply(client),
                "PriceDetails")), price_fields, 2, &p) == COMPSHARE_OK) ...
@@ -73,7 +74,8 @@
    `begin` names the action (compshare__typed_request) and adds its parameters
    (compshare__typed_id, compshare__typed_put), and whose `end` reads the reply; a public pair
    that claims the client (compshare__typed_claim), notes where the result goes, and starts the
-   step. A kind of task where the step needs data of its own.
+   step. Where the step needs data of its own, add a kind of task (COMPSHARE__TASK_*) and a
+   member of the task's union.
 
    HOW TO ADD AN ACTION
 
@@ -148,7 +150,8 @@
    3  Nothing happens twice by itself: see RETRIES.
    4  Secrets stay in. A signed body is a credential: it is in no error and no trace, and it
       is wiped after use, the stack included.
-   5  Everything is a pure function, except the one that drives a connection (room exchange).
+   5  Rooms whose banner says Pure touch only their arguments: no transport, no clock. One
+      room, exchange, joins them to a transport.
    6  What is given is borrowed; what is given back is a copy, or a view with a stated life.
    7  Confirmed means proved. A workflow (schedule_*, stop, start) returns COMPSHARE_OK only
       where the API accepted the change and a later reading shows it; or where no answer
@@ -183,20 +186,22 @@
    An exchange goes through these phases. Each one waits for the transport without
    blocking, and the first whose time is over ends the exchange with COMPSHARE_E_TIMEOUT:
 
-       phase       waits for                            until
-       PAUSE       the time of a retry or a reading     the pause is over
-       BEGIN       nothing; takes a connection that is kept and silent, else opens one
-       CONNECT     name and TCP                         connect_timeout_ms
-       PROXY       the proxy's reply to CONNECT         connect_timeout_ms
-       HANDSHAKE   the server's flights                 connect_timeout_ms
-       SEND        room for the request                 the request's share of timeout_ms
-       RECEIVE     the reply                            the request's share of timeout_ms
-       IDLE        the next call
+       phase       waits for                             until
+       BEGIN       the end of a pause, if there is one; then takes the connection that is
+                   kept and silent, or opens one
+       CONNECT     name and TCP                          connect_timeout_ms, or the share
+       PROXY       the proxy's reply to CONNECT          the same: one time for all three
+       HANDSHAKE   the server's flights                  the same
+       SEND        room for the request                  the request's share of timeout_ms
+       RECEIVE     the reply                             the same
+       DRAIN       the rest of a reply that is too large the same
 
    WHEN THE NETWORK FAILS
 
-       before the change was sent   the call ends: COMPSHARE_E_CONNECT, E_TIMEOUT, ..., with
-                                    outcome_unknown false; nothing has changed
+       before the change was sent   nothing has changed, outcome_unknown is false. A connection
+                                    that fails ends the call (COMPSHARE_E_CONNECT, ...). A
+                                    reading without an answer is read again on a new
+                                    connection while 2 s are left; then COMPSHARE_E_TIMEOUT
        while the change was sent,   the workflow reads back, and goes by law 7; what
        or before its reply came     readings show not to be executed is sent again where
                                     its class is "always"
@@ -211,7 +216,7 @@
 
    RETRIES
 
-   Without being asked, a single call sends a request again in one case only: a kept-alive
+   Without being asked, a generic call sends a request again in one case only: a kept-alive
    connection has turned out to be dead. Where nothing of the request was sent, for every
    action; where it was, and not one byte came back, for actions of class "always". A
    reading that a kept connection leaves without an answer for half of its time is sent
@@ -423,13 +428,17 @@ typedef struct { const char *ptr; size_t len; } compshare_view;
    send   bytes taken (1 to len), a WANT, or COMPSHARE_E_IO. Never blocks.
    recv   bytes put (1 to cap), 0 at an end of stream, a WANT, or COMPSHARE_E_IO.
           Never blocks. Also called before and during sending, to see whether the
-          peer is there and silent.
+          peer is there and silent. What arrives while a step runs must be kept.
    wait   returns COMPSHARE_OK once a wanted direction is ready, after timeout_ms
           milliseconds, or early for any reason; any negative value, a WANT too,
           ends the call with COMPSHARE_E_IO.
           want 0: just sleep. May be NULL if only compshare_step is used.
-   close  gives the connection up; called before every open, too.
-   fd     the descriptor to poll, or -1. May be NULL. */
+   close  gives the connection up; also called where nothing is open, and more than
+          once. No byte of the old connection may come out of recv afterwards.
+   fd     the descriptor to poll, or -1. May be NULL.
+   open is given the proxy's host where there is a proxy. `user` is the first argument of
+   these functions; that of the clocks, entropy and trace is compshare_config.user. All but
+   wait and fd are required. */
 typedef struct compshare_transport {
     void *user;
     int       (*open)(void *user, const char *host, uint16_t port);
@@ -446,9 +455,12 @@ typedef struct compshare_transport {
    public_key,         the account's keys, from
    private_key         https://console.compshare.cn/uaccount/api_manage
    security_token      for temporary keys; sent and signed as SecurityToken
-   region, zone,       sent with every generic call whose parameters lack Region,
-   project_id          Zone or ProjectId, except with actions of the group
-                       "account"; typed calls: see compshare_target. "" is none
+   region, zone,       defaults of Region, Zone and ProjectId for generic calls, except with
+   project_id          actions of the group "account". Region and Zone of one request belong
+                       together: a Zone parameter goes with this region where it lies in it,
+                       else with the zone without its -NN as Region; a Region parameter goes
+                       with this zone only where that lies in it. "" is none. Typed calls:
+                       see compshare_target
    base_url            default "https://api.compshare.cn"; a port may be given
    ca_file, ca_pem     root certificates as PEM (see TRUST above); ca_pem_len 0:
                        ca_pem is NUL-terminated
@@ -578,7 +590,7 @@ COMPSHARE_API int compshare_call(compshare *client, const char *action,
 
 /* A reply value; see "replies". */
 typedef struct compshare_value {
-    const compshare *client;    /* NULL: none */
+    const compshare *client;    /* whose reply it is of; kept where it is none, for errors */
     uint32_t token, generation;
 } compshare_value;
 
@@ -615,7 +627,9 @@ COMPSHARE_API int compshare_step(compshare *client);
    Returns, and records, COMPSHARE_E_ABORTED; outcome_unknown tells whether the
    request may have been executed. */
 COMPSHARE_API int compshare_abort(compshare *client);
-COMPSHARE_API int compshare_fd(compshare *client);             /* -1: only time is waited for */
+/* The descriptor to wait for. -1: there is none; where compshare_wants is not 0, step as soon
+   as the transport is ready. */
+COMPSHARE_API int compshare_fd(compshare *client);
 COMPSHARE_API unsigned compshare_wants(const compshare *client);    /* COMPSHARE_READ | _WRITE */
 COMPSHARE_API uint32_t compshare_timeout_ms(const compshare *client);   /* 0: step now */
 
@@ -720,7 +734,7 @@ typedef struct compshare_field {
    COMPSHARE_E_TYPE: `object` is none, stale or no object, or a value has another type.
    COMPSHARE_E_REPLY: a required member is missing, one is there twice, or does not fit.
    COMPSHARE_E_PARAM: the table cannot be right (a size that is not that of the kind, more
-   than COMPSHARE_MAX_FIELDS rows); nothing is written and noted.
+   than COMPSHARE_MAX_FIELDS rows); nothing is written or noted.
    compshare_last_error names the field, in its detail, unless the call itself has failed
    otherwise; what is read in a streaming callback, until that returns. */
 COMPSHARE_API int compshare_read(compshare_value object, const compshare_field *fields,
@@ -891,12 +905,14 @@ typedef struct compshare_schedule {
     int64_t stop_time;      /* confirmed, seconds since 1970 UTC; 0: none */
     int64_t previous;       /* what it was before; 0: none */
     int64_t seconds_left;   /* from the server's now to stop_time; 0: none, or over */
-    bool changed;           /* a change was sent; false: the mode left the plan as it was */
+    bool changed;           /* a change was sent; false: the mode left the plan as it was, or the
+                               call has failed */
     unsigned caveats;       /* COMPSHARE_KEEPS_BILLING, COMPSHARE_GETS_RELEASED */
     char uhost_id[64];
     char state[32], charge_type[32], zone[32];
     int64_t requested;      /* the time that was asked for, seconds since 1970 UTC; 0: none */
-    int64_t shown;          /* what the newest reading showed; 0: no timed shutdown */
+    int64_t shown;          /* what the newest reading showed, which may be the one before the
+                               change; 0: no timed shutdown */
     bool accepted;          /* the API accepted the change */
 } compshare_schedule;
 
@@ -919,13 +935,19 @@ typedef struct compshare_schedule {
    change. outcome_unknown is then set where it was sent, as it is when a workflow is aborted
    after its change was sent and before it was confirmed, and so is retryable. What to do then:
    after _set and _extend call compshare_schedule_set with at = schedule.requested and
-   in_seconds = 0, after _cancel compshare_schedule_cancel. What stands until then:
+   in_seconds = 0, after _cancel compshare_schedule_cancel. Keep `requested`: that call
+   overwrites the struct, and its outcome_unknown speaks of itself alone. Where it ends in
+   COMPSHARE_E_TOO_SOON, because the time has come near, compshare_schedule_get tells what
+   stands. What stands until then:
 
        accepted  shown        the instance will be stopped
        true      requested    never the case: that is COMPSHARE_OK
        true      another      most likely at `requested`: the API may be late to show it, or
                               somebody has changed it since
-       false     previous     as before, or at `requested` if the API executes it yet
+       false     requested    most likely at `requested`: one reading showed it, law 7 asks for
+                              two
+       false     previous     as before, or at `requested`: the change may have been executed,
+                              or still be, and nothing could be read since
        false     another      as `shown` says: somebody else has changed it
 
    For _cancel `requested` is 0, and "at 0" means not at all. Where schedule_get cannot tell
@@ -5447,7 +5469,7 @@ static int64_t compshare__client_best_time(const compshare__clock *clock)
 static compshare_value compshare__client_value(const compshare *c, uint32_t token)
 {
     compshare_value v;
-    v.client = token != COMPSHARE__TOKENS_NONE ? c : NULL;
+    v.client = c;
     v.token = token;
     v.generation = c != NULL ? c->reply.generation : 0;
     return v;

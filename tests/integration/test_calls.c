@@ -82,6 +82,10 @@ static void a_price_in_nine_lines(void **state)
     assert_string_equal(p.charge_type, "Day");
     assert_string_equal(p.instance, "75.84");
     assert_int_equal(p.discount, 0);
+    /* a path that leads nowhere is an error of its own */
+    assert_int_equal(compshare_read(compshare_first(compshare_get(compshare_reply(h.client), "PriceDetail")),
+        price_fields, 3, &p), COMPSHARE_E_TYPE);
+    assert_string_equal(last(&h)->detail, "what is to be read is not an object");
     params[2] = compshare_text("Gpu", "two");
     assert_int_equal(get_price(h.client, params, &p), COMPSHARE_E_REPLY);
     assert_int_equal(last(&h)->status, COMPSHARE_E_API);
