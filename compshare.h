@@ -6019,17 +6019,33 @@ static int compshare__proxy_work(compshare__connection *conn, compshare__http *h
    One request to its verdict, as a state machine (its phases: see `client`): it joins the pure
    rooms to a transport, keeps the connection, reconnects, retries, watches the deadline, and
    decides what is known when something fails. Knows nothing of tasks and steps. Touches every
-   part of the client but its task. Must never send a request twice unless nothing of it left or
-   its action is repeatable. */
+   part of the client but its task. Must never send a request twice unless nothing of it left, its
+   action is repeatable, or it was refused.
+
+   A phase that fails leads to one of three ends, asked for in this order:
+
+       reconnect   at once, once only. The connection was a kept one, no byte of the reply came, and
+                   it is closed or broken, or, for a reading, silent (reuse_deadline).
+                   It must be safe: nothing of the request was sent, or it is repeatable.
+       retry       after the backoff, or Retry-After where that is longer; max_retries times, 0 unless
+                   configured. The error is retryable, no element went to the program, the pause ends
+                   before the deadline. It must be safe: nothing was sent, it is repeatable, or its
+                   class is "always" and it was refused.
+       fail        with error.outcome_unknown if bytes of any sending left, and no definite reply
+                   came to it. */
 
 /* ---- connection ---- */
 
+/* The handshake is over, or was given up: the root certificates, whose memory is the reply area,
+   are not valid from here on. */
 static void compshare__exchange_close_bundle(compshare__connection *conn)
 {
     compshare__posix_close_bundle(&conn->posix);
     conn->trust = NULL;
 }
 
+/* Closes the connection, with close_notify where that needs no waiting, and wipes its keys. The
+   transport's `close` is called even if `open` has not succeeded: it may have begun. */
 static void compshare__exchange_disconnect(compshare__connection *conn)
 {
     if (conn->open) compshare__tls_close(&conn->tls);
@@ -6039,7 +6055,8 @@ static void compshare__exchange_disconnect(compshare__connection *conn)
     conn->open = false;
 }
 
-/* Reads ca_pem as if it were a file. */
+/* Reads ca_pem as if it were a file: up to cap bytes from offset on. Returns how many; 0: its
+   end. */
 static ptrdiff_t compshare__exchange_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
 {
     const compshare_config *f = (const compshare_config *)ctx;
@@ -6049,7 +6066,9 @@ static ptrdiff_t compshare__exchange_read_pem(void *ctx, uint64_t offset, void *
     return (ptrdiff_t)cap;
 }
 
-/* What TLS will need must be there before a byte is sent: a time and root certificates. */
+/* What TLS will need must be there before a byte is sent: a plausible time, by which
+   certificates are checked, and root certificates. COMPSHARE_E_CLOCK, COMPSHARE_E_TRUST: they
+   are not. */
 static int compshare__exchange_prepare_trust(compshare__connection *conn,
     const compshare__clock *clock, const compshare_config *f, compshare_error *e)
 {
@@ -6063,8 +6082,9 @@ static int compshare__exchange_prepare_trust(compshare__connection *conn,
     return wrong == NULL ? COMPSHARE_OK : compshare__client_fail_bundle(e, conn, wrong);
 }
 
-/* Lends a part of the memory that begins with the reply area. tx is the last of that; behind
-   it is the record buffer. See compshare__trust_init. */
+/* Lends the bytes from `from` to `to` of the memory that begins with the reply area; the manual
+   draws it (MEMORY AND STACK). The last COMPSHARE__TX bytes of the area are tx; `to` may reach
+   beyond the area, into the record buffer behind it. See compshare__trust_init. */
 static compshare__pem_scratch compshare__exchange_memory(const compshare__reply *reply, size_t from,
     size_t to)
 {
@@ -6074,7 +6094,9 @@ static compshare__pem_scratch compshare__exchange_memory(const compshare__reply 
     return part;
 }
 
-/* Enters CONNECT: what TLS needs is there, and the time for connecting runs. */
+/* Enters CONNECT: checks that what TLS needs is there, and starts the time for connecting, which
+   ends with the exchange at the latest. The rest of the task's time is what a look-up of the
+   name may take beyond that. */
 static int compshare__exchange_connect_begin(compshare *c)
 {
     compshare__connection *conn = &c->connection;
@@ -6095,7 +6117,8 @@ static int compshare__exchange_connect_begin(compshare *c)
 }
 
 /* The time that looking up a name took is added to the deadlines of the connection and of the
-   exchange, as far as the task's goes: getaddrinfo cannot be interrupted. */
+   exchange, as far as the task's goes: getaddrinfo cannot be interrupted, and a slow one must
+   not take the time that was meant for connecting. */
 static void compshare__exchange_give_back(compshare__exchange *x, compshare__connection *conn,
     const compshare__clock *clock)
 {
@@ -6105,7 +6128,8 @@ static void compshare__exchange_give_back(compshare__exchange *x, compshare__con
     x->deadline += taken < left ? taken : left;
 }
 
-/* Goes on with opening the transport. */
+/* Goes on with opening the transport. COMPSHARE_OK: it is open; COMPSHARE_WANT_*: it waits; else
+   it has failed, and the error says to whom and why. */
 static int compshare__exchange_connect(compshare__connection *conn, compshare_error *e)
 {
     const compshare__config_origin *peer = conn->peer;
@@ -6122,7 +6146,8 @@ static int compshare__exchange_connect(compshare__connection *conn, compshare_er
     return e->status;
 }
 
-/* The tunnel, or the connection, stands: from now on the client talks to the server itself. */
+/* The tunnel, or the connection, stands: from now on the client talks to the server itself.
+   Prepares the TLS handshake, which offers a session where one fits; nothing is sent yet. */
 static int compshare__exchange_handshake_begin(compshare__connection *conn,
     const compshare__reply *reply, compshare_config *f, compshare_error *e)
 {
@@ -6145,7 +6170,8 @@ static int compshare__exchange_handshake_begin(compshare__connection *conn,
     return started ? COMPSHARE_OK : compshare__client_fail_tls(e, conn);
 }
 
-/* Goes on with the TLS handshake; once it is over, neither roots nor bundle are needed any more. */
+/* Goes on with the TLS handshake. COMPSHARE_OK: the server has proved who it is, and neither
+   roots nor bundle are needed any more. */
 static int compshare__exchange_handshake(compshare__connection *conn,
     const compshare__reply *reply, const compshare_config *f, compshare_error *e)
 {
@@ -6176,7 +6202,9 @@ static int compshare__exchange_handshake(compshare__connection *conn,
 
 /* ---- request ---- */
 
-/* Collects, completes and sorts the parameters. region: room for one that has to be derived. */
+/* Collects, completes and sorts the parameters; they are signed when the first sending begins.
+   region: room for one that has to be derived from the zone; it must live as long as the
+   request. Refused (COMPSHARE_E_PARAM): an action or a parameter that cannot be sent. */
 static int compshare__exchange_collect(compshare__exchange *x, const compshare_config *f,
     char region[32], compshare_error *e)
 {
@@ -6206,8 +6234,9 @@ static int compshare__exchange_collect(compshare__exchange *x, const compshare_c
     return COMPSHARE_OK;
 }
 
-/* How much of the time that is left goes to a request that another must follow, in milliseconds:
-   half, but what a reading needs at least and `most` at the most. */
+/* How much of the time that is left goes to a request that another must follow; all in
+   milliseconds: half, but COMPSHARE__READING_MS at least, and `most` at the most, and never more
+   than is left. */
 static uint32_t compshare__exchange_half(uint64_t left, uint32_t most)
 {
     uint64_t ms = left / 2;
@@ -6216,8 +6245,9 @@ static uint32_t compshare__exchange_half(uint64_t left, uint32_t most)
     return (uint32_t)(ms < left ? ms : left);
 }
 
-/* When a kept connection that says nothing is given up: after half of the request's time, but not
-   before COMPSHARE__REUSE_MS. */
+/* When a kept connection that says nothing is given up: after half of the request's time, but
+   not before COMPSHARE__REUSE_MS, nor after the exchange's deadline. A NAT or firewall that has
+   forgotten a connection drops its packets without a sign. */
 static uint64_t compshare__exchange_reuse_until(const compshare__exchange *x, uint64_t now)
 {
     uint32_t half = x->allowed_ms / 2;
@@ -6225,7 +6255,8 @@ static uint64_t compshare__exchange_reuse_until(const compshare__exchange *x, ui
     return until < x->deadline ? until : x->deadline;
 }
 
-/* Everything of one sending back to its beginning: the attempt, its reply, its error. */
+/* Puts everything of one sending back to its beginning: the attempt, its reply, its error. The
+   values of the reply before are stale from here on. The request itself stays. */
 static void compshare__exchange_rewind(compshare *c)
 {
     compshare__connection *conn = &c->connection;
@@ -6239,7 +6270,9 @@ static void compshare__exchange_rewind(compshare *c)
     c->exchange.phase = COMPSHARE__PHASE_BEGIN;
 }
 
-/* Begins a sending, on the connection there is or a new one. */
+/* Begins a sending: on the kept connection if it was used within COMPSHARE__IDLE_MS and the
+   server has not closed it, else on a new one. request.check may refuse it. A retry has the
+   signature of the first sending: nothing that is signed has changed. */
 static int compshare__exchange_begin(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
@@ -6270,8 +6303,13 @@ static bool compshare__exchange_encoded(const compshare__encode *encoder,
     return encoder->part >= 2 * params->count;
 }
 
-/* The first record: the head, and as much of the body as fits. The body is encoded before the
-   head, because the head states its length; what that leaves behind the record is wiped. */
+/* Writes the first record into dst: the head, and as much of the body as fits; returns its
+   length. The body is encoded before the head, because the head states its length, behind room
+   for the longest head, and then moved up to it; what is left of it behind the record is wiped
+   (law 4).
+
+       dst | head ................ room for the longest head | body ... |
+       dst | head | body .................................. | wiped | */
 static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t cap)
 {
     const compshare__config_origin *url = &c->connection.url;
@@ -6296,7 +6334,9 @@ static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t
     return n + compshare__encode_body(encoder, params, dst + n, cap - n);
 }
 
-/* Sends nothing more of the request, so that what the peer says can be read. */
+/* Sends nothing more of the request, so that what the peer says can be read. Returns
+   COMPSHARE_OK: the phase SEND is over. Such a request is never a success (see
+   compshare__judge), nor is its connection kept. */
 static int compshare__exchange_cut_short(compshare__attempt *a, compshare__tls *t)
 {
     a->cut_short = true;
@@ -6304,7 +6344,10 @@ static int compshare__exchange_cut_short(compshare__attempt *a, compshare__tls *
     return COMPSHARE_OK;
 }
 
-/* Sending is stuck or has failed. What the peer has said already is read: it may tell why. */
+/* Sending waits (r is COMPSHARE_WANT_*) or has failed (COMPSHARE_E_IO). What the peer has said
+   already is read: a server that refuses a request early answers, closes, and so makes the
+   sending fail. Not where nothing was sent: then there is no reply to it. Returns COMPSHARE_OK
+   to go on with RECEIVE, else r. */
 static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__connection *conn,
     compshare_error *e, int r)
 {
@@ -6319,7 +6362,9 @@ static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__co
     return compshare__exchange_cut_short(a, &conn->tls);
 }
 
-/* Sends one record after the other. */
+/* Sends one record after the other: encode, commit, flush. COMPSHARE_OK: all of the request was
+   sent, or sending was cut short because the peer has spoken. COMPSHARE_WANT_*: to be called
+   again; the record that waits is not encoded twice (`flushing`). */
 static int compshare__exchange_send(compshare *c)
 {
     compshare__attempt *a = &c->exchange.attempt;
@@ -6347,7 +6392,8 @@ static int compshare__exchange_send(compshare *c)
 
 /* ---- reply ---- */
 
-/* One element of the streamed array is complete in the area. */
+/* One element of the streamed array is complete in the area: hands it to its callback. Values of
+   it are stale when the callback has returned. COMPSHARE_E_STOPPED: the callback wants no more. */
 static int compshare__exchange_element(compshare *c)
 {
     compshare__reply *reply = &c->reply;
@@ -6382,8 +6428,8 @@ static int compshare__exchange_split(compshare *c, compshare_view body)
         : compshare__client_fail_too_large(&c->error, &c->reply, "an element of the reply");
 }
 
-/* Takes bytes of the body into the area. That of an error status is kept as far as it fits: the
-   status matters more. */
+/* Takes bytes of the body into the area. One of status 2xx must fit whole; that of an error
+   status is kept as far as it fits: the status matters more. */
 static int compshare__exchange_store(compshare__reply *reply, compshare_view bytes,
     compshare_error *e)
 {
@@ -6400,15 +6446,17 @@ static int compshare__exchange_store(compshare__reply *reply, compshare_view byt
     return COMPSHARE_OK;
 }
 
-/* Whether to read the rest of a reply that was too large, so that the connection can be kept: not
-   when that is long, or may never end. */
+/* Whether to read the rest of a reply that was too large, so that the connection can be kept,
+   which spares a handshake: if it is known to be short, or its length is not known, but its end
+   will be marked (chunked). COMPSHARE__DRAIN bytes at the most. */
 static bool compshare__exchange_worth_draining(const compshare__http *http)
 {
     if (http->state == COMPSHARE__HTTP_FAILED) return false;
     return http->chunked || http->length < COMPSHARE__DRAIN;
 }
 
-/* Where bytes of the body go: nowhere, to the splitter, or into the area. */
+/* Where bytes of the body go: in DRAIN nowhere, of a streamed reply with status 2xx to the
+   splitter, else into the area. Enters DRAIN where the reply is too large and worth it. */
 static int compshare__exchange_body(compshare *c, compshare_view body)
 {
     compshare__exchange *x = &c->exchange;
@@ -6434,7 +6482,9 @@ static int compshare__exchange_broken(compshare *c, int status)
     return compshare__client_fail_http(&c->error, &c->connection, status, &c->reply.http);
 }
 
-/* Feeds one piece of plaintext to the parser, and its body to where it goes. */
+/* Feeds one piece of plaintext to the parser, and its body to where it goes. Notes the Date of
+   the head once that is complete. Stops behind the end of the reply: bytes that follow it stay
+   in the channel, which is then not clean. */
 static int compshare__exchange_feed(compshare *c, const unsigned char *src, size_t len)
 {
     compshare__http *http = &c->reply.http;
@@ -6456,7 +6506,9 @@ static int compshare__exchange_feed(compshare *c, const unsigned char *src, size
     return r;
 }
 
-/* The stream has ended or failed. An orderly end may be that of the reply. */
+/* The stream has ended (COMPSHARE__EOF) or failed (r). An orderly end, with close_notify, may be
+   that of a reply without a length, RFC 9112 6.3; without one it is an attack or a loss, and the
+   reply is not complete. COMPSHARE_OK: it is. */
 static int compshare__exchange_receive_end(compshare *c, int r)
 {
     compshare__http *http = &c->reply.http;
@@ -6466,7 +6518,10 @@ static int compshare__exchange_receive_end(compshare *c, int r)
     return compshare__exchange_broken(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : r);
 }
 
-/* Reads the reply, or what remains of it. */
+/* Reads the reply, or what remains of it. COMPSHARE_OK: it is complete. COMPSHARE_PENDING: there
+   may be more at once, but one step has done enough: an event loop gets its turn, and the
+   deadline is looked at. Where sending had failed, only what has arrived already is read: the
+   failure is reported once there is no more. */
 static int compshare__exchange_receive(compshare *c)
 {
     compshare__attempt *a = &c->exchange.attempt;
@@ -6490,8 +6545,9 @@ static int compshare__exchange_receive(compshare *c)
 
 /* ---- once more ---- */
 
-/* Keeps the connection only if it is certainly clean: untouched, or behind a whole reply that
-   nothing follows. */
+/* The sending has ended, in whatever phase: keeps the connection only if it is certainly clean,
+   which is untouched, or behind a whole reply that nothing follows. Else a late reply could be
+   taken for that of the next request. */
 static void compshare__exchange_settle(compshare *c)
 {
     const compshare__exchange *x = &c->exchange;
@@ -6504,13 +6560,22 @@ static void compshare__exchange_settle(compshare *c)
     conn->used_at = c->clock.looked_at;
 }
 
-/* Whether bytes of the request were sent, and no definite answer came to them. */
+/* Whether bytes of the request were sent, now or by an earlier sending, and no definite reply
+   came to them. This is where outcome_unknown comes from:
+
+       tls.sent, not body.definite    one sending
+       -> exchange.lost               any sending of this exchange
+       -> error.outcome_unknown       the exchange
+       -> change.lost                 a workflow's change: it reads back
+       -> task.unsettled              until a reading proves it
+       -> error.outcome_unknown       the workflow */
 static bool compshare__exchange_unanswered(const compshare *c)
 {
     return c->exchange.lost || (c->connection.tls.sent && !c->reply.body.definite);
 }
 
-/* Puts the request back to its beginning; how this sending ended leaves no trace in the error. */
+/* Puts the request back to its beginning, to be sent after a pause. The error of this sending is
+   forgotten, but not that it may have been executed. */
 static void compshare__exchange_again(compshare *c, uint32_t pause_ms)
 {
     compshare__exchange *x = &c->exchange;
@@ -6521,8 +6586,9 @@ static void compshare__exchange_again(compshare *c, uint32_t pause_ms)
     x->pause_until = compshare__client_now(&c->clock) + pause_ms;
 }
 
-/* A kept connection may have died unnoticed; for a reading its silence is enough of a sign.
-   Nothing sent: open another. Sent, and no reply: only what may be repeated is sent once more. */
+/* Whether the exchange goes on with a new connection, after the failure r: the banner says when.
+   A kept connection may have died unnoticed: the server closes it while the request is on its
+   way. Silence is enough of a sign for a reading, which costs nothing to repeat. */
 static bool compshare__exchange_reconnect(compshare *c, int r)
 {
     compshare__exchange *x = &c->exchange;
@@ -6547,8 +6613,9 @@ static uint64_t compshare__exchange_retry_after(const compshare__http *http,
     return after > 0 ? (uint64_t)after * 1000 : 0;
 }
 
-/* Milliseconds to wait before a retry: doubled with each one `tried`, half of it random jitter, so
-   that many clients do not come back together. */
+/* Milliseconds to wait before a retry, of which `tried` came before: COMPSHARE__RETRY_FIRST_MS,
+   doubled with each one up to COMPSHARE__RETRY_MOST_MS; half of it is random jitter, so that
+   many clients do not come back together. */
 static uint32_t compshare__exchange_backoff(const compshare_config *f, unsigned tried)
 {
     uint32_t whole = COMPSHARE__RETRY_FIRST_MS, jitter = 0;
@@ -6557,8 +6624,8 @@ static uint32_t compshare__exchange_backoff(const compshare_config *f, unsigned 
     return whole / 2 + jitter % (whole / 2 + 1);
 }
 
-/* Law 3: again only what may be repeated, or of which nothing was sent; and nothing of which a
-   callback of the program has seen a part. Not before Retry-After. */
+/* Whether the exchange goes on with a retry: the banner says when (law 3). One that has handed
+   out elements does not: the program would see them twice. */
 static bool compshare__exchange_retry(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
@@ -6578,7 +6645,9 @@ static bool compshare__exchange_retry(compshare *c)
 
 /* ---- the machine ---- */
 
-/* What a failure in each phase is called: its stage, and when a time was over. */
+/* What a failure in each phase is called: its stage, and for COMPSHARE_E_TIMEOUT when it was.
+   Indexed by phase. IDLE and DRAIN have no sentence: the first has no deadline, the second has
+   its verdict. */
 static const struct {
     int stage;
     const char *when;
@@ -6600,7 +6669,8 @@ static int compshare__exchange_reached(compshare *c)
     return compshare__exchange_handshake_begin(&c->connection, &c->reply, &c->config, &c->error);
 }
 
-/* The handshake is over. What comes before the request cannot be its reply. */
+/* The handshake is over: the request can be sent. Bytes that the server has sent before that
+   cannot be the reply; they are an error, so that they are never taken for it. */
 static int compshare__exchange_established(compshare__exchange *x, compshare__connection *conn,
     compshare_error *e)
 {
@@ -6663,12 +6733,13 @@ static int compshare__exchange_work(compshare *c)
     }
 }
 
+/* Whether the connection's deadline counts, and not that of the exchange. */
 static bool compshare__exchange_connecting(const compshare__exchange *x)
 {
     return x->phase >= COMPSHARE__PHASE_CONNECT && x->phase <= COMPSHARE__PHASE_HANDSHAKE;
 }
 
-/* When the current phase must be over: see the table of phases. */
+/* When the current phase must be over, on the monotonic clock: see the table of phases. */
 static uint64_t compshare__exchange_due(const compshare__exchange *x,
     const compshare__connection *conn)
 {
@@ -6679,7 +6750,8 @@ static uint64_t compshare__exchange_due(const compshare__exchange *x,
     return x->deadline;
 }
 
-/* Reads the monotonic clock. If it has stepped back, no time can be kept: all is due. */
+/* Reads the monotonic clock, into clock.looked_at, which it returns. If it has stepped back, no
+   time can be kept: every deadline becomes 0, so that all is due and the task ends. */
 static uint64_t compshare__exchange_look(compshare__exchange *x, compshare__connection *conn,
     compshare__clock *clock)
 {
@@ -6689,7 +6761,8 @@ static uint64_t compshare__exchange_look(compshare__exchange *x, compshare__conn
     return clock->looked_at = now;
 }
 
-/* The current phase was due. In DRAIN the verdict stands already. */
+/* The current phase was due: COMPSHARE_E_TIMEOUT, with the time that it had. In DRAIN the
+   verdict stands already, and is returned. */
 static int compshare__exchange_overdue(compshare *c)
 {
     const compshare__exchange *x = &c->exchange;
@@ -6706,8 +6779,9 @@ static int compshare__exchange_overdue(compshare *c)
         compshare__exchange_phases[x->phase].when);
 }
 
-/* Notes what follows from a failure for later connections, and whether a retry may help. A session
-   may be its cause: it is dropped, so that the next handshake is a full one. */
+/* Notes what follows from a failure for later connections, and whether a retry may help
+   (retryable). A session may be its cause where the server has not answered since it was
+   offered: it is dropped, so that the next handshake is a full one. */
 static void compshare__exchange_failed(compshare *c, int status)
 {
     const compshare__exchange *x = &c->exchange;
@@ -6723,7 +6797,10 @@ static void compshare__exchange_failed(compshare *c, int status)
         || status == COMPSHARE_E_IO) e->retryable = true;
 }
 
-/* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
+/* Goes on with the exchange until it waits (COMPSHARE_PENDING; `wants` or pause_until say for
+   what) or is over: COMPSHARE_OK, or a negative status whose error compshare__exchange_finish
+   completes. In SEND it waits for reading as well: the server may refuse before it has all of
+   the request. */
 static int compshare__exchange_advance(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
@@ -6752,7 +6829,8 @@ static int compshare__exchange_advance(compshare *c)
 }
 
 /* The exchange is over: completes the error, and keeps of the connection and the reply only what
-   is whole. */
+   is whole. A failure keeps the parsed reply where the API or the HTTP status refused, its bytes
+   where it was complete. The signature is wiped (law 4). */
 static void compshare__exchange_finish(compshare *c, int status)
 {
     compshare__exchange *x = &c->exchange;
@@ -6769,6 +6847,7 @@ static void compshare__exchange_finish(compshare *c, int status)
     e->http_status = http->status;
     id.ptr = http->request_id;
     id.len = strlen(http->request_id);
+    /* not the proxy's, and no repetition of the signed request */
     if (!http->tunnel && !compshare__judge_is_echo(&x->params, id))
         memcpy(e->request_id, http->request_id, sizeof e->request_id);
     compshare__exchange_settle(c);
@@ -6778,12 +6857,24 @@ static void compshare__exchange_finish(compshare *c, int status)
 }
 
 /* ==== task ===================================================================================
-   Tables of steps, each one exchange: every call is a task, every blocking call is its start and
-   a loop around its steps. Touches every part of the client. Must never leave a client busy after
-   a task has ended, nor secrets on the stack when it returns. */
+   Every call is a task: a table of steps, each of which is one exchange; a blocking call is its
+   start, and a loop around compshare_step. Touches every part of the client. Must never leave a
+   client busy after a task has ended, nor secrets on the stack when it returns.
 
-/* compshare__request.check of a request that sets a stop time: whether that is far enough ahead on
-   the server's clock, by the API's own rule. Where that clock is not known, the API judges. */
+       claim      takes an idle client; the caller fills in task.as
+       start      the deadline of the whole task: now + timeout_ms
+         enter      step->begin fills in exchange.request, or skips the step (NEXT)
+           advance    the exchange works, until it waits (COMPSHARE_PENDING) or is over
+         leave      step->end turns its status into that of the task, or into
+                    NEXT  the following step   AGAIN  this step   BACK  the one before it
+       end        the client is idle; the error is complete
+
+   A program gets COMPSHARE_OK from `start`, then COMPSHARE_PENDING from compshare_step until
+   `end`. */
+
+/* compshare__request.check of a request that sets a stop time: whether that is far enough ahead
+   on the server's clock, by the API's own rule. Where that clock is not known, the API judges.
+   COMPSHARE_OK, or COMPSHARE_E_TOO_SOON: the request is not sent. */
 static int compshare__task_check_floor(const compshare__request *request,
     const compshare__clock *clock, compshare_error *e)
 {
@@ -6794,7 +6885,10 @@ static int compshare__task_check_floor(const compshare__request *request,
         request->stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
 
-/* The task is over. A failure whose stage is not known yet happened before anything was sent. */
+/* The task is over, with this status, which it returns: the client is idle. A failure whose
+   stage is not known yet happened before anything was sent. For workflows the outcome is that of
+   the change, whatever became of the readings: unknown while a change was sent and is not
+   confirmed, and the error then names the change's action. */
 static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
@@ -6812,7 +6906,9 @@ static int compshare__task_end(compshare *c, int status)
     return status;
 }
 
-/* Takes the client for a new task: its fields are then the caller's to fill in. */
+/* Takes the client for a new task, whose fields are then the caller's to fill in; what follows
+   must be compshare__task_start, or compshare__task_refuse. Negative: it was not taken, and its
+   error stays as it was. */
 static int compshare__task_claim(compshare *c)
 {
     if (c == NULL) return COMPSHARE_E_CONFIG;
@@ -6822,14 +6918,15 @@ static int compshare__task_claim(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* Gives a claimed client back: an argument cannot be used. */
+/* Gives a claimed client back, because an argument cannot be used. Returns the status. */
 static int compshare__task_refuse(compshare *c, int status, const char *why)
 {
     memset(&c->error, 0, sizeof c->error);
     return compshare__task_end(c, compshare__client_fail(&c->error, status, "%s", why));
 }
 
-/* When the exchange of the current step begins, and how long it may take. */
+/* When the exchange of the current step begins, and its deadline: that of the task; where others
+   must follow, half of what is left of it. most: of such a half, in milliseconds. */
 static void compshare__task_allow(const compshare__task *t, compshare__exchange *x,
     const compshare__clock *clock, uint32_t most)
 {
@@ -6842,7 +6939,9 @@ static void compshare__task_allow(const compshare__task *t, compshare__exchange 
     x->deadline = start + x->allowed_ms;
 }
 
-/* Begins the exchange that the current step describes. */
+/* Describes and prepares the exchange of the current step; nothing is sent yet. COMPSHARE_OK: it
+   can be advanced. COMPSHARE__NEXT: the step has nothing to do. Negative: it cannot be sent as
+   it is. */
 static int compshare__task_request(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
@@ -6869,6 +6968,9 @@ static int compshare__task_enter(compshare *c)
     return r;
 }
 
+/* Starts a claimed task. COMPSHARE_OK: it is in progress, and nothing has been sent; negative:
+   it has ended. `entered` is set while callbacks and hooks of the program may run, so that they
+   cannot start another call. */
 static int compshare__task_start(compshare *c, const compshare__step *steps)
 {
     int r;
@@ -6881,7 +6983,8 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
 }
 
-/* Asks for a pause before the next exchange, if there is time for both. */
+/* Asks for a pause of `ms`, or of Retry-After where that is longer, before the next exchange.
+   False: there is no time for it and a reading behind it; no pause is set then. */
 static bool compshare__task_pause(compshare *c, uint32_t ms)
 {
     uint64_t now = compshare__client_now(&c->clock);
@@ -6893,9 +6996,11 @@ static bool compshare__task_pause(compshare *c, uint32_t ms)
     return true;
 }
 
-/* Asks for the current step once more, after a pause that grows, until `poll_until`;
-   towards its end the pauses shrink. False: it is over, or Retry-After is; where a change
-   waits to be confirmed, that is shortened so that one more reading is left. */
+/* Asks for the current step once more, after a pause: 250, 500, 1000, 2000, 4000, then 5000 ms,
+   but half of the time left until `poll_until` at the most, so that readings come closer
+   together towards the end; and not before Retry-After. False: less than 500 ms are left, or
+   Retry-After is later than the end; where a change waits to be confirmed, Retry-After is
+   shortened so that one more reading is left. */
 static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
@@ -6917,7 +7022,8 @@ static bool compshare__task_poll(compshare *c)
     return true;
 }
 
-/* The exchange of the current step is over: what the step makes of that. */
+/* The exchange of the current step is over with `status`: what the step makes of that. Negative
+   and COMPSHARE_OK: the task ends with it. */
 static int compshare__task_leave(compshare *c, int status)
 {
     compshare__exchange_finish(c, status);
@@ -6926,7 +7032,7 @@ static int compshare__task_leave(compshare *c, int status)
     return status;
 }
 
-/* Runs steps until one waits or the table is done. */
+/* Runs steps until one waits (COMPSHARE_PENDING) or the task has ended (any other status). */
 static int compshare__task_work(compshare *c)
 {
     c->exchange.more = false;
@@ -6943,7 +7049,9 @@ static int compshare__task_work(compshare *c)
     }
 }
 
-/* The task ends before its time. */
+/* The task ends before its time: by the program, or because waiting failed. Its connection is
+   closed, for a reply may still be on the way. A change of which bytes were sent is unsettled
+   from then on, so that the error says outcome_unknown. */
 static int compshare__task_abort(compshare *c, int status, const char *why)
 {
     compshare_error *e = &c->error;
@@ -6961,7 +7069,8 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     return compshare__task_end(c, status);
 }
 
-/* Whether a task can be stepped or aborted now. */
+/* Whether a task can be stepped or aborted now: COMPSHARE_OK; COMPSHARE_E_BUSY: from inside a
+   callback; COMPSHARE_E_IDLE: there is none. */
 static int compshare__task_ready(const compshare *c)
 {
     if (c == NULL) return COMPSHARE_E_CONFIG;
@@ -6969,6 +7078,8 @@ static int compshare__task_ready(const compshare *c)
     return c->task.step != NULL ? COMPSHARE_OK : COMPSHARE_E_IDLE;
 }
 
+/* The stack is overwritten after each step, not at the end only: a program may never take the
+   next one (law 4). */
 COMPSHARE__DEF int compshare_step(compshare *client)
 {
     int r = compshare__task_ready(client);
@@ -6987,6 +7098,8 @@ COMPSHARE__DEF int compshare_abort(compshare *client)
     return compshare__task_abort(client, COMPSHARE_E_ABORTED, "the call was aborted");
 }
 
+/* -1 during a pause: the kept connection, if there is one, has nothing to say that the task
+   waits for. */
 COMPSHARE__DEF int compshare_fd(compshare *client)
 {
     const compshare_transport *io = client != NULL ? &client->connection.io : NULL;
@@ -7000,8 +7113,9 @@ COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
     return client != NULL ? client->exchange.wants : 0;
 }
 
-/* Until the next step is due although nothing became ready. 0 also after the monotonic clock has
-   stepped back. */
+/* Milliseconds until the next step is due although nothing became ready: the end of a pause, the
+   deadline of the phase, or, while connecting, the time to try the next address. 0: step at
+   once; also after the monotonic clock has stepped back, and where no task is in progress. */
 COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
 {
     const compshare__exchange *x;
@@ -7022,6 +7136,9 @@ COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
     return due > now ? (uint32_t)(due - now) : 0;
 }
 
+/* Does nothing inside a callback. `entered` is set first, so that a hook that is called while
+   the connection closes cannot use the client. Then the whole block is wiped, the client
+   included (law 4). */
 COMPSHARE__DEF void compshare_close(compshare *client)
 {
     if (client == NULL || client->entered) return;
@@ -7033,8 +7150,8 @@ COMPSHARE__DEF void compshare_close(compshare *client)
     compshare__bytes_wipe_stack();
 }
 
-/* The blocking form of every call, given what its start returned: steps, and waiting
-   in between. */
+/* The blocking form of every call, given what its start returned (r): steps, and the transport's
+   wait in between. Returns the status of the task. */
 static int compshare__task_run(compshare *c, int r)
 {
     if (r != COMPSHARE_OK) return r;
@@ -8479,11 +8596,15 @@ COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_ta
 }
 
 /* ==== change =================================================================================
-   UpdateCompShareStopScheduler and DeleteCompShareStopScheduler as single calls: accepted is
-   all that they say. Touches the task, and what the client knows of its account. Must never call
-   a change accepted whose reply names another instance. */
+   UpdateCompShareStopScheduler and DeleteCompShareStopScheduler as single calls: COMPSHARE_OK
+   says that the API accepted the change, and nothing more. The workflows of `confirm`, `power`
+   and `schedule` use these requests, and read back. Touches the task, the request, the error, and
+   what the client knows of its account. Must never call a change accepted whose reply names
+   another instance. */
 
-/* The request that sets a stop time. */
+/* A step's `begin`: the request that sets the stop time `wanted`. The floor of 300 s is checked
+   at each sending, because a retry may come seconds later. With both names of the parameter
+   where this change, or an earlier one of this client, has shown that the API wants them. */
 static int compshare__change_update(compshare *c)
 {
     const compshare__change *ch = &c->task.as.change;
@@ -8501,13 +8622,15 @@ static int compshare__change_update(compshare *c)
     return COMPSHARE_OK;
 }
 
+/* A step's `begin`: the request that deletes the timed shutdown. The API needs no Zone for it. */
 static int compshare__change_delete(compshare *c)
 {
     compshare__typed_request(c, COMPSHARE__ACTIONS_DELETE);
     return compshare__typed_target(c, false);
 }
 
-/* Some replies repeat UHostId: it must then be the one that was asked about. */
+/* Some replies repeat UHostId: it must then be the one that was asked about. If it is not, it is
+   not known what was changed: COMPSHARE_E_REPLY with outcome_unknown. */
 static int compshare__change_end(compshare *c, int status)
 {
     const compshare__tokens *tree = &c->reply.tree;
@@ -8523,9 +8646,12 @@ static int compshare__change_end(compshare *c, int status)
         "UHostId of the reply is not the instance that was asked about");
 }
 
-/* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
-   was executed, and it is worth one more sending with both names, which is noted. known: they
-   are sent already. */
+/* Whether the change is to be sent once more, at once, with both names of the parameter
+   (StopTime as well as SchedulerStopTime; documents differ): the API refused it for want of
+   StopTime. That is a definite refusal, so nothing was executed, and a second sending cannot act
+   twice. It is taken for one about StopTime if Message names that, or if the RetCode is 210 (a
+   parameter is missing) and Message names no other parameter; "SchedulerStopTime" is an other
+   one. Sets ch->both_names, so that it happens once. known: both names are sent already. */
 static bool compshare__change_renamed(compshare__change *ch, const compshare_error *e, bool known)
 {
     static const char name[] = "StopTime";
@@ -8543,7 +8669,8 @@ static bool compshare__change_renamed(compshare__change *ch, const compshare_err
     return ch->both_names;
 }
 
-/* The end of a single change; a workflow knows more. */
+/* A step's `end` of a single change. After a success, the new plan is kept for
+   COMPSHARE__LAG_MS: readings may not show it yet (see `recent`). */
 static int compshare__change_once_end(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
@@ -8592,12 +8719,48 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client,
 }
 
 /* ==== confirm ================================================================================
-   Changes that are read back, and what proves them: law 7. Touches the task. Must never call a
-   change done that no reading has shown, nor take a reading for proof that only shows what was
-   shown before. */
+   Changes that are read back, and what proves them: law 7. Touches the task, the error, and what
+   the client knows of its account. Must never call a change done that no reading has shown, nor
+   take a reading for proof that only shows what was shown before.
 
-/* Whether another reading will not change a refusal. 8905 and 226607: the API itself is not
-   sure of the state. */
+   How a sending ends, and what follows:
+
+       reply                              known of the change     next
+       success                            accepted                read back
+       none, HTTP 5xx, malformed,         lost: it may have       read back
+       RetCode 110 or 8438                been executed
+       refused, or not sent: the first    not executed            the workflow ends with this error
+       refused, a later one               refused: maybe, because read back; it is never sent again
+                                          an earlier one was
+                                          executed
+       not sent, or refused for now:      nothing new             read back
+       a later one
+
+   Which readings prove it:
+
+       accepted   before the change      proof
+       yes        (does not matter)      one that shows what is wanted
+       no         something else         two in a row that show what is wanted
+       no         what is wanted, or     none: it is sent again, until a sending is accepted
+                  this is not certain
+
+   When a change of the timed shutdown is sent again; at most COMPSHARE__SENDINGS in all, none
+   where less than COMPSHARE__READING_MS is left to read back, none after `refused`:
+
+       accepted   the reading shows      sent again
+       no         what was there         2 s after the first sending; then 4, 8, 16, 32 s after the
+                  before, or no plan     one before
+       no         what is wanted, and    at once; then 4, 8, 16, 32 s after the one before
+                  did so before
+       yes        what was there         once, with both names of the parameter, after half of the
+                  before; Running        time from the sending to the deadline
+       any        any other time         never: somebody else has set it
+
+   Changes of `power` are never sent again. */
+
+/* Whether a failed reading was refused for good, so that another one would be refused as well:
+   by a RetCode, with an HTTP status under 500 that is not 429, which does not mean "later". Not
+   so 8905 and 226607, by which the API says that it is not sure of the instance's state itself. */
 static bool compshare__confirm_refused(const compshare_error *e, int status)
 {
     int code = e->ret_code;
@@ -8607,8 +8770,8 @@ static bool compshare__confirm_refused(const compshare_error *e, int status)
         && !compshare__judge_transient(code);
 }
 
-/* Notes how a sending ended, where that says something of the change: one that did not leave,
-   or may succeed later, says nothing where an earlier one did. */
+/* Keeps how a sending ended, for the error that compshare__confirm_failed reports: readings
+   overwrite the client's error. */
 static void compshare__confirm_note(compshare__change *ch, const compshare_error *e, int status)
 {
     ch->status = status;
@@ -8617,8 +8780,11 @@ static void compshare__confirm_note(compshare__change *ch, const compshare_error
     memcpy(ch->request_id, e->request_id, sizeof ch->request_id);
 }
 
-/* A sending of the change has ended: refused; or accepted, or nothing is known of it, which
-   the next step has to settle. */
+/* A step's `end` of a sending; the table of the banner says what follows from it.
+   COMPSHARE__NEXT: read back. COMPSHARE__AGAIN: send it with both names. Any other status: the
+   workflow ends, and nothing was executed. `told` is whether this sending says something of the
+   change: one that did not leave this machine does not, and so it must not replace what an
+   earlier one has told. */
 static int compshare__confirm_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8651,19 +8817,23 @@ static int compshare__confirm_sent(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
-/* Whether a reading shows what is wanted. now: seconds since 1970. */
+/* Whether a reading shows what is wanted: one of the states, a stop time within
+   COMPSHARE__ROUNDING_S of `wanted`, or, for a deletion, no plan. now: seconds since 1970; for a
+   state it does not matter. */
 static bool compshare__confirm_shown(const compshare__change *ch, const compshare_instance *i,
     int64_t now)
 {
     if (ch->states != NULL) return compshare__bytes_listed(i->state, ch->states);
-    /* a plan whose time has come is gone without having been cancelled */
+    /* A deletion, but the old plan's time has come, and the instance does not run any more: the
+       plan is gone because it was executed, not because it was deleted. */
     if (ch->wanted == 0 && ch->before != 0 && ch->before <= now
         && !compshare__bytes_equal(i->state, "Running")) return false;
     return compshare__recent_near(i->stop_time, ch->wanted);
 }
 
-/* Law 7, after a reading that shows what is wanted, or does not. Where no sending was accepted,
-   two readings in a row: one alone may be odd. */
+/* Law 7, after each reading that has succeeded; shown: it shows what is wanted. One that does
+   not breaks the row. Where no sending was accepted, two in a row are needed: one alone may be
+   wrong for a moment. */
 static bool compshare__confirm_proved(compshare__change *ch, bool shown)
 {
     ch->readings = shown ? ch->readings + 1 : 0;
@@ -8671,8 +8841,11 @@ static bool compshare__confirm_proved(compshare__change *ch, bool shown)
     return ch->readings > 1 && !ch->shown_before;
 }
 
-/* Whether what was accepted, and is not shown, is sent once more with both names of the time:
-   after half of the time. */
+/* Whether a change that was accepted, and is not shown, is sent once more with both names of the
+   time: some gateways accept a request and ignore the name that they do not know. since:
+   milliseconds since the last sending; left: until the deadline. since >= left is half of the
+   time that there was at the sending. Only while the reading shows what was there before:
+   another time is somebody else's. */
 static bool compshare__confirm_rename(compshare__change *ch, const compshare_instance *i,
     uint64_t since, uint64_t left)
 {
@@ -8683,25 +8856,32 @@ static bool compshare__confirm_rename(compshare__change *ch, const compshare_ins
     return true;
 }
 
-/* Whether the change is sent again, after a reading that does not prove it: only what may be
-   repeated, and only while readings show what was there before, or no plan; another is
-   somebody else's. */
+/* Whether the change is sent again after a reading that does not prove it: the table of the
+   banner. now, deadline: on the monotonic clock. Each sending doubles the wait for the next: 2
+   s, 4 s, ... after the one before, because the API may execute it late. Setting or deleting the
+   same plan twice leaves the same plan (class "always"); what is to be avoided is to overwrite a
+   newer plan of somebody else, therefore `same`. */
 static bool compshare__confirm_resend(compshare__change *ch, const compshare_instance *i,
     uint64_t now, uint64_t deadline)
 {
     uint64_t since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
     bool same = i->stop_time == ch->before || i->stop_time == 0;
-    if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
+    /* shown once: another such reading proves it */
+    if (ch->readings > 0 && !ch->shown_before) return false;
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
         || now + COMPSHARE__READING_MS > deadline) return false;
     if (ch->accepted) return compshare__confirm_rename(ch, i, since, deadline - now);
+    /* It shows what is wanted, but did so before the change: no reading can prove it, only an
+       accepted sending can. */
     if (ch->shown_before && ch->readings > 0)
         return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
     return same && since >= least << (ch->sendings - 1);
 }
 
-/* The time for reading back is over: says what was asked for, how it ended, and what was seen
-   last. What can be asked about is the change, not the reading. */
+/* COMPSHARE_E_UNCONFIRMED: the time for reading back is over, or a reading was refused for good.
+   Says what was asked for, how the sending ended, and what was seen last: the newest reading, or
+   why there is none. HTTP status, RetCode and request id become those of the sending, for it is
+   the change that the provider's support has to look for, and not the reading. */
 static int compshare__confirm_failed(compshare *c, int status)
 {
     const compshare__task *t = &c->task;
@@ -8730,13 +8910,17 @@ static int compshare__confirm_failed(compshare *c, int status)
             "no clear answer (HTTP status %d), not confirmed: %s", ch->http, last);
     else (void)compshare__client_fail_append(&c->error, "no clear answer (%s), not confirmed: %s",
         compshare__client_status(ch->status)->text, last);
-    /* to do the whole workflow again repeats nothing that matters */
+    /* Setting the same time again, or deleting again, leaves the same plan; to stop or start an
+       instance a second time may undo what somebody else has done meanwhile. */
     c->error.retryable = ch->states == NULL;
     return COMPSHARE_E_UNCONFIRMED;
 }
 
-/* After a reading: COMPSHARE_OK if the change is proved; else it is read, or sent, again, until
-   the deadline or a definite refusal. */
+/* The rest of a read-back step's `end`, with the status of the reading. COMPSHARE_OK: the change
+   is proved. COMPSHARE__BACK: send it again. COMPSHARE__AGAIN: read it again, after a pause; so
+   it is with every reading that fails, as when the network is dead, until `poll_until`, which is
+   the task's deadline. COMPSHARE_E_UNCONFIRMED: that is over, or the reading was refused for
+   good. */
 static int compshare__confirm_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8760,10 +8944,23 @@ static int compshare__confirm_end(compshare *c, int status)
 }
 
 /* ==== power ==================================================================================
-   Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change of
-   state twice. */
+   Stop, start, reboot, and the wait for a state. Touches the task, the error, and what the client
+   knows of its account. Must never send a change of state twice: it might undo what somebody else
+   has done since.
 
-/* The instance was found: the change goes to where it is. */
+       step      request                       its `end`
+       project   GetProjectList, where none    NEXT
+                 is known
+       found     DescribeCompShareInstance     NEXT: it exists, and its state before is known;
+                                               AGAIN, BACK: it is looked for, see `find`
+       sent      Stop-, Start- or Reboot-      NEXT: accepted, or its reply was lost;
+                 CompShareInstance             a reboot that was accepted: the end
+       verify    DescribeCompShareInstance     AGAIN, until `confirm` calls the change proved;
+                                               never BACK */
+
+/* A step's `end`: the instance was found, and the change goes to its region, zone and project.
+   Whether its state was already the wanted one is kept: then a later reading proves nothing
+   unless the change is accepted. */
 static int compshare__power_found(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
@@ -8773,6 +8970,8 @@ static int compshare__power_found(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
+/* A step's `begin`: the change. Its reply is awaited for half of the time left, so that the
+   other half is left to read back. */
 static int compshare__power_begin(compshare *c)
 {
     compshare__typed_request(c, c->task.as.change.action);
@@ -8782,8 +8981,8 @@ static int compshare__power_begin(compshare *c)
 
 #define COMPSHARE__POWER_REBOOT "RebootCompShareInstance"
 
-/* An accepted reboot is taken for done: the state in which it shows may be over before the
-   first reading. */
+/* A step's `end`. An accepted reboot is taken for done: the state in which it shows
+   ("Rebooting") may be over before the first reading. */
 static int compshare__power_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8795,6 +8994,7 @@ static int compshare__power_sent(compshare *c, int status)
     return COMPSHARE_OK;
 }
 
+/* A step's `end`: a reading after the change. */
 static int compshare__power_verify(compshare *c, int status)
 {
     return compshare__confirm_end(c, compshare__find_described(c, status));
@@ -8807,7 +9007,8 @@ static const compshare__step compshare__power_steps[] = {
     { compshare__find_begin, compshare__power_verify }
 };
 
-/* states: those that show that it was executed, each with its NUL. */
+/* Starts a workflow of this room. states: those that show that the change was executed, each
+   with its NUL; a constant. */
 static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
     const char *states)
 {
@@ -8851,7 +9052,9 @@ COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_
 
 /* ---- wait for a state ---- */
 
-/* Whether no later reading will do better: it is this machine's fault, or refused. */
+/* Whether no later reading will do better: the cause is on this machine (clock, entropy, root
+   certificates, memory), the server's certificate is refused, or the API has refused for good. A
+   network that is dead is not among them: a wait goes on. */
 static bool compshare__power_wait_hopeless(const compshare_error *e, int status)
 {
     return compshare__confirm_refused(e, status) || status == COMPSHARE_E_TRUST
@@ -8859,7 +9062,9 @@ static bool compshare__power_wait_hopeless(const compshare_error *e, int status)
         || status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TOO_LARGE;
 }
 
-/* Whether the instance, which was never seen, is now looked for in the next project. */
+/* Whether the instance, which was never seen, is now looked for in the next project. Not where
+   the projects have all been looked through, or could not be listed: find_everywhere sets
+   `missing` above 0 then. */
 static bool compshare__power_wait_elsewhere(compshare__search *find, const compshare__wait *w)
 {
     if (find->project_given || w->seen || find->list_refused
@@ -8870,7 +9075,8 @@ static bool compshare__power_wait_elsewhere(compshare__search *find, const comps
     return true;
 }
 
-/* Whether a missing instance is gone: it was there before, or should be there by now. */
+/* Whether a missing instance is gone: three readings in a row lack it. One that was never seen
+   may be so new that lists do not have it yet, for COMPSHARE__MISSING_MS from the beginning. */
 static bool compshare__power_wait_gone(compshare__wait *w, uint64_t waited_ms)
 {
     bool new_one = !w->seen && waited_ms < COMPSHARE__MISSING_MS;
@@ -8878,7 +9084,8 @@ static bool compshare__power_wait_gone(compshare__wait *w, uint64_t waited_ms)
     return w->missing >= 3 && !new_one;
 }
 
-/* The time is over, or the instance will never be in that state. */
+/* The time is over: says what was waited for, and what was seen last. COMPSHARE_E_NOT_FOUND
+   where no reading has listed the instance, the last one included. */
 static int compshare__power_wait_failed(compshare *c, int status)
 {
     const compshare__wait *w = &c->task.as.wait;
@@ -8891,7 +9098,9 @@ static int compshare__power_wait_failed(compshare *c, int status)
         status != COMPSHARE_OK ? "; reading failed: " : "", reason);
 }
 
-/* The instance was read. COMPSHARE__AGAIN: it is not in the state yet. */
+/* The instance was read. COMPSHARE_OK: it is in the wanted state. COMPSHARE__AGAIN: not yet.
+   COMPSHARE_E_STATE: its state ends in "Fail" ("Install Fail"), and it leaves no such state by
+   itself. */
 static int compshare__power_wait_read(compshare *c)
 {
     compshare__search *find = &c->task.find;
@@ -8908,7 +9117,8 @@ static int compshare__power_wait_read(compshare *c)
         "%s is \"%s\" and will not become \"%s\"", find->ids.uhost_id, w->last, w->state);
 }
 
-/* After a reading: done, gone, hopeless, or read again until the time is over. */
+/* A step's `end`, after a reading: done, gone, hopeless, or read again until the time is over. A
+   reading that fails otherwise is no end, and breaks the row of those that lack the instance. */
 static int compshare__power_wait_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8934,6 +9144,8 @@ static const compshare__step compshare__power_wait_steps[] = {
     { compshare__find_begin, compshare__power_wait_end }
 };
 
+/* *instance is zeroed as soon as the client is free, so that after a failure it holds no older
+   instance. */
 COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id,
     const char *state, uint32_t timeout_ms, compshare_instance *instance)
 {
@@ -8958,18 +9170,46 @@ COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id,
 
 /* ==== schedule ===============================================================================
    The timed shutdown as workflows: project, instance, change, and reading back until the API
-   shows it. Touches the task, and the project that the client remembers. Must never report a
-   time that it has not read from the API. */
+   shows it. Touches the task, the error, the caller's compshare_schedule, and what the client knows
+   of its account. Must never report a time that it has not read from the API.
 
-/* What stopping this instance will not save. */
+       step      request                      its `end`
+       project   GetProjectList, where no     NEXT
+                 project is known
+       found     DescribeCompShareInstance    NEXT: something is to be changed. AGAIN: check the
+                                              reading. BACK: look in the next project.
+                                              The end: _get; nothing is to be changed; refused
+       sent      Update- or Delete-           NEXT: accepted, or its reply was lost. AGAIN: it was
+                 CompShareStopScheduler       too soon, or send both names. The end: refused
+       confirm   DescribeCompShareInstance    The end: proved; or unconfirmed at the deadline.
+                                              AGAIN: read again. BACK: send again (see `confirm`)
+
+   What happens when the network dies, by the step that it dies in:
+
+       project, found   A request that got no answer in its part of the time is sent again on a new
+                        connection while 2 s are left. Any other failure of the first reading ends
+                        the workflow with it. Nothing was changed: outcome_unknown is false.
+       sent             No byte of the first sending has left: the end, as above. Else the outcome
+                        is unknown, and the workflow goes on to read back, on a new connection.
+       confirm          Each reading that fails is repeated after a pause of 0.25 to 5 s, until
+                        timeout_ms is over: COMPSHARE_E_UNCONFIRMED, outcome_unknown true. If the
+                        network comes back before that, the readings go by `confirm`: proved, or
+                        sent again.
+
+   In a workflow that changes something each request may use half of the time that is left, but 2 s
+   at least, so that one which gets no answer leaves time for the next. */
+
+/* What stopping an instance of this ChargeType will not save: COMPSHARE_KEEPS_BILLING,
+   COMPSHARE_GETS_RELEASED. */
 static unsigned compshare__schedule_caveats(const char *charge_type)
 {
     bool prepaid = compshare__bytes_listed(charge_type, "Day\0Month\0Year\0");
     return prepaid ? COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED : COMPSHARE_GETS_RELEASED;
 }
 
-/* Tells the caller what is known of the change, and what a reading (NULL: none) says of the
-   instance: it stays there after a failure, too. */
+/* Writes into the caller's struct what is known of the change, and what a reading (i; NULL:
+   none) shows of the instance. After every step, so that it is there after a failure, too. Never
+   stop_time, seconds_left and changed: these are set by a success only. */
 static void compshare__schedule_note(const compshare__change *ch, const compshare_instance *i)
 {
     compshare_schedule *s = ch->result;
@@ -8986,7 +9226,8 @@ static void compshare__schedule_note(const compshare__change *ch, const compshar
     s->caveats = compshare__schedule_caveats(s->charge_type);
 }
 
-/* Hands the newest reading out as the result. now: seconds since 1970. */
+/* The workflow has succeeded: the reading i is the result. now: seconds since 1970. changed: a
+   change was sent. Returns COMPSHARE_OK. */
 static int compshare__schedule_done(const compshare__change *ch, const compshare_instance *i,
     int64_t now, bool changed)
 {
@@ -8999,7 +9240,8 @@ static int compshare__schedule_done(const compshare__change *ch, const compshare
     return COMPSHARE_OK;
 }
 
-/* What the API would refuse, refused by name. */
+/* Refuses, before anything is sent, what the API would refuse with a less clear message: a Spot
+   instance, and one that is not Running. */
 static int compshare__schedule_allowed(compshare *c)
 {
     const compshare_instance *i = &c->task.find.read.instance;
@@ -9012,9 +9254,12 @@ static int compshare__schedule_allowed(compshare *c)
         i->uhost_id, i->state);
 }
 
-/* The time to set, from the plan and what is so now. A time from now on is moved behind the
-   API's floor, by what its clock and the way to it may take; further each time that was not
-   enough. */
+/* Calculates `wanted`, the stop time to send. current: the plan that stands; 0: none. Three
+   cases: `at` as it is; by_seconds on top of current; in_seconds on top of the server's time.
+   The last is raised to the floor of 300 s plus a margin, for the API checks it when the request
+   arrives, with a clock of its own: 3 s, then 8 and 68 (a gateway that rounds down to the
+   minute) where the API found that too soon. COMPSHARE__FINISHED: by the mode, the plan that
+   stands is to stay. */
 static int compshare__schedule_decide(compshare *c, int64_t current)
 {
     static const int64_t margins[] = { 3, 8, 68 };
@@ -9048,8 +9293,10 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     return COMPSHARE__FINISHED;
 }
 
-/* Nothing is to be changed: the reading is the result, unless it shows what was there before
-   this client's own, newer change, and so says nothing. */
+/* Nothing is to be changed: the reading is the result. But known (not NULL) says that the
+   reading shows what was there before this client's own, newer change, and so does not tell what
+   stands: COMPSHARE_E_UNCONFIRMED. outcome_unknown is false then, because this workflow has sent
+   no change. */
 static int compshare__schedule_tell(compshare *c, const compshare__recent *known)
 {
     const compshare__change *ch = &c->task.as.change;
@@ -9066,7 +9313,9 @@ static int compshare__schedule_tell(compshare *c, const compshare__recent *known
     return COMPSHARE_E_UNCONFIRMED;
 }
 
-/* The first reading: what stands, and what is to be done. */
+/* What follows from the readings before the change: COMPSHARE__NEXT: send it; COMPSHARE_OK:
+   nothing is to be done; an error: it is refused. known: a change of this client that the
+   reading does not show yet; its time is then the current plan, instead of what was read. */
 static int compshare__schedule_judge(compshare *c, const compshare__recent *known)
 {
     compshare__change *ch = &c->task.as.change;
@@ -9079,13 +9328,15 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
         if (r == COMPSHARE__FINISHED) return compshare__schedule_tell(c, known);
         if (r != COMPSHARE_OK) return r;
     }
+    /* what is wanted stands already: later readings that show it prove nothing */
     ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);
     compshare__find_keep(&c->account, &c->task.find);
     return COMPSHARE__NEXT;
 }
 
-/* One reading may be odd: what refuses a workflow is said once two in a row agree on it. One
-   that fails then says nothing. */
+/* A refusal (not Running; no plan to extend) is returned once two readings in a row agree on it,
+   because one alone may be wrong for a moment. Until then COMPSHARE__AGAIN, a second later, at
+   most COMPSHARE__LOOKS times. Where there is no time for a check, the one reading has to do. */
 static int compshare__schedule_agreed(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
@@ -9096,8 +9347,11 @@ static int compshare__schedule_agreed(compshare *c, int status)
     return COMPSHARE__AGAIN;
 }
 
-/* Whether a doubtful reading is repeated before anything is decided by it: only what the mode
-   or an extension is calculated from, and what is told, has to be certain. */
+/* Whether a doubtful reading (see compshare__recent_doubts) is repeated before anything is
+   decided by it, after a pause: only where the current plan matters, which is for a mode, an
+   extension, and _get. A change may use half of the time left for that, _get all of it. What has
+   been shown once (known->shown) and then not for COMPSHARE__DOUBTS repetitions was changed by
+   somebody else: no more doubt. */
 static bool compshare__schedule_recheck(compshare *c, const compshare__recent *known)
 {
     compshare__task *t = &c->task;
@@ -9109,8 +9363,8 @@ static bool compshare__schedule_recheck(compshare *c, const compshare__recent *k
     return !(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c);
 }
 
-/* A reading has succeeded, or one that failed leaves the one before: what is known now, and
-   what follows from it. */
+/* The newest reading before the change, which stays in find.read.instance where a repetition of
+   it failed: notes what stands, repeats a doubtful one, and goes on to what follows from it. */
 static int compshare__schedule_read(compshare *c)
 {
     compshare__task *t = &c->task;
@@ -9135,7 +9389,10 @@ static int compshare__schedule_read(compshare *c)
         ? compshare__schedule_agreed(c, status) : status;
 }
 
-/* The end of a reading before the change. */
+/* A step's `end`, of a reading before the change. The first one looks in all projects, and its
+   failure is that of the workflow. Repetitions, which check the first, may fail: they are
+   repeated, too, and where there is no time left for that, the reading before them counts,
+   unless it was overwritten (`spoiled`). */
 static int compshare__schedule_found(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -9150,19 +9407,23 @@ static int compshare__schedule_found(compshare *c, int status)
     return compshare__schedule_read(c);
 }
 
-/* Sends the change. */
+/* A step's `begin`: the change, with half of the time left for its reply. The exchange must not
+   send it again by itself, although its class is "always": somebody else may have changed the
+   plan since, so a reading comes first. */
 static int compshare__schedule_change(compshare *c)
 {
     int r = c->task.as.change.wanted != 0 ? compshare__change_update(c)
         : compshare__change_delete(c);
     c->exchange.request.leaves_half = true;
-    /* somebody else may have changed it since: it is looked at first */
     c->exchange.request.repeatable = false;
     return r;
 }
 
-/* A time from now on that the API, or the floor, found too soon is calculated anew: nothing was
-   executed. */
+/* Whether a time "from now on" that was too soon, for the API (RetCode 220, 230) or by the check
+   of the floor, has been calculated anew, later, and is to be sent again. Only where it is
+   certain that nothing was executed: no sending was accepted, and none is lost, unless this one
+   was not sent at all (COMPSHARE_E_TOO_SOON). 230 has other causes as well, so only near the
+   floor, and twice at the most. */
 static bool compshare__schedule_raise(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
@@ -9178,6 +9439,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
     return true;
 }
 
+/* A step's `end`: the change was sent, or could not be. */
 static int compshare__schedule_sent(compshare *c, int status)
 {
     int r = compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
@@ -9186,7 +9448,8 @@ static int compshare__schedule_sent(compshare *c, int status)
     return r;
 }
 
-/* The change is proved once a reading shows it. */
+/* A step's `end`, of a reading after the change. COMPSHARE_OK: it proves the change, and is the
+   result. That both names were needed holds for all later changes of this client. */
 static int compshare__schedule_confirm(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -9196,7 +9459,7 @@ static int compshare__schedule_confirm(compshare *c, int status)
     compshare__schedule_note(ch, status == COMPSHARE_OK ? i : NULL);
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    /* notes that it has been shown */
+    /* for its effect: it notes that the change has been shown */
     (void)compshare__recent_doubts(compshare__recent_of(&c->account, t->began,
         t->find.ids.uhost_id),
         i->stop_time, compshare__client_server_time(&c->clock));
@@ -9215,7 +9478,9 @@ static const compshare__step compshare__schedule_steps[] = {
     { compshare__find_begin, compshare__schedule_confirm }
 };
 
-/* Takes the client for a schedule_*. action NULL: it only reads. */
+/* Takes the client for a schedule_*. action NULL: it only reads. result may be NULL; it is
+   zeroed, also where an argument is refused, but not where the client is busy: then it may
+   belong to the call in progress. uhost_id is copied before that, as it may point into *result. */
 static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
     compshare_schedule *result)
 {
@@ -9229,6 +9494,9 @@ static int compshare__schedule_claim(compshare *c, const char *uhost_id, const c
     return COMPSHARE_OK;
 }
 
+/* The plan is copied first: its strings may point into *schedule, and are copied by
+   compshare__schedule_claim. What no reading can change is refused here, before anything is
+   sent. */
 COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan,
     compshare_schedule *schedule)
 {
@@ -9258,6 +9526,7 @@ COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *u
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_get_steps) : r;
 }
 
+/* The new time is calculated from the plan that is read, by compshare__schedule_decide. */
 COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id,
     int64_t by_seconds, compshare_schedule *schedule)
 {
