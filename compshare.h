@@ -4834,18 +4834,19 @@ static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
    fills in the defaults. Pure: touches only its arguments. Must never ignore a setting that
    it does not support. */
 
-/* base_url or proxy, taken apart. */
+/* base_url or proxy, taken apart. host is without brackets, and without the dot at its end. */
 typedef struct compshare__config_origin {
     char host[COMPSHARE__HOST_MAX + 1];
     uint16_t port;              /* 0: nothing was given, there is no proxy */
     bool plain;                 /* http:// */
-    bool port_shown;            /* it is not the scheme's own, and stands in Host */
-    compshare_view path;        /* of base_url */
-    compshare_view credentials; /* of a proxy: "user" or "user:password", with percent-escapes */
+    bool port_shown;            /* it is not the scheme's own, and stands in Host: RFC 9110 7.2 */
+    compshare_view path;        /* of base_url, never empty; in the caller's string */
+    compshare_view credentials; /* of a proxy: "user" or "user:password", with percent-escapes, as
+                                   they stand in the caller's string; empty: none */
 } compshare__config_origin;
 
-/* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
-   nothing can hide at the end of a key either; bytes of UTF-8 pass. */
+/* Whether no byte is under `least`, and none is DEL. With ' ' nothing can end a header line (no
+   header injection), with '!' no space can hide at the end of a key either. Bytes of UTF-8 pass. */
 static bool compshare__config_printable(const char *s, char least)
 {
     for (; *s != '\0'; s++)
@@ -4853,11 +4854,13 @@ static bool compshare__config_printable(const char *s, char least)
     return true;
 }
 
-/* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
-   with dNSName entries only, so an address could not be verified. */
+/* A DNS name, RFC 1123 2.1, of len bytes without the dot at its end. NULL, or why it is refused.
+   With TLS an IP address is refused, in every spelling that resolvers take (a last label that is
+   decimal, octal or hexadecimal): BearSSL compares names with dNSName entries only, so an
+   address could not be verified. */
 static const char *compshare__config_host(const char *host, size_t len, bool plain)
 {
-    size_t i, start = 0, last = 0;      /* of a label, and of the one before it */
+    size_t i, start = 0, last = 0;      /* where the current label begins, and the last one */
     if (len == 0) return "it has no host name";
     if (host[0] == '[') return "an IP address cannot be verified: use a host name";
     if (len > 253) return "the host name is longer than 253 bytes";
@@ -4879,8 +4882,9 @@ static const char *compshare__config_host(const char *host, size_t len, bool pla
     return NULL;
 }
 
-/* host[:port] at *s, which moves behind it. port: the scheme's own. ipv6: the host may be an
-   IPv6 address in brackets. NULL, or why it is refused. */
+/* host[:port] at *s, which moves behind it; RFC 3986 3.2. Into url, which is zero but for
+   `plain`. port: the scheme's own. ipv6: the host may be an IPv6 address in brackets, of 45
+   bytes at the most (as INET6_ADDRSTRLEN has it). NULL, or why it is refused. */
 static const char *compshare__config_authority(const char **s, compshare__config_origin *url,
     uint16_t port, bool ipv6)
 {
@@ -4914,7 +4918,8 @@ static const char *compshare__config_authority(const char **s, compshare__config
     return NULL;
 }
 
-/* scheme://host[:port][/path]. NULL, or why it is refused. */
+/* base_url: scheme://host[:port][/path], without query and fragment. http:// only in a build
+   with COMPSHARE_PLAINTEXT. NULL, or why it is refused. */
 static const char *compshare__config_url(const char *s, compshare__config_origin *url)
 {
     const char *reason;
@@ -4942,8 +4947,9 @@ static const char *compshare__config_url(const char *s, compshare__config_origin
     return NULL;
 }
 
-/* The user and password of a proxy's URL; as RFC 7617 2 has it, no colon is in the user. NULL,
-   or why they are refused. */
+/* The user and password of a proxy's URL. Percent-escapes are checked here and decoded when they
+   are sent (compshare__encode_connect); as RFC 7617 2 has it, no colon is in the user. NULL, or
+   why they are refused. */
 static const char *compshare__config_credentials(compshare_view v)
 {
     size_t i;
@@ -4965,9 +4971,9 @@ static const char *compshare__config_credentials(compshare_view v)
     return NULL;
 }
 
-/* http://[user:password@]host[:port][/]. What a proxy is asked for passes through it encrypted,
-   so the proxy itself is not verified, and its host may be an IP address. NULL, or why it is
-   refused. */
+/* http://[user:password@]host[:port][/]. The last @ ends the credentials. TLS passes through the
+   tunnel to the server, so the proxy itself is not verified, and its host may be an IP address.
+   NULL, or why it is refused. */
 static const char *compshare__config_proxy(const char *s, compshare__config_origin *url)
 {
     const char *reason;
@@ -4988,8 +4994,9 @@ static const char *compshare__config_proxy(const char *s, compshare__config_orig
         : "nothing but a port may follow its host name";
 }
 
-/* One of the credentials (key) and identifiers that are sent with every call. NULL, or why it is
-   refused. */
+/* One of the credentials (key) or identifiers (not key) that are sent with every call. needed:
+   it must be there. NULL, or why it is refused; never with the value, which may be secret (law
+   4). */
 static const char *compshare__config_identity(const char *value, bool needed, bool key)
 {
     if (value == NULL) return needed ? "it is missing" : NULL;
@@ -5000,7 +5007,8 @@ static const char *compshare__config_identity(const char *value, bool needed, bo
         : "only A-Z a-z 0-9 . _ - are allowed in it";
 }
 
-/* What this build does not have is refused, never ignored. NULL, or a field and why. */
+/* What this build does not have, or what contradicts itself, is refused, never ignored. NULL, or
+   the field and why. */
 static const char *compshare__config_parts(const compshare_config *f)
 {
     const compshare_transport *io = f->transport;
@@ -5016,6 +5024,7 @@ static const char *compshare__config_parts(const compshare_config *f)
     return compshare__posix_refusal(f);
 }
 
+/* NULL, or why it is refused: it is sent as it is, in one header line. */
 static const char *compshare__config_user_agent(const char *s)
 {
     if (s == NULL) return NULL;
@@ -5023,7 +5032,8 @@ static const char *compshare__config_user_agent(const char *s)
     return compshare__config_printable(s, ' ') ? NULL : "it holds a control character";
 }
 
-/* NULL, or why the configuration is refused, and in *field what of it. */
+/* NULL, or why the configuration is refused, and in *field which field of it: "" where the
+   reason names it itself. Fills in url and proxy. */
 static const char *compshare__config_refusal(const compshare_config *f,
     compshare__config_origin *url, compshare__config_origin *proxy, const char **field)
 {
@@ -5059,8 +5069,9 @@ static const char *compshare__config_refusal(const compshare_config *f,
     return f->memory == NULL ? "it is NULL" : NULL;
 }
 
-/* Checks all of it; needed: the least memory_size. Fills in url and proxy (port 0: there is
-   none), or says why not. */
+/* Checks all of the configuration f, which may be NULL; needed: the least memory_size.
+   COMPSHARE_OK: url and proxy are filled in (proxy->port 0: there is none). COMPSHARE_E_CONFIG,
+   COMPSHARE_E_MEMORY: why says why, and url and proxy are not to be used. */
 static int compshare__config_check(const compshare_config *f, size_t needed,
     compshare__config_origin *url, compshare__config_origin *proxy, compshare__bytes_text *why)
 {
@@ -5076,7 +5087,9 @@ static int compshare__config_check(const compshare_config *f, size_t needed,
     return COMPSHARE_E_MEMORY;
 }
 
-/* Puts the defaults where nothing was given, after the check. */
+/* Puts the defaults where nothing was given, after the check. An empty region, zone or
+   project_id is none. Afterwards user_agent, the timeouts and, without COMPSHARE_NO_SOCKETS, the
+   hooks are all set. */
 static void compshare__config_defaults(compshare_config *f)
 {
     f->region = compshare__bytes_first(f->region, NULL);
@@ -5089,8 +5102,8 @@ static void compshare__config_defaults(compshare_config *f)
     compshare__posix_defaults(f);
 }
 
-/* The region that a zone is in: "cn-wlcb-01" is in "cn-wlcb". Empty where the zone does not end
-   in - and digits. */
+/* The region that a zone is in, by the API's naming: "cn-wlcb-01" is in "cn-wlcb". region
+   becomes "" where the zone does not end in - and digits, or the result does not fit cap bytes. */
 static void compshare__config_zone_region(const char *zone, char *region, size_t cap)
 {
     size_t len = strlen(zone);
@@ -5100,9 +5113,19 @@ static void compshare__config_zone_region(const char *zone, char *region, size_t
     compshare__bytes_append(&t, zone, len - 1);
 }
 
-/* Region and Zone of one request belong together: the API answers others with 230. What is
-   given (not NULL) stays as it is; the configuration's takes the place of what is not where
-   it belongs to the rest, else a region is derived from the zone that is sent. */
+/* Completes Region and Zone of one request, which belong together: the API answers others with
+   RetCode 230. NULL is what is not given, here and in the result.
+
+       given            Region that is sent                          Zone that is sent
+       both             as given                                     as given
+       Region           as given                                     the configuration's, if it is
+                                                                     in that region
+       Zone             the configuration's, if the zone is in it;   as given
+                        else the one derived from the zone
+       neither          the same, with the configuration's zone      the configuration's
+
+   A zone whose name tells no region fits every one. derived: room for a derived region, to which
+   *region may point afterwards. */
 static void compshare__config_place(const compshare_config *f, const char **region,
     const char **zone, char derived[32])
 {
@@ -5118,9 +5141,21 @@ static void compshare__config_place(const compshare_config *f, const char **regi
 }
 
 /* ==== client =================================================================================
-   What a client is made of, in parts; its clocks; its failures in sentences. A function takes
-   the part that it needs. Touches these parts alone. Must never put a key, a parameter or a
-   body into an error. */
+   What a client is made of, in parts; its clocks; its failures in sentences; opening it. A
+   function takes the part that it needs. Touches these parts, and calls the hooks unix_time,
+   monotonic_ms and trace. Must never put a key, a parameter or a body into an error.
+
+       part         lives                             holds
+       clock        as long as the client             what is known of time
+       error        until the next call               how the last call ended
+       reply        until the next sending            body, values, parsers
+       exchange     one request and its reply         phase, deadline, retries; the attempt in it:
+                                                      one sending
+       task         one call                          steps, the result's place, the change
+       config       as long as the client             the caller's, with defaults
+       account      as long as the client             project, recent changes
+       connection   as long as the client; what is    transport, TLS, addresses, handshake
+                    open, until it is not clean */
 
 /* The phases of an exchange, in order:
 
@@ -5141,6 +5176,7 @@ static void compshare__config_place(const compshare_config *f, const char **regi
    while a reading on a kept connection has no byte of its reply. From every phase a failure leads
    to IDLE, or, where the request may be sent again, to BEGIN. */
 enum {
+    /* in this order: phases are compared by < and > */
     COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
     COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE, COMPSHARE__PHASE_SEND,
     COMPSHARE__PHASE_RECEIVE, COMPSHARE__PHASE_DRAIN
@@ -5150,36 +5186,40 @@ enum {
 typedef struct compshare__clock {
     uint64_t (*monotonic_ms)(void *user);
     int64_t (*unix_time)(void *user);
-    void *user;
-    uint64_t looked_at;         /* what the monotonic clock said last, in milliseconds */
+    void *user;                 /* config.user: the argument of both */
+    uint64_t looked_at;         /* what the monotonic clock said last, in milliseconds; if it says
+                                   less, it has stepped back */
     uint64_t deadline;          /* of the task; 0: the monotonic clock has stepped back */
     int64_t server_date;        /* the last verified Date, in seconds since 1970; 0: none yet */
-    uint64_t server_date_at;    /* when it came, on the monotonic clock */
+    uint64_t server_date_at;    /* when it came, on the monotonic clock, in milliseconds */
 } compshare__clock;
 
-/* One request, as a step describes it. */
+/* One request, as a step's `begin` describes it. All zero before. Strings and params are borrowed
+   until the exchange is over. */
 typedef struct compshare__request {
     const char *action;
     const compshare_param *params;
-    size_t count;
+    size_t count;               /* of params; above COMPSHARE_MAX_PARAMS: refused */
     bool defaults;              /* add Region, Zone and ProjectId from the configuration */
     bool csv;                   /* a CSV reply is a success */
-    bool always;                /* retry class "always" */
-    bool repeatable;            /* it may be sent again without a reading in between */
-    bool reads;                 /* it changes nothing */
+    bool always;                /* retry class "always": sent again where it was refused */
+    bool repeatable;            /* sent again even where its outcome is unknown, without a reading
+                                   in between. Class "always", but not a workflow's change */
+    bool reads;                 /* class "always", and it changes nothing */
     bool inner;                 /* its elements go to the client itself, not to the program */
     bool leaves_half;           /* it gets half of the time left: another must follow it */
-    int64_t stop_time;          /* that it sets; 0: none */
+    int64_t stop_time;          /* that it sets, for `check`; 0: none */
     /* not NULL: what must hold at every sending, the first and each retry */
     int (*check)(const struct compshare__request *request, const compshare__clock *clock,
         compshare_error *error);
-    const char *array;          /* not NULL: stream this array */
-    compshare_each_fn each;
-    void *user;
+    const char *array;          /* not NULL: stream this array of the reply, */
+    compshare_each_fn each;     /* each of its elements to this function, which may be NULL, */
+    void *user;                 /* with this as its first argument */
 } compshare__request;
 
-/* A step of a task: `begin` fills in exchange.request; `end` is given the status of the exchange,
-   and returns that of the task. See COMPSHARE__AGAIN for what else they return. */
+/* A step of a task: `begin` fills in exchange.request, and returns COMPSHARE_OK, COMPSHARE__NEXT
+   (skip this step) or a failure; `end` is given the status of the exchange, and returns that of the
+   task, or COMPSHARE__AGAIN, COMPSHARE__NEXT, COMPSHARE__BACK. */
 typedef struct compshare__step {
     int (*begin)(compshare *c);
     int (*end)(compshare *c, int status);
@@ -5195,8 +5235,9 @@ typedef struct compshare__ids {
 
 /* One reading of the list of projects. */
 typedef struct compshare__projects {
-    compshare_project chosen;   /* the wanted one, or the first */
-    size_t seen, wanted;        /* projects in the list, and how many of them are wanted */
+    compshare_project chosen;   /* the wanted one, or the first where none is configured */
+    size_t seen, wanted;        /* projects in the list, and how many of them are wanted: the n-th
+                                   (search.other), the configured one, or the default one */
     compshare__bytes_text names;      /* their ids, for an error text, */
     char name_list[136];        /* which stand here */
 } compshare__projects;
@@ -5207,8 +5248,10 @@ typedef struct compshare__search {
     bool list_projects;         /* the step that lists them has something to do */
     bool listed;                /* they were listed because a reading was refused: only once */
     bool list_refused;          /* the account may not list them */
-    bool spoiled;               /* a reading that failed has overwritten `instance` */
-    unsigned other;             /* the n-th project is looked in; 0: the default one */
+    bool spoiled;               /* a reading that failed has overwritten `instance`, which is then
+                                   not what a whole reply has shown */
+    unsigned other;             /* the n-th project of the list is looked in, from 1 on; 0: the one
+                                   of `ids`, which is given, remembered, chosen, or "" */
     size_t found;               /* how often the instance stands in the newest reading */
     compshare__ids ids;
     union {
@@ -5233,32 +5276,35 @@ typedef struct compshare__list {
     bool anew;                  /* the next page is handed out from its beginning, without one */
 } compshare__list;
 
-/* A change, and what is known of it by now: law 7. */
+/* A change, and what is known of it by now: law 7. A workflow that only reads a timed shutdown uses
+   `result`, `before` and the checks of readings. */
 typedef struct compshare__change {
-    const char *action;
-    const char *states;         /* of power: those that show it, each with its NUL */
+    const char *action;         /* a constant; NULL: _get, which changes nothing */
+    const char *states;         /* of power: the states that show it, each with its NUL; NULL: it
+                                   is a change of the timed shutdown */
     compshare_schedule *result; /* of a schedule: the caller's; may be NULL */
     compshare_plan plan;        /* of a schedule: its times and mode */
-    int64_t by_seconds;         /* of an extension */
-    unsigned raised;            /* how often the API found the time too soon */
+    int64_t by_seconds;         /* of an extension; else 0 */
+    unsigned raised;            /* how often `wanted` was too soon, and calculated anew: 0 to 2 */
     int64_t wanted;             /* the stop time that is sent and has to be shown; 0: none */
-    int64_t before;             /* what was shown before the change */
+    int64_t before;             /* the stop time that was shown before the change; 0: none */
     bool both_names;            /* StopTime goes with SchedulerStopTime */
-    bool shown_before;          /* what is wanted was: another such reading proves nothing */
-    unsigned looks;             /* how often a reading that refuses the workflow was checked, */
-    int refusal;                /* and what the one before said */
+    bool shown_before;          /* what is wanted was shown before the change, or readings may still
+                                   lag behind an earlier change: showing it proves nothing */
+    unsigned looks;             /* before the change: how often a reading was checked by another, */
+    int refusal;                /* and what the one before was refused for; 0: it was not */
     bool accepted;              /* a sending got a definite success */
-    bool lost;                  /* a sending got no definite answer */
-    bool refused;               /* a later one was refused */
+    bool lost;                  /* a sending got no definite answer: it may have been executed */
+    bool refused;               /* a later one was refused for good: none is sent any more */
     bool read_back;             /* a reading after it has succeeded */
     unsigned readings;          /* in a row that have shown what is wanted */
-    unsigned sendings;
+    unsigned sendings;          /* that have ended, however */
     uint64_t sent_at;           /* when the last sending ended, on the monotonic clock, */
     int status, http, code;     /* and how: status, HTTP status, RetCode */
     char request_id[64];
 } compshare__change;
 
-/* A wait for a state. */
+/* A wait for a state of an instance. */
 typedef struct compshare__wait {
     const char *state;          /* the caller's */
     compshare_instance *instance;   /* the caller's; may be NULL */
@@ -5283,15 +5329,17 @@ enum {
 
 /* A call in progress: its steps, its time, and the data of its kind. */
 typedef struct compshare__task {
-    const compshare__step *step;    /* NULL: no task */
-    int kind;
-    uint32_t timeout_ms;        /* for all of it */
-    uint32_t pause_ms;          /* before the next exchange */
-    uint64_t began;             /* on the monotonic clock */
-    uint64_t poll_until;        /* when readings are not repeated any more, */
-    unsigned polls;             /* and how often they were: pauses grow */
-    bool unsettled;             /* a change was sent, and is not confirmed */
-    const char *malformed;      /* a field that cannot be read; see `raw` */
+    const compshare__step *step;    /* the current one of its table; NULL: no task */
+    int kind;                   /* COMPSHARE__TASK_*: which member of `as` is used */
+    uint32_t timeout_ms;        /* for all of it; its deadline is clock.deadline */
+    uint32_t pause_ms;          /* before the next exchange; used once */
+    uint64_t began;             /* on the monotonic clock, in milliseconds */
+    uint64_t poll_until;        /* until when readings are repeated, on the monotonic clock, */
+    unsigned polls;             /* and how often they were since the change, or the start of the
+                                   task: pauses grow */
+    bool unsettled;             /* a change was sent, and no reading has proved it yet: should the
+                                   task end now, its outcome is unknown */
+    const char *malformed;      /* the field that ended a streamed reading; NULL: none; see `raw` */
     union {
         compshare__request call;
         struct {
@@ -5304,25 +5352,26 @@ typedef struct compshare__task {
             compshare_instance_fn each;
             void *user;
         } each;
-        compshare_instance *describe;   /* the caller's */
+        compshare_instance *describe;   /* the caller's, filled in on success */
         compshare__wait wait;
         compshare__change change;       /* CHANGE, SHOW, POWER, SCHEDULE */
     } as;
-    compshare__search find;
+    compshare__search find;     /* of every kind but CALL: whom it is about, and where that is */
     compshare_param params[COMPSHARE__TYPED_PARAMS];    /* of the current request */
     char raw[32];               /* what stands in `malformed` where it should be a time */
 } compshare__task;
 
-/* A timed shutdown that this client has set, or deleted, with success. */
+/* A timed shutdown that this client has set, or deleted, with success: for COMPSHARE__LAG_MS
+   readings may still show what was there before. */
 typedef struct compshare__recent {
-    uint64_t mark;              /* of the instance; 0: none */
+    uint64_t mark;              /* compshare__bytes_mark of the instance; 0: the row is free */
     int64_t before;             /* what readings showed until then; -1: not known */
     int64_t after;              /* what they must show; 0: none */
-    uint64_t at;
-    bool shown;                 /* one has */
+    uint64_t at;                /* when it was accepted, on the monotonic clock */
+    bool shown;                 /* a reading has shown it */
 } compshare__recent;
 
-/* One sending of a request. All zero before each. */
+/* One sending of a request. All zero before each: compshare__exchange_rewind. */
 typedef struct compshare__attempt {
     bool reused;                /* it goes over a kept connection */
     bool head_written;          /* the encoder goes on with the body */
@@ -5339,12 +5388,14 @@ typedef struct compshare__attempt {
 typedef struct compshare__exchange {
     int phase;
     unsigned wants;             /* COMPSHARE_READ, COMPSHARE_WRITE: what a step waits for */
-    bool more;                  /* a step stopped although it could go on */
-    bool lost;                  /* an earlier sending got no definite answer */
+    bool more;                  /* a step stopped although it could go on: compshare_timeout_ms
+                                   is 0 */
+    bool lost;                  /* an earlier sending got no definite answer: the outcome stays
+                                   unknown, whatever a later one says but success */
     bool reconnected;           /* a dead kept connection has been replaced: once only */
     unsigned retries;           /* left */
     uint32_t allowed_ms;        /* the time from its start to its deadline, for the error text */
-    uint64_t deadline, pause_until;
+    uint64_t deadline, pause_until;     /* on the monotonic clock, in milliseconds */
     compshare__attempt attempt;
     compshare__request request;
     compshare__params params;   /* of the request, sorted and signed */
@@ -5356,15 +5407,15 @@ typedef struct compshare__body {
     uint32_t drained;           /* bytes read and dropped in the phase DRAIN */
     bool cut;                   /* an error's body was too long to keep whole */
     bool handed;                /* an element of it went to the program */
-    bool definite;              /* its RetCode has settled what happened */
+    bool definite;              /* it has settled whether the action was executed: see the manual */
 } compshare__body;
 
 /* What has come back: the bytes, and how far they are understood. */
 typedef struct compshare__reply {
-    compshare__tokens tree;
+    compshare__tokens tree;     /* the values in the body; count 0: none are valid */
     char *area;                 /* during a handshake the X.509 engine's, then body and tokens */
     size_t area_cap;
-    uint32_t generation;        /* of the values that programs hold */
+    uint32_t generation;        /* of the values that programs hold: those of another are stale */
     compshare__body body;
     compshare__http http;
     compshare__split split;
@@ -5373,7 +5424,7 @@ typedef struct compshare__reply {
 /* The way to the server. It outlives an exchange whose reply left it clean. */
 typedef struct compshare__connection {
     compshare__tls tls;
-    bool open;                  /* the transport is */
+    bool open;                  /* the transport is: `open` has returned COMPSHARE_OK */
     bool resuming;              /* the handshake offers a session */
     uint64_t deadline;          /* of connecting, tunnel and handshake together */
     uint64_t used_at;           /* when the kept connection was last in use */
@@ -5381,10 +5432,10 @@ typedef struct compshare__connection {
     const compshare__config_origin *peer;
     const char *bundle;         /* what the roots come from, for error texts */
     compshare__trust *trust;    /* in the reply area, during a handshake; else NULL */
-    compshare_handshake handshake;
-    compshare_transport io;
+    compshare_handshake handshake;  /* of the newest handshake that has succeeded */
+    compshare_transport io;     /* the program's, or the one of `posix` */
     compshare__posix posix;
-    compshare__config_origin url, proxy;
+    compshare__config_origin url, proxy;    /* base_url and proxy; proxy.port 0: there is none */
 } compshare__connection;
 
 /* What has been learned of the account, and holds for later calls. */
@@ -5394,8 +5445,8 @@ typedef struct compshare__account {
     compshare__recent recent[COMPSHARE__RECENT];
 } compshare__account;
 
-/* Clock and error first: they are passed on most, and an instruction reaches near offsets with
-   fewer bytes. */
+/* The client, at the front of the caller's block. Clock and error come first, because they are passed
+   on most: an instruction reaches near offsets with fewer bytes. */
 struct compshare {
     compshare__clock clock;
     bool entered;               /* inside compshare_step: callbacks may not call back */
@@ -5419,19 +5470,22 @@ static size_t compshare__client_memory(const compshare_config *f)
 
 /* ---- clocks ---- */
 
+/* Milliseconds on the monotonic clock, whose zero is anywhere. */
 static uint64_t compshare__client_now(const compshare__clock *clock)
 {
     return clock->monotonic_ms(clock->user);
 }
 
-/* Seconds since 1970; 0 where they are too many for sums and for BearSSL's count of days. */
+/* This machine's clock, in seconds since 1970; 0 where they are negative, or too many for sums
+   and for BearSSL's count of days. */
 static int64_t compshare__client_unix_time(const compshare__clock *clock)
 {
     int64_t now = clock->unix_time(clock->user);
     return now > 0 && now / 86400 < INT32_MAX ? now : 0;
 }
 
-/* The server's clock, carried on by the monotonic one; 0 if not known. */
+/* The server's clock now, in seconds since 1970: its last Date, carried on by the monotonic
+   clock. 0 if none has come yet. */
 static int64_t compshare__client_server_time(const compshare__clock *clock)
 {
     uint64_t now = compshare__client_now(clock), at = clock->server_date_at;
@@ -5448,7 +5502,8 @@ static int64_t compshare__client_best_time(const compshare__clock *clock)
 
 /* ---- values ---- */
 
-/* A value as programs see it: good until the client forgets it. */
+/* A value as programs see it: good until the client forgets it. COMPSHARE__TOKENS_NONE, or c
+   NULL: a value that is none. */
 static compshare_value compshare__client_value(const compshare *c, uint32_t token)
 {
     compshare_value v;
@@ -5458,6 +5513,7 @@ static compshare_value compshare__client_value(const compshare *c, uint32_t toke
     return v;
 }
 
+/* Makes all values that programs hold stale: what they point to is overwritten next. */
 static void compshare__client_forget_values(compshare__reply *reply)
 {
     memset(&reply->tree, 0, sizeof reply->tree);
@@ -5493,8 +5549,9 @@ static void compshare__client_say(compshare_error *e, const char *form, va_list 
     compshare__bytes_form_list(&t, form, args);
 }
 
-/* Records a failure: its status, and a sentence. Its stage is noted by those who know it:
-   compshare__client_fail_at. Returns the status. */
+/* Records a failure: its status, which it returns, and a sentence in place of the one before.
+   The rest of the error stays. The stage is noted by those who know it:
+   compshare__client_fail_at. */
 static int compshare__client_fail(compshare_error *e, int status, const char *form, ...)
 {
     va_list args;
@@ -5507,7 +5564,8 @@ static int compshare__client_fail(compshare_error *e, int status, const char *fo
     return status;
 }
 
-/* What fails is this action, whichever was called last. */
+/* The error is about this action, whichever was sent last: in a workflow, the change. It is at
+   most 63 bytes long: a constant, or checked by compshare__exchange_collect. */
 static void compshare__client_name(compshare_error *e, const char *action)
 {
     memset(e->action, 0, sizeof e->action);
@@ -5540,7 +5598,7 @@ static int compshare__client_fail_errno(compshare_error *e, const compshare__con
         error);
 }
 
-/* What the peer, or the way to it, did. */
+/* Records what the peer (proxy or server), or the way to it, did. Returns the status. */
 static int compshare__client_fail_host(compshare_error *e, const compshare__connection *conn,
     int status, const char *what)
 {
@@ -5548,6 +5606,8 @@ static int compshare__client_fail_host(compshare_error *e, const compshare__conn
     return compshare__client_fail_errno(e, conn);
 }
 
+/* Records that this machine's clock cannot be right (COMPSHARE__EARLIEST_TIME), and what follows
+   from that. */
 static int compshare__client_fail_clock(compshare_error *e, const compshare__clock *clock,
     const char *consequence)
 {
@@ -5556,6 +5616,8 @@ static int compshare__client_fail_clock(compshare_error *e, const compshare__clo
         consequence);
 }
 
+/* Records what is wrong with the root certificates, and where they come from. Returns
+   COMPSHARE_E_TRUST. */
 static int compshare__client_fail_bundle(compshare_error *e, compshare__connection *conn,
     const char *what)
 {
@@ -5565,7 +5627,9 @@ static int compshare__client_fail_bundle(compshare_error *e, compshare__connecti
     return compshare__client_fail_errno(e, conn);   /* none unless opening or reading failed */
 }
 
-/* TLS failed: BearSSL's code, or what is wrong with the bundle, in a sentence. */
+/* Records why TLS failed: BearSSL's code in a sentence. COMPSHARE_E_CERTIFICATE where it is
+   about the chain, COMPSHARE_E_TRUST where no root was found because the bundle is broken, else
+   COMPSHARE_E_TLS. Before compshare__tls_reset, which wipes the code. */
 static int compshare__client_fail_tls(compshare_error *e, compshare__connection *conn)
 {
     const compshare__trust *trust = conn->trust;
@@ -5586,6 +5650,7 @@ static int compshare__client_fail_tls(compshare_error *e, compshare__connection 
     return compshare__client_fail_append(e, " (BearSSL %d)", code);
 }
 
+/* Records that the reply area is too small for `what`, and what helps. */
 static int compshare__client_fail_too_large(compshare_error *e, const compshare__reply *reply,
     const char *what)
 {
@@ -5594,7 +5659,8 @@ static int compshare__client_fail_too_large(compshare_error *e, const compshare_
         "or stream it with compshare_call_each", what, (int64_t)reply->area_cap);
 }
 
-/* The validator has found the body malformed. */
+/* Records that the validator has found the body malformed, at which byte, and the content type,
+   which tells a proxy's or a portal's HTML page. */
 static int compshare__client_fail_json(compshare_error *e, const compshare__reply *reply,
     const char *reason)
 {
@@ -5604,6 +5670,8 @@ static int compshare__client_fail_json(compshare_error *e, const compshare__repl
         type[0] != '\0' ? " (content type " : "", type, type[0] != '\0' ? ")" : "");
 }
 
+/* Records that the HTTP parser has refused the reply, or that it did not come to its end:
+   http->reason, and behind how many bytes. */
 static int compshare__client_fail_http(compshare_error *e, const compshare__connection *conn,
     int status, const compshare__http *http)
 {
@@ -5613,8 +5681,10 @@ static int compshare__client_fail_http(compshare_error *e, const compshare__conn
     return e->status;
 }
 
-/* form may hold %s for text and behind that %l for number. Never a part of its callers: its
-   line would lie below every handshake, which is then deeper than the stack is wiped. */
+/* Gives config.trace one line. form may hold %s for text and behind that %l for number; law 4:
+   no parameter but the action, and no body. Never inlined into its callers: its line of 384
+   bytes would lie on the stack below every handshake, which is then deeper than the stack is
+   wiped. */
 COMPSHARE__NOINLINE static void compshare__client_trace(const compshare_config *f,
     const char *form, const char *text, uint32_t number)
 {
@@ -5648,8 +5718,9 @@ COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, c
     return buf;
 }
 
-/* Divides what is behind the client in its block: first the reply area, which must be aligned for
-   BearSSL's contexts, then the record buffer. */
+/* Divides the `behind` bytes that follow the client in its block: first the reply area, which
+   must be aligned for BearSSL's contexts, then, at the end, the record buffer. The manual draws
+   it (MEMORY AND STACK). */
 static void compshare__client_divide(compshare *c, size_t behind)
 {
     const compshare_config *f = &c->config;
@@ -5663,7 +5734,9 @@ static void compshare__client_divide(compshare *c, size_t behind)
     compshare__tls_init(&conn->tls, &conn->io, f->transport == NULL, record, conn->url.plain);
 }
 
-/* The client is the first thing in the caller's block, aligned; `client_divide` does the rest. */
+/* Places the client at the first aligned address of the caller's block. Opens nothing, and sends
+   nothing: the connection is made by the first call. conn->io points to the client's own copy of
+   the transport. */
 COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
 {
     char unused[1];
@@ -5724,14 +5797,26 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
    Decides what a complete reply means: law 1, success is complete HTTP framing, status 2xx, one
    valid JSON object and exactly one RetCode that is 0. Touches the reply, the error and, of the
    clock, the server's time. Must never call a reply a success for any other reason; the `end`
-   functions of `actions` may only refuse more. */
+   functions of steps may only refuse more.
+
+       reply                                       status       definite: nothing more is to be
+                                                                found out by reading back
+       Content-Encoding                            E_HTTP       no
+       status not 2xx, under 500, RetCode not 0    E_STATUS     yes
+       any other status not 2xx                    E_STATUS     no
+       body is no JSON, or too large               E_JSON, ...  no
+       no RetCode, or more than one                E_REPLY      no
+       RetCode 110 or 8438 (see timeout_code)      E_API        no
+       any other RetCode that is not 0             E_API        yes
+       RetCode 0; or CSV, where the action has it  OK           yes */
 
 static bool compshare__judge_is_2xx(const compshare__http *http)
 {
     return http->status / 100 == 2;
 }
 
-/* RetCodes that mean "later". */
+/* Whether a RetCode means "later": the same request may succeed in a while. From the API's list
+   of RetCodes: busy, rate limit, internal errors. */
 static bool compshare__judge_transient(int code)
 {
     static const int codes[] = {
@@ -5750,8 +5835,8 @@ static bool compshare__judge_timeout_code(int code)
     return code == 110 || code == 8438;
 }
 
-/* RetCode: exactly one, a 32-bit integer or a string that is one. NULL, or why
-   not. */
+/* RetCode, into *code: there must be exactly one, a 32-bit integer or a string that is one.
+   NULL, or why it cannot be told. */
 static const char *compshare__judge_ret_code(const compshare__tokens *tree, int *code)
 {
     uint32_t at;
@@ -5776,6 +5861,8 @@ static bool compshare__judge_is_echo(const compshare__params *params, compshare_
         || (token != NULL && compshare__bytes_hold(text, token, strlen(token)));
 }
 
+/* Copies the API's Message into the error, control characters made harmless: it may go to a
+   terminal. Nothing where it is missing, no string, or repeats the signed request. */
 static void compshare__judge_message(const compshare__tokens *tree, const compshare__params *params,
     compshare_error *e)
 {
@@ -5788,7 +5875,9 @@ static void compshare__judge_message(const compshare__tokens *tree, const compsh
     (void)compshare__json_copy(raw, e->message, sizeof e->message, true);
 }
 
-/* Validates and tokenizes the body; of one that was streamed, what the splitter kept of it. */
+/* Validates and tokenizes the body; of one that was streamed, what the splitter kept of it,
+   which is all that stands beside the elements. The tokens go behind it in the area.
+   COMPSHARE_E_JSON: malformed; COMPSHARE_E_TOO_LARGE: no room for the tokens. */
 static int compshare__judge_parse(compshare__reply *reply, bool streamed, compshare_error *e)
 {
     compshare__json *json = &reply->split.json;
@@ -5808,8 +5897,9 @@ static int compshare__judge_parse(compshare__reply *reply, bool streamed, compsh
     return COMPSHARE_OK;
 }
 
-/* A status outside 2xx is an error whatever the body says; its RetCode and Message are kept where
-   it has them. */
+/* A status outside 2xx is COMPSHARE_E_STATUS whatever the body says; its RetCode and Message are
+   kept where it has them. Definite only under 500 and with a RetCode: then the API itself has
+   refused, and not a gateway on the way. */
 static int compshare__judge_status(compshare__reply *reply, const compshare__params *params,
     compshare_error *e)
 {
@@ -5827,7 +5917,8 @@ static int compshare__judge_status(compshare__reply *reply, const compshare__par
         "the signed request on" : "");
 }
 
-/* Whether the body is CSV, by its beginning and its content type. */
+/* Whether the body is CSV: its content type is one that the API has been seen to use for it, and
+   it does not begin like a JSON object, which would be an error message. */
 static bool compshare__judge_is_csv(const compshare__reply *reply)
 {
     size_t i = compshare__json_bom(reply->area, reply->body.len);
@@ -5837,7 +5928,9 @@ static bool compshare__judge_is_csv(const compshare__reply *reply)
         "application/octet-stream\0application/vnd.ms-excel\0");
 }
 
-/* A head is complete: its Date is the server's time, RFC 9110 6.6.1. */
+/* A head is complete: its Date is the server's time, RFC 9110 6.6.1, at the moment in which the
+   current step began. It came over verified TLS, so it can be trusted more than this machine's
+   clock. */
 static void compshare__judge_date(const compshare__http *http, compshare__clock *clock)
 {
     if (http->date <= 0) return;
@@ -5845,7 +5938,8 @@ static void compshare__judge_date(const compshare__http *http, compshare__clock 
     clock->server_date_at = clock->looked_at;
 }
 
-/* The reply is complete: is it a success? */
+/* The reply is complete: COMPSHARE_OK only if it is a success (law 1), else why not. Sets
+   body.definite, and in the error ret_code, message and retryable. */
 static int compshare__judge(compshare__reply *reply, const compshare__exchange *x,
     compshare_error *e)
 {
@@ -5864,6 +5958,7 @@ static int compshare__judge(compshare__reply *reply, const compshare__exchange *
         if ((reason = compshare__judge_ret_code(&reply->tree, &code)) != NULL)
             return compshare__client_fail(e, COMPSHARE_E_REPLY, "%s", reason);
     }
+    /* the server cannot have executed what it has not received */
     if (code == 0 && x->attempt.cut_short)
         return compshare__client_fail(e, COMPSHARE_E_REPLY,
             "a success came before the request was complete");
@@ -5887,16 +5982,17 @@ static int compshare__judge(compshare__reply *reply, const compshare__exchange *
    another server, or one that was agreed on under other root certificates: resumption checks
    none. */
 
+/* What is in the caller's compshare_session, which is opaque to it. */
 typedef struct compshare__session {
-    int64_t since;              /* when its server proved who it is; 0: no session */
+    int64_t since;              /* when its server proved who it is, Unix seconds; 0: no session */
     unsigned char bound[br_sha256_SIZE];    /* the binding that it is good for */
-    br_ssl_session_parameters parameters;
+    br_ssl_session_parameters parameters;   /* with the master secret: law 4 */
 } compshare__session;
 typedef char compshare__assert_session[sizeof(compshare__session) <= sizeof(compshare_session)
     ? 1 : -1];
 
-/* Host, port, size of records and root certificates, as one hash. False: the bundle cannot be
-   told from others, and no session can be bound to it. */
+/* What a session is bound to, as one hash: host, port, size of records and root certificates.
+   False: the bundle cannot be told from others, and no session can be bound to it. */
 static bool compshare__session_binding(compshare__connection *conn, const compshare_config *f,
     unsigned char hash[br_sha256_SIZE])
 {
@@ -5919,8 +6015,10 @@ static bool compshare__session_binding(compshare__connection *conn, const compsh
     return known;
 }
 
-/* The session to offer. False: there is none that fits. The binding of the one to come is taken
-   before anything of the bundle is read, which may change meanwhile. */
+/* The session to offer, into *s. False: there is none that fits: another binding, older than
+   COMPSHARE__SESSION_S, or from the future by this machine's clock. The binding of the one to
+   come is taken here, before anything of the bundle is read, because the file may change
+   meanwhile. */
 static bool compshare__session_load(compshare__connection *conn, const compshare_config *f,
     compshare__session *s)
 {
@@ -5967,6 +6065,8 @@ COMPSHARE__DEF void compshare_session_forget(compshare_session *session)
    and the error. Must never take a byte behind the proxy's reply for the server's: in TLS the
    client speaks first, so there can be none. */
 
+/* Writes the request for a tunnel to the server into tx, which nothing else uses before the
+   handshake. It may hold a password: whoever leaves the phase wipes tx. */
 static void compshare__proxy_begin(compshare__connection *conn, compshare__http *http)
 {
     compshare__tls *t = &conn->tls;
@@ -5975,7 +6075,8 @@ static void compshare__proxy_begin(compshare__connection *conn, compshare__http 
         (char *)t->tx.ptr, t->tx.cap);
 }
 
-/* The reply is complete, or malformed. more: bytes came behind it. */
+/* The proxy's reply is complete, or malformed. more: bytes came behind it. COMPSHARE_OK: the
+   tunnel stands. Else COMPSHARE_E_PROXY, which may be retried after 429 and 5xx. */
 static int compshare__proxy_reply(const compshare__connection *conn, const compshare__http *http,
     bool more, compshare_error *e)
 {
@@ -5994,7 +6095,8 @@ static int compshare__proxy_reply(const compshare__connection *conn, const comps
         status, status == 407 ? ": it wants another user and password" : "");
 }
 
-/* Sends the request for the tunnel, and reads the head that answers it. */
+/* Sends the request for the tunnel, and reads the head that answers it. COMPSHARE_OK: the tunnel
+   stands; COMPSHARE_WANT_*: to be called again; else it has failed. */
 static int compshare__proxy_work(compshare__connection *conn, compshare__http *http,
     compshare_error *e)
 {
@@ -6027,10 +6129,10 @@ static int compshare__proxy_work(compshare__connection *conn, compshare__http *h
        reconnect   at once, once only. The connection was a kept one, no byte of the reply came, and
                    it is closed or broken, or, for a reading, silent (reuse_deadline).
                    It must be safe: nothing of the request was sent, or it is repeatable.
-       retry       after the backoff, or Retry-After where that is longer; max_retries times, 0 unless
-                   configured. The error is retryable, no element went to the program, the pause ends
-                   before the deadline. It must be safe: nothing was sent, it is repeatable, or its
-                   class is "always" and it was refused.
+       retry       after the backoff, or Retry-After where that is longer; max_retries times, which
+                   is 0 unless configured. The error is retryable, no element went to the program,
+                   the pause ends before the deadline. It must be safe: nothing was sent, it is
+                   repeatable, or its class is "always" and it was refused.
        fail        with error.outcome_unknown if bytes of any sending left, and no definite reply
                    came to it. */
 
@@ -7171,13 +7273,18 @@ static int compshare__task_run(compshare *c, int r)
 
 /* ==== actions ================================================================================
    The table of the API's actions, and what it says of one: its group, whether it changes
-   something, whether it may be repeated. Touches nothing. Must never call an action
-   repeatable that is not in the table. */
+   something, whether it may be repeated. Also the text of an error, which needs to know that.
+   Touches nothing but the caller's buffer. Must never call an action repeatable that is not in
+   the table. */
 
-/* Group (a account, i instance, m image, d data, t team, u ulhost, o other,
-   x telemetry), r read or w write, retry class (a always, v verify, n never),
-   cost (+ may cost, - saves, x destroys), and a mark: s secrets inside, c CSV
-   reply, p partial failure, j JSON body only. */
+/* One row for each action, COMPSHARE__ACTIONS_MARKS letters and its name, then a NUL; an empty
+   row is the end. The most used come first. The letters:
+
+       1  group    a account, i instance, m image, d data, t team, u ulhost, o other, x telemetry
+       2           r it reads, w it changes something
+       3  class    a always, v verify, n never: whether it may be sent again
+       4  cost     + it may cost money, - it saves some, x it destroys, . neither
+       5  mark     s secrets inside, c CSV reply, p partial failure, j JSON body only, - none */
 static const char compshare__actions_table[] =
 #ifndef COMPSHARE_NO_ACTION_TABLE
     "iwa--UpdateCompShareStopScheduler\0"
@@ -7282,7 +7389,8 @@ static const char compshare__actions_table[] =
 #define COMPSHARE__ACTIONS_DELETE "DeleteCompShareStopScheduler"
 #define COMPSHARE__ACTIONS_DESCRIBE "DescribeCompShareInstance"
 
-/* What a row says; of the empty one that ends the table: nothing is known. */
+/* What a row says. Of the empty one that ends the table, nothing is known: the name is NULL, the
+   class "never". */
 static compshare_action compshare__actions_row(const char *row)
 {
     /* each behind its letter */
@@ -7306,6 +7414,7 @@ static compshare_action compshare__actions_row(const char *row)
     return a;
 }
 
+/* The row of this name; the empty one where there is none. */
 static compshare_action compshare__actions_find(const char *name)
 {
     const char *row = compshare__actions_table;
@@ -7314,7 +7423,7 @@ static compshare_action compshare__actions_find(const char *name)
     return compshare__actions_row(row);
 }
 
-/* An action that is not in the table may do anything. */
+/* Whether an action may change something: one that is not in the table may do anything. */
 static bool compshare__actions_may_change(const char *name)
 {
     compshare_action a = compshare__actions_find(name);
@@ -7333,6 +7442,8 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
     return compshare__actions_row(row);
 }
 
+/* "Action: detail: RetCode N: Message (request id); OUTCOME UNKNOWN: ...", each part where there
+   is one. Of an action that only reads an unknown outcome is not said: nothing can have changed. */
 COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
 {
     const compshare_error *e = compshare_last_error(client);
@@ -7352,10 +7463,11 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
 /* ==== read ===================================================================================
    A JSON object into a struct, by a table of fields; instances and projects are read by it
    too. At the end the public functions that read values. Touches the caller's struct and, to
-   say why it was not filled, the client's error. Must never leave a member as it was, nor
-   write beyond it. */
+   say why it was not filled, the client's error. Must never leave a member that the table names
+   as it was, nor write beyond it. */
 
-/* Where the values of a table's fields stand in an object, and which one is an error. */
+/* Where the values of a table's fields stand in an object, and which one is an error. Row i is for
+   fields[i]. */
 typedef struct compshare__read_places {
     struct {
         uint32_t at;            /* token of the value; 0: missing or null */
@@ -7373,8 +7485,10 @@ static bool compshare__read_is(compshare_view key, const char *name)
         && compshare__json_equals(key, name);
 }
 
-/* Finds the values of all fields in one pass over the members of what may be an object. tree
-   NULL: there is nothing. */
+/* Finds the values of all fields in one pass over the members of what may be an object; tree
+   NULL, or no object: nothing is found. Of two names of one field the first counts, unless its
+   value is null. A name that is there twice is noted, because nobody can say which of them is
+   meant. */
 static void compshare__read_locate(const compshare__tokens *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p)
 {
@@ -7398,7 +7512,8 @@ static void compshare__read_locate(const compshare__tokens *tree, uint32_t objec
     }
 }
 
-/* true or false, or a string that says so; where `numbers`, 0 and 1 as well. */
+/* Reads true or false, or a string that says so; where `numbers`, 0 and 1 as well, as number or
+   string. Whether it is one. */
 static bool compshare__read_bool(const compshare__tokens *tree, uint32_t at, bool numbers,
     bool *out)
 {
@@ -7425,8 +7540,9 @@ static bool compshare__read_decimal(compshare_view raw)
     return compshare__json_finish(&json) == NULL;
 }
 
-/* Stores one value. COMPSHARE_E_TYPE: it has another type; COMPSHARE_E_REPLY: it does not
-   fit unchanged. */
+/* Stores one value in its member, which has f->size bytes and is zero. COMPSHARE_E_TYPE: it has
+   another type. COMPSHARE_E_REPLY: as text it does not fit unchanged; of kind SHOWN it is cut,
+   and made harmless for a terminal. */
 static int compshare__read_store(const compshare__tokens *tree, uint32_t at,
     const compshare_field *f, void *member)
 {
@@ -7446,7 +7562,10 @@ static int compshare__read_store(const compshare__tokens *tree, uint32_t at,
         ? COMPSHARE_OK : COMPSHARE_E_REPLY;
 }
 
-/* Sets every member that the table names: to its value, or to zero. Returns p->status. */
+/* Sets every member that the table names: to its value, or to zero where that is missing or
+   cannot be read. All rows are read even after an error; p->bad is the first row that is one.
+   Returns p->status: COMPSHARE_OK, E_TYPE, or E_REPLY (required and missing, twice, or does not
+   fit). An error of a lenient field is none. */
 static int compshare__read_object(const compshare__tokens *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p, void *out)
 {
@@ -7538,8 +7657,10 @@ static const char *compshare__read_schedule(const compshare__tokens *tree,
     return NULL;
 }
 
-/* NULL, or the field of an instance that cannot be read, and what stands there. Only what is
-   decided by can make a reading fail: the rest is then 0 or "". */
+/* Reads an instance out of the object at the root of the tree. now: the server's clock; 0: not
+   known. NULL, or the field that cannot be read, and, if that is the stop time, in `raw` what
+   stands there. Law 8: only what is decided by can make a reading fail; the rest is then 0 or
+   "". */
 static const char *compshare__read_instance(const compshare__tokens *tree, int64_t now,
     compshare_instance *i, char raw[32])
 {
@@ -7560,7 +7681,7 @@ static const char *compshare__read_instance(const compshare__tokens *tree, int64
     return compshare__read_schedule(tree, &places, now, &i->stop_time, raw);
 }
 
-/* The same for a project. */
+/* The same for a project: NULL, or the field that cannot be read. */
 static const char *compshare__read_project(const compshare__tokens *tree, compshare_project *p)
 {
     static const compshare_field fields[] = {
@@ -7578,7 +7699,8 @@ static const char *compshare__read_project(const compshare__tokens *tree, compsh
 
 /* ---- values, as programs see them ---- */
 
-/* The tree that a value points into; NULL if it is none, or stale. */
+/* The tree that a value points into; NULL if it is none, or stale: its client has read something
+   else since (generation). */
 static const compshare__tokens *compshare__read_tree(compshare_value v)
 {
     if (v.client == NULL || v.generation != v.client->reply.generation
@@ -7658,7 +7780,8 @@ COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
         ? compshare__tokens_raw(tree, value.token) : v;
 }
 
-/* Unescapes a string for compshare_copy_text; tree NULL: there is none. */
+/* Unescapes a string for compshare_copy_text and compshare_copy_key; tree NULL: there is none.
+   Its length, or COMPSHARE_E_TYPE, COMPSHARE_E_TOO_LARGE; buf is then "". */
 static ptrdiff_t compshare__read_copy(const compshare__tokens *tree, uint32_t at, char *buf,
     size_t cap)
 {
@@ -7684,7 +7807,8 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, s
         : COMPSHARE__TOKENS_NONE, buf, cap);
 }
 
-/* Whether a table can be right: no row writes anything but its member. */
+/* Whether a table of the program can be right, so that no row writes anything but its member: as
+   far as that can be told, for the sizes of integers and booleans. */
 static bool compshare__read_sound(const compshare_field *fields, size_t count)
 {
     static const unsigned char sizes[] = { 0, 0, sizeof(int64_t), 0, sizeof(bool) };    /* 0: any */
@@ -7722,6 +7846,8 @@ static int compshare__read_fail(compshare *c, int status, const char *what, cons
     return status;
 }
 
+/* The members are set before anything is refused but a wrong table: after every other failure
+   they are zero, or what could be read. */
 COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields,
     size_t count, void *out)
 {
@@ -7775,7 +7901,8 @@ enum {
     COMPSHARE__LIST_RESTLESS    /* it was restarted too often */
 };
 
-/* Before the page at `offset` is asked for. */
+/* Before the page at `offset` is asked for. In the first page, and in one that is handed out
+   anew, there is no mark to look for. */
 static void compshare__list_begin(compshare__list *l)
 {
     l->seen = 0;
@@ -7784,7 +7911,8 @@ static void compshare__list_begin(compshare__list *l)
     l->anew = false;
 }
 
-/* Takes the next element of the page. Whether it is to be handed out. */
+/* Takes the next element of the page, whose id becomes the newest mark if it is new. Whether it
+   is to be handed out: not while a mark is searched, and not if it is one. */
 static bool compshare__list_take(compshare__list *l, const char *id)
 {
     uint64_t mark = compshare__bytes_mark(id);
@@ -7815,9 +7943,10 @@ static int compshare__list_back(compshare__list *l)
     return COMPSHARE__LIST_MORE;
 }
 
-/* Another page, until one brings nothing new. total: what the reply counts; 0: nothing. It may
-   count too few, or what is not shown: it decides only where the list itself cannot, which is a
-   page that comes again. */
+/* The page has been found to follow: whether another one is needed, which is so until one brings
+   nothing new. total: what the reply counts; 0: nothing. That may count too few, or what is not
+   shown: it decides only where the list itself cannot, which is a page that comes again. Returns
+   COMPSHARE__LIST_*. */
 static int compshare__list_next(compshare__list *l, int64_t total)
 {
     int64_t step = l->seen - l->overlap - 1;
@@ -7833,7 +7962,7 @@ static int compshare__list_next(compshare__list *l, int64_t total)
     return COMPSHARE__LIST_MORE;
 }
 
-/* The page is complete: what is to be done next. */
+/* The page is complete: what is to be done next, COMPSHARE__LIST_*. total: see list_next. */
 static int compshare__list_end(compshare__list *l, int64_t total)
 {
     if (l->seen == 0 && l->offset == 0) return COMPSHARE__LIST_EMPTY;
@@ -7844,18 +7973,26 @@ static int compshare__list_end(compshare__list *l, int64_t total)
 }
 
 /* ==== recent =================================================================================
-   The timed shutdowns that this client has changed, and that readings may not show yet.
-   Touches what the client knows of its account. Must never take for old what somebody else may
-   have set. */
+   The timed shutdowns that this client has changed, and that readings may not show yet: a reading
+   may be answered by a server of the API that does not know of the change. Touches what the client
+   knows of its account. Must never take for old what somebody else may have set.
 
+       within COMPSHARE__LAG_MS of a change from `before` to `after`, a reading shows
+       `after`             it is believed, and notes that `after` was shown
+       `before`            it is doubted: late, or somebody has set it back
+       anything else       it is believed: somebody else has changed it
+       anything, where `before` is not known (-1): it is doubted */
+
+/* Whether two stop times are the same for law 7: within COMPSHARE__ROUNDING_S, because a gateway
+   may round to the minute. 0, no plan, is near to 0 only. */
 static bool compshare__recent_near(int64_t a, int64_t b)
 {
     return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S
         && b - a <= COMPSHARE__ROUNDING_S);
 }
 
-/* What is kept of an instance for a task that began while readings may lag behind its last
-   change; NULL: nothing. */
+/* What is kept of an instance for a task that began (on the monotonic clock) while readings may
+   lag behind its last change; NULL: nothing. */
 static compshare__recent *compshare__recent_of(compshare__account *a, uint64_t began,
     const char *uhost_id)
 {
@@ -7868,7 +8005,10 @@ static compshare__recent *compshare__recent_of(compshare__account *a, uint64_t b
 }
 
 /* Keeps that a timed shutdown was changed with success. before: what was shown until then; -1:
-   not known. after: what must be shown; 0: none. */
+   not known. after: what must be shown; 0: none. Where an earlier change is still kept, readings
+   show what was before the new one: its `after`, if that has been shown, else nobody knows; the
+   same change sent again keeps what was before the first. Takes the place of the oldest where
+   all are in use. */
 static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before,
     int64_t after)
 {
@@ -7896,8 +8036,9 @@ static void compshare__recent_forget(compshare__recent *r)
     if (r != NULL) memset(r, 0, sizeof *r);
 }
 
-/* Whether a stop time that a reading shows is to be doubted: it is what was there before a
-   change of this client (r; NULL: none) that has succeeded, and whose time has not come. */
+/* Whether a stop time that a reading shows is to be doubted: the table of the banner. r NULL:
+   there was no change. Not once the time of the change has come by the server's clock: then
+   there is nothing more to be shown. */
 static bool compshare__recent_doubts(compshare__recent *r, int64_t shown, int64_t server_time)
 {
     if (r == NULL || (r->after != 0 && r->after <= server_time)) return false;
@@ -7912,7 +8053,9 @@ static bool compshare__recent_doubts(compshare__recent *r, int64_t shown, int64_
    The generic call: one exchange, as the program describes it. Touches the task. Must never
    change what the program gave. */
 
-/* The action of a request, and what its row of the table says of repeating it. */
+/* Fills in the action of a request, and what its row of the table says of repeating it. NULL is
+   refused later. Region, Zone and ProjectId of the configuration go with every action but those
+   of the group "account", which do not take them. */
 static void compshare__call_request(compshare__request *r, const char *action)
 {
     compshare_action info = compshare__actions_find(action != NULL ? action : "");
@@ -7923,13 +8066,16 @@ static void compshare__call_request(compshare__request *r, const char *action)
     r->reads = r->always && !info.mutating;
 }
 
+/* A step's `begin`: the request that the program has described. */
 static int compshare__call_begin(compshare *c)
 {
     c->exchange.request = c->task.as.call;
     return COMPSHARE_OK;
 }
 
-/* What it may have changed is noted. Of a time that is given as text nothing is kept. */
+/* A step's `end`: where a program has changed a timed shutdown by the generic call, that is kept
+   as well (see `recent`). Of a time that it gave as text nothing is known: what was kept is
+   forgotten. */
 static int compshare__call_end(compshare *c, int status)
 {
     bool update = compshare__bytes_equal(c->error.action, COMPSHARE__ACTIONS_UPDATE);
@@ -7951,6 +8097,8 @@ static const compshare__step compshare__call_steps[] = {
     { compshare__call_begin, compshare__call_end }
 };
 
+/* The action and the parameters are checked when the step begins: compshare__exchange_collect.
+   array NULL: the reply is kept whole. */
 COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action,
     const compshare_param *params, size_t count, const char *array, compshare_each_fn each,
     void *user)
@@ -7990,11 +8138,11 @@ COMPSHARE__DEF int compshare_call(compshare *client, const char *action,
 
 /* ==== typed ==================================================================================
    What the library's own typed calls have in common: who is meant, the parameters that say
-   so, and elements that cannot be read. Touches the task. Must never send Region and Zone that
-   do not belong together. */
+   so, and elements that cannot be read. Touches the task, the request and the error. Must never
+   send Region and Zone that do not belong together. */
 
-/* Begins the request of a typed call: it names its own Region, Zone and ProjectId, because
-   each action needs others. */
+/* Begins the request of a typed call, which has no parameter yet: it names its own Region, Zone
+   and ProjectId, because each action needs others. */
 static void compshare__typed_request(compshare *c, const char *action)
 {
     compshare__request *r = &c->exchange.request;
@@ -8031,7 +8179,8 @@ static void compshare__typed_put(compshare *c, const char *key, const char *text
     p->kind = text != NULL ? COMPSHARE__PARAMS_TEXT : COMPSHARE__PARAMS_INT;
 }
 
-/* Adds an identifier; "" is none. An error where it is required. */
+/* Adds an identifier; NULL or "" is none. COMPSHARE_E_PARAM where it is required. value is
+   borrowed until the exchange is over. */
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
     if (value != NULL && value[0] != '\0')
@@ -8042,7 +8191,8 @@ static int compshare__typed_id(compshare *c, const char *key, const char *value,
     return COMPSHARE_OK;
 }
 
-/* Copies what the target or the configuration names. NULL, or what is too long. */
+/* Copies what the target or the configuration names into *ids: the caller's strings need not
+   outlive the start. NULL, or the name of what is too long. */
 static const char *compshare__typed_ids(compshare__ids *ids, const compshare_target *target,
     const compshare_config *f)
 {
@@ -8072,7 +8222,9 @@ static const char *compshare__typed_ids(compshare__ids *ids, const compshare_tar
 }
 
 /* Takes the client for a typed call of this kind, about this target (NULL: none is needed).
-   Where nobody names a project, it is the one that an instance was found in last. */
+   COMPSHARE_OK, or a refusal after which the client is idle. Where nobody names a project, it is
+   the one that an instance was found in last; where none is remembered, and something is to be
+   changed, the projects are listed first. */
 static int compshare__typed_claim(compshare *c, int kind, const compshare_target *target)
 {
     static const compshare_target none = { NULL, NULL, NULL, NULL };
@@ -8093,7 +8245,7 @@ static int compshare__typed_claim(compshare *c, int kind, const compshare_target
         "%s is longer than any of its kind: 63 bytes of an id, 31 of a region or zone", field));
 }
 
-/* The same for what changes, or shows, one instance. */
+/* The same for what changes, or shows, one instance: it must be named. */
 static int compshare__typed_claim_one(compshare *c, int kind, const compshare_target *target)
 {
     int r = compshare__typed_claim(c, kind, target);
@@ -8101,8 +8253,9 @@ static int compshare__typed_claim_one(compshare *c, int kind, const compshare_ta
     return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
 }
 
-/* Region, Zone, ProjectId and UHostId of an action that changes one instance. A workflow
-   goes on without a project where the account may not list them. */
+/* Adds UHostId, Region, Zone and ProjectId of an action that changes one instance.
+   COMPSHARE_E_PARAM: one is missing that it needs. A workflow goes on without a project, for the
+   account may not be allowed to list them; a single change needs one. */
 static int compshare__typed_target(compshare *c, bool zone_required)
 {
     compshare__ids *ids = &c->task.find.ids;
@@ -8123,14 +8276,17 @@ static int compshare__typed_target(compshare *c, bool zone_required)
     return r;
 }
 
-/* An element cannot be read: its callback returns this, and the task ends with E_REPLY. */
+/* An element cannot be read: its callback returns this, which ends the exchange with
+   COMPSHARE_E_STOPPED; compshare__typed_status makes COMPSHARE_E_REPLY of that. */
 static int compshare__typed_malformed(compshare__task *t, const char *field)
 {
     t->malformed = field;
     return 1;
 }
 
-/* The status of a streamed reading: where an element could not be read, the failure names it. */
+/* The status of a streamed reading. Where it was stopped because an element could not be read,
+   the failure names the field, and the status is COMPSHARE_E_REPLY; a callback of the program
+   that stopped it leaves COMPSHARE_E_STOPPED. */
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
