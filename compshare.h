@@ -5445,8 +5445,8 @@ typedef struct compshare__account {
     compshare__recent recent[COMPSHARE__RECENT];
 } compshare__account;
 
-/* The client, at the front of the caller's block. Clock and error come first, because they are passed
-   on most: an instruction reaches near offsets with fewer bytes. */
+/* The client, at the front of the caller's block. Clock and error come first, because they are
+   passed on most: an instruction reaches near offsets with fewer bytes. */
 struct compshare {
     compshare__clock clock;
     bool entered;               /* inside compshare_step: callbacks may not call back */
@@ -5796,13 +5796,13 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
 /* ==== judge ==================================================================================
    Decides what a complete reply means: law 1, success is complete HTTP framing, status 2xx, one
    valid JSON object and exactly one RetCode that is 0. Touches the reply, the error and, of the
-   clock, the server's time. Must never call a reply a success for any other reason; the `end`
-   functions of steps may only refuse more.
+   clock, the server's time. Must never call a reply a success for any other reason.
 
        reply                                       status       definite: nothing more is to be
                                                                 found out by reading back
        Content-Encoding                            E_HTTP       no
-       status not 2xx, under 500, RetCode not 0    E_STATUS     yes
+       status not 2xx, but under 500, with a       E_STATUS     yes
+       RetCode other than 0, 110, 8438
        any other status not 2xx                    E_STATUS     no
        body is no JSON, or too large               E_JSON, ...  no
        no RetCode, or more than one                E_REPLY      no
@@ -5815,8 +5815,8 @@ static bool compshare__judge_is_2xx(const compshare__http *http)
     return http->status / 100 == 2;
 }
 
-/* Whether a RetCode means "later": the same request may succeed in a while. From the API's list
-   of RetCodes: busy, rate limit, internal errors. */
+/* Whether a RetCode means "later": the API is busy, limits the rate, is out of stock, or works
+   on another operation of the same instance; the same request may succeed in a while. */
 static bool compshare__judge_transient(int code)
 {
     static const int codes[] = {
@@ -5917,8 +5917,8 @@ static int compshare__judge_status(compshare__reply *reply, const compshare__par
         "the signed request on" : "");
 }
 
-/* Whether the body is CSV: its content type is one that the API has been seen to use for it, and
-   it does not begin like a JSON object, which would be an error message. */
+/* Whether the body is CSV: its content type is one that a CSV file may have, and it does not
+   begin like a JSON object, which would be an error message. */
 static bool compshare__judge_is_csv(const compshare__reply *reply)
 {
     size_t i = compshare__json_bom(reply->area, reply->body.len);
@@ -5928,9 +5928,8 @@ static bool compshare__judge_is_csv(const compshare__reply *reply)
         "application/octet-stream\0application/vnd.ms-excel\0");
 }
 
-/* A head is complete: its Date is the server's time, RFC 9110 6.6.1, at the moment in which the
-   current step began. It came over verified TLS, so it can be trusted more than this machine's
-   clock. */
+/* A head is complete: its Date is the server's time, RFC 9110 6.6.1, now, which is when the
+   monotonic clock was looked at last. */
 static void compshare__judge_date(const compshare__http *http, compshare__clock *clock)
 {
     if (http->date <= 0) return;
@@ -7980,8 +7979,8 @@ static int compshare__list_end(compshare__list *l, int64_t total)
        within COMPSHARE__LAG_MS of a change from `before` to `after`, a reading shows
        `after`             it is believed, and notes that `after` was shown
        `before`            it is doubted: late, or somebody has set it back
-       anything else       it is believed: somebody else has changed it
-       anything, where `before` is not known (-1): it is doubted */
+       anything else       it is believed: somebody else has changed it; but where `before` is not
+                           known (-1) it is doubted */
 
 /* Whether two stop times are the same for law 7: within COMPSHARE__ROUNDING_S, because a gateway
    may round to the minute. 0, no plan, is near to 0 only. */
@@ -8301,12 +8300,29 @@ static int compshare__typed_status(compshare *c, int status)
 
 /* ==== find ===================================================================================
    Projects and instances: the list of projects, one instance in whichever project it is, all
-   instances. Touches the task and the caller's results. Must never take the first entry of a
-   list for the one that was asked for, nor leave a result half filled. */
+   instances. Touches the task, the request, the error, the caller's results, and the project that
+   the client remembers. Must never take the first entry of a list for the one that was asked for,
+   nor leave a result half filled.
+
+   An instance is looked for in one project at a time, because the API answers for one only:
+
+       a project is given, by the target or the configuration     there alone
+       one is remembered: an instance was found there last        there first
+       none, and something is to be changed                       in the default one of the list
+       none, and it is only read                                  without ProjectId
+
+   Where it is not there, and none is given, the steps `project` and `find` take turns (BACK, NEXT):
+   search.other counts up, and the n-th project of the list is chosen, until the list has no n-th:
+   COMPSHARE_E_NOT_FOUND. A list that the account may not see (RetCodes 299, 240) ends this at
+   once.
+
+   Region goes with readings only where it is given or configured, or where the API has asked for it
+   (find_fix): without it, all regions are searched. */
 
 /* ---- GetProjectList ---- */
 
-/* Takes a project of the list: the one that is wanted, else the first, is chosen. */
+/* Called for each project of the list: the one that is wanted, else, where none is configured,
+   the first, is chosen. Which one is wanted: see compshare__projects. */
 static int compshare__find_projects_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
@@ -8330,7 +8346,7 @@ static int compshare__find_projects_element(void *user, compshare_value element)
     return t->as.projects.each(t->as.projects.user, &p);
 }
 
-/* Asks for the list of projects. */
+/* A step's `begin`: asks for the list of projects. */
 static int compshare__find_projects_begin(compshare *c)
 {
     compshare__projects *list = &c->task.find.read.projects;
@@ -8340,11 +8356,13 @@ static int compshare__find_projects_begin(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* The end of the list: one project must be the chosen one. */
+/* The end of the list: exactly one project must be wanted, or be the only one. Else
+   COMPSHARE_E_PROJECT, with their ids, so that the reader can configure one. */
 static int compshare__find_projects_end(compshare *c, int status)
 {
     const compshare__projects *list = &c->task.find.read.projects;
     bool configured = c->config.project_id != NULL;
+    /* an account with a single project has no other to mean */
     bool only = list->wanted == 0 && list->seen == 1 && !configured && c->task.find.other == 0;
     status = compshare__typed_status(c, status);
     if (status != COMPSHARE_OK || list->wanted == 1 || only) return status;
@@ -8355,7 +8373,8 @@ static int compshare__find_projects_end(compshare *c, int status)
         : "no project is the default; set project_id: ", list->name_list);
 }
 
-/* The same where the caller asked for the list: it may not want one of them. */
+/* A step's `end`, where the caller asked for the list itself: whoever does not want one chosen
+   gets no COMPSHARE_E_PROJECT. */
 static int compshare__find_projects_told(compshare *c, int status)
 {
     compshare_project *chosen = c->task.as.projects.chosen;
@@ -8371,7 +8390,8 @@ static const compshare__step compshare__find_projects_steps[] = {
 
 /* ---- DescribeCompShareInstance ---- */
 
-/* What every request for instances has: Region, ProjectId, and what takes its elements. */
+/* Begins a request for instances: Region and ProjectId, where they are known, and what takes its
+   elements. */
 static void compshare__find_request(compshare *c, compshare_each_fn each)
 {
     const compshare__ids *ids = &c->task.find.ids;
@@ -8380,8 +8400,10 @@ static void compshare__find_request(compshare *c, compshare_each_fn each)
     (void)compshare__typed_id(c, "ProjectId", ids->project_id, false);
 }
 
-/* Takes the instance that is meant, and no other. That its stop time cannot be read matters
-   only to those that tell it. */
+/* Called for each instance of the reply: takes the one that is meant, and no other. It may be
+   there twice if both are the same. That its stop time cannot be read matters only to those that
+   report it. A text that repeats the signed request is not taken: it would go to the program
+   (law 4). */
 static int compshare__find_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
@@ -8405,7 +8427,8 @@ static int compshare__find_element(void *user, compshare_value element)
     return 0;
 }
 
-/* Asks for the task's instance. */
+/* Describes a request for the task's instance. Its elements are not handed to the program, so
+   that it may be sent again. */
 static int compshare__find_describe(compshare *c)
 {
     compshare__find_request(c, compshare__find_element);
@@ -8414,6 +8437,7 @@ static int compshare__find_describe(compshare *c)
     return compshare__typed_id(c, "UHostIds.0", c->task.find.ids.uhost_id, true);
 }
 
+/* Records COMPSHARE_E_NOT_FOUND, which it returns. */
 static int compshare__find_missing(compshare *c)
 {
     compshare__client_name(&c->error, COMPSHARE__ACTIONS_DESCRIBE);
@@ -8421,7 +8445,9 @@ static int compshare__find_missing(compshare *c)
         "no instance %s in this account, region and project", c->task.find.ids.uhost_id);
 }
 
-/* The end of that. Gone is an empty list, or RetCode 8039 or 8351. */
+/* The end of a reading of the instance. COMPSHARE_OK: find.read.instance is what a whole reply
+   has shown. COMPSHARE_E_NOT_FOUND: an empty list, or RetCode 8039 or 8351, which say the same.
+   Else it has failed, and `spoiled` tells whether read.instance was overwritten by then. */
 static int compshare__find_described(compshare *c, int status)
 {
     compshare__search *find = &c->task.find;
@@ -8448,8 +8474,10 @@ static bool compshare__find_names(const compshare_error *e, const char *words)
     return false;
 }
 
-/* A reading was refused: for what it lacked, or for a project that is no more. Returns what
-   the step is to return where that can be added to the next one; 0: it cannot. */
+/* A reading was refused for want of Region or ProjectId (RetCode 210: a parameter is missing),
+   or for a project that does not exist any more (292). COMPSHARE__AGAIN: a Region was derived
+   from the zone, and is added. COMPSHARE__BACK: a project is asked for, once (`listed`). 0:
+   nothing can be added, and the status stays. */
 static int compshare__find_fix(compshare *c, int status)
 {
     compshare__search *find = &c->task.find;
@@ -8470,8 +8498,8 @@ static int compshare__find_fix(compshare *c, int status)
     return COMPSHARE__BACK;
 }
 
-/* Whether a reading got no answer in its part of the time, and there is time for another one,
-   on a new connection. */
+/* Whether a reading got no answer in its part of the time, and there is time for another one, on
+   a new connection: COMPSHARE__READING_MS at least. Also where connecting took too long. */
 static bool compshare__find_silent(const compshare *c, int status)
 {
     uint64_t now = compshare__client_now(&c->clock);
@@ -8479,7 +8507,8 @@ static bool compshare__find_silent(const compshare *c, int status)
         && c->clock.deadline - now >= COMPSHARE__READING_MS;
 }
 
-/* The first step of each task that reads: lists the projects where one has to be chosen. */
+/* The first step of each task that looks for an instance: lists the projects where one has to be
+   chosen; else COMPSHARE__NEXT skips it. */
 static int compshare__find_project(compshare *c)
 {
     if (!c->task.find.list_projects) return COMPSHARE__NEXT;
@@ -8498,7 +8527,9 @@ static int compshare__find_everywhere(compshare__task *t, int status)
     return COMPSHARE__NEXT;
 }
 
-/* The end of it. RetCodes 299 and 240: the account may not list its projects. */
+/* Its `end`. COMPSHARE__NEXT: a project is chosen; or the account may not list them (RetCodes
+   299 and 240), and the task goes on without one. COMPSHARE__AGAIN: no answer yet.
+   COMPSHARE_E_NOT_FOUND: all projects have been looked in. */
 static int compshare__find_project_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8519,8 +8550,8 @@ static int compshare__find_project_end(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
-/* Looks for the task's instance. Where more has to follow, a reading may take half of the
-   time. */
+/* A step's `begin`: looks for the task's instance, before a change or after one. Where more has
+   to follow, a reading may take half of the time left. */
 static int compshare__find_begin(compshare *c)
 {
     int kind = c->task.kind;
@@ -8528,8 +8559,10 @@ static int compshare__find_begin(compshare *c)
     return compshare__find_describe(c);
 }
 
-/* Not where it was looked for: in each project of the account before it is said. A workflow
-   looks twice in any case, for a list may be empty for a moment. */
+/* The instance is not where it was looked for. COMPSHARE__AGAIN, COMPSHARE__BACK: in the next
+   project, before it is said; a workflow looks twice in the first place, a second later, for a
+   list may be empty for a moment. COMPSHARE_E_NOT_FOUND: nowhere else to look. The remembered
+   project is forgotten. */
 static int compshare__find_elsewhere(compshare *c)
 {
     compshare__search *find = &c->task.find;
@@ -8553,7 +8586,9 @@ static void compshare__find_keep(compshare__account *a, compshare__search *find)
     memcpy(ids->zone, find->read.instance.zone, sizeof ids->zone);
 }
 
-/* The end of that: found, to be looked for once more or elsewhere, or a failure. */
+/* The end of a step that looks for the instance. COMPSHARE_OK: found; COMPSHARE__AGAIN,
+   COMPSHARE__BACK: it is looked for once more, or elsewhere; else a failure, which is that of
+   the task: nothing has been changed by then. */
 static int compshare__find_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8573,7 +8608,7 @@ static int compshare__find_end(compshare *c, int status)
     return status;
 }
 
-/* The same, for a caller who wants no more. */
+/* A step's `end` for a caller who wants no more than the instance. */
 static int compshare__find_told(compshare *c, int status)
 {
     status = compshare__find_end(c, status);
@@ -8588,7 +8623,7 @@ static const compshare__step compshare__find_steps[] = {
 
 /* ---- all instances ---- */
 
-/* Hands out what is new in the page. */
+/* Called for each instance of the page: hands out what is new. element is its whole JSON object. */
 static int compshare__find_each_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
@@ -8601,7 +8636,7 @@ static int compshare__find_each_element(void *user, compshare_value element)
     return t->as.each.each(t->as.each.user, &instance, element);
 }
 
-/* Asks for the next page. */
+/* A step's `begin`: asks for the next page. */
 static int compshare__find_each_begin(compshare *c)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8625,7 +8660,8 @@ static int64_t compshare__find_each_total(const compshare__tokens *tree)
     return total;
 }
 
-/* A list without any element: it may be so for a moment only. */
+/* A list without any element: it may be so for a moment only, so it is read again. COMPSHARE_OK:
+   the account has no instance. An error: instances were there before. */
 static int compshare__find_each_empty(compshare *c)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8636,8 +8672,10 @@ static int compshare__find_each_empty(compshare *c)
         "the list became empty while it was read");
 }
 
-/* A page that cannot be read, behind others that could, is read again: it is found by its
-   marks. */
+/* A page that cannot be read, behind others that could, is read again, after a second, at most
+   COMPSHARE__LOOKS times: its place is found again by the marks. Not where a repetition brings
+   the same: the callback stopped it, an element is malformed or too large, or the API refused
+   for good. */
 static int compshare__find_each_failed(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8651,7 +8689,8 @@ static int compshare__find_each_failed(compshare *c, int status)
     return COMPSHARE__AGAIN;
 }
 
-/* The end of a page. */
+/* A step's `end`: the page is over. COMPSHARE__AGAIN: the next one, or the same once more;
+   COMPSHARE_OK: all of the list was handed out. */
 static int compshare__find_each_end(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8685,6 +8724,7 @@ static const compshare__step compshare__find_each_steps[] = {
 
 /* ---- typed calls ---- */
 
+/* *chosen is zeroed first, so that after a failure it holds nothing old. */
 COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user)
 {
@@ -8704,6 +8744,8 @@ COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_proje
         compshare_get_project_list_start(client, chosen, each, user));
 }
 
+/* *instance is zeroed first, but not while the client is busy: it may belong to the call in
+   progress. */
 COMPSHARE__DEF int compshare_describe_instance_start(compshare *client,
     const compshare_target *target, compshare_instance *instance)
 {
@@ -8722,7 +8764,8 @@ COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshar
     return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
 }
 
-/* A list is narrowed by its filter, not by where an instance was found before. */
+/* A list is narrowed by its filter and the configuration, not by where an instance was found
+   before. A Region is derived where the filter has only a Zone: both must go together. */
 COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user)
 {
@@ -8955,6 +8998,7 @@ static int compshare__confirm_sent(compshare *c, int status)
     if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
+        /* readings may lag behind it, also in later calls: see `recent` */
         if (ch->states == NULL)
             compshare__recent_note(c, t->find.ids.uhost_id, ch->before, ch->wanted);
     } else if (c->error.outcome_unknown) {
@@ -8967,6 +9011,7 @@ static int compshare__confirm_sent(compshare *c, int status)
     } else if (told && !compshare__judge_transient(c->error.ret_code)) {
         ch->refused = true;     /* that may be the effect of an earlier one */
     }
+    /* from here on the task ends with a proof, or with COMPSHARE_E_UNCONFIRMED */
     t->unsettled = true;
     t->polls = 0;
     t->poll_until = c->clock.deadline;
@@ -9300,8 +9345,8 @@ static const compshare__step compshare__power_wait_steps[] = {
     { compshare__find_begin, compshare__power_wait_end }
 };
 
-/* *instance is zeroed as soon as the client is free, so that after a failure it holds no older
-   instance. */
+/* *instance is zeroed first, but not while the client is busy: it may belong to the call in
+   progress. */
 COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id,
     const char *state, uint32_t timeout_ms, compshare_instance *instance)
 {
@@ -9585,6 +9630,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
     compshare__change *ch = &c->task.as.change;
     bool soon = status == COMPSHARE_E_TOO_SOON
         || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
+    /* far above the floor, or not counted from now on, the refusal has another reason */
     if (!soon || ch->accepted || (ch->lost && status != COMPSHARE_E_TOO_SOON)
         || ch->plan.in_seconds == 0
         || ch->wanted - compshare__client_best_time(&c->clock) > 2 * COMPSHARE__STOP_FLOOR_S
