@@ -5313,8 +5313,10 @@ typedef struct compshare__wait {
     unsigned missing;           /* readings in a row without it */
 } compshare__wait;
 
-/* What a task is: it decides which member of `as` is used. From COMPSHARE__TASK_WAIT on they
-   are workflows, from COMPSHARE__TASK_POWER on they change something. */
+/* What a task is: it decides which member of `as` is used. Their order counts: from
+   COMPSHARE__TASK_WAIT on they are workflows, which repeat readings, and whose outcome is that of
+   their change; from COMPSHARE__TASK_POWER on they send one. TASK_CHANGE sends one, too, but is a
+   single call, like TASK_CALL. */
 enum {
     COMPSHARE__TASK_CALL,       /* a generic call */
     COMPSHARE__TASK_PROJECTS,   /* the list of projects */
@@ -6385,6 +6387,8 @@ static int compshare__exchange_begin(compshare *c)
     if (x->params.signature[0] == '\0') compshare__params_sign(&x->params, c->config.private_key);
     if (request->array != NULL)
         compshare__split_init(&c->reply.split, request->array, c->reply.area, c->reply.area_cap);
+    /* an orderly server closes idle connections; after 50 s that is likely to have happened
+       unseen */
     x->attempt.reused = conn->open && now - conn->used_at < COMPSHARE__IDLE_MS
         && compshare__tls_is_alive(&conn->tls);
     x->attempt.reuse_deadline = compshare__exchange_reuse_until(x, now);
@@ -6480,6 +6484,7 @@ static int compshare__exchange_send(compshare *c)
                 return compshare__exchange_send_trouble(a, &c->connection, &c->error, r);
             a->flushing = false;
             if (compshare__exchange_encoded(&a->encoder, params)) return COMPSHARE_OK;
+            /* between two records: an early refusal spares the rest of a long request */
             if (compshare__tls_peer_speaks(t)) return compshare__exchange_cut_short(a, t);
         }
         if ((dst = compshare__tls_room(t, &cap)) == NULL)
@@ -6634,6 +6639,7 @@ static int compshare__exchange_receive(compshare *c)
         if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES)
             return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->connection.tls, &src, &len);
+        /* all that the peer had said was read, and it tells nothing: sending has failed */
         if (r == COMPSHARE_WANT_READ && a->send_failed) return c->error.status;
         if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE)
             return r;
@@ -6816,6 +6822,7 @@ static int compshare__exchange_work(compshare *c)
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_PROXY:
         if ((r = compshare__proxy_work(conn, &c->reply.http, e)) != COMPSHARE_OK) return r;
+        /* tx has held the proxy's password; the parser is for the server's reply from now on */
         compshare__tls_wipe_tx(&conn->tls);
         compshare__http_init(&c->reply.http, false);
         return compshare__exchange_reached(c);
@@ -6906,12 +6913,15 @@ static int compshare__exchange_advance(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
     for (;;) {
+        /* The deadline is looked at before each piece of work: a peer that always has one more byte
+           cannot hold the call up. */
         uint64_t now = compshare__exchange_look(x, &c->connection, &c->clock);
         int r;
         if (now >= compshare__exchange_due(x, &c->connection)) r = compshare__exchange_overdue(c);
         else if (x->phase == COMPSHARE__PHASE_BEGIN && now < x->pause_until)
             return COMPSHARE_PENDING;
         else r = compshare__exchange_work(c);
+        /* The phase could go on, but the program gets its turn. */
         if (r == COMPSHARE_PENDING) {
             x->more = true;
             return r;
@@ -6922,6 +6932,7 @@ static int compshare__exchange_advance(compshare *c)
             return COMPSHARE_PENDING;
         }
         x->wants = 0;
+        /* The next phase begins, or the reply is a success; anything else has failed. */
         if (r == COMPSHARE_OK) continue;
         if (r == COMPSHARE__VERDICT) return COMPSHARE_OK;
         compshare__exchange_failed(c, r);
@@ -6939,6 +6950,7 @@ static void compshare__exchange_finish(compshare *c, int status)
     const compshare__http *http = &c->reply.http;
     compshare_view id;
     if (status != COMPSHARE_OK) {
+        /* the verdict has set its own stage, JUDGE, before */
         compshare__client_fail_at(e, compshare__exchange_phases[x->phase].stage);
         e->outcome_unknown = compshare__exchange_unanswered(c);
         if (status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS)
@@ -7054,6 +7066,7 @@ static int compshare__task_request(compshare *c)
     r = t->step->begin(c);
     if (r < 0) compshare__client_name(&c->error, x->request.action);
     if (r != COMPSHARE_OK) return r;
+    /* a derived region is kept in the task, where it lives as long as the request */
     r = compshare__exchange_collect(x, &c->config, t->find.ids.region, &c->error);
     if (r != COMPSHARE_OK) return r;
     compshare__task_allow(t, x, &c->clock, c->config.timeout_ms);
@@ -7392,7 +7405,7 @@ static const char compshare__actions_table[] =
    class "never". */
 static compshare_action compshare__actions_row(const char *row)
 {
-    /* each behind its letter */
+    /* the groups, each behind its letter */
     const char *group = "aaccount\0iinstance\0mimage\0ddata\0tteam\0uulhost\0oother\0xtelemetry\0";
     compshare_action a;
     memset(&a, 0, sizeof a);
@@ -8168,6 +8181,7 @@ static void compshare__typed_put(compshare *c, const char *key, const char *text
     compshare__request *r = &c->exchange.request;
     compshare_param *p = c->task.params;
     if (r->count >= COMPSHARE__TYPED_PARAMS) {
+        /* compshare__params_collect refuses that many */
         r->count = COMPSHARE_MAX_PARAMS + 1;
         return;
     }
@@ -8304,7 +8318,7 @@ static int compshare__typed_status(compshare *c, int status)
    the client remembers. Must never take the first entry of a list for the one that was asked for,
    nor leave a result half filled.
 
-   An instance is looked for in one project at a time, because the API answers for one only:
+   An instance is looked for in one project at a time, as a request can name one ProjectId:
 
        a project is given, by the target or the configuration     there alone
        one is remembered: an instance was found there last        there first
@@ -8316,8 +8330,8 @@ static int compshare__typed_status(compshare *c, int status)
    COMPSHARE_E_NOT_FOUND. A list that the account may not see (RetCodes 299, 240) ends this at
    once.
 
-   Region goes with readings only where it is given or configured, or where the API has asked for it
-   (find_fix): without it, all regions are searched. */
+   Region, which is optional there, goes with readings only where it is given or configured, or where
+   the API has asked for it (find_fix), so that it cannot hide an instance of another region. */
 
 /* ---- GetProjectList ---- */
 
@@ -8453,6 +8467,7 @@ static int compshare__find_described(compshare *c, int status)
     compshare__search *find = &c->task.find;
     int code = c->error.ret_code;
     status = compshare__typed_status(c, status);
+    /* an element of this reply is in read.instance: good only if it is the one, in a whole reply */
     if (find->found > 0) find->spoiled = status != COMPSHARE_OK || find->found != 1;
     if (status == COMPSHARE_OK && find->found == 1) return status;
     if (status == COMPSHARE_OK || (status == COMPSHARE_E_API && (code == 8039 || code == 8351)))
@@ -8486,6 +8501,7 @@ static int compshare__find_fix(compshare *c, int status)
     bool region = compshare__find_names(&c->error, "Region\0");
     bool project = compshare__find_names(&c->error, "Project\0") || code == 292;
     if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return 0;
+    /* first a Region, which costs no further request, unless the message is about a project */
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
         if (zone != NULL)
@@ -8528,8 +8544,8 @@ static int compshare__find_everywhere(compshare__task *t, int status)
 }
 
 /* Its `end`. COMPSHARE__NEXT: a project is chosen; or the account may not list them (RetCodes
-   299 and 240), and the task goes on without one. COMPSHARE__AGAIN: no answer yet.
-   COMPSHARE_E_NOT_FOUND: all projects have been looked in. */
+   299 and 240), and the task goes on without one; a wait does so after every failure.
+   COMPSHARE__AGAIN: no answer yet. COMPSHARE_E_NOT_FOUND: all projects have been looked in. */
 static int compshare__find_project_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8543,6 +8559,7 @@ static int compshare__find_project_end(compshare *c, int status)
     if (find->other > 0 && (status == COMPSHARE_E_PROJECT || find->list_refused))
         return compshare__find_missing(c);
     if (status != COMPSHARE_OK && !find->list_refused) return status;
+    /* list_refused: ProjectId stays as it is, maybe "" */
     if (status == COMPSHARE_OK)
         memcpy(find->ids.project_id, find->read.projects.chosen.project_id,
             sizeof find->ids.project_id);
@@ -8764,8 +8781,9 @@ COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshar
     return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
 }
 
-/* A list is narrowed by its filter and the configuration, not by where an instance was found
-   before. A Region is derived where the filter has only a Zone: both must go together. */
+/* A list is narrowed by its filter, and by the region and project of the configuration, not by
+   where an instance was found before. Where the filter has a Zone and no Region, the Region is
+   one that the Zone belongs to: both must go together. */
 COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user)
 {
@@ -8919,8 +8937,8 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client,
 
 /* ==== confirm ================================================================================
    Changes that are read back, and what proves them: law 7. Touches the task, the error, and what
-   the client knows of its account. Must never call a change done that no reading has shown, nor
-   take a reading for proof that only shows what was shown before.
+   the client knows of its account. Must never call a change done that no reading has shown, nor,
+   where no sending was accepted, take a reading for proof that only shows what was shown before.
 
    How a sending ends, and what follows:
 
@@ -9043,8 +9061,8 @@ static bool compshare__confirm_proved(compshare__change *ch, bool shown)
 }
 
 /* Whether a change that was accepted, and is not shown, is sent once more with both names of the
-   time: some gateways accept a request and ignore the name that they do not know. since:
-   milliseconds since the last sending; left: until the deadline. since >= left is half of the
+   time: the API may have accepted the request and ignored the one name that it got. since:
+   milliseconds since the last sending; left: until the deadline; since >= left is half of the
    time that there was at the sending. Only while the reading shows what was there before:
    another time is somebody else's. */
 static bool compshare__confirm_rename(compshare__change *ch, const compshare_instance *i,
@@ -9090,6 +9108,7 @@ static int compshare__confirm_failed(compshare *c, int status)
     const compshare_instance *i = &t->find.read.instance;
     char last[sizeof c->error.detail];
     compshare__bytes_text text = compshare__bytes_into(last, sizeof last);
+    /* what was seen last: nothing that can be relied on, a stop time, or a state */
     if (status != COMPSHARE_OK && (!ch->read_back || t->find.spoiled
         || status == COMPSHARE_E_NOT_FOUND || compshare__confirm_refused(&c->error, status)))
         compshare__bytes_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
@@ -9098,6 +9117,7 @@ static int compshare__confirm_failed(compshare *c, int status)
         compshare__bytes_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
     else compshare__bytes_form(&text, "the API shows %sstate %s", ch->states == NULL
         ? "no timed shutdown, " : "", i->state);
+    /* from here on the error is about the change */
     c->error.http_status = ch->http;
     c->error.ret_code = ch->code;
     c->error.message[0] = '\0';
@@ -9134,11 +9154,13 @@ static int compshare__confirm_end(compshare *c, int status)
             t->unsettled = false;
             return COMPSHARE_OK;
         }
+        /* where both names are sent anyway, to send an accepted change again adds nothing */
         if (!(ch->accepted && c->account.both_names)
             && compshare__confirm_resend(ch, i, compshare__client_now(&c->clock),
                 c->clock.deadline))
             return COMPSHARE__BACK;
     }
+    /* The reading did not prove it, or it failed: the network may be back for the next one. */
     if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c))
         return COMPSHARE__AGAIN;
     return compshare__confirm_failed(c, status);
@@ -9489,6 +9511,7 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
         ch->wanted = base + more;
     }
     if (current == 0 || mode == 0) return COMPSHARE_OK;
+    /* a plan equal to the wanted one is left alone by both modes */
     if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted)
         return COMPSHARE_OK;
     return COMPSHARE__FINISHED;
@@ -9601,9 +9624,11 @@ static int compshare__schedule_found(compshare *c, int status)
     bool first = ch->looks == 0 && t->polls == 0;
     status = first ? compshare__find_end(c, status) : compshare__find_described(c, status);
     if (first && status != COMPSHARE_OK) return status;
+    /* a repetition has failed: of a doubtful reading, or of one that refused */
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    /* no time for another: the reading before it has to do, if it is still there */
     if (status != COMPSHARE_OK && t->find.spoiled) return status;
     return compshare__schedule_read(c);
 }
