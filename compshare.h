@@ -5172,9 +5172,14 @@ static void compshare__config_place(const compshare_config *f, const char **regi
                                               is too large, DRAIN
    DRAIN      the rest of such a reply        the verdict that it is too large   exchange
 
+   From every phase a failure leads to IDLE, or, where the request may be sent again, to BEGIN.
    The last column names whose deadline is kept to; in SEND and RECEIVE it is reuse_deadline
-   while a reading on a kept connection has no byte of its reply. From every phase a failure leads
-   to IDLE, or, where the request may be sent again, to BEGIN. */
+   while a reading on a kept connection has no byte of its reply. All of them lie within the task's:
+
+   task       |<----------------- task.timeout_ms ----------------->|   clock.deadline
+   exchange      |<- pause ->|<------ exchange.allowed_ms ----->|       exchange.deadline
+   connecting                |<- connect_timeout_ms ->|                 connection.deadline
+   kept                      |<- half, or 4 s ->|                       attempt.reuse_deadline */
 enum {
     /* in this order: phases are compared by < and > */
     COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
@@ -5225,11 +5230,12 @@ typedef struct compshare__step {
     int (*end)(compshare *c, int status);
 } compshare__step;
 
-/* Which instance a task is about. Copied: the caller's strings may be in the result. */
+/* Which instance a task is about; "": not known. Copied when the task starts, because the caller's
+   strings may stand in the result, which is zeroed. */
 typedef struct compshare__ids {
     char uhost_id[64];
     char project_id[64];        /* sent with every request; "": not known */
-    char look_region[32];       /* sent with readings; "": none */
+    char look_region[32];       /* sent with readings, if it is not "" */
     char region[32], zone[32];  /* sent with changes; of a workflow, where a reading has shown it */
 } compshare__ids;
 
@@ -5245,14 +5251,16 @@ typedef struct compshare__projects {
 /* Where the task's instance is looked for, and what has been read. */
 typedef struct compshare__search {
     bool project_given;         /* by the target or the configuration */
-    bool list_projects;         /* the step that lists them has something to do */
-    bool listed;                /* they were listed because a reading was refused: only once */
+    bool list_projects;         /* the step that lists the projects is not to be skipped */
+    bool listed;                /* they were listed because a reading was refused (find_fix): this
+                                   is tried once */
     bool list_refused;          /* the account may not list them */
     bool spoiled;               /* a reading that failed has overwritten `instance`, which is then
                                    not what a whole reply has shown */
     unsigned other;             /* the n-th project of the list is looked in, from 1 on; 0: the one
                                    of `ids`, which is given, remembered, chosen, or "" */
-    size_t found;               /* how often the instance stands in the newest reading */
+    size_t found;               /* how many different entries of the newest reading have its id:
+                                   more than one is an error */
     compshare__ids ids;
     union {
         compshare__projects projects;   /* of the step that lists them */
@@ -5310,7 +5318,8 @@ typedef struct compshare__wait {
     compshare_instance *instance;   /* the caller's; may be NULL */
     char last[32];              /* the state that was read last */
     bool seen;                  /* the instance was read at least once */
-    unsigned missing;           /* readings in a row without it */
+    unsigned missing;           /* readings in a row without it; not 0 before the first: do not look
+                                   in other projects */
 } compshare__wait;
 
 /* What a task is: it decides which member of `as` is used. Their order counts: from
@@ -5360,7 +5369,7 @@ typedef struct compshare__task {
     } as;
     compshare__search find;     /* of every kind but CALL: whom it is about, and where that is */
     compshare_param params[COMPSHARE__TYPED_PARAMS];    /* of the current request */
-    char raw[32];               /* what stands in `malformed` where it should be a time */
+    char raw[32];               /* the value of `malformed` where that is a stop time; else "" */
 } compshare__task;
 
 /* A timed shutdown that this client has set, or deleted, with success: for COMPSHARE__LAG_MS
@@ -5405,7 +5414,8 @@ typedef struct compshare__exchange {
 
 /* The body of one reply, and what it has brought. All zero before each sending. */
 typedef struct compshare__body {
-    size_t at, len;             /* in the area; at skips a byte order mark */
+    size_t at, len;             /* where its text begins, behind a byte order mark, and how many
+                                   bytes of the area it has, with that; 0 if it was streamed */
     uint32_t drained;           /* bytes read and dropped in the phase DRAIN */
     bool cut;                   /* an error's body was too long to keep whole */
     bool handed;                /* an element of it went to the program */
@@ -5429,10 +5439,10 @@ typedef struct compshare__connection {
     bool open;                  /* the transport is: `open` has returned COMPSHARE_OK */
     bool resuming;              /* the handshake offers a session */
     uint64_t deadline;          /* of connecting, tunnel and handshake together */
-    uint64_t used_at;           /* when the kept connection was last in use */
+    uint64_t used_at;           /* when the last exchange over it ended, on the monotonic clock */
     /* whom the client talks to: the proxy, until its tunnel is open */
     const compshare__config_origin *peer;
-    const char *bundle;         /* what the roots come from, for error texts */
+    const char *bundle;         /* where the roots come from, for error texts: "ca_pem" or a path */
     compshare__trust *trust;    /* in the reply area, during a handshake; else NULL */
     compshare_handshake handshake;  /* of the newest handshake that has succeeded */
     compshare_transport io;     /* the program's, or the one of `posix` */
@@ -5443,7 +5453,8 @@ typedef struct compshare__connection {
 /* What has been learned of the account, and holds for later calls. */
 typedef struct compshare__account {
     bool both_names;            /* the API wants StopTime as well as SchedulerStopTime */
-    char project[64];           /* that an instance was found in; "": not yet */
+    char project[64];           /* that an instance was found in last, where none was given; "":
+                                   not yet, or it was not there any more */
     compshare__recent recent[COMPSHARE__RECENT];
 } compshare__account;
 
@@ -5524,6 +5535,7 @@ static void compshare__client_forget_values(compshare__reply *reply)
 
 /* ---- failures ---- */
 
+/* A public status, as a program prints it and as a person reads it. */
 typedef struct compshare__status {
     int value;
     const char *name, *text;
@@ -5800,8 +5812,8 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
    valid JSON object and exactly one RetCode that is 0. Touches the reply, the error and, of the
    clock, the server's time. Must never call a reply a success for any other reason.
 
-       reply                                       status       definite: nothing more is to be
-                                                                found out by reading back
+       reply                                       status       definite: it settles whether the
+                                                                action was executed
        Content-Encoding                            E_HTTP       no
        status not 2xx, but under 500, with a       E_STATUS     yes
        RetCode other than 0, 110, 8438
@@ -5809,8 +5821,8 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
        body is no JSON, or too large               E_JSON, ...  no
        no RetCode, or more than one                E_REPLY      no
        RetCode 110 or 8438 (see timeout_code)      E_API        no
-       any other RetCode that is not 0             E_API        yes
-       RetCode 0; or CSV, where the action has it  OK           yes */
+       any other RetCode that is not 0             E_API        yes: it was not
+       RetCode 0; or CSV, where the action has it  OK           yes: it was accepted */
 
 static bool compshare__judge_is_2xx(const compshare__http *http)
 {
@@ -6387,8 +6399,8 @@ static int compshare__exchange_begin(compshare *c)
     if (x->params.signature[0] == '\0') compshare__params_sign(&x->params, c->config.private_key);
     if (request->array != NULL)
         compshare__split_init(&c->reply.split, request->array, c->reply.area, c->reply.area_cap);
-    /* an orderly server closes idle connections; after 50 s that is likely to have happened
-       unseen */
+    /* is_alive sees a close that has arrived; IDLE_MS avoids one that would cross the request on
+       its way, as servers close connections that are idle for long */
     x->attempt.reused = conn->open && now - conn->used_at < COMPSHARE__IDLE_MS
         && compshare__tls_is_alive(&conn->tls);
     x->attempt.reuse_deadline = compshare__exchange_reuse_until(x, now);
@@ -6941,8 +6953,9 @@ static int compshare__exchange_advance(compshare *c)
 }
 
 /* The exchange is over: completes the error, and keeps of the connection and the reply only what
-   is whole. A failure keeps the parsed reply where the API or the HTTP status refused, its bytes
-   where it was complete. The signature is wiped (law 4). */
+   is whole. After a failure programs can still read the values of a reply by which the API or
+   the HTTP status refused, and the bytes of one that was complete. The signature is wiped (law
+   4). */
 static void compshare__exchange_finish(compshare *c, int status)
 {
     compshare__exchange *x = &c->exchange;
@@ -8330,8 +8343,8 @@ static int compshare__typed_status(compshare *c, int status)
    COMPSHARE_E_NOT_FOUND. A list that the account may not see (RetCodes 299, 240) ends this at
    once.
 
-   Region, which is optional there, goes with readings only where it is given or configured, or where
-   the API has asked for it (find_fix), so that it cannot hide an instance of another region. */
+   Region, which is optional there, goes with readings only where it is given or configured, or
+   where the API has asked for it (find_fix), so that it cannot hide an instance of another one. */
 
 /* ---- GetProjectList ---- */
 
