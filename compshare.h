@@ -4985,7 +4985,7 @@ static const char *compshare__config_proxy(const char *s, compshare__config_orig
     for (; s[end] != '\0' && s[end] != '/'; end++)
         if (s[end] == '@') at = end + 1;
     url->credentials.ptr = s;
-    url->credentials.len = at > 0 ? at - 1 : 0;
+    url->credentials.len = at > 0 ? at - 1 : 0;     /* without the @ */
     if ((reason = compshare__config_credentials(url->credentials)) != NULL) return reason;
     s += at;
     url->plain = true;
@@ -5065,6 +5065,7 @@ static const char *compshare__config_refusal(const compshare_config *f,
         return reason;
     *field = "user_agent: ";
     if ((reason = compshare__config_user_agent(f->user_agent)) != NULL) return reason;
+    /* its size is checked by config_check, which has a status of its own for that */
     *field = "memory: ";
     return f->memory == NULL ? "it is NULL" : NULL;
 }
@@ -5722,6 +5723,8 @@ COMPSHARE__DEF const char *compshare_version(void)
     return COMPSHARE_VERSION;
 }
 
+/* Checks the configuration once more: a client that could not be opened has no memory for its
+   error. */
 COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, char *buf,
     size_t cap)
 {
@@ -5781,6 +5784,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     return COMPSHARE_OK;
 }
 
+/* Of a client that is NULL, a constant that says so. */
 COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *client)
 {
     static const compshare_error none = {
@@ -6825,6 +6829,7 @@ static int compshare__exchange_work(compshare *c)
         return compshare__exchange_begin(c);
     case COMPSHARE__PHASE_CONNECT:
         r = compshare__exchange_connect(conn, e);
+        /* also where it waits or has failed: a look-up has taken its time all the same */
         compshare__exchange_give_back(x, conn, &c->clock);
         if (r != COMPSHARE_OK) return r;
         if (conn->proxy.port == 0) return compshare__exchange_reached(c);
@@ -6847,7 +6852,7 @@ static int compshare__exchange_work(compshare *c)
         x->phase = COMPSHARE__PHASE_RECEIVE;
         compshare__client_trace(&c->config, "sent %s", e->action, 0);
         return COMPSHARE_OK;
-    default:
+    default:    /* RECEIVE and DRAIN */
         r = compshare__exchange_receive(c);
         return r == COMPSHARE_OK ? compshare__exchange_judge(c) : r;
     }
@@ -7027,7 +7032,7 @@ static int compshare__task_end(compshare *c, int status)
         compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
     }
     if (status == COMPSHARE_OK || c->task.kind < COMPSHARE__TASK_WAIT) return status;
-    c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
+    c->error.outcome_unknown = c->task.unsettled;   /* of the change: readings change nothing */
     if (c->task.unsettled) compshare__client_name(&c->error, c->task.as.change.action);
     return status;
 }
@@ -7060,6 +7065,7 @@ static void compshare__task_allow(const compshare__task *t, compshare__exchange 
     x->pause_until = start;
     x->deadline = clock->deadline;
     x->allowed_ms = t->timeout_ms;
+    /* where the pause outlasts the task, the exchange ends in BEGIN, by the task's deadline */
     if (!x->request.leaves_half || start >= clock->deadline) return;
     x->allowed_ms = compshare__exchange_half(clock->deadline - start, most);
     x->deadline = start + x->allowed_ms;
@@ -7166,6 +7172,7 @@ static int compshare__task_work(compshare *c)
     for (;;) {
         int r = compshare__exchange_advance(c);
         if (r == COMPSHARE_PENDING) return r;
+        /* the exchange is over: the step's `end` says which step comes next, if any */
         r = compshare__task_leave(c, r);
         if (r == COMPSHARE__NEXT) c->task.step++;
         if (r == COMPSHARE__BACK) c->task.step--;
@@ -7218,6 +7225,7 @@ COMPSHARE__DEF int compshare_step(compshare *client)
     return r;
 }
 
+/* outcome_unknown is set where bytes of a change have left and nothing has settled it. */
 COMPSHARE__DEF int compshare_abort(compshare *client)
 {
     int r = compshare__task_ready(client);
@@ -7235,6 +7243,7 @@ COMPSHARE__DEF int compshare_fd(compshare *client)
     return (io->fd)(io->user);
 }
 
+/* 0 where the task waits for time alone, or can go on at once: compshare_timeout_ms tells which. */
 COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
 {
     return client != NULL ? client->exchange.wants : 0;
@@ -7408,7 +7417,7 @@ static const char compshare__actions_table[] =
 #endif
     "";
 
-#define COMPSHARE__ACTIONS_MARKS 5
+#define COMPSHARE__ACTIONS_MARKS 5   /* letters before the name of a row */
 
 #define COMPSHARE__ACTIONS_UPDATE "UpdateCompShareStopScheduler"
 #define COMPSHARE__ACTIONS_DELETE "DeleteCompShareStopScheduler"
@@ -7660,7 +7669,7 @@ static const compshare_field compshare__read_instance_fields[] = {
     COMPSHARE__ROW(stop_time, "StopSchedulerTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT)
 #undef COMPSHARE__ROW
 };
-#define COMPSHARE__READ_INSTANCE_FIELDS 12
+#define COMPSHARE__READ_INSTANCE_FIELDS 12   /* rows of the table */
 #define COMPSHARE__READ_STOP_TIMES 10        /* the row of the first stop time */
 
 /* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
@@ -7723,6 +7732,8 @@ static const char *compshare__read_project(const compshare__tokens *tree, compsh
 }
 
 /* ---- values, as programs see them ---- */
+
+/* Each of these takes a value that is none, or stale, and answers as if it was missing. */
 
 /* The tree that a value points into; NULL if it is none, or stale: its client has read something
    else since (generation). */
@@ -8056,6 +8067,7 @@ static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t b
     r->shown = false;
 }
 
+/* Forgets a change, so that readings are believed again. r may be NULL. */
 static void compshare__recent_forget(compshare__recent *r)
 {
     if (r != NULL) memset(r, 0, sizeof *r);
@@ -8141,6 +8153,7 @@ COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *acti
     return compshare__task_start(client, compshare__call_steps);
 }
 
+/* A generic call is a streamed one without an array. */
 COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action,
     const compshare_param *params, size_t count)
 {
@@ -8919,6 +8932,7 @@ static const compshare__step compshare__change_delete_steps[] = {
     { compshare__change_delete, compshare__change_once_end }
 };
 
+/* stop_time is checked when the request is described: compshare__change_update. */
 COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client,
     const compshare_target *target, int64_t stop_time)
 {
@@ -8935,6 +8949,7 @@ COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client,
         compshare_update_stop_scheduler_start(client, target, stop_time));
 }
 
+/* `wanted` stays 0: no stop time. */
 COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client,
     const compshare_target *target)
 {
@@ -9215,6 +9230,7 @@ static int compshare__power_begin(compshare *c)
     return compshare__typed_target(c, true);
 }
 
+/* Compared with change.action by its text. */
 #define COMPSHARE__POWER_REBOOT "RebootCompShareInstance"
 
 /* A step's `end`. An accepted reboot is taken for done: the state in which it shows
@@ -9707,6 +9723,8 @@ static int compshare__schedule_confirm(compshare *c, int status)
     return compshare__schedule_done(ch, i, compshare__client_best_time(&c->clock), true);
 }
 
+/* The rows are those of the banner: BACK leads from `found` to `project`, and from `confirm` to the
+   change, which is then sent again. */
 static const compshare__step compshare__schedule_get_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__schedule_found }
@@ -9759,6 +9777,7 @@ COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compsha
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
+/* The table ends with the step that reads: `found` hands its reading out. */
 COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id,
     compshare_schedule *schedule)
 {
@@ -9778,6 +9797,7 @@ COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
+/* `wanted` stays 0: no plan is what a reading has to show. */
 COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id,
     compshare_schedule *schedule)
 {
