@@ -7243,7 +7243,7 @@ COMPSHARE__DEF int compshare_fd(compshare *client)
     return (io->fd)(io->user);
 }
 
-/* 0 where the task waits for time alone, or can go on at once: compshare_timeout_ms tells which. */
+/* 0 where the task waits for time alone, or where there is none. */
 COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
 {
     return client != NULL ? client->exchange.wants : 0;
@@ -7733,7 +7733,7 @@ static const char *compshare__read_project(const compshare__tokens *tree, compsh
 
 /* ---- values, as programs see them ---- */
 
-/* Each of these takes a value that is none, or stale, and answers as if it was missing. */
+/* Those that take a value answer for one that is none, or stale, as if it was missing. */
 
 /* The tree that a value points into; NULL if it is none, or stale: its client has read something
    else since (generation). */
