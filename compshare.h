@@ -5752,8 +5752,8 @@ static void compshare__client_divide(compshare *c, size_t behind)
 }
 
 /* Places the client at the first aligned address of the caller's block. Opens nothing, and sends
-   nothing: the connection is made by the first call. conn->io points to the client's own copy of
-   the transport. */
+   nothing: the connection is made by the first call. The transport is copied: `tls` calls the
+   copy. */
 COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
 {
     char unused[1];
@@ -6467,8 +6467,8 @@ static int compshare__exchange_cut_short(compshare__attempt *a, compshare__tls *
 
 /* Sending waits (r is COMPSHARE_WANT_*) or has failed (COMPSHARE_E_IO). What the peer has said
    already is read: a server that refuses a request early answers, closes, and so makes the
-   sending fail. Not where nothing was sent: then there is no reply to it. Returns COMPSHARE_OK
-   to go on with RECEIVE, else r. */
+   sending fail. Not where it has failed and nothing was sent: then there is no reply to it.
+   Returns COMPSHARE_OK to go on with RECEIVE, else r. */
 static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__connection *conn,
     compshare_error *e, int r)
 {
@@ -8009,9 +8009,9 @@ static int compshare__list_end(compshare__list *l, int64_t total)
 }
 
 /* ==== recent =================================================================================
-   The timed shutdowns that this client has changed, and that readings may not show yet: a reading
-   may be answered by a server of the API that does not know of the change. Touches what the client
-   knows of its account. Must never take for old what somebody else may have set.
+   The timed shutdowns that this client has changed, and that readings may not show yet: the API
+   may be late to show a change that it has accepted. Touches what the client knows of its account.
+   Must never take for old what somebody else may have set.
 
        within COMPSHARE__LAG_MS of a change from `before` to `after`, a reading shows
        `after`             it is believed, and notes that `after` was shown
