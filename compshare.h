@@ -6629,8 +6629,8 @@ static int compshare__exchange_feed(compshare *c, const unsigned char *src, size
 }
 
 /* The stream has ended (COMPSHARE__EOF) or failed (r). An orderly end, with close_notify, may be
-   that of a reply without a length, RFC 9112 6.3; without one it is an attack or a loss, and the
-   reply is not complete. COMPSHARE_OK: it is. */
+   that of a reply without a length, RFC 9112 6.3; any other may have cut the reply off, so that
+   is not complete. COMPSHARE_OK: it is. */
 static int compshare__exchange_receive_end(compshare *c, int r)
 {
     compshare__http *http = &c->reply.http;
@@ -6669,8 +6669,8 @@ static int compshare__exchange_receive(compshare *c)
 /* ---- once more ---- */
 
 /* The sending has ended, in whatever phase: keeps the connection only if it is certainly clean,
-   which is untouched, or behind a whole reply that nothing follows. Else a late reply could be
-   taken for that of the next request. */
+   which is untouched, or behind a whole reply that nothing follows. On any other, a late reply
+   could be taken for that of the next request. */
 static void compshare__exchange_settle(compshare *c)
 {
     const compshare__exchange *x = &c->exchange;
@@ -8840,10 +8840,10 @@ COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_ta
 
 /* ==== change =================================================================================
    UpdateCompShareStopScheduler and DeleteCompShareStopScheduler as single calls: COMPSHARE_OK
-   says that the API accepted the change, and nothing more. The workflows of `confirm`, `power`
-   and `schedule` use these requests, and read back. Touches the task, the request, the error, and
-   what the client knows of its account. Must never call a change accepted whose reply names
-   another instance. */
+   says that the API accepted the change, and nothing more. The workflows of `schedule` send the
+   same requests, and read back; those of `power` check their replies by the same `end`. Touches
+   the task, the request, the error, and what the client knows of its account. Must never call a
+   change accepted whose reply names another instance. */
 
 /* A step's `begin`: the request that sets the stop time `wanted`. The floor of 300 s is checked
    at each sending, because a retry may come seconds later. With both names of the parameter
@@ -8893,8 +8893,8 @@ static int compshare__change_end(compshare *c, int status)
    (StopTime as well as SchedulerStopTime; documents differ): the API refused it for want of
    StopTime. That is a definite refusal, so nothing was executed, and a second sending cannot act
    twice. It is taken for one about StopTime if Message names that, or if the RetCode is 210 (a
-   parameter is missing) and Message names no other parameter; "SchedulerStopTime" is an other
-   one. Sets ch->both_names, so that it happens once. known: both names are sent already. */
+   parameter is missing) and Message names no other parameter, such as SchedulerStopTime. Sets
+   ch->both_names, so that it happens once. known: both names are sent already. */
 static bool compshare__change_renamed(compshare__change *ch, const compshare_error *e, bool known)
 {
     static const char name[] = "StopTime";
