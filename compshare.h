@@ -5249,7 +5249,8 @@ typedef struct compshare__projects {
     char name_list[136];        /* which stand here */
 } compshare__projects;
 
-/* Where the task's instance is looked for, and what has been read. */
+/* Where the task's instance is looked for, and what has been read. The lists of projects and the
+   instance share memory: a step that lists projects forgets the instance. */
 typedef struct compshare__search {
     bool project_given;         /* by the target or the configuration */
     bool list_projects;         /* the step that lists the projects is not to be skipped */
@@ -7624,9 +7625,10 @@ static int compshare__read_object(const compshare__tokens *tree, uint32_t object
 
 /* ---- instances and projects ---- */
 
-/* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
-   is also what is not above 0. False: it is no time, or one in milliseconds, or there twice;
-   `raw` is what stands there. */
+/* Reads a stop time in Unix seconds, as number or string, with ".0" behind it or not. *out is 0
+   where there is none: missing, null, "", or not above 0. False: it is no time, or one in
+   milliseconds (after the year 9999), or there twice; `raw` is then what stands there, made
+   harmless for a terminal. */
 static bool compshare__read_time(const compshare__tokens *tree, uint32_t at, bool twice,
     int64_t *out, char raw[32])
 {
@@ -7672,10 +7674,11 @@ static const compshare_field compshare__read_instance_fields[] = {
 #define COMPSHARE__READ_INSTANCE_FIELDS 12   /* rows of the table */
 #define COMPSHARE__READ_STOP_TIMES 10        /* the row of the first stop time */
 
-/* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
-   never StopTime, which is when it was stopped last. The official client reads the first
+/* When it will be stopped, into *out: SchedulerStopTime, else StopSchedulerTime, as documents
+   differ; never StopTime, which is when it was stopped last. The official client reads the first
    only: where that is given, text in the second that is no time decides nothing. A time that is
-   over by the server's clock (0: not known), or before this file existed, is none. */
+   over by the server's clock (now; 0: not known), or before this file existed, is none. NULL, or
+   the field that cannot be read, and in `raw` what stands there. */
 static const char *compshare__read_schedule(const compshare__tokens *tree,
     const compshare__read_places *p, int64_t now, int64_t *out, char raw[32])
 {
@@ -7858,7 +7861,8 @@ static bool compshare__read_sound(const compshare_field *fields, size_t count)
     return true;
 }
 
-/* What is wrong with the value of the first bad row, which is of this kind. */
+/* What is wrong with the value of the first bad row, which is of this kind: the end of a
+   sentence that begins with the field's name. */
 static const char *compshare__read_why(const compshare__read_places *p, int kind)
 {
     static const char *const types[] = {
@@ -7871,7 +7875,8 @@ static const char *compshare__read_why(const compshare__read_places *p, int kind
         : "does not fit, or holds control characters";
 }
 
-/* Notes why an object was not read, unless its call has failed for a reason of its own. */
+/* Notes why an object was not read, unless its call has failed for a reason of its own, which
+   matters more. c NULL: nobody to tell. Returns the status. */
 static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
 {
     int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
