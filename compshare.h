@@ -4851,18 +4851,19 @@ static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
    fills in the defaults. Pure: touches only its arguments. Must never ignore a setting that
    it does not support. */
 
-/* base_url or proxy, taken apart. */
+/* base_url or proxy, taken apart. host is without brackets, and without the dot at its end. */
 typedef struct compshare__config_origin {
     char host[COMPSHARE__HOST_MAX + 1];
     uint16_t port;              /* 0: nothing was given, there is no proxy */
     bool plain;                 /* http:// */
-    bool port_shown;            /* it is not the scheme's own, and stands in Host */
-    compshare_view path;        /* of base_url */
-    compshare_view credentials; /* of a proxy: "user" or "user:password", with percent-escapes */
+    bool port_shown;            /* it is not the scheme's own, and stands in Host: RFC 9110 7.2 */
+    compshare_view path;        /* of base_url, never empty; in the caller's string */
+    compshare_view credentials; /* of a proxy: "user" or "user:password", with percent-escapes, as
+                                   they stand in the caller's string; empty: none */
 } compshare__config_origin;
 
-/* No byte under `least`, and no DEL: with ' ' nothing can end a header line, with '!'
-   nothing can hide at the end of a key either; bytes of UTF-8 pass. */
+/* Whether no byte is under `least`, and none is DEL. With ' ' nothing can end a header line (no
+   header injection), with '!' no space can hide at the end of a key either. Bytes of UTF-8 pass. */
 static bool compshare__config_printable(const char *s, char least)
 {
     for (; *s != '\0'; s++)
@@ -4870,11 +4871,13 @@ static bool compshare__config_printable(const char *s, char least)
     return true;
 }
 
-/* A DNS name, RFC 1123 2.1. An IP address is refused: BearSSL compares names
-   with dNSName entries only, so an address could not be verified. */
+/* A DNS name, RFC 1123 2.1, of len bytes without the dot at its end. NULL, or why it is refused.
+   With TLS an IP address is refused, in every spelling that resolvers take (a last label that is
+   decimal, octal or hexadecimal): BearSSL compares names with dNSName entries only, so an
+   address could not be verified. */
 static const char *compshare__config_host(const char *host, size_t len, bool plain)
 {
-    size_t i, start = 0, last = 0;      /* of a label, and of the one before it */
+    size_t i, start = 0, last = 0;      /* where the current label begins, and the last one */
     if (len == 0) return "it has no host name";
     if (host[0] == '[') return "an IP address cannot be verified: use a host name";
     if (len > 253) return "the host name is longer than 253 bytes";
@@ -4896,8 +4899,9 @@ static const char *compshare__config_host(const char *host, size_t len, bool pla
     return NULL;
 }
 
-/* host[:port] at *s, which moves behind it. port: the scheme's own. ipv6: the host may be an
-   IPv6 address in brackets. NULL, or why it is refused. */
+/* host[:port] at *s, which moves behind it; RFC 3986 3.2. Into url, which is zero but for
+   `plain`. port: the scheme's own. ipv6: the host may be an IPv6 address in brackets, of 45
+   bytes at the most (as INET6_ADDRSTRLEN has it). NULL, or why it is refused. */
 static const char *compshare__config_authority(const char **s, compshare__config_origin *url,
     uint16_t port, bool ipv6)
 {
@@ -4931,7 +4935,8 @@ static const char *compshare__config_authority(const char **s, compshare__config
     return NULL;
 }
 
-/* scheme://host[:port][/path]. NULL, or why it is refused. */
+/* base_url: scheme://host[:port][/path], without query and fragment. http:// only in a build
+   with COMPSHARE_PLAINTEXT. NULL, or why it is refused. */
 static const char *compshare__config_url(const char *s, compshare__config_origin *url)
 {
     const char *reason;
@@ -4959,8 +4964,9 @@ static const char *compshare__config_url(const char *s, compshare__config_origin
     return NULL;
 }
 
-/* The user and password of a proxy's URL; as RFC 7617 2 has it, no colon is in the user. NULL,
-   or why they are refused. */
+/* The user and password of a proxy's URL. Percent-escapes are checked here and decoded when they
+   are sent (compshare__encode_connect); as RFC 7617 2 has it, no colon is in the user. NULL, or
+   why they are refused. */
 static const char *compshare__config_credentials(compshare_view v)
 {
     size_t i;
@@ -4982,9 +4988,9 @@ static const char *compshare__config_credentials(compshare_view v)
     return NULL;
 }
 
-/* http://[user:password@]host[:port][/]. What a proxy is asked for passes through it encrypted,
-   so the proxy itself is not verified, and its host may be an IP address. NULL, or why it is
-   refused. */
+/* http://[user:password@]host[:port][/]. The last @ ends the credentials. TLS passes through the
+   tunnel to the server, so the proxy itself is not verified, and its host may be an IP address.
+   NULL, or why it is refused. */
 static const char *compshare__config_proxy(const char *s, compshare__config_origin *url)
 {
     const char *reason;
@@ -4996,7 +5002,7 @@ static const char *compshare__config_proxy(const char *s, compshare__config_orig
     for (; s[end] != '\0' && s[end] != '/'; end++)
         if (s[end] == '@') at = end + 1;
     url->credentials.ptr = s;
-    url->credentials.len = at > 0 ? at - 1 : 0;
+    url->credentials.len = at > 0 ? at - 1 : 0;     /* without the @ */
     if ((reason = compshare__config_credentials(url->credentials)) != NULL) return reason;
     s += at;
     url->plain = true;
@@ -5005,8 +5011,9 @@ static const char *compshare__config_proxy(const char *s, compshare__config_orig
         : "nothing but a port may follow its host name";
 }
 
-/* One of the credentials (key) and identifiers that are sent with every call. NULL, or why it is
-   refused. */
+/* One of the credentials (key) or identifiers (not key) that are sent with every call. needed:
+   it must be there. NULL, or why it is refused; never with the value, which may be secret (law
+   4). */
 static const char *compshare__config_identity(const char *value, bool needed, bool key)
 {
     if (value == NULL) return needed ? "it is missing" : NULL;
@@ -5017,7 +5024,8 @@ static const char *compshare__config_identity(const char *value, bool needed, bo
         : "only A-Z a-z 0-9 . _ - are allowed in it";
 }
 
-/* What this build does not have is refused, never ignored. NULL, or a field and why. */
+/* What this build does not have, or what contradicts itself, is refused, never ignored. NULL, or
+   the field and why. */
 static const char *compshare__config_parts(const compshare_config *f)
 {
     const compshare_transport *io = f->transport;
@@ -5033,6 +5041,7 @@ static const char *compshare__config_parts(const compshare_config *f)
     return compshare__posix_refusal(f);
 }
 
+/* NULL, or why it is refused: it is sent as it is, in one header line. */
 static const char *compshare__config_user_agent(const char *s)
 {
     if (s == NULL) return NULL;
@@ -5040,7 +5049,8 @@ static const char *compshare__config_user_agent(const char *s)
     return compshare__config_printable(s, ' ') ? NULL : "it holds a control character";
 }
 
-/* NULL, or why the configuration is refused, and in *field what of it. */
+/* NULL, or why the configuration is refused, and in *field which field of it: "" where the
+   reason names it itself. Fills in url and proxy. */
 static const char *compshare__config_refusal(const compshare_config *f,
     compshare__config_origin *url, compshare__config_origin *proxy, const char **field)
 {
@@ -5072,12 +5082,14 @@ static const char *compshare__config_refusal(const compshare_config *f,
         return reason;
     *field = "user_agent: ";
     if ((reason = compshare__config_user_agent(f->user_agent)) != NULL) return reason;
+    /* its size is checked by config_check, which has a status of its own for that */
     *field = "memory: ";
     return f->memory == NULL ? "it is NULL" : NULL;
 }
 
-/* Checks all of it; needed: the least memory_size. Fills in url and proxy (port 0: there is
-   none), or says why not. */
+/* Checks all of the configuration f, which may be NULL; needed: the least memory_size.
+   COMPSHARE_OK: url and proxy are filled in (proxy->port 0: there is none). COMPSHARE_E_CONFIG,
+   COMPSHARE_E_MEMORY: why says why, and url and proxy are not to be used. */
 static int compshare__config_check(const compshare_config *f, size_t needed,
     compshare__config_origin *url, compshare__config_origin *proxy, compshare__bytes_text *why)
 {
@@ -5093,7 +5105,9 @@ static int compshare__config_check(const compshare_config *f, size_t needed,
     return COMPSHARE_E_MEMORY;
 }
 
-/* Puts the defaults where nothing was given, after the check. */
+/* Puts the defaults where nothing was given, after the check. An empty region, zone or
+   project_id is none. Afterwards user_agent, the timeouts and, without COMPSHARE_NO_SOCKETS, the
+   hooks are all set. */
 static void compshare__config_defaults(compshare_config *f)
 {
     f->region = compshare__bytes_first(f->region, NULL);
@@ -5106,8 +5120,8 @@ static void compshare__config_defaults(compshare_config *f)
     compshare__posix_defaults(f);
 }
 
-/* The region that a zone is in: "cn-wlcb-01" is in "cn-wlcb". Empty where the zone does not end
-   in - and digits. */
+/* The region that a zone is in, by the API's naming: "cn-wlcb-01" is in "cn-wlcb". region
+   becomes "" where the zone does not end in - and digits, or the result does not fit cap bytes. */
 static void compshare__config_zone_region(const char *zone, char *region, size_t cap)
 {
     size_t len = strlen(zone);
@@ -5117,9 +5131,19 @@ static void compshare__config_zone_region(const char *zone, char *region, size_t
     compshare__bytes_append(&t, zone, len - 1);
 }
 
-/* Region and Zone of one request belong together: the API answers others with 230. What is
-   given (not NULL) stays as it is; the configuration's takes the place of what is not where
-   it belongs to the rest, else a region is derived from the zone that is sent. */
+/* Completes Region and Zone of one request, which belong together: the API answers others with
+   RetCode 230. NULL is what is not given, here and in the result.
+
+       given            Region that is sent                          Zone that is sent
+       both             as given                                     as given
+       Region           as given                                     the configuration's, if it is
+                                                                     in that region
+       Zone             the configuration's, if the zone is in it;   as given
+                        else the one derived from the zone
+       neither          the same, with the configuration's zone      the configuration's
+
+   A zone whose name tells no region fits every one. derived: room for a derived region, to which
+   *region may point afterwards. */
 static void compshare__config_place(const compshare_config *f, const char **region,
     const char **zone, char derived[32])
 {
@@ -5135,9 +5159,21 @@ static void compshare__config_place(const compshare_config *f, const char **regi
 }
 
 /* ==== client =================================================================================
-   What a client is made of, in parts; its clocks; its failures in sentences. A function takes
-   the part that it needs. Touches these parts alone. Must never put a key, a parameter or a
-   body into an error. */
+   What a client is made of, in parts; its clocks; its failures in sentences; opening it. A
+   function takes the part that it needs. Touches these parts, and calls the hooks unix_time,
+   monotonic_ms and trace. Must never put a key, a parameter or a body into an error.
+
+       part         lives                             holds
+       clock        as long as the client             what is known of time
+       error        until the next call               how the last call ended
+       reply        until the next sending            body, values, parsers
+       exchange     one request and its reply         phase, deadline, retries; the attempt in it:
+                                                      one sending
+       task         one call                          steps, the result's place, the change
+       config       as long as the client             the caller's, with defaults
+       account      as long as the client             project, recent changes
+       connection   as long as the client; what is    transport, TLS, addresses, handshake
+                    open, until it is not clean */
 
 /* The phases of an exchange, in order:
 
@@ -5154,10 +5190,16 @@ static void compshare__config_place(const compshare_config *f, const char **regi
                                               is too large, DRAIN
    DRAIN      the rest of such a reply        the verdict that it is too large   exchange
 
+   From every phase a failure leads to IDLE, or, where the request may be sent again, to BEGIN.
    The last column names whose deadline is kept to; in SEND and RECEIVE it is reuse_deadline
-   while a reading on a kept connection has no byte of its reply. From every phase a failure leads
-   to IDLE, or, where the request may be sent again, to BEGIN. */
+   while a reading on a kept connection has no byte of its reply. All of them lie within the task's:
+
+   task       |<----------------- task.timeout_ms ----------------->|   clock.deadline
+   exchange      |<- pause ->|<------ exchange.allowed_ms ----->|       exchange.deadline
+   connecting                |<- connect_timeout_ms ->|                 connection.deadline
+   kept                      |<- half, or 4 s ->|                       attempt.reuse_deadline */
 enum {
+    /* in this order: phases are compared by < and > */
     COMPSHARE__PHASE_IDLE, COMPSHARE__PHASE_BEGIN, COMPSHARE__PHASE_CONNECT,
     COMPSHARE__PHASE_PROXY, COMPSHARE__PHASE_HANDSHAKE, COMPSHARE__PHASE_SEND,
     COMPSHARE__PHASE_RECEIVE, COMPSHARE__PHASE_DRAIN
@@ -5167,66 +5209,77 @@ enum {
 typedef struct compshare__clock {
     uint64_t (*monotonic_ms)(void *user);
     int64_t (*unix_time)(void *user);
-    void *user;
-    uint64_t looked_at;         /* what the monotonic clock said last, in milliseconds */
+    void *user;                 /* config.user: the argument of both */
+    uint64_t looked_at;         /* what the monotonic clock said last, in milliseconds; if it says
+                                   less, it has stepped back */
     uint64_t deadline;          /* of the task; 0: the monotonic clock has stepped back */
     int64_t server_date;        /* the last verified Date, in seconds since 1970; 0: none yet */
-    uint64_t server_date_at;    /* when it came, on the monotonic clock */
+    uint64_t server_date_at;    /* when it came, on the monotonic clock, in milliseconds */
 } compshare__clock;
 
-/* One request, as a step describes it. */
+/* One request, as a step's `begin` describes it. All zero before. Strings and params are borrowed
+   until the exchange is over. */
 typedef struct compshare__request {
     const char *action;
     const compshare_param *params;
-    size_t count;
+    size_t count;               /* of params; above COMPSHARE_MAX_PARAMS: refused */
     bool defaults;              /* add Region, Zone and ProjectId from the configuration */
     bool csv;                   /* a CSV reply is a success */
-    bool always;                /* retry class "always" */
-    bool repeatable;            /* it may be sent again without a reading in between */
-    bool reads;                 /* it changes nothing */
+    bool always;                /* retry class "always": sent again where it was refused */
+    bool repeatable;            /* sent again even where its outcome is unknown, without a reading
+                                   in between. Class "always", but not a workflow's change */
+    bool reads;                 /* class "always", and it changes nothing */
     bool inner;                 /* its elements go to the client itself, not to the program */
     bool leaves_half;           /* it gets half of the time left: another must follow it */
-    int64_t stop_time;          /* that it sets; 0: none */
+    int64_t stop_time;          /* that it sets, for `check`; 0: none */
     /* not NULL: what must hold at every sending, the first and each retry */
     int (*check)(const struct compshare__request *request, const compshare__clock *clock,
         compshare_error *error);
-    const char *array;          /* not NULL: stream this array */
-    compshare_each_fn each;
-    void *user;
+    const char *array;          /* not NULL: stream this array of the reply, */
+    compshare_each_fn each;     /* each of its elements to this function, which may be NULL, */
+    void *user;                 /* with this as its first argument */
 } compshare__request;
 
-/* A step of a task: `begin` fills in exchange.request; `end` is given the status of the exchange,
-   and returns that of the task. See COMPSHARE__AGAIN for what else they return. */
+/* A step of a task: `begin` fills in exchange.request, and returns COMPSHARE_OK, COMPSHARE__NEXT
+   (skip this step) or a failure; `end` is given the status of the exchange, and returns that of the
+   task, or COMPSHARE__AGAIN, COMPSHARE__NEXT, COMPSHARE__BACK. */
 typedef struct compshare__step {
     int (*begin)(compshare *c);
     int (*end)(compshare *c, int status);
 } compshare__step;
 
-/* Which instance a task is about. Copied: the caller's strings may be in the result. */
+/* Which instance a task is about; "": not known. Copied when the task starts, because the caller's
+   strings may stand in the result, which is zeroed. */
 typedef struct compshare__ids {
     char uhost_id[64];
     char project_id[64];        /* sent with every request; "": not known */
-    char look_region[32];       /* sent with readings; "": none */
+    char look_region[32];       /* sent with readings, if it is not "" */
     char region[32], zone[32];  /* sent with changes; of a workflow, where a reading has shown it */
 } compshare__ids;
 
 /* One reading of the list of projects. */
 typedef struct compshare__projects {
-    compshare_project chosen;   /* the wanted one, or the first */
-    size_t seen, wanted;        /* projects in the list, and how many of them are wanted */
+    compshare_project chosen;   /* the wanted one, or the first where none is configured */
+    size_t seen, wanted;        /* projects in the list, and how many of them are wanted: the n-th
+                                   (search.other), the configured one, or the default one */
     compshare__bytes_text names;      /* their ids, for an error text, */
     char name_list[136];        /* which stand here */
 } compshare__projects;
 
-/* Where the task's instance is looked for, and what has been read. */
+/* Where the task's instance is looked for, and what has been read. The lists of projects and the
+   instance share memory: a step that lists projects forgets the instance. */
 typedef struct compshare__search {
     bool project_given;         /* by the target or the configuration */
-    bool list_projects;         /* the step that lists them has something to do */
-    bool listed;                /* they were listed because a reading was refused: only once */
+    bool list_projects;         /* the step that lists the projects is not to be skipped */
+    bool listed;                /* they were listed because a reading was refused (find_fix): this
+                                   is tried once */
     bool list_refused;          /* the account may not list them */
-    bool spoiled;               /* a reading that failed has overwritten `instance` */
-    unsigned other;             /* the n-th project is looked in; 0: the default one */
-    size_t found;               /* how often the instance stands in the newest reading */
+    bool spoiled;               /* a reading that failed has overwritten `instance`, which is then
+                                   not what a whole reply has shown */
+    unsigned other;             /* the n-th project of the list is looked in, from 1 on; 0: the one
+                                   of `ids`, which is given, remembered, chosen, or "" */
+    size_t found;               /* how many different entries of the newest reading have its id:
+                                   more than one is an error */
     compshare__ids ids;
     union {
         compshare__projects projects;   /* of the step that lists them */
@@ -5250,42 +5303,48 @@ typedef struct compshare__list {
     bool anew;                  /* the next page is handed out from its beginning, without one */
 } compshare__list;
 
-/* A change, and what is known of it by now: law 7. */
+/* A change, and what is known of it by now: law 7. A workflow that only reads a timed shutdown uses
+   `result`, `before` and the checks of readings. */
 typedef struct compshare__change {
-    const char *action;
-    const char *states;         /* of power: those that show it, each with its NUL */
+    const char *action;         /* a constant; NULL: _get, which changes nothing */
+    const char *states;         /* of power: the states that show it, each with its NUL; NULL: it
+                                   is a change of the timed shutdown */
     compshare_schedule *result; /* of a schedule: the caller's; may be NULL */
     compshare_plan plan;        /* of a schedule: its times and mode */
-    int64_t by_seconds;         /* of an extension */
-    unsigned raised;            /* how often the API found the time too soon */
+    int64_t by_seconds;         /* of an extension; else 0 */
+    unsigned raised;            /* how often `wanted` was too soon, and calculated anew: 0 to 2 */
     int64_t wanted;             /* the stop time that is sent and has to be shown; 0: none */
-    int64_t before;             /* what was shown before the change */
+    int64_t before;             /* the stop time that was shown before the change; 0: none */
     bool both_names;            /* StopTime goes with SchedulerStopTime */
-    bool shown_before;          /* what is wanted was: another such reading proves nothing */
-    unsigned looks;             /* how often a reading that refuses the workflow was checked, */
-    int refusal;                /* and what the one before said */
+    bool shown_before;          /* what is wanted was shown before the change, or readings may still
+                                   lag behind an earlier change: showing it proves nothing */
+    unsigned looks;             /* before the change: how often a reading was checked by another, */
+    int refusal;                /* and what the one before was refused for; 0: it was not */
     bool accepted;              /* a sending got a definite success */
-    bool lost;                  /* a sending got no definite answer */
-    bool refused;               /* a later one was refused */
+    bool lost;                  /* a sending got no definite answer: it may have been executed */
+    bool refused;               /* a later one was refused for good: none is sent any more */
     bool read_back;             /* a reading after it has succeeded */
     unsigned readings;          /* in a row that have shown what is wanted */
-    unsigned sendings;
+    unsigned sendings;          /* that have ended, however */
     uint64_t sent_at;           /* when the last sending ended, on the monotonic clock, */
     int status, http, code;     /* and how: status, HTTP status, RetCode */
     char request_id[64];
 } compshare__change;
 
-/* A wait for a state. */
+/* A wait for a state of an instance. */
 typedef struct compshare__wait {
     const char *state;          /* the caller's */
     compshare_instance *instance;   /* the caller's; may be NULL */
     char last[32];              /* the state that was read last */
     bool seen;                  /* the instance was read at least once */
-    unsigned missing;           /* readings in a row without it */
+    unsigned missing;           /* readings in a row without it; not 0 before the first: do not look
+                                   in other projects */
 } compshare__wait;
 
-/* What a task is: it decides which member of `as` is used. From COMPSHARE__TASK_WAIT on they
-   are workflows, from COMPSHARE__TASK_POWER on they change something. */
+/* What a task is: it decides which member of `as` is used. Their order counts: from
+   COMPSHARE__TASK_WAIT on they are workflows, which repeat readings, and whose outcome is that of
+   their change; from COMPSHARE__TASK_POWER on they send one. TASK_CHANGE sends one, too, but is a
+   single call, like TASK_CALL. */
 enum {
     COMPSHARE__TASK_CALL,       /* a generic call */
     COMPSHARE__TASK_PROJECTS,   /* the list of projects */
@@ -5300,15 +5359,17 @@ enum {
 
 /* A call in progress: its steps, its time, and the data of its kind. */
 typedef struct compshare__task {
-    const compshare__step *step;    /* NULL: no task */
-    int kind;
-    uint32_t timeout_ms;        /* for all of it */
-    uint32_t pause_ms;          /* before the next exchange */
-    uint64_t began;             /* on the monotonic clock */
-    uint64_t poll_until;        /* when readings are not repeated any more, */
-    unsigned polls;             /* and how often they were: pauses grow */
-    bool unsettled;             /* a change was sent, and is not confirmed */
-    const char *malformed;      /* a field that cannot be read; see `raw` */
+    const compshare__step *step;    /* the current one of its table; NULL: no task */
+    int kind;                   /* COMPSHARE__TASK_*: which member of `as` is used */
+    uint32_t timeout_ms;        /* for all of it; its deadline is clock.deadline */
+    uint32_t pause_ms;          /* before the next exchange; used once */
+    uint64_t began;             /* on the monotonic clock, in milliseconds */
+    uint64_t poll_until;        /* until when readings are repeated, on the monotonic clock, */
+    unsigned polls;             /* and how often they were since the change, or the start of the
+                                   task: pauses grow */
+    bool unsettled;             /* a change was sent, and no reading has proved it yet: should the
+                                   task end now, its outcome is unknown */
+    const char *malformed;      /* the field that ended a streamed reading; NULL: none; see `raw` */
     union {
         compshare__request call;
         struct {
@@ -5321,25 +5382,26 @@ typedef struct compshare__task {
             compshare_instance_fn each;
             void *user;
         } each;
-        compshare_instance *describe;   /* the caller's */
+        compshare_instance *describe;   /* the caller's, filled in on success */
         compshare__wait wait;
         compshare__change change;       /* CHANGE, SHOW, POWER, SCHEDULE */
     } as;
-    compshare__search find;
+    compshare__search find;     /* of every kind but CALL: whom it is about, and where that is */
     compshare_param params[COMPSHARE__TYPED_PARAMS];    /* of the current request */
-    char raw[32];               /* what stands in `malformed` where it should be a time */
+    char raw[32];               /* the value of `malformed` where that is a stop time; else "" */
 } compshare__task;
 
-/* A timed shutdown that this client has set, or deleted, with success. */
+/* A timed shutdown that this client has set, or deleted, with success: for COMPSHARE__LAG_MS
+   readings may still show what was there before. */
 typedef struct compshare__recent {
-    uint64_t mark;              /* of the instance; 0: none */
+    uint64_t mark;              /* compshare__bytes_mark of the instance; 0: the row is free */
     int64_t before;             /* what readings showed until then; -1: not known */
     int64_t after;              /* what they must show; 0: none */
-    uint64_t at;
-    bool shown;                 /* one has */
+    uint64_t at;                /* when it was accepted, on the monotonic clock */
+    bool shown;                 /* a reading has shown it */
 } compshare__recent;
 
-/* One sending of a request. All zero before each. */
+/* One sending of a request. All zero before each: compshare__exchange_rewind. */
 typedef struct compshare__attempt {
     bool reused;                /* it goes over a kept connection */
     bool head_written;          /* the encoder goes on with the body */
@@ -5356,12 +5418,14 @@ typedef struct compshare__attempt {
 typedef struct compshare__exchange {
     int phase;
     unsigned wants;             /* COMPSHARE_READ, COMPSHARE_WRITE: what a step waits for */
-    bool more;                  /* a step stopped although it could go on */
-    bool lost;                  /* an earlier sending got no definite answer */
+    bool more;                  /* a step stopped although it could go on: compshare_timeout_ms
+                                   is 0 */
+    bool lost;                  /* an earlier sending got no definite answer: the outcome stays
+                                   unknown, whatever a later one says but success */
     bool reconnected;           /* a dead kept connection has been replaced: once only */
     unsigned retries;           /* left */
     uint32_t allowed_ms;        /* the time from its start to its deadline, for the error text */
-    uint64_t deadline, pause_until;
+    uint64_t deadline, pause_until;     /* on the monotonic clock, in milliseconds */
     compshare__attempt attempt;
     compshare__request request;
     compshare__params params;   /* of the request, sorted and signed */
@@ -5369,19 +5433,20 @@ typedef struct compshare__exchange {
 
 /* The body of one reply, and what it has brought. All zero before each sending. */
 typedef struct compshare__body {
-    size_t at, len;             /* in the area; at skips a byte order mark */
+    size_t at, len;             /* where its text begins, behind a byte order mark, and how many
+                                   bytes of the area it has, with that; 0 if it was streamed */
     uint32_t drained;           /* bytes read and dropped in the phase DRAIN */
     bool cut;                   /* an error's body was too long to keep whole */
     bool handed;                /* an element of it went to the program */
-    bool definite;              /* its RetCode has settled what happened */
+    bool definite;              /* it has settled whether the action was executed: see the manual */
 } compshare__body;
 
 /* What has come back: the bytes, and how far they are understood. */
 typedef struct compshare__reply {
-    compshare__tokens tree;
+    compshare__tokens tree;     /* the values in the body; count 0: none are valid */
     char *area;                 /* during a handshake the X.509 engine's, then body and tokens */
     size_t area_cap;
-    uint32_t generation;        /* of the values that programs hold */
+    uint32_t generation;        /* of the values that programs hold: those of another are stale */
     compshare__body body;
     compshare__http http;
     compshare__split split;
@@ -5390,29 +5455,30 @@ typedef struct compshare__reply {
 /* The way to the server. It outlives an exchange whose reply left it clean. */
 typedef struct compshare__connection {
     compshare__tls tls;
-    bool open;                  /* the transport is */
+    bool open;                  /* the transport is: `open` has returned COMPSHARE_OK */
     bool resuming;              /* the handshake offers a session */
     uint64_t deadline;          /* of connecting, tunnel and handshake together */
-    uint64_t used_at;           /* when the kept connection was last in use */
+    uint64_t used_at;           /* when the last exchange over it ended, on the monotonic clock */
     /* whom the client talks to: the proxy, until its tunnel is open */
     const compshare__config_origin *peer;
-    const char *bundle;         /* what the roots come from, for error texts */
+    const char *bundle;         /* where the roots come from, for error texts: "ca_pem" or a path */
     compshare__trust *trust;    /* in the reply area, during a handshake; else NULL */
-    compshare_handshake handshake;
-    compshare_transport io;
+    compshare_handshake handshake;  /* of the newest handshake that has succeeded */
+    compshare_transport io;     /* the program's, or the one of `posix` */
     compshare__posix posix;
-    compshare__config_origin url, proxy;
+    compshare__config_origin url, proxy;    /* base_url and proxy; proxy.port 0: there is none */
 } compshare__connection;
 
 /* What has been learned of the account, and holds for later calls. */
 typedef struct compshare__account {
     bool both_names;            /* the API wants StopTime as well as SchedulerStopTime */
-    char project[64];           /* that an instance was found in; "": not yet */
+    char project[64];           /* that an instance was found in last, where none was given; "":
+                                   not yet, or it was not there any more */
     compshare__recent recent[COMPSHARE__RECENT];
 } compshare__account;
 
-/* Clock and error first: they are passed on most, and an instruction reaches near offsets with
-   fewer bytes. */
+/* The client, at the front of the caller's block. Clock and error come first, because they are
+   passed on most: an instruction reaches near offsets with fewer bytes. */
 struct compshare {
     compshare__clock clock;
     bool entered;               /* inside compshare_step: callbacks may not call back */
@@ -5436,19 +5502,22 @@ static size_t compshare__client_memory(const compshare_config *f)
 
 /* ---- clocks ---- */
 
+/* Milliseconds on the monotonic clock, whose zero is anywhere. */
 static uint64_t compshare__client_now(const compshare__clock *clock)
 {
     return clock->monotonic_ms(clock->user);
 }
 
-/* Seconds since 1970; 0 where they are too many for sums and for BearSSL's count of days. */
+/* This machine's clock, in seconds since 1970; 0 where they are negative, or too many for sums
+   and for BearSSL's count of days. */
 static int64_t compshare__client_unix_time(const compshare__clock *clock)
 {
     int64_t now = clock->unix_time(clock->user);
     return now > 0 && now / 86400 < INT32_MAX ? now : 0;
 }
 
-/* The server's clock, carried on by the monotonic one; 0 if not known. */
+/* The server's clock now, in seconds since 1970: its last Date, carried on by the monotonic
+   clock. 0 if none has come yet. */
 static int64_t compshare__client_server_time(const compshare__clock *clock)
 {
     uint64_t now = compshare__client_now(clock), at = clock->server_date_at;
@@ -5465,7 +5534,8 @@ static int64_t compshare__client_best_time(const compshare__clock *clock)
 
 /* ---- values ---- */
 
-/* A value as programs see it: good until the client forgets it. */
+/* A value as programs see it: good until the client forgets it. COMPSHARE__TOKENS_NONE, or c
+   NULL: a value that is none. */
 static compshare_value compshare__client_value(const compshare *c, uint32_t token)
 {
     compshare_value v;
@@ -5475,6 +5545,7 @@ static compshare_value compshare__client_value(const compshare *c, uint32_t toke
     return v;
 }
 
+/* Makes all values that programs hold stale: what they point to is overwritten next. */
 static void compshare__client_forget_values(compshare__reply *reply)
 {
     memset(&reply->tree, 0, sizeof reply->tree);
@@ -5483,6 +5554,7 @@ static void compshare__client_forget_values(compshare__reply *reply)
 
 /* ---- failures ---- */
 
+/* A public status, as a program prints it and as a person reads it. */
 typedef struct compshare__status {
     int value;
     const char *name, *text;
@@ -5510,8 +5582,9 @@ static void compshare__client_say(compshare_error *e, const char *form, va_list 
     compshare__bytes_form_list(&t, form, args);
 }
 
-/* Records a failure: its status, and a sentence. Its stage is noted by those who know it:
-   compshare__client_fail_at. Returns the status. */
+/* Records a failure: its status, which it returns, and a sentence in place of the one before.
+   The rest of the error stays. The stage is noted by those who know it:
+   compshare__client_fail_at. */
 static int compshare__client_fail(compshare_error *e, int status, const char *form, ...)
 {
     va_list args;
@@ -5524,7 +5597,8 @@ static int compshare__client_fail(compshare_error *e, int status, const char *fo
     return status;
 }
 
-/* What fails is this action, whichever was called last. */
+/* The error is about this action, whichever was sent last: in a workflow, the change. It is at
+   most 63 bytes long: a constant, or checked by compshare__exchange_collect. */
 static void compshare__client_name(compshare_error *e, const char *action)
 {
     memset(e->action, 0, sizeof e->action);
@@ -5557,7 +5631,7 @@ static int compshare__client_fail_errno(compshare_error *e, const compshare__con
         error);
 }
 
-/* What the peer, or the way to it, did. */
+/* Records what the peer (proxy or server), or the way to it, did. Returns the status. */
 static int compshare__client_fail_host(compshare_error *e, const compshare__connection *conn,
     int status, const char *what)
 {
@@ -5565,6 +5639,8 @@ static int compshare__client_fail_host(compshare_error *e, const compshare__conn
     return compshare__client_fail_errno(e, conn);
 }
 
+/* Records that this machine's clock cannot be right (COMPSHARE__EARLIEST_TIME), and what follows
+   from that. */
 static int compshare__client_fail_clock(compshare_error *e, const compshare__clock *clock,
     const char *consequence)
 {
@@ -5573,6 +5649,8 @@ static int compshare__client_fail_clock(compshare_error *e, const compshare__clo
         consequence);
 }
 
+/* Records what is wrong with the root certificates, and where they come from. Returns
+   COMPSHARE_E_TRUST. */
 static int compshare__client_fail_bundle(compshare_error *e, compshare__connection *conn,
     const char *what)
 {
@@ -5582,7 +5660,9 @@ static int compshare__client_fail_bundle(compshare_error *e, compshare__connecti
     return compshare__client_fail_errno(e, conn);   /* none unless opening or reading failed */
 }
 
-/* TLS failed: BearSSL's code, or what is wrong with the bundle, in a sentence. */
+/* Records why TLS failed: BearSSL's code in a sentence. COMPSHARE_E_CERTIFICATE where it is
+   about the chain, COMPSHARE_E_TRUST where no root was found because the bundle is broken, else
+   COMPSHARE_E_TLS. Before compshare__tls_reset, which wipes the code. */
 static int compshare__client_fail_tls(compshare_error *e, compshare__connection *conn)
 {
     const compshare__trust *trust = conn->trust;
@@ -5603,6 +5683,7 @@ static int compshare__client_fail_tls(compshare_error *e, compshare__connection 
     return compshare__client_fail_append(e, " (BearSSL %d)", code);
 }
 
+/* Records that the reply area is too small for `what`, and what helps. */
 static int compshare__client_fail_too_large(compshare_error *e, const compshare__reply *reply,
     const char *what)
 {
@@ -5611,7 +5692,8 @@ static int compshare__client_fail_too_large(compshare_error *e, const compshare_
         "or stream it with compshare_call_each", what, (int64_t)reply->area_cap);
 }
 
-/* The validator has found the body malformed. */
+/* Records that the validator has found the body malformed, at which byte, and the content type,
+   which tells a proxy's or a portal's HTML page. */
 static int compshare__client_fail_json(compshare_error *e, const compshare__reply *reply,
     const char *reason)
 {
@@ -5621,6 +5703,8 @@ static int compshare__client_fail_json(compshare_error *e, const compshare__repl
         type[0] != '\0' ? " (content type " : "", type, type[0] != '\0' ? ")" : "");
 }
 
+/* Records that the HTTP parser has refused the reply, or that it did not come to its end:
+   http->reason, and behind how many bytes. */
 static int compshare__client_fail_http(compshare_error *e, const compshare__connection *conn,
     int status, const compshare__http *http)
 {
@@ -5630,8 +5714,10 @@ static int compshare__client_fail_http(compshare_error *e, const compshare__conn
     return e->status;
 }
 
-/* form may hold %s for text and behind that %l for number. Never a part of its callers: its
-   line would lie below every handshake, which is then deeper than the stack is wiped. */
+/* Gives config.trace one line. form may hold %s for text and behind that %l for number; law 4:
+   no parameter but the action, and no body. Never inlined into its callers: its line of 384
+   bytes would lie on the stack below every handshake, which is then deeper than the stack is
+   wiped. */
 COMPSHARE__NOINLINE static void compshare__client_trace(const compshare_config *f,
     const char *form, const char *text, uint32_t number)
 {
@@ -5655,6 +5741,8 @@ COMPSHARE__DEF const char *compshare_version(void)
     return COMPSHARE_VERSION;
 }
 
+/* Checks the configuration once more: a client that could not be opened has no memory for its
+   error. */
 COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, char *buf,
     size_t cap)
 {
@@ -5665,8 +5753,9 @@ COMPSHARE__DEF const char *compshare_open_text(const compshare_config *config, c
     return buf;
 }
 
-/* Divides what is behind the client in its block: first the reply area, which must be aligned for
-   BearSSL's contexts, then the record buffer. */
+/* Divides the `behind` bytes that follow the client in its block: first the reply area, which
+   must be aligned for BearSSL's contexts, then, at the end, the record buffer. The manual draws
+   it (MEMORY AND STACK). */
 static void compshare__client_divide(compshare *c, size_t behind)
 {
     const compshare_config *f = &c->config;
@@ -5680,7 +5769,9 @@ static void compshare__client_divide(compshare *c, size_t behind)
     compshare__tls_init(&conn->tls, &conn->io, f->transport == NULL, record, conn->url.plain);
 }
 
-/* The client is the first thing in the caller's block, aligned; `client_divide` does the rest. */
+/* Places the client at the first aligned address of the caller's block. Opens nothing, and sends
+   nothing: the connection is made by the first call. The transport is copied: `tls` calls the
+   copy. */
 COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *config)
 {
     char unused[1];
@@ -5711,6 +5802,7 @@ COMPSHARE__DEF int compshare_open(compshare **client, const compshare_config *co
     return COMPSHARE_OK;
 }
 
+/* Of a client that is NULL, a constant that says so. */
 COMPSHARE__DEF const compshare_error *compshare_last_error(const compshare *client)
 {
     static const compshare_error none = {
@@ -5740,15 +5832,27 @@ COMPSHARE__DEF compshare_handshake compshare_last_handshake(const compshare *cli
 /* ==== judge ==================================================================================
    Decides what a complete reply means: law 1, success is complete HTTP framing, status 2xx, one
    valid JSON object and exactly one RetCode that is 0. Touches the reply, the error and, of the
-   clock, the server's time. Must never call a reply a success for any other reason; the `end`
-   functions of `actions` may only refuse more. */
+   clock, the server's time. Must never call a reply a success for any other reason.
+
+       reply                                       status       definite: it settles whether the
+                                                                action was executed
+       Content-Encoding                            E_HTTP       no
+       status not 2xx, but under 500, with a       E_STATUS     yes
+       RetCode other than 0, 110, 8438
+       any other status not 2xx                    E_STATUS     no
+       body is no JSON, or too large               E_JSON, ...  no
+       no RetCode, or more than one                E_REPLY      no
+       RetCode 110 or 8438 (see timeout_code)      E_API        no
+       any other RetCode that is not 0             E_API        yes: it was not
+       RetCode 0; or CSV, where the action has it  OK           yes: it was accepted */
 
 static bool compshare__judge_is_2xx(const compshare__http *http)
 {
     return http->status / 100 == 2;
 }
 
-/* RetCodes that mean "later". */
+/* Whether a RetCode means "later": the API is busy, limits the rate, is out of stock, or works
+   on another operation of the same instance; the same request may succeed in a while. */
 static bool compshare__judge_transient(int code)
 {
     static const int codes[] = {
@@ -5767,8 +5871,8 @@ static bool compshare__judge_timeout_code(int code)
     return code == 110 || code == 8438;
 }
 
-/* RetCode: exactly one, a 32-bit integer or a string that is one. NULL, or why
-   not. */
+/* RetCode, into *code: there must be exactly one, a 32-bit integer or a string that is one.
+   NULL, or why it cannot be told. */
 static const char *compshare__judge_ret_code(const compshare__tokens *tree, int *code)
 {
     uint32_t at;
@@ -5793,6 +5897,8 @@ static bool compshare__judge_is_echo(const compshare__params *params, compshare_
         || (token != NULL && compshare__bytes_hold(text, token, strlen(token)));
 }
 
+/* Copies the API's Message into the error, control characters made harmless: it may go to a
+   terminal. Nothing where it is missing, no string, or repeats the signed request. */
 static void compshare__judge_message(const compshare__tokens *tree, const compshare__params *params,
     compshare_error *e)
 {
@@ -5805,7 +5911,9 @@ static void compshare__judge_message(const compshare__tokens *tree, const compsh
     (void)compshare__json_copy(raw, e->message, sizeof e->message, true);
 }
 
-/* Validates and tokenizes the body; of one that was streamed, what the splitter kept of it. */
+/* Validates and tokenizes the body; of one that was streamed, what the splitter kept of it,
+   which is all that stands beside the elements. The tokens go behind it in the area.
+   COMPSHARE_E_JSON: malformed; COMPSHARE_E_TOO_LARGE: no room for the tokens. */
 static int compshare__judge_parse(compshare__reply *reply, bool streamed, compshare_error *e)
 {
     compshare__json *json = &reply->split.json;
@@ -5825,8 +5933,9 @@ static int compshare__judge_parse(compshare__reply *reply, bool streamed, compsh
     return COMPSHARE_OK;
 }
 
-/* A status outside 2xx is an error whatever the body says; its RetCode and Message are kept where
-   it has them. */
+/* A status outside 2xx is COMPSHARE_E_STATUS whatever the body says; its RetCode and Message are
+   kept where it has them. Definite only under 500 and with a RetCode: then the API itself has
+   refused, and not a gateway on the way. */
 static int compshare__judge_status(compshare__reply *reply, const compshare__params *params,
     compshare_error *e)
 {
@@ -5844,7 +5953,8 @@ static int compshare__judge_status(compshare__reply *reply, const compshare__par
         "the signed request on" : "");
 }
 
-/* Whether the body is CSV, by its beginning and its content type. */
+/* Whether the body is CSV: its content type is one that a CSV file may have, and it does not
+   begin like a JSON object, which would be an error message. */
 static bool compshare__judge_is_csv(const compshare__reply *reply)
 {
     size_t i = compshare__json_bom(reply->area, reply->body.len);
@@ -5854,7 +5964,8 @@ static bool compshare__judge_is_csv(const compshare__reply *reply)
         "application/octet-stream\0application/vnd.ms-excel\0");
 }
 
-/* A head is complete: its Date is the server's time, RFC 9110 6.6.1. */
+/* A head is complete: its Date is the server's time, RFC 9110 6.6.1, now, which is when the
+   monotonic clock was looked at last. */
 static void compshare__judge_date(const compshare__http *http, compshare__clock *clock)
 {
     if (http->date <= 0) return;
@@ -5862,7 +5973,8 @@ static void compshare__judge_date(const compshare__http *http, compshare__clock 
     clock->server_date_at = clock->looked_at;
 }
 
-/* The reply is complete: is it a success? */
+/* The reply is complete: COMPSHARE_OK only if it is a success (law 1), else why not. Sets
+   body.definite, and in the error ret_code, message and retryable. */
 static int compshare__judge(compshare__reply *reply, const compshare__exchange *x,
     compshare_error *e)
 {
@@ -5881,6 +5993,7 @@ static int compshare__judge(compshare__reply *reply, const compshare__exchange *
         if ((reason = compshare__judge_ret_code(&reply->tree, &code)) != NULL)
             return compshare__client_fail(e, COMPSHARE_E_REPLY, "%s", reason);
     }
+    /* the server cannot have executed what it has not received */
     if (code == 0 && x->attempt.cut_short)
         return compshare__client_fail(e, COMPSHARE_E_REPLY,
             "a success came before the request was complete");
@@ -5904,16 +6017,17 @@ static int compshare__judge(compshare__reply *reply, const compshare__exchange *
    another server, or one that was agreed on under other root certificates: resumption checks
    none. */
 
+/* What is in the caller's compshare_session, which is opaque to it. */
 typedef struct compshare__session {
-    int64_t since;              /* when its server proved who it is; 0: no session */
+    int64_t since;              /* when its server proved who it is, Unix seconds; 0: no session */
     unsigned char bound[br_sha256_SIZE];    /* the binding that it is good for */
-    br_ssl_session_parameters parameters;
+    br_ssl_session_parameters parameters;   /* with the master secret: law 4 */
 } compshare__session;
 typedef char compshare__assert_session[sizeof(compshare__session) <= sizeof(compshare_session)
     ? 1 : -1];
 
-/* Host, port, size of records and root certificates, as one hash. False: the bundle cannot be
-   told from others, and no session can be bound to it. */
+/* What a session is bound to, as one hash: host, port, size of records and root certificates.
+   False: the bundle cannot be told from others, and no session can be bound to it. */
 static bool compshare__session_binding(compshare__connection *conn, const compshare_config *f,
     unsigned char hash[br_sha256_SIZE])
 {
@@ -5936,8 +6050,10 @@ static bool compshare__session_binding(compshare__connection *conn, const compsh
     return known;
 }
 
-/* The session to offer. False: there is none that fits. The binding of the one to come is taken
-   before anything of the bundle is read, which may change meanwhile. */
+/* The session to offer, into *s. False: there is none that fits: another binding, older than
+   COMPSHARE__SESSION_S, or from the future by this machine's clock. The binding of the one to
+   come is taken here, before anything of the bundle is read, because the file may change
+   meanwhile. */
 static bool compshare__session_load(compshare__connection *conn, const compshare_config *f,
     compshare__session *s)
 {
@@ -5984,6 +6100,8 @@ COMPSHARE__DEF void compshare_session_forget(compshare_session *session)
    and the error. Must never take a byte behind the proxy's reply for the server's: in TLS the
    client speaks first, so there can be none. */
 
+/* Writes the request for a tunnel to the server into tx, which nothing else uses before the
+   handshake. It may hold a password: whoever leaves the phase wipes tx. */
 static void compshare__proxy_begin(compshare__connection *conn, compshare__http *http)
 {
     compshare__tls *t = &conn->tls;
@@ -5992,7 +6110,8 @@ static void compshare__proxy_begin(compshare__connection *conn, compshare__http 
         (char *)t->tx.ptr, t->tx.cap);
 }
 
-/* The reply is complete, or malformed. more: bytes came behind it. */
+/* The proxy's reply is complete, or malformed. more: bytes came behind it. COMPSHARE_OK: the
+   tunnel stands. Else COMPSHARE_E_PROXY, which may be retried after 429 and 5xx. */
 static int compshare__proxy_reply(const compshare__connection *conn, const compshare__http *http,
     bool more, compshare_error *e)
 {
@@ -6011,7 +6130,8 @@ static int compshare__proxy_reply(const compshare__connection *conn, const comps
         status, status == 407 ? ": it wants another user and password" : "");
 }
 
-/* Sends the request for the tunnel, and reads the head that answers it. */
+/* Sends the request for the tunnel, and reads the head that answers it. COMPSHARE_OK: the tunnel
+   stands; COMPSHARE_WANT_*: to be called again; else it has failed. */
 static int compshare__proxy_work(compshare__connection *conn, compshare__http *http,
     compshare_error *e)
 {
@@ -6036,17 +6156,33 @@ static int compshare__proxy_work(compshare__connection *conn, compshare__http *h
    One request to its verdict, as a state machine (its phases: see `client`): it joins the pure
    rooms to a transport, keeps the connection, reconnects, retries, watches the deadline, and
    decides what is known when something fails. Knows nothing of tasks and steps. Touches every
-   part of the client but its task. Must never send a request twice unless nothing of it left or
-   its action is repeatable. */
+   part of the client but its task. Must never send a request twice unless nothing of it left, its
+   action is repeatable, or it was refused.
+
+   A phase that fails leads to one of three ends, asked for in this order:
+
+       reconnect   at once, once only. The connection was a kept one, no byte of the reply came, and
+                   it is closed or broken, or, for a reading, silent (reuse_deadline).
+                   It must be safe: nothing of the request was sent, or it is repeatable.
+       retry       after the backoff, or Retry-After where that is longer; max_retries times, which
+                   is 0 unless configured. The error is retryable, no element went to the program,
+                   the pause ends before the deadline. It must be safe: nothing was sent, it is
+                   repeatable, or its class is "always" and it was refused.
+       fail        with error.outcome_unknown if bytes of any sending left, and no definite reply
+                   came to it. */
 
 /* ---- connection ---- */
 
+/* The handshake is over, or was given up: the root certificates, whose memory is the reply area,
+   are not valid from here on. */
 static void compshare__exchange_close_bundle(compshare__connection *conn)
 {
     compshare__posix_close_bundle(&conn->posix);
     conn->trust = NULL;
 }
 
+/* Closes the connection, with close_notify where that needs no waiting, and wipes its keys. The
+   transport's `close` is called even if `open` has not succeeded: it may have begun. */
 static void compshare__exchange_disconnect(compshare__connection *conn)
 {
     if (conn->open) compshare__tls_close(&conn->tls);
@@ -6056,7 +6192,8 @@ static void compshare__exchange_disconnect(compshare__connection *conn)
     conn->open = false;
 }
 
-/* Reads ca_pem as if it were a file. */
+/* Reads ca_pem as if it were a file: up to cap bytes from offset on. Returns how many; 0: its
+   end. */
 static ptrdiff_t compshare__exchange_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
 {
     const compshare_config *f = (const compshare_config *)ctx;
@@ -6066,7 +6203,9 @@ static ptrdiff_t compshare__exchange_read_pem(void *ctx, uint64_t offset, void *
     return (ptrdiff_t)cap;
 }
 
-/* What TLS will need must be there before a byte is sent: a time and root certificates. */
+/* What TLS will need must be there before a byte is sent: a plausible time, by which
+   certificates are checked, and root certificates. COMPSHARE_E_CLOCK, COMPSHARE_E_TRUST: they
+   are not. */
 static int compshare__exchange_prepare_trust(compshare__connection *conn,
     const compshare__clock *clock, const compshare_config *f, compshare_error *e)
 {
@@ -6080,8 +6219,9 @@ static int compshare__exchange_prepare_trust(compshare__connection *conn,
     return wrong == NULL ? COMPSHARE_OK : compshare__client_fail_bundle(e, conn, wrong);
 }
 
-/* Lends a part of the memory that begins with the reply area. tx is the last of that; behind
-   it is the record buffer. See compshare__trust_init. */
+/* Lends the bytes from `from` to `to` of the memory that begins with the reply area; the manual
+   draws it (MEMORY AND STACK). The last COMPSHARE__TX bytes of the area are tx; `to` may reach
+   beyond the area, into the record buffer behind it. See compshare__trust_init. */
 static compshare__pem_scratch compshare__exchange_memory(const compshare__reply *reply, size_t from,
     size_t to)
 {
@@ -6091,7 +6231,9 @@ static compshare__pem_scratch compshare__exchange_memory(const compshare__reply 
     return part;
 }
 
-/* Enters CONNECT: what TLS needs is there, and the time for connecting runs. */
+/* Enters CONNECT: checks that what TLS needs is there, and starts the time for connecting, which
+   ends with the exchange at the latest. The rest of the task's time is what a look-up of the
+   name may take beyond that. */
 static int compshare__exchange_connect_begin(compshare *c)
 {
     compshare__connection *conn = &c->connection;
@@ -6112,7 +6254,8 @@ static int compshare__exchange_connect_begin(compshare *c)
 }
 
 /* The time that looking up a name took is added to the deadlines of the connection and of the
-   exchange, as far as the task's goes: getaddrinfo cannot be interrupted. */
+   exchange, as far as the task's goes: getaddrinfo cannot be interrupted, and a slow one must
+   not take the time that was meant for connecting. */
 static void compshare__exchange_give_back(compshare__exchange *x, compshare__connection *conn,
     const compshare__clock *clock)
 {
@@ -6122,7 +6265,8 @@ static void compshare__exchange_give_back(compshare__exchange *x, compshare__con
     x->deadline += taken < left ? taken : left;
 }
 
-/* Goes on with opening the transport. */
+/* Goes on with opening the transport. COMPSHARE_OK: it is open; COMPSHARE_WANT_*: it waits; else
+   it has failed, and the error says to whom and why. */
 static int compshare__exchange_connect(compshare__connection *conn, compshare_error *e)
 {
     const compshare__config_origin *peer = conn->peer;
@@ -6139,7 +6283,8 @@ static int compshare__exchange_connect(compshare__connection *conn, compshare_er
     return e->status;
 }
 
-/* The tunnel, or the connection, stands: from now on the client talks to the server itself. */
+/* The tunnel, or the connection, stands: from now on the client talks to the server itself.
+   Prepares the TLS handshake, which offers a session where one fits; nothing is sent yet. */
 static int compshare__exchange_handshake_begin(compshare__connection *conn,
     const compshare__reply *reply, compshare_config *f, compshare_error *e)
 {
@@ -6162,7 +6307,8 @@ static int compshare__exchange_handshake_begin(compshare__connection *conn,
     return started ? COMPSHARE_OK : compshare__client_fail_tls(e, conn);
 }
 
-/* Goes on with the TLS handshake; once it is over, neither roots nor bundle are needed any more. */
+/* Goes on with the TLS handshake. COMPSHARE_OK: the server has proved who it is, and neither
+   roots nor bundle are needed any more. */
 static int compshare__exchange_handshake(compshare__connection *conn,
     const compshare__reply *reply, const compshare_config *f, compshare_error *e)
 {
@@ -6193,7 +6339,9 @@ static int compshare__exchange_handshake(compshare__connection *conn,
 
 /* ---- request ---- */
 
-/* Collects, completes and sorts the parameters. region: room for one that has to be derived. */
+/* Collects, completes and sorts the parameters; they are signed when the first sending begins.
+   region: room for one that has to be derived from the zone; it must live as long as the
+   request. Refused (COMPSHARE_E_PARAM): an action or a parameter that cannot be sent. */
 static int compshare__exchange_collect(compshare__exchange *x, const compshare_config *f,
     char region[32], compshare_error *e)
 {
@@ -6223,8 +6371,9 @@ static int compshare__exchange_collect(compshare__exchange *x, const compshare_c
     return COMPSHARE_OK;
 }
 
-/* How much of the time that is left goes to a request that another must follow, in milliseconds:
-   half, but what a reading needs at least and `most` at the most. */
+/* How much of the time that is left goes to a request that another must follow; all in
+   milliseconds: half, but COMPSHARE__READING_MS at least, and `most` at the most, and never more
+   than is left. */
 static uint32_t compshare__exchange_half(uint64_t left, uint32_t most)
 {
     uint64_t ms = left / 2;
@@ -6233,8 +6382,9 @@ static uint32_t compshare__exchange_half(uint64_t left, uint32_t most)
     return (uint32_t)(ms < left ? ms : left);
 }
 
-/* When a kept connection that says nothing is given up: after half of the request's time, but not
-   before COMPSHARE__REUSE_MS. */
+/* When a kept connection that says nothing is given up: after half of the request's time, but
+   not before COMPSHARE__REUSE_MS, nor after the exchange's deadline. A NAT or firewall that has
+   forgotten a connection drops its packets without a sign. */
 static uint64_t compshare__exchange_reuse_until(const compshare__exchange *x, uint64_t now)
 {
     uint32_t half = x->allowed_ms / 2;
@@ -6242,7 +6392,8 @@ static uint64_t compshare__exchange_reuse_until(const compshare__exchange *x, ui
     return until < x->deadline ? until : x->deadline;
 }
 
-/* Everything of one sending back to its beginning: the attempt, its reply, its error. */
+/* Puts everything of one sending back to its beginning: the attempt, its reply, its error. The
+   values of the reply before are stale from here on. The request itself stays. */
 static void compshare__exchange_rewind(compshare *c)
 {
     compshare__connection *conn = &c->connection;
@@ -6256,7 +6407,9 @@ static void compshare__exchange_rewind(compshare *c)
     c->exchange.phase = COMPSHARE__PHASE_BEGIN;
 }
 
-/* Begins a sending, on the connection there is or a new one. */
+/* Begins a sending: on the kept connection if it was used within COMPSHARE__IDLE_MS and the
+   server has not closed it, else on a new one. request.check may refuse it. A retry has the
+   signature of the first sending: nothing that is signed has changed. */
 static int compshare__exchange_begin(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
@@ -6268,6 +6421,8 @@ static int compshare__exchange_begin(compshare *c)
     if (x->params.signature[0] == '\0') compshare__params_sign(&x->params, c->config.private_key);
     if (request->array != NULL)
         compshare__split_init(&c->reply.split, request->array, c->reply.area, c->reply.area_cap);
+    /* is_alive sees a close that has arrived; IDLE_MS avoids one that would cross the request on
+       its way, as servers close connections that are idle for long */
     x->attempt.reused = conn->open && now - conn->used_at < COMPSHARE__IDLE_MS
         && compshare__tls_is_alive(&conn->tls);
     x->attempt.reuse_deadline = compshare__exchange_reuse_until(x, now);
@@ -6287,8 +6442,13 @@ static bool compshare__exchange_encoded(const compshare__encode *encoder,
     return encoder->part >= 2 * params->count;
 }
 
-/* The first record: the head, and as much of the body as fits. The body is encoded before the
-   head, because the head states its length; what that leaves behind the record is wiped. */
+/* Writes the first record into dst: the head, and as much of the body as fits; returns its
+   length. The body is encoded before the head, because the head states its length, behind room
+   for the longest head, and then moved up to it; what is left of it behind the record is wiped
+   (law 4).
+
+       dst | head ................ room for the longest head | body ... |
+       dst | head | body .................................. | wiped | */
 static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t cap)
 {
     const compshare__config_origin *url = &c->connection.url;
@@ -6313,7 +6473,9 @@ static size_t compshare__exchange_first(compshare *c, unsigned char *dst, size_t
     return n + compshare__encode_body(encoder, params, dst + n, cap - n);
 }
 
-/* Sends nothing more of the request, so that what the peer says can be read. */
+/* Sends nothing more of the request, so that what the peer says can be read. Returns
+   COMPSHARE_OK: the phase SEND is over. Such a request is never a success (see
+   compshare__judge), nor is its connection kept. */
 static int compshare__exchange_cut_short(compshare__attempt *a, compshare__tls *t)
 {
     a->cut_short = true;
@@ -6321,7 +6483,10 @@ static int compshare__exchange_cut_short(compshare__attempt *a, compshare__tls *
     return COMPSHARE_OK;
 }
 
-/* Sending is stuck or has failed. What the peer has said already is read: it may tell why. */
+/* Sending waits (r is COMPSHARE_WANT_*) or has failed (COMPSHARE_E_IO). What the peer has said
+   already is read: a server that refuses a request early answers, closes, and so makes the
+   sending fail. Not where it has failed and nothing was sent: then there is no reply to it.
+   Returns COMPSHARE_OK to go on with RECEIVE, else r. */
 static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__connection *conn,
     compshare_error *e, int r)
 {
@@ -6336,7 +6501,9 @@ static int compshare__exchange_send_trouble(compshare__attempt *a, compshare__co
     return compshare__exchange_cut_short(a, &conn->tls);
 }
 
-/* Sends one record after the other. */
+/* Sends one record after the other: encode, commit, flush. COMPSHARE_OK: all of the request was
+   sent, or sending was cut short because the peer has spoken. COMPSHARE_WANT_*: to be called
+   again; the record that waits is not encoded twice (`flushing`). */
 static int compshare__exchange_send(compshare *c)
 {
     compshare__attempt *a = &c->exchange.attempt;
@@ -6351,6 +6518,7 @@ static int compshare__exchange_send(compshare *c)
                 return compshare__exchange_send_trouble(a, &c->connection, &c->error, r);
             a->flushing = false;
             if (compshare__exchange_encoded(&a->encoder, params)) return COMPSHARE_OK;
+            /* between two records: an early refusal spares the rest of a long request */
             if (compshare__tls_peer_speaks(t)) return compshare__exchange_cut_short(a, t);
         }
         if ((dst = compshare__tls_room(t, &cap)) == NULL)
@@ -6364,7 +6532,8 @@ static int compshare__exchange_send(compshare *c)
 
 /* ---- reply ---- */
 
-/* One element of the streamed array is complete in the area. */
+/* One element of the streamed array is complete in the area: hands it to its callback. Values of
+   it are stale when the callback has returned. COMPSHARE_E_STOPPED: the callback wants no more. */
 static int compshare__exchange_element(compshare *c)
 {
     compshare__reply *reply = &c->reply;
@@ -6399,8 +6568,8 @@ static int compshare__exchange_split(compshare *c, compshare_view body)
         : compshare__client_fail_too_large(&c->error, &c->reply, "an element of the reply");
 }
 
-/* Takes bytes of the body into the area. That of an error status is kept as far as it fits: the
-   status matters more. */
+/* Takes bytes of the body into the area. One of status 2xx must fit whole; that of an error
+   status is kept as far as it fits: the status matters more. */
 static int compshare__exchange_store(compshare__reply *reply, compshare_view bytes,
     compshare_error *e)
 {
@@ -6417,15 +6586,17 @@ static int compshare__exchange_store(compshare__reply *reply, compshare_view byt
     return COMPSHARE_OK;
 }
 
-/* Whether to read the rest of a reply that was too large, so that the connection can be kept: not
-   when that is long, or may never end. */
+/* Whether to read the rest of a reply that was too large, so that the connection can be kept,
+   which spares a handshake: if it is known to be short, or its length is not known, but its end
+   will be marked (chunked). COMPSHARE__DRAIN bytes at the most. */
 static bool compshare__exchange_worth_draining(const compshare__http *http)
 {
     if (http->state == COMPSHARE__HTTP_FAILED) return false;
     return http->chunked || http->length < COMPSHARE__DRAIN;
 }
 
-/* Where bytes of the body go: nowhere, to the splitter, or into the area. */
+/* Where bytes of the body go: in DRAIN nowhere, of a streamed reply with status 2xx to the
+   splitter, else into the area. Enters DRAIN where the reply is too large and worth it. */
 static int compshare__exchange_body(compshare *c, compshare_view body)
 {
     compshare__exchange *x = &c->exchange;
@@ -6451,7 +6622,9 @@ static int compshare__exchange_broken(compshare *c, int status)
     return compshare__client_fail_http(&c->error, &c->connection, status, &c->reply.http);
 }
 
-/* Feeds one piece of plaintext to the parser, and its body to where it goes. */
+/* Feeds one piece of plaintext to the parser, and its body to where it goes. Notes the Date of
+   the head once that is complete. Stops behind the end of the reply: bytes that follow it stay
+   in the channel, which is then not clean. */
 static int compshare__exchange_feed(compshare *c, const unsigned char *src, size_t len)
 {
     compshare__http *http = &c->reply.http;
@@ -6473,7 +6646,9 @@ static int compshare__exchange_feed(compshare *c, const unsigned char *src, size
     return r;
 }
 
-/* The stream has ended or failed. An orderly end may be that of the reply. */
+/* The stream has ended (COMPSHARE__EOF) or failed (r). An orderly end, with close_notify, may be
+   that of a reply without a length, RFC 9112 6.3; any other may have cut the reply off, so that
+   is not complete. COMPSHARE_OK: it is. */
 static int compshare__exchange_receive_end(compshare *c, int r)
 {
     compshare__http *http = &c->reply.http;
@@ -6483,7 +6658,10 @@ static int compshare__exchange_receive_end(compshare *c, int r)
     return compshare__exchange_broken(c, r == COMPSHARE__EOF ? COMPSHARE_E_CLOSED : r);
 }
 
-/* Reads the reply, or what remains of it. */
+/* Reads the reply, or what remains of it. COMPSHARE_OK: it is complete. COMPSHARE_PENDING: there
+   may be more at once, but one step has done enough: an event loop gets its turn, and the
+   deadline is looked at. Where sending had failed, only what has arrived already is read: the
+   failure is reported once there is no more. */
 static int compshare__exchange_receive(compshare *c)
 {
     compshare__attempt *a = &c->exchange.attempt;
@@ -6495,6 +6673,7 @@ static int compshare__exchange_receive(compshare *c)
         if (reads == COMPSHARE__STEP_READS || all >= COMPSHARE__STEP_BYTES)
             return COMPSHARE_PENDING;
         r = compshare__tls_receive(&c->connection.tls, &src, &len);
+        /* all that the peer had said was read, and it tells nothing: sending has failed */
         if (r == COMPSHARE_WANT_READ && a->send_failed) return c->error.status;
         if (r == COMPSHARE_PENDING || r == COMPSHARE_WANT_READ || r == COMPSHARE_WANT_WRITE)
             return r;
@@ -6507,8 +6686,9 @@ static int compshare__exchange_receive(compshare *c)
 
 /* ---- once more ---- */
 
-/* Keeps the connection only if it is certainly clean: untouched, or behind a whole reply that
-   nothing follows. */
+/* The sending has ended, in whatever phase: keeps the connection only if it is certainly clean,
+   which is untouched, or behind a whole reply that nothing follows. On any other, a late reply
+   could be taken for that of the next request. */
 static void compshare__exchange_settle(compshare *c)
 {
     const compshare__exchange *x = &c->exchange;
@@ -6521,13 +6701,22 @@ static void compshare__exchange_settle(compshare *c)
     conn->used_at = c->clock.looked_at;
 }
 
-/* Whether bytes of the request were sent, and no definite answer came to them. */
+/* Whether bytes of the request were sent, now or by an earlier sending, and no definite reply
+   came to them. This is where outcome_unknown comes from:
+
+       tls.sent, not body.definite    one sending
+       -> exchange.lost               any sending of this exchange
+       -> error.outcome_unknown       the exchange
+       -> change.lost                 a workflow's change: it reads back
+       -> task.unsettled              until a reading proves it
+       -> error.outcome_unknown       the workflow */
 static bool compshare__exchange_unanswered(const compshare *c)
 {
     return c->exchange.lost || (c->connection.tls.sent && !c->reply.body.definite);
 }
 
-/* Puts the request back to its beginning; how this sending ended leaves no trace in the error. */
+/* Puts the request back to its beginning, to be sent after a pause. The error of this sending is
+   forgotten, but not that it may have been executed. */
 static void compshare__exchange_again(compshare *c, uint32_t pause_ms)
 {
     compshare__exchange *x = &c->exchange;
@@ -6538,8 +6727,9 @@ static void compshare__exchange_again(compshare *c, uint32_t pause_ms)
     x->pause_until = compshare__client_now(&c->clock) + pause_ms;
 }
 
-/* A kept connection may have died unnoticed; for a reading its silence is enough of a sign.
-   Nothing sent: open another. Sent, and no reply: only what may be repeated is sent once more. */
+/* Whether the exchange goes on with a new connection, after the failure r: the banner says when.
+   A kept connection may have died unnoticed: the server closes it while the request is on its
+   way. Silence is enough of a sign for a reading, which costs nothing to repeat. */
 static bool compshare__exchange_reconnect(compshare *c, int r)
 {
     compshare__exchange *x = &c->exchange;
@@ -6564,8 +6754,9 @@ static uint64_t compshare__exchange_retry_after(const compshare__http *http,
     return after > 0 ? (uint64_t)after * 1000 : 0;
 }
 
-/* Milliseconds to wait before a retry: doubled with each one `tried`, half of it random jitter, so
-   that many clients do not come back together. */
+/* Milliseconds to wait before a retry, of which `tried` came before: COMPSHARE__RETRY_FIRST_MS,
+   doubled with each one up to COMPSHARE__RETRY_MOST_MS; half of it is random jitter, so that
+   many clients do not come back together. */
 static uint32_t compshare__exchange_backoff(const compshare_config *f, unsigned tried)
 {
     uint32_t whole = COMPSHARE__RETRY_FIRST_MS, jitter = 0;
@@ -6574,8 +6765,8 @@ static uint32_t compshare__exchange_backoff(const compshare_config *f, unsigned 
     return whole / 2 + jitter % (whole / 2 + 1);
 }
 
-/* Law 3: again only what may be repeated, or of which nothing was sent; and nothing of which a
-   callback of the program has seen a part. Not before Retry-After. */
+/* Whether the exchange goes on with a retry: the banner says when (law 3). One that has handed
+   out elements does not: the program would see them twice. */
 static bool compshare__exchange_retry(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
@@ -6595,7 +6786,9 @@ static bool compshare__exchange_retry(compshare *c)
 
 /* ---- the machine ---- */
 
-/* What a failure in each phase is called: its stage, and when a time was over. */
+/* What a failure in each phase is called: its stage, and for COMPSHARE_E_TIMEOUT when it was.
+   Indexed by phase. IDLE and DRAIN have no sentence: the first has no deadline, the second has
+   its verdict. */
 static const struct {
     int stage;
     const char *when;
@@ -6617,7 +6810,8 @@ static int compshare__exchange_reached(compshare *c)
     return compshare__exchange_handshake_begin(&c->connection, &c->reply, &c->config, &c->error);
 }
 
-/* The handshake is over. What comes before the request cannot be its reply. */
+/* The handshake is over: the request can be sent. Bytes that the server has sent before that
+   cannot be the reply; they are an error, so that they are never taken for it. */
 static int compshare__exchange_established(compshare__exchange *x, compshare__connection *conn,
     compshare_error *e)
 {
@@ -6653,6 +6847,7 @@ static int compshare__exchange_work(compshare *c)
         return compshare__exchange_begin(c);
     case COMPSHARE__PHASE_CONNECT:
         r = compshare__exchange_connect(conn, e);
+        /* also where it waits or has failed: a look-up has taken its time all the same */
         compshare__exchange_give_back(x, conn, &c->clock);
         if (r != COMPSHARE_OK) return r;
         if (conn->proxy.port == 0) return compshare__exchange_reached(c);
@@ -6662,6 +6857,7 @@ static int compshare__exchange_work(compshare *c)
         return COMPSHARE_OK;
     case COMPSHARE__PHASE_PROXY:
         if ((r = compshare__proxy_work(conn, &c->reply.http, e)) != COMPSHARE_OK) return r;
+        /* tx has held the proxy's password; the parser is for the server's reply from now on */
         compshare__tls_wipe_tx(&conn->tls);
         compshare__http_init(&c->reply.http, false);
         return compshare__exchange_reached(c);
@@ -6674,18 +6870,19 @@ static int compshare__exchange_work(compshare *c)
         x->phase = COMPSHARE__PHASE_RECEIVE;
         compshare__client_trace(&c->config, "sent %s", e->action, 0);
         return COMPSHARE_OK;
-    default:
+    default:    /* RECEIVE and DRAIN */
         r = compshare__exchange_receive(c);
         return r == COMPSHARE_OK ? compshare__exchange_judge(c) : r;
     }
 }
 
+/* Whether the connection's deadline counts, and not that of the exchange. */
 static bool compshare__exchange_connecting(const compshare__exchange *x)
 {
     return x->phase >= COMPSHARE__PHASE_CONNECT && x->phase <= COMPSHARE__PHASE_HANDSHAKE;
 }
 
-/* When the current phase must be over: see the table of phases. */
+/* When the current phase must be over, on the monotonic clock: see the table of phases. */
 static uint64_t compshare__exchange_due(const compshare__exchange *x,
     const compshare__connection *conn)
 {
@@ -6696,7 +6893,8 @@ static uint64_t compshare__exchange_due(const compshare__exchange *x,
     return x->deadline;
 }
 
-/* Reads the monotonic clock. If it has stepped back, no time can be kept: all is due. */
+/* Reads the monotonic clock, into clock.looked_at, which it returns. If it has stepped back, no
+   time can be kept: every deadline becomes 0, so that all is due and the task ends. */
 static uint64_t compshare__exchange_look(compshare__exchange *x, compshare__connection *conn,
     compshare__clock *clock)
 {
@@ -6706,7 +6904,8 @@ static uint64_t compshare__exchange_look(compshare__exchange *x, compshare__conn
     return clock->looked_at = now;
 }
 
-/* The current phase was due. In DRAIN the verdict stands already. */
+/* The current phase was due: COMPSHARE_E_TIMEOUT, with the time that it had. In DRAIN the
+   verdict stands already, and is returned. */
 static int compshare__exchange_overdue(compshare *c)
 {
     const compshare__exchange *x = &c->exchange;
@@ -6723,8 +6922,9 @@ static int compshare__exchange_overdue(compshare *c)
         compshare__exchange_phases[x->phase].when);
 }
 
-/* Notes what follows from a failure for later connections, and whether a retry may help. A session
-   may be its cause: it is dropped, so that the next handshake is a full one. */
+/* Notes what follows from a failure for later connections, and whether a retry may help
+   (retryable). A session may be its cause where the server has not answered since it was
+   offered: it is dropped, so that the next handshake is a full one. */
 static void compshare__exchange_failed(compshare *c, int status)
 {
     const compshare__exchange *x = &c->exchange;
@@ -6740,17 +6940,23 @@ static void compshare__exchange_failed(compshare *c, int status)
         || status == COMPSHARE_E_IO) e->retryable = true;
 }
 
-/* Goes on with the exchange until it waits (COMPSHARE_PENDING) or is over. */
+/* Goes on with the exchange until it waits (COMPSHARE_PENDING; `wants` or pause_until say for
+   what) or is over: COMPSHARE_OK, or a negative status whose error compshare__exchange_finish
+   completes. In SEND it waits for reading as well: the server may refuse before it has all of
+   the request. */
 static int compshare__exchange_advance(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
     for (;;) {
+        /* The deadline is looked at before each piece of work: a peer that always has one more byte
+           cannot hold the call up. */
         uint64_t now = compshare__exchange_look(x, &c->connection, &c->clock);
         int r;
         if (now >= compshare__exchange_due(x, &c->connection)) r = compshare__exchange_overdue(c);
         else if (x->phase == COMPSHARE__PHASE_BEGIN && now < x->pause_until)
             return COMPSHARE_PENDING;
         else r = compshare__exchange_work(c);
+        /* The phase could go on, but the program gets its turn. */
         if (r == COMPSHARE_PENDING) {
             x->more = true;
             return r;
@@ -6761,6 +6967,7 @@ static int compshare__exchange_advance(compshare *c)
             return COMPSHARE_PENDING;
         }
         x->wants = 0;
+        /* The next phase begins, or the reply is a success; anything else has failed. */
         if (r == COMPSHARE_OK) continue;
         if (r == COMPSHARE__VERDICT) return COMPSHARE_OK;
         compshare__exchange_failed(c, r);
@@ -6769,7 +6976,9 @@ static int compshare__exchange_advance(compshare *c)
 }
 
 /* The exchange is over: completes the error, and keeps of the connection and the reply only what
-   is whole. */
+   is whole. After a failure programs can still read the values of a reply by which the API or
+   the HTTP status refused, and the bytes of one that was complete. The signature is wiped (law
+   4). */
 static void compshare__exchange_finish(compshare *c, int status)
 {
     compshare__exchange *x = &c->exchange;
@@ -6777,6 +6986,7 @@ static void compshare__exchange_finish(compshare *c, int status)
     const compshare__http *http = &c->reply.http;
     compshare_view id;
     if (status != COMPSHARE_OK) {
+        /* the verdict has set its own stage, JUDGE, before */
         compshare__client_fail_at(e, compshare__exchange_phases[x->phase].stage);
         e->outcome_unknown = compshare__exchange_unanswered(c);
         if (status != COMPSHARE_E_API && status != COMPSHARE_E_STATUS)
@@ -6786,6 +6996,7 @@ static void compshare__exchange_finish(compshare *c, int status)
     e->http_status = http->status;
     id.ptr = http->request_id;
     id.len = strlen(http->request_id);
+    /* not the proxy's, and no repetition of the signed request */
     if (!http->tunnel && !compshare__judge_is_echo(&x->params, id))
         memcpy(e->request_id, http->request_id, sizeof e->request_id);
     compshare__exchange_settle(c);
@@ -6795,12 +7006,24 @@ static void compshare__exchange_finish(compshare *c, int status)
 }
 
 /* ==== task ===================================================================================
-   Tables of steps, each one exchange: every call is a task, every blocking call is its start and
-   a loop around its steps. Touches every part of the client. Must never leave a client busy after
-   a task has ended, nor secrets on the stack when it returns. */
+   Every call is a task: a table of steps, each of which is one exchange; a blocking call is its
+   start, and a loop around compshare_step. Touches every part of the client. Must never leave a
+   client busy after a task has ended, nor secrets on the stack when it returns.
 
-/* compshare__request.check of a request that sets a stop time: whether that is far enough ahead on
-   the server's clock, by the API's own rule. Where that clock is not known, the API judges. */
+       claim      takes an idle client; the caller fills in task.as
+       start      the deadline of the whole task: now + timeout_ms
+         enter      step->begin fills in exchange.request, or skips the step (NEXT)
+           advance    the exchange works, until it waits (COMPSHARE_PENDING) or is over
+         leave      step->end turns its status into that of the task, or into
+                    NEXT  the following step   AGAIN  this step   BACK  the one before it
+       end        the client is idle; the error is complete
+
+   A program gets COMPSHARE_OK from `start`, then COMPSHARE_PENDING from compshare_step until
+   `end`. */
+
+/* compshare__request.check of a request that sets a stop time: whether that is far enough ahead
+   on the server's clock, by the API's own rule. Where that clock is not known, the API judges.
+   COMPSHARE_OK, or COMPSHARE_E_TOO_SOON: the request is not sent. */
 static int compshare__task_check_floor(const compshare__request *request,
     const compshare__clock *clock, compshare_error *e)
 {
@@ -6811,7 +7034,10 @@ static int compshare__task_check_floor(const compshare__request *request,
         request->stop_time, COMPSHARE__STOP_FLOOR_S - ahead);
 }
 
-/* The task is over. A failure whose stage is not known yet happened before anything was sent. */
+/* The task is over, with this status, which it returns: the client is idle. A failure whose
+   stage is not known yet happened before anything was sent. For workflows the outcome is that of
+   the change, whatever became of the readings: unknown while a change was sent and is not
+   confirmed, and the error then names the change's action. */
 static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
@@ -6824,12 +7050,14 @@ static int compshare__task_end(compshare *c, int status)
         compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
     }
     if (status == COMPSHARE_OK || c->task.kind < COMPSHARE__TASK_WAIT) return status;
-    c->error.outcome_unknown = c->task.unsettled;   /* readings change nothing */
+    c->error.outcome_unknown = c->task.unsettled;   /* of the change: readings change nothing */
     if (c->task.unsettled) compshare__client_name(&c->error, c->task.as.change.action);
     return status;
 }
 
-/* Takes the client for a new task: its fields are then the caller's to fill in. */
+/* Takes the client for a new task, whose fields are then the caller's to fill in; what follows
+   must be compshare__task_start, or compshare__task_refuse. Negative: it was not taken, and its
+   error stays as it was. */
 static int compshare__task_claim(compshare *c)
 {
     if (c == NULL) return COMPSHARE_E_CONFIG;
@@ -6839,14 +7067,15 @@ static int compshare__task_claim(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* Gives a claimed client back: an argument cannot be used. */
+/* Gives a claimed client back, because an argument cannot be used. Returns the status. */
 static int compshare__task_refuse(compshare *c, int status, const char *why)
 {
     memset(&c->error, 0, sizeof c->error);
     return compshare__task_end(c, compshare__client_fail(&c->error, status, "%s", why));
 }
 
-/* When the exchange of the current step begins, and how long it may take. */
+/* When the exchange of the current step begins, and its deadline: that of the task; where others
+   must follow, half of what is left of it. most: of such a half, in milliseconds. */
 static void compshare__task_allow(const compshare__task *t, compshare__exchange *x,
     const compshare__clock *clock, uint32_t most)
 {
@@ -6854,12 +7083,15 @@ static void compshare__task_allow(const compshare__task *t, compshare__exchange 
     x->pause_until = start;
     x->deadline = clock->deadline;
     x->allowed_ms = t->timeout_ms;
+    /* where the pause outlasts the task, the exchange ends in BEGIN, by the task's deadline */
     if (!x->request.leaves_half || start >= clock->deadline) return;
     x->allowed_ms = compshare__exchange_half(clock->deadline - start, most);
     x->deadline = start + x->allowed_ms;
 }
 
-/* Begins the exchange that the current step describes. */
+/* Describes and prepares the exchange of the current step; nothing is sent yet. COMPSHARE_OK: it
+   can be advanced. COMPSHARE__NEXT: the step has nothing to do. Negative: it cannot be sent as
+   it is. */
 static int compshare__task_request(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
@@ -6871,6 +7103,7 @@ static int compshare__task_request(compshare *c)
     r = t->step->begin(c);
     if (r < 0) compshare__client_name(&c->error, x->request.action);
     if (r != COMPSHARE_OK) return r;
+    /* a derived region is kept in the task, where it lives as long as the request */
     r = compshare__exchange_collect(x, &c->config, t->find.ids.region, &c->error);
     if (r != COMPSHARE_OK) return r;
     compshare__task_allow(t, x, &c->clock, c->config.timeout_ms);
@@ -6886,6 +7119,9 @@ static int compshare__task_enter(compshare *c)
     return r;
 }
 
+/* Starts a claimed task. COMPSHARE_OK: it is in progress, and nothing has been sent; negative:
+   it has ended. `entered` is set while callbacks and hooks of the program may run, so that they
+   cannot start another call. */
 static int compshare__task_start(compshare *c, const compshare__step *steps)
 {
     int r;
@@ -6898,7 +7134,8 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
     return r == COMPSHARE_OK ? r : compshare__task_end(c, r);
 }
 
-/* Asks for a pause before the next exchange, if there is time for both. */
+/* Asks for a pause of `ms`, or of Retry-After where that is longer, before the next exchange.
+   False: there is no time for it and a reading behind it; no pause is set then. */
 static bool compshare__task_pause(compshare *c, uint32_t ms)
 {
     uint64_t now = compshare__client_now(&c->clock);
@@ -6910,9 +7147,11 @@ static bool compshare__task_pause(compshare *c, uint32_t ms)
     return true;
 }
 
-/* Asks for the current step once more, after a pause that grows, until `poll_until`;
-   towards its end the pauses shrink. False: it is over, or Retry-After is; where a change
-   waits to be confirmed, that is shortened so that one more reading is left. */
+/* Asks for the current step once more, after a pause: 250, 500, 1000, 2000, 4000, then 5000 ms,
+   but half of the time left until `poll_until` at the most, so that readings come closer
+   together towards the end; and not before Retry-After. False: less than 500 ms are left, or
+   Retry-After is later than the end; where a change waits to be confirmed, Retry-After is
+   shortened so that one more reading is left. */
 static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
@@ -6934,7 +7173,8 @@ static bool compshare__task_poll(compshare *c)
     return true;
 }
 
-/* The exchange of the current step is over: what the step makes of that. */
+/* The exchange of the current step is over with `status`: what the step makes of that. Negative
+   and COMPSHARE_OK: the task ends with it. */
 static int compshare__task_leave(compshare *c, int status)
 {
     compshare__exchange_finish(c, status);
@@ -6943,13 +7183,14 @@ static int compshare__task_leave(compshare *c, int status)
     return status;
 }
 
-/* Runs steps until one waits or the table is done. */
+/* Runs steps until one waits (COMPSHARE_PENDING) or the task has ended (any other status). */
 static int compshare__task_work(compshare *c)
 {
     c->exchange.more = false;
     for (;;) {
         int r = compshare__exchange_advance(c);
         if (r == COMPSHARE_PENDING) return r;
+        /* the exchange is over: the step's `end` says which step comes next, if any */
         r = compshare__task_leave(c, r);
         if (r == COMPSHARE__NEXT) c->task.step++;
         if (r == COMPSHARE__BACK) c->task.step--;
@@ -6960,7 +7201,9 @@ static int compshare__task_work(compshare *c)
     }
 }
 
-/* The task ends before its time. */
+/* The task ends before its time: by the program, or because waiting failed. Its connection is
+   closed, for a reply may still be on the way. A change of which bytes were sent is unsettled
+   from then on, so that the error says outcome_unknown. */
 static int compshare__task_abort(compshare *c, int status, const char *why)
 {
     compshare_error *e = &c->error;
@@ -6978,7 +7221,8 @@ static int compshare__task_abort(compshare *c, int status, const char *why)
     return compshare__task_end(c, status);
 }
 
-/* Whether a task can be stepped or aborted now. */
+/* Whether a task can be stepped or aborted now: COMPSHARE_OK; COMPSHARE_E_BUSY: from inside a
+   callback; COMPSHARE_E_IDLE: there is none. */
 static int compshare__task_ready(const compshare *c)
 {
     if (c == NULL) return COMPSHARE_E_CONFIG;
@@ -6986,6 +7230,8 @@ static int compshare__task_ready(const compshare *c)
     return c->task.step != NULL ? COMPSHARE_OK : COMPSHARE_E_IDLE;
 }
 
+/* The stack is overwritten after each step, not at the end only: a program may never take the
+   next one (law 4). */
 COMPSHARE__DEF int compshare_step(compshare *client)
 {
     int r = compshare__task_ready(client);
@@ -6997,6 +7243,7 @@ COMPSHARE__DEF int compshare_step(compshare *client)
     return r;
 }
 
+/* outcome_unknown is set where bytes of a change have left and nothing has settled it. */
 COMPSHARE__DEF int compshare_abort(compshare *client)
 {
     int r = compshare__task_ready(client);
@@ -7004,6 +7251,8 @@ COMPSHARE__DEF int compshare_abort(compshare *client)
     return compshare__task_abort(client, COMPSHARE_E_ABORTED, "the call was aborted");
 }
 
+/* -1 during a pause: the kept connection, if there is one, has nothing to say that the task
+   waits for. */
 COMPSHARE__DEF int compshare_fd(compshare *client)
 {
     const compshare_transport *io = client != NULL ? &client->connection.io : NULL;
@@ -7012,13 +7261,15 @@ COMPSHARE__DEF int compshare_fd(compshare *client)
     return (io->fd)(io->user);
 }
 
+/* 0 where the task waits for time alone, or where there is none. */
 COMPSHARE__DEF unsigned compshare_wants(const compshare *client)
 {
     return client != NULL ? client->exchange.wants : 0;
 }
 
-/* Until the next step is due although nothing became ready. 0 also after the monotonic clock has
-   stepped back. */
+/* Milliseconds until the next step is due although nothing became ready: the end of a pause, the
+   deadline of the phase, or, while connecting, the time to try the next address. 0: step at
+   once; also after the monotonic clock has stepped back, and where no task is in progress. */
 COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
 {
     const compshare__exchange *x;
@@ -7039,6 +7290,9 @@ COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
     return due > now ? (uint32_t)(due - now) : 0;
 }
 
+/* Does nothing inside a callback. `entered` is set first, so that a hook that is called while
+   the connection closes cannot use the client. Then the whole block is wiped, the client
+   included (law 4). */
 COMPSHARE__DEF void compshare_close(compshare *client)
 {
     if (client == NULL || client->entered) return;
@@ -7050,8 +7304,8 @@ COMPSHARE__DEF void compshare_close(compshare *client)
     compshare__bytes_wipe_stack();
 }
 
-/* The blocking form of every call, given what its start returned: steps, and waiting
-   in between. */
+/* The blocking form of every call, given what its start returned (r): steps, and the transport's
+   wait in between. Returns the status of the task. */
 static int compshare__task_run(compshare *c, int r)
 {
     if (r != COMPSHARE_OK) return r;
@@ -7071,13 +7325,18 @@ static int compshare__task_run(compshare *c, int r)
 
 /* ==== actions ================================================================================
    The table of the API's actions, and what it says of one: its group, whether it changes
-   something, whether it may be repeated. Touches nothing. Must never call an action
-   repeatable that is not in the table. */
+   something, whether it may be repeated. Also the text of an error, which needs to know that.
+   Touches nothing but the caller's buffer. Must never call an action repeatable that is not in
+   the table. */
 
-/* Group (a account, i instance, m image, d data, t team, u ulhost, o other,
-   x telemetry), r read or w write, retry class (a always, v verify, n never),
-   cost (+ may cost, - saves, x destroys), and a mark: s secrets inside, c CSV
-   reply, p partial failure, j JSON body only. */
+/* One row for each action, COMPSHARE__ACTIONS_MARKS letters and its name, then a NUL; an empty
+   row is the end. The most used come first. The letters:
+
+       1  group    a account, i instance, m image, d data, t team, u ulhost, o other, x telemetry
+       2           r it reads, w it changes something
+       3  class    a always, v verify, n never: whether it may be sent again
+       4  cost     + it may cost money, - it saves some, x it destroys, . neither
+       5  mark     s secrets inside, c CSV reply, p partial failure, j JSON body only, - none */
 static const char compshare__actions_table[] =
 #ifndef COMPSHARE_NO_ACTION_TABLE
     "iwa--UpdateCompShareStopScheduler\0"
@@ -7176,16 +7435,17 @@ static const char compshare__actions_table[] =
 #endif
     "";
 
-#define COMPSHARE__ACTIONS_MARKS 5
+#define COMPSHARE__ACTIONS_MARKS 5   /* letters before the name of a row */
 
 #define COMPSHARE__ACTIONS_UPDATE "UpdateCompShareStopScheduler"
 #define COMPSHARE__ACTIONS_DELETE "DeleteCompShareStopScheduler"
 #define COMPSHARE__ACTIONS_DESCRIBE "DescribeCompShareInstance"
 
-/* What a row says; of the empty one that ends the table: nothing is known. */
+/* What a row says. Of the empty one that ends the table, nothing is known: the name is NULL, the
+   class "never". */
 static compshare_action compshare__actions_row(const char *row)
 {
-    /* each behind its letter */
+    /* the groups, each behind its letter */
     const char *group = "aaccount\0iinstance\0mimage\0ddata\0tteam\0uulhost\0oother\0xtelemetry\0";
     compshare_action a;
     memset(&a, 0, sizeof a);
@@ -7206,6 +7466,7 @@ static compshare_action compshare__actions_row(const char *row)
     return a;
 }
 
+/* The row of this name; the empty one where there is none. */
 static compshare_action compshare__actions_find(const char *name)
 {
     const char *row = compshare__actions_table;
@@ -7214,7 +7475,7 @@ static compshare_action compshare__actions_find(const char *name)
     return compshare__actions_row(row);
 }
 
-/* An action that is not in the table may do anything. */
+/* Whether an action may change something: one that is not in the table may do anything. */
 static bool compshare__actions_may_change(const char *name)
 {
     compshare_action a = compshare__actions_find(name);
@@ -7233,6 +7494,8 @@ COMPSHARE__DEF compshare_action compshare_action_at(size_t i)
     return compshare__actions_row(row);
 }
 
+/* "Action: detail: RetCode N: Message (request id); OUTCOME UNKNOWN: ...", each part where there
+   is one. Of an action that only reads an unknown outcome is not said: nothing can have changed. */
 COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *buf, size_t cap)
 {
     const compshare_error *e = compshare_last_error(client);
@@ -7252,10 +7515,11 @@ COMPSHARE__DEF const char *compshare_error_text(const compshare *client, char *b
 /* ==== read ===================================================================================
    A JSON object into a struct, by a table of fields; instances and projects are read by it
    too. At the end the public functions that read values. Touches the caller's struct and, to
-   say why it was not filled, the client's error. Must never leave a member as it was, nor
-   write beyond it. */
+   say why it was not filled, the client's error. Must never leave a member that the table names
+   as it was, nor write beyond it. */
 
-/* Where the values of a table's fields stand in an object, and which one is an error. */
+/* Where the values of a table's fields stand in an object, and which one is an error. Row i is for
+   fields[i]. */
 typedef struct compshare__read_places {
     struct {
         uint32_t at;            /* token of the value; 0: missing or null */
@@ -7273,8 +7537,10 @@ static bool compshare__read_is(compshare_view key, const char *name)
         && compshare__json_equals(key, name);
 }
 
-/* Finds the values of all fields in one pass over the members of what may be an object. tree
-   NULL: there is nothing. */
+/* Finds the values of all fields in one pass over the members of what may be an object; tree
+   NULL, or no object: nothing is found. Of two names of one field the first counts, unless its
+   value is null. A name that is there twice is noted, because nobody can say which of them is
+   meant. */
 static void compshare__read_locate(const compshare__tokens *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p)
 {
@@ -7298,7 +7564,8 @@ static void compshare__read_locate(const compshare__tokens *tree, uint32_t objec
     }
 }
 
-/* true or false, or a string that says so; where `numbers`, 0 and 1 as well. */
+/* Reads true or false, or a string that says so; where `numbers`, 0 and 1 as well, as number or
+   string. Whether it is one. */
 static bool compshare__read_bool(const compshare__tokens *tree, uint32_t at, bool numbers,
     bool *out)
 {
@@ -7325,8 +7592,9 @@ static bool compshare__read_decimal(compshare_view raw)
     return compshare__json_finish(&json) == NULL;
 }
 
-/* Stores one value. COMPSHARE_E_TYPE: it has another type; COMPSHARE_E_REPLY: it does not
-   fit unchanged. */
+/* Stores one value in its member, which has f->size bytes and is zero. COMPSHARE_E_TYPE: it has
+   another type. COMPSHARE_E_REPLY: as text it does not fit unchanged; of kind SHOWN it is cut,
+   and made harmless for a terminal. */
 static int compshare__read_store(const compshare__tokens *tree, uint32_t at,
     const compshare_field *f, void *member)
 {
@@ -7346,7 +7614,10 @@ static int compshare__read_store(const compshare__tokens *tree, uint32_t at,
         ? COMPSHARE_OK : COMPSHARE_E_REPLY;
 }
 
-/* Sets every member that the table names: to its value, or to zero. Returns p->status. */
+/* Sets every member that the table names: to its value, or to zero where that is missing or
+   cannot be read. All rows are read even after an error; p->bad is the first row that is one.
+   Returns p->status: COMPSHARE_OK, E_TYPE, or E_REPLY (required and missing, twice, or does not
+   fit). An error of a lenient field is none. */
 static int compshare__read_object(const compshare__tokens *tree, uint32_t object,
     const compshare_field *fields, size_t count, compshare__read_places *p, void *out)
 {
@@ -7371,9 +7642,10 @@ static int compshare__read_object(const compshare__tokens *tree, uint32_t object
 
 /* ---- instances and projects ---- */
 
-/* A stop time in Unix seconds, as number or string, with ".0" behind it or not; 0: none, which
-   is also what is not above 0. False: it is no time, or one in milliseconds, or there twice;
-   `raw` is what stands there. */
+/* Reads a stop time in Unix seconds, as number or string, with ".0" behind it or not. *out is 0
+   where there is none: missing, null, "", or not above 0. False: it is no time, or one in
+   milliseconds (after the year 9999), or there twice; `raw` is then what stands there, made
+   harmless for a terminal. */
 static bool compshare__read_time(const compshare__tokens *tree, uint32_t at, bool twice,
     int64_t *out, char raw[32])
 {
@@ -7416,13 +7688,14 @@ static const compshare_field compshare__read_instance_fields[] = {
     COMPSHARE__ROW(stop_time, "StopSchedulerTime", COMPSHARE_KIND_INT, COMPSHARE_LENIENT)
 #undef COMPSHARE__ROW
 };
-#define COMPSHARE__READ_INSTANCE_FIELDS 12
+#define COMPSHARE__READ_INSTANCE_FIELDS 12   /* rows of the table */
 #define COMPSHARE__READ_STOP_TIMES 10        /* the row of the first stop time */
 
-/* When it will be stopped: SchedulerStopTime, else StopSchedulerTime, as documents differ;
-   never StopTime, which is when it was stopped last. The official client reads the first
+/* When it will be stopped, into *out: SchedulerStopTime, else StopSchedulerTime, as documents
+   differ; never StopTime, which is when it was stopped last. The official client reads the first
    only: where that is given, text in the second that is no time decides nothing. A time that is
-   over by the server's clock (0: not known), or before this file existed, is none. */
+   over by the server's clock (now; 0: not known), or before this file existed, is none. NULL, or
+   the field that cannot be read, and in `raw` what stands there. */
 static const char *compshare__read_schedule(const compshare__tokens *tree,
     const compshare__read_places *p, int64_t now, int64_t *out, char raw[32])
 {
@@ -7438,8 +7711,10 @@ static const char *compshare__read_schedule(const compshare__tokens *tree,
     return NULL;
 }
 
-/* NULL, or the field of an instance that cannot be read, and what stands there. Only what is
-   decided by can make a reading fail: the rest is then 0 or "". */
+/* Reads an instance out of the object at the root of the tree. now: the server's clock; 0: not
+   known. NULL, or the field that cannot be read, and, if that is the stop time, in `raw` what
+   stands there. Law 8: only what is decided by can make a reading fail; the rest is then 0 or
+   "". */
 static const char *compshare__read_instance(const compshare__tokens *tree, int64_t now,
     compshare_instance *i, char raw[32])
 {
@@ -7460,7 +7735,7 @@ static const char *compshare__read_instance(const compshare__tokens *tree, int64
     return compshare__read_schedule(tree, &places, now, &i->stop_time, raw);
 }
 
-/* The same for a project. */
+/* The same for a project: NULL, or the field that cannot be read. */
 static const char *compshare__read_project(const compshare__tokens *tree, compshare_project *p)
 {
     static const compshare_field fields[] = {
@@ -7478,7 +7753,10 @@ static const char *compshare__read_project(const compshare__tokens *tree, compsh
 
 /* ---- values, as programs see them ---- */
 
-/* The tree that a value points into; NULL if it is none, or stale. */
+/* Those that take a value answer for one that is none, or stale, as if it was missing. */
+
+/* The tree that a value points into; NULL if it is none, or stale: its client has read something
+   else since (generation). */
 static const compshare__tokens *compshare__read_tree(compshare_value v)
 {
     if (v.client == NULL || v.generation != v.client->reply.generation
@@ -7558,7 +7836,8 @@ COMPSHARE__DEF compshare_view compshare_number_text(compshare_value value)
         ? compshare__tokens_raw(tree, value.token) : v;
 }
 
-/* Unescapes a string for compshare_copy_text; tree NULL: there is none. */
+/* Unescapes a string for compshare_copy_text and compshare_copy_key; tree NULL: there is none.
+   Its length, or COMPSHARE_E_TYPE, COMPSHARE_E_TOO_LARGE; buf is then "". */
 static ptrdiff_t compshare__read_copy(const compshare__tokens *tree, uint32_t at, char *buf,
     size_t cap)
 {
@@ -7584,7 +7863,8 @@ COMPSHARE__DEF ptrdiff_t compshare_copy_key(compshare_value member, char *buf, s
         : COMPSHARE__TOKENS_NONE, buf, cap);
 }
 
-/* Whether a table can be right: no row writes anything but its member. */
+/* Whether a table of the program can be right, so that no row writes anything but its member: as
+   far as that can be told, for the sizes of integers and booleans. */
 static bool compshare__read_sound(const compshare_field *fields, size_t count)
 {
     static const unsigned char sizes[] = { 0, 0, sizeof(int64_t), 0, sizeof(bool) };    /* 0: any */
@@ -7598,7 +7878,8 @@ static bool compshare__read_sound(const compshare_field *fields, size_t count)
     return true;
 }
 
-/* What is wrong with the value of the first bad row, which is of this kind. */
+/* What is wrong with the value of the first bad row, which is of this kind: the end of a
+   sentence that begins with the field's name. */
 static const char *compshare__read_why(const compshare__read_places *p, int kind)
 {
     static const char *const types[] = {
@@ -7611,7 +7892,8 @@ static const char *compshare__read_why(const compshare__read_places *p, int kind
         : "does not fit, or holds control characters";
 }
 
-/* Notes why an object was not read, unless its call has failed for a reason of its own. */
+/* Notes why an object was not read, unless its call has failed for a reason of its own, which
+   matters more. c NULL: nobody to tell. Returns the status. */
 static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
 {
     int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
@@ -7622,6 +7904,8 @@ static int compshare__read_fail(compshare *c, int status, const char *what, cons
     return status;
 }
 
+/* The members are set before anything is refused but a wrong table: after every other failure
+   they are zero, or what could be read. */
 COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field *fields,
     size_t count, void *out)
 {
@@ -7675,7 +7959,8 @@ enum {
     COMPSHARE__LIST_RESTLESS    /* it was restarted too often */
 };
 
-/* Before the page at `offset` is asked for. */
+/* Before the page at `offset` is asked for. In the first page, and in one that is handed out
+   anew, there is no mark to look for. */
 static void compshare__list_begin(compshare__list *l)
 {
     l->seen = 0;
@@ -7684,7 +7969,8 @@ static void compshare__list_begin(compshare__list *l)
     l->anew = false;
 }
 
-/* Takes the next element of the page. Whether it is to be handed out. */
+/* Takes the next element of the page, whose id becomes the newest mark if it is new. Whether it
+   is to be handed out: not while a mark is searched, and not if it is one. */
 static bool compshare__list_take(compshare__list *l, const char *id)
 {
     uint64_t mark = compshare__bytes_mark(id);
@@ -7715,9 +8001,10 @@ static int compshare__list_back(compshare__list *l)
     return COMPSHARE__LIST_MORE;
 }
 
-/* Another page, until one brings nothing new. total: what the reply counts; 0: nothing. It may
-   count too few, or what is not shown: it decides only where the list itself cannot, which is a
-   page that comes again. */
+/* The page has been found to follow: whether another one is needed, which is so until one brings
+   nothing new. total: what the reply counts; 0: nothing. That may count too few, or what is not
+   shown: it decides only where the list itself cannot, which is a page that comes again. Returns
+   COMPSHARE__LIST_*. */
 static int compshare__list_next(compshare__list *l, int64_t total)
 {
     int64_t step = l->seen - l->overlap - 1;
@@ -7733,7 +8020,7 @@ static int compshare__list_next(compshare__list *l, int64_t total)
     return COMPSHARE__LIST_MORE;
 }
 
-/* The page is complete: what is to be done next. */
+/* The page is complete: what is to be done next, COMPSHARE__LIST_*. total: see list_next. */
 static int compshare__list_end(compshare__list *l, int64_t total)
 {
     if (l->seen == 0 && l->offset == 0) return COMPSHARE__LIST_EMPTY;
@@ -7744,18 +8031,26 @@ static int compshare__list_end(compshare__list *l, int64_t total)
 }
 
 /* ==== recent =================================================================================
-   The timed shutdowns that this client has changed, and that readings may not show yet.
-   Touches what the client knows of its account. Must never take for old what somebody else may
-   have set. */
+   The timed shutdowns that this client has changed, and that readings may not show yet: the API
+   may be late to show a change that it has accepted. Touches what the client knows of its account.
+   Must never take for old what somebody else may have set.
 
+       within COMPSHARE__LAG_MS of a change from `before` to `after`, a reading shows
+       `after`             it is believed, and notes that `after` was shown
+       `before`            it is doubted: late, or somebody has set it back
+       anything else       it is believed: somebody else has changed it; but where `before` is not
+                           known (-1) it is doubted */
+
+/* Whether two stop times are the same for law 7: within COMPSHARE__ROUNDING_S, because a gateway
+   may round to the minute. 0, no plan, is near to 0 only. */
 static bool compshare__recent_near(int64_t a, int64_t b)
 {
     return a == b || (a != 0 && b != 0 && a - b <= COMPSHARE__ROUNDING_S
         && b - a <= COMPSHARE__ROUNDING_S);
 }
 
-/* What is kept of an instance for a task that began while readings may lag behind its last
-   change; NULL: nothing. */
+/* What is kept of an instance for a task that began (on the monotonic clock) while readings may
+   lag behind its last change; NULL: nothing. */
 static compshare__recent *compshare__recent_of(compshare__account *a, uint64_t began,
     const char *uhost_id)
 {
@@ -7768,7 +8063,10 @@ static compshare__recent *compshare__recent_of(compshare__account *a, uint64_t b
 }
 
 /* Keeps that a timed shutdown was changed with success. before: what was shown until then; -1:
-   not known. after: what must be shown; 0: none. */
+   not known. after: what must be shown; 0: none. Where an earlier change is still kept, readings
+   show what was before the new one: its `after`, if that has been shown, else nobody knows; the
+   same change sent again keeps what was before the first. Takes the place of the oldest where
+   all are in use. */
 static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t before,
     int64_t after)
 {
@@ -7791,13 +8089,15 @@ static void compshare__recent_note(compshare *c, const char *uhost_id, int64_t b
     r->shown = false;
 }
 
+/* Forgets a change, so that readings are believed again. r may be NULL. */
 static void compshare__recent_forget(compshare__recent *r)
 {
     if (r != NULL) memset(r, 0, sizeof *r);
 }
 
-/* Whether a stop time that a reading shows is to be doubted: it is what was there before a
-   change of this client (r; NULL: none) that has succeeded, and whose time has not come. */
+/* Whether a stop time that a reading shows is to be doubted: the table of the banner. r NULL:
+   there was no change. Not once the time of the change has come by the server's clock: then
+   there is nothing more to be shown. */
 static bool compshare__recent_doubts(compshare__recent *r, int64_t shown, int64_t server_time)
 {
     if (r == NULL || (r->after != 0 && r->after <= server_time)) return false;
@@ -7812,7 +8112,9 @@ static bool compshare__recent_doubts(compshare__recent *r, int64_t shown, int64_
    The generic call: one exchange, as the program describes it. Touches the task. Must never
    change what the program gave. */
 
-/* The action of a request, and what its row of the table says of repeating it. */
+/* Fills in the action of a request, and what its row of the table says of repeating it. NULL is
+   refused later. Region, Zone and ProjectId of the configuration go with every action but those
+   of the group "account", which do not take them. */
 static void compshare__call_request(compshare__request *r, const char *action)
 {
     compshare_action info = compshare__actions_find(action != NULL ? action : "");
@@ -7823,13 +8125,16 @@ static void compshare__call_request(compshare__request *r, const char *action)
     r->reads = r->always && !info.mutating;
 }
 
+/* A step's `begin`: the request that the program has described. */
 static int compshare__call_begin(compshare *c)
 {
     c->exchange.request = c->task.as.call;
     return COMPSHARE_OK;
 }
 
-/* What it may have changed is noted. Of a time that is given as text nothing is kept. */
+/* A step's `end`: where a program has changed a timed shutdown by the generic call, that is kept
+   as well (see `recent`). Of a time that it gave as text nothing is known: what was kept is
+   forgotten. */
 static int compshare__call_end(compshare *c, int status)
 {
     bool update = compshare__bytes_equal(c->error.action, COMPSHARE__ACTIONS_UPDATE);
@@ -7851,6 +8156,8 @@ static const compshare__step compshare__call_steps[] = {
     { compshare__call_begin, compshare__call_end }
 };
 
+/* The action and the parameters are checked when the step begins: compshare__exchange_collect.
+   array NULL: the reply is kept whole. */
 COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *action,
     const compshare_param *params, size_t count, const char *array, compshare_each_fn each,
     void *user)
@@ -7868,6 +8175,7 @@ COMPSHARE__DEF int compshare_call_each_start(compshare *client, const char *acti
     return compshare__task_start(client, compshare__call_steps);
 }
 
+/* A generic call is a streamed one without an array. */
 COMPSHARE__DEF int compshare_call_start(compshare *client, const char *action,
     const compshare_param *params, size_t count)
 {
@@ -7890,11 +8198,11 @@ COMPSHARE__DEF int compshare_call(compshare *client, const char *action,
 
 /* ==== typed ==================================================================================
    What the library's own typed calls have in common: who is meant, the parameters that say
-   so, and elements that cannot be read. Touches the task. Must never send Region and Zone that
-   do not belong together. */
+   so, and elements that cannot be read. Touches the task, the request and the error. Must never
+   send Region and Zone that do not belong together. */
 
-/* Begins the request of a typed call: it names its own Region, Zone and ProjectId, because
-   each action needs others. */
+/* Begins the request of a typed call, which has no parameter yet: it names its own Region, Zone
+   and ProjectId, because each action needs others. */
 static void compshare__typed_request(compshare *c, const char *action)
 {
     compshare__request *r = &c->exchange.request;
@@ -7921,6 +8229,7 @@ static void compshare__typed_put(compshare *c, const char *key, const char *text
     compshare__request *r = &c->exchange.request;
     compshare_param *p = c->task.params;
     if (r->count >= COMPSHARE__TYPED_PARAMS) {
+        /* compshare__params_collect refuses that many */
         r->count = COMPSHARE_MAX_PARAMS + 1;
         return;
     }
@@ -7931,7 +8240,8 @@ static void compshare__typed_put(compshare *c, const char *key, const char *text
     p->kind = text != NULL ? COMPSHARE__PARAMS_TEXT : COMPSHARE__PARAMS_INT;
 }
 
-/* Adds an identifier; "" is none. An error where it is required. */
+/* Adds an identifier; NULL or "" is none. COMPSHARE_E_PARAM where it is required. value is
+   borrowed until the exchange is over. */
 static int compshare__typed_id(compshare *c, const char *key, const char *value, bool required)
 {
     if (value != NULL && value[0] != '\0')
@@ -7942,7 +8252,8 @@ static int compshare__typed_id(compshare *c, const char *key, const char *value,
     return COMPSHARE_OK;
 }
 
-/* Copies what the target or the configuration names. NULL, or what is too long. */
+/* Copies what the target or the configuration names into *ids: the caller's strings need not
+   outlive the start. NULL, or the name of what is too long. */
 static const char *compshare__typed_ids(compshare__ids *ids, const compshare_target *target,
     const compshare_config *f)
 {
@@ -7972,7 +8283,9 @@ static const char *compshare__typed_ids(compshare__ids *ids, const compshare_tar
 }
 
 /* Takes the client for a typed call of this kind, about this target (NULL: none is needed).
-   Where nobody names a project, it is the one that an instance was found in last. */
+   COMPSHARE_OK, or a refusal after which the client is idle. Where nobody names a project, it is
+   the one that an instance was found in last; where none is remembered, and something is to be
+   changed, the projects are listed first. */
 static int compshare__typed_claim(compshare *c, int kind, const compshare_target *target)
 {
     static const compshare_target none = { NULL, NULL, NULL, NULL };
@@ -7993,7 +8306,7 @@ static int compshare__typed_claim(compshare *c, int kind, const compshare_target
         "%s is longer than any of its kind: 63 bytes of an id, 31 of a region or zone", field));
 }
 
-/* The same for what changes, or shows, one instance. */
+/* The same for what changes, or shows, one instance: it must be named. */
 static int compshare__typed_claim_one(compshare *c, int kind, const compshare_target *target)
 {
     int r = compshare__typed_claim(c, kind, target);
@@ -8001,8 +8314,9 @@ static int compshare__typed_claim_one(compshare *c, int kind, const compshare_ta
     return compshare__task_refuse(c, COMPSHARE_E_PARAM, "uhost_id is empty");
 }
 
-/* Region, Zone, ProjectId and UHostId of an action that changes one instance. A workflow
-   goes on without a project where the account may not list them. */
+/* Adds UHostId, Region, Zone and ProjectId of an action that changes one instance.
+   COMPSHARE_E_PARAM: one is missing that it needs. A workflow goes on without a project, for the
+   account may not be allowed to list them; a single change needs one. */
 static int compshare__typed_target(compshare *c, bool zone_required)
 {
     compshare__ids *ids = &c->task.find.ids;
@@ -8023,14 +8337,17 @@ static int compshare__typed_target(compshare *c, bool zone_required)
     return r;
 }
 
-/* An element cannot be read: its callback returns this, and the task ends with E_REPLY. */
+/* An element cannot be read: its callback returns this, which ends the exchange with
+   COMPSHARE_E_STOPPED; compshare__typed_status makes COMPSHARE_E_REPLY of that. */
 static int compshare__typed_malformed(compshare__task *t, const char *field)
 {
     t->malformed = field;
     return 1;
 }
 
-/* The status of a streamed reading: where an element could not be read, the failure names it. */
+/* The status of a streamed reading. Where it was stopped because an element could not be read,
+   the failure names the field, and the status is COMPSHARE_E_REPLY; a callback of the program
+   that stopped it leaves COMPSHARE_E_STOPPED. */
 static int compshare__typed_status(compshare *c, int status)
 {
     if (status != COMPSHARE_E_STOPPED || c->task.malformed == NULL) return status;
@@ -8045,12 +8362,29 @@ static int compshare__typed_status(compshare *c, int status)
 
 /* ==== find ===================================================================================
    Projects and instances: the list of projects, one instance in whichever project it is, all
-   instances. Touches the task and the caller's results. Must never take the first entry of a
-   list for the one that was asked for, nor leave a result half filled. */
+   instances. Touches the task, the request, the error, the caller's results, and the project that
+   the client remembers. Must never take the first entry of a list for the one that was asked for,
+   nor leave a result half filled.
+
+   An instance is looked for in one project at a time, as a request can name one ProjectId:
+
+       a project is given, by the target or the configuration     there alone
+       one is remembered: an instance was found there last        there first
+       none, and something is to be changed                       in the default one of the list
+       none, and it is only read                                  without ProjectId
+
+   Where it is not there, and none is given, the steps `project` and `find` take turns (BACK, NEXT):
+   search.other counts up, and the n-th project of the list is chosen, until the list has no n-th:
+   COMPSHARE_E_NOT_FOUND. A list that the account may not see (RetCodes 299, 240) ends this at
+   once.
+
+   Region, which is optional there, goes with readings only where it is given or configured, or
+   where the API has asked for it (find_fix), so that it cannot hide an instance of another one. */
 
 /* ---- GetProjectList ---- */
 
-/* Takes a project of the list: the one that is wanted, else the first, is chosen. */
+/* Called for each project of the list: the one that is wanted, else, where none is configured,
+   the first, is chosen. Which one is wanted: see compshare__projects. */
 static int compshare__find_projects_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
@@ -8074,7 +8408,7 @@ static int compshare__find_projects_element(void *user, compshare_value element)
     return t->as.projects.each(t->as.projects.user, &p);
 }
 
-/* Asks for the list of projects. */
+/* A step's `begin`: asks for the list of projects. */
 static int compshare__find_projects_begin(compshare *c)
 {
     compshare__projects *list = &c->task.find.read.projects;
@@ -8084,11 +8418,13 @@ static int compshare__find_projects_begin(compshare *c)
     return COMPSHARE_OK;
 }
 
-/* The end of the list: one project must be the chosen one. */
+/* The end of the list: exactly one project must be wanted, or be the only one. Else
+   COMPSHARE_E_PROJECT, with their ids, so that the reader can configure one. */
 static int compshare__find_projects_end(compshare *c, int status)
 {
     const compshare__projects *list = &c->task.find.read.projects;
     bool configured = c->config.project_id != NULL;
+    /* an account with a single project has no other to mean */
     bool only = list->wanted == 0 && list->seen == 1 && !configured && c->task.find.other == 0;
     status = compshare__typed_status(c, status);
     if (status != COMPSHARE_OK || list->wanted == 1 || only) return status;
@@ -8099,7 +8435,8 @@ static int compshare__find_projects_end(compshare *c, int status)
         : "no project is the default; set project_id: ", list->name_list);
 }
 
-/* The same where the caller asked for the list: it may not want one of them. */
+/* A step's `end`, where the caller asked for the list itself: whoever does not want one chosen
+   gets no COMPSHARE_E_PROJECT. */
 static int compshare__find_projects_told(compshare *c, int status)
 {
     compshare_project *chosen = c->task.as.projects.chosen;
@@ -8115,7 +8452,8 @@ static const compshare__step compshare__find_projects_steps[] = {
 
 /* ---- DescribeCompShareInstance ---- */
 
-/* What every request for instances has: Region, ProjectId, and what takes its elements. */
+/* Begins a request for instances: Region and ProjectId, where they are known, and what takes its
+   elements. */
 static void compshare__find_request(compshare *c, compshare_each_fn each)
 {
     const compshare__ids *ids = &c->task.find.ids;
@@ -8124,8 +8462,10 @@ static void compshare__find_request(compshare *c, compshare_each_fn each)
     (void)compshare__typed_id(c, "ProjectId", ids->project_id, false);
 }
 
-/* Takes the instance that is meant, and no other. That its stop time cannot be read matters
-   only to those that tell it. */
+/* Called for each instance of the reply: takes the one that is meant, and no other. It may be
+   there twice if both are the same. That its stop time cannot be read matters only to those that
+   report it. A text that repeats the signed request is not taken: it would go to the program
+   (law 4). */
 static int compshare__find_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
@@ -8149,7 +8489,8 @@ static int compshare__find_element(void *user, compshare_value element)
     return 0;
 }
 
-/* Asks for the task's instance. */
+/* Describes a request for the task's instance. Its elements are not handed to the program, so
+   that it may be sent again. */
 static int compshare__find_describe(compshare *c)
 {
     compshare__find_request(c, compshare__find_element);
@@ -8158,6 +8499,7 @@ static int compshare__find_describe(compshare *c)
     return compshare__typed_id(c, "UHostIds.0", c->task.find.ids.uhost_id, true);
 }
 
+/* Records COMPSHARE_E_NOT_FOUND, which it returns. */
 static int compshare__find_missing(compshare *c)
 {
     compshare__client_name(&c->error, COMPSHARE__ACTIONS_DESCRIBE);
@@ -8165,12 +8507,15 @@ static int compshare__find_missing(compshare *c)
         "no instance %s in this account, region and project", c->task.find.ids.uhost_id);
 }
 
-/* The end of that. Gone is an empty list, or RetCode 8039 or 8351. */
+/* The end of a reading of the instance. COMPSHARE_OK: find.read.instance is what a whole reply
+   has shown. COMPSHARE_E_NOT_FOUND: an empty list, or RetCode 8039 or 8351, which say the same.
+   Else it has failed, and `spoiled` tells whether read.instance was overwritten by then. */
 static int compshare__find_described(compshare *c, int status)
 {
     compshare__search *find = &c->task.find;
     int code = c->error.ret_code;
     status = compshare__typed_status(c, status);
+    /* an element of this reply is in read.instance: good only if it is the one, in a whole reply */
     if (find->found > 0) find->spoiled = status != COMPSHARE_OK || find->found != 1;
     if (status == COMPSHARE_OK && find->found == 1) return status;
     if (status == COMPSHARE_OK || (status == COMPSHARE_E_API && (code == 8039 || code == 8351)))
@@ -8192,8 +8537,10 @@ static bool compshare__find_names(const compshare_error *e, const char *words)
     return false;
 }
 
-/* A reading was refused: for what it lacked, or for a project that is no more. Returns what
-   the step is to return where that can be added to the next one; 0: it cannot. */
+/* A reading was refused for want of Region or ProjectId (RetCode 210: a parameter is missing),
+   or for a project that does not exist any more (292). COMPSHARE__AGAIN: a Region was derived
+   from the zone, and is added. COMPSHARE__BACK: a project is asked for, once (`listed`). 0:
+   nothing can be added, and the status stays. */
 static int compshare__find_fix(compshare *c, int status)
 {
     compshare__search *find = &c->task.find;
@@ -8202,6 +8549,7 @@ static int compshare__find_fix(compshare *c, int status)
     bool region = compshare__find_names(&c->error, "Region\0");
     bool project = compshare__find_names(&c->error, "Project\0") || code == 292;
     if (status != COMPSHARE_E_API || (code != 210 && code != 292)) return 0;
+    /* first a Region, which costs no further request, unless the message is about a project */
     if (ids->look_region[0] == '\0' && !project) {
         const char *zone = compshare__bytes_first(ids->zone, c->config.zone);
         if (zone != NULL)
@@ -8214,8 +8562,8 @@ static int compshare__find_fix(compshare *c, int status)
     return COMPSHARE__BACK;
 }
 
-/* Whether a reading got no answer in its part of the time, and there is time for another one,
-   on a new connection. */
+/* Whether a reading got no answer in its part of the time, and there is time for another one, on
+   a new connection: COMPSHARE__READING_MS at least. Also where connecting took too long. */
 static bool compshare__find_silent(const compshare *c, int status)
 {
     uint64_t now = compshare__client_now(&c->clock);
@@ -8223,7 +8571,8 @@ static bool compshare__find_silent(const compshare *c, int status)
         && c->clock.deadline - now >= COMPSHARE__READING_MS;
 }
 
-/* The first step of each task that reads: lists the projects where one has to be chosen. */
+/* The first step of each task that looks for an instance: lists the projects where one has to be
+   chosen; else COMPSHARE__NEXT skips it. */
 static int compshare__find_project(compshare *c)
 {
     if (!c->task.find.list_projects) return COMPSHARE__NEXT;
@@ -8242,7 +8591,9 @@ static int compshare__find_everywhere(compshare__task *t, int status)
     return COMPSHARE__NEXT;
 }
 
-/* The end of it. RetCodes 299 and 240: the account may not list its projects. */
+/* Its `end`. COMPSHARE__NEXT: a project is chosen; or the account may not list them (RetCodes
+   299 and 240), and the task goes on without one; a wait does so after every failure.
+   COMPSHARE__AGAIN: no answer yet. COMPSHARE_E_NOT_FOUND: all projects have been looked in. */
 static int compshare__find_project_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8256,6 +8607,7 @@ static int compshare__find_project_end(compshare *c, int status)
     if (find->other > 0 && (status == COMPSHARE_E_PROJECT || find->list_refused))
         return compshare__find_missing(c);
     if (status != COMPSHARE_OK && !find->list_refused) return status;
+    /* list_refused: ProjectId stays as it is, maybe "" */
     if (status == COMPSHARE_OK)
         memcpy(find->ids.project_id, find->read.projects.chosen.project_id,
             sizeof find->ids.project_id);
@@ -8263,8 +8615,8 @@ static int compshare__find_project_end(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
-/* Looks for the task's instance. Where more has to follow, a reading may take half of the
-   time. */
+/* A step's `begin`: looks for the task's instance, before a change or after one. Where more has
+   to follow, a reading may take half of the time left. */
 static int compshare__find_begin(compshare *c)
 {
     int kind = c->task.kind;
@@ -8272,8 +8624,10 @@ static int compshare__find_begin(compshare *c)
     return compshare__find_describe(c);
 }
 
-/* Not where it was looked for: in each project of the account before it is said. A workflow
-   looks twice in any case, for a list may be empty for a moment. */
+/* The instance is not where it was looked for. COMPSHARE__AGAIN, COMPSHARE__BACK: in the next
+   project, before it is said; a workflow looks twice in the first place, a second later, for a
+   list may be empty for a moment. COMPSHARE_E_NOT_FOUND: nowhere else to look. The remembered
+   project is forgotten. */
 static int compshare__find_elsewhere(compshare *c)
 {
     compshare__search *find = &c->task.find;
@@ -8297,7 +8651,9 @@ static void compshare__find_keep(compshare__account *a, compshare__search *find)
     memcpy(ids->zone, find->read.instance.zone, sizeof ids->zone);
 }
 
-/* The end of that: found, to be looked for once more or elsewhere, or a failure. */
+/* The end of a step that looks for the instance. COMPSHARE_OK: found; COMPSHARE__AGAIN,
+   COMPSHARE__BACK: it is looked for once more, or elsewhere; else a failure, which is that of
+   the task: nothing has been changed by then. */
 static int compshare__find_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8317,7 +8673,7 @@ static int compshare__find_end(compshare *c, int status)
     return status;
 }
 
-/* The same, for a caller who wants no more. */
+/* A step's `end` for a caller who wants no more than the instance. */
 static int compshare__find_told(compshare *c, int status)
 {
     status = compshare__find_end(c, status);
@@ -8332,7 +8688,7 @@ static const compshare__step compshare__find_steps[] = {
 
 /* ---- all instances ---- */
 
-/* Hands out what is new in the page. */
+/* Called for each instance of the page: hands out what is new. element is its whole JSON object. */
 static int compshare__find_each_element(void *user, compshare_value element)
 {
     compshare *c = (compshare *)user;
@@ -8345,7 +8701,7 @@ static int compshare__find_each_element(void *user, compshare_value element)
     return t->as.each.each(t->as.each.user, &instance, element);
 }
 
-/* Asks for the next page. */
+/* A step's `begin`: asks for the next page. */
 static int compshare__find_each_begin(compshare *c)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8369,7 +8725,8 @@ static int64_t compshare__find_each_total(const compshare__tokens *tree)
     return total;
 }
 
-/* A list without any element: it may be so for a moment only. */
+/* A list without any element: it may be so for a moment only, so it is read again. COMPSHARE_OK:
+   the account has no instance. An error: instances were there before. */
 static int compshare__find_each_empty(compshare *c)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8380,8 +8737,10 @@ static int compshare__find_each_empty(compshare *c)
         "the list became empty while it was read");
 }
 
-/* A page that cannot be read, behind others that could, is read again: it is found by its
-   marks. */
+/* A page that cannot be read, behind others that could, is read again, after a second, at most
+   COMPSHARE__LOOKS times: its place is found again by the marks. Not where a repetition brings
+   the same: the callback stopped it, an element is malformed or too large, or the API refused
+   for good. */
 static int compshare__find_each_failed(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8395,7 +8754,8 @@ static int compshare__find_each_failed(compshare *c, int status)
     return COMPSHARE__AGAIN;
 }
 
-/* The end of a page. */
+/* A step's `end`: the page is over. COMPSHARE__AGAIN: the next one, or the same once more;
+   COMPSHARE_OK: all of the list was handed out. */
 static int compshare__find_each_end(compshare *c, int status)
 {
     compshare__list *l = &c->task.as.each.list;
@@ -8429,6 +8789,7 @@ static const compshare__step compshare__find_each_steps[] = {
 
 /* ---- typed calls ---- */
 
+/* *chosen is zeroed first, so that after a failure it holds nothing old. */
 COMPSHARE__DEF int compshare_get_project_list_start(compshare *client, compshare_project *chosen,
     compshare_project_fn each, void *user)
 {
@@ -8448,6 +8809,8 @@ COMPSHARE__DEF int compshare_get_project_list(compshare *client, compshare_proje
         compshare_get_project_list_start(client, chosen, each, user));
 }
 
+/* *instance is zeroed first, but not while the client is busy: it may belong to the call in
+   progress. */
 COMPSHARE__DEF int compshare_describe_instance_start(compshare *client,
     const compshare_target *target, compshare_instance *instance)
 {
@@ -8466,7 +8829,9 @@ COMPSHARE__DEF int compshare_describe_instance(compshare *client, const compshar
     return compshare__task_run(client, compshare_describe_instance_start(client, target, instance));
 }
 
-/* A list is narrowed by its filter, not by where an instance was found before. */
+/* A list is narrowed by its filter, and by the region and project of the configuration, not by
+   where an instance was found before. Where the filter has a Zone and no Region, the Region is
+   one that the Zone belongs to: both must go together. */
 COMPSHARE__DEF int compshare_each_instance_start(compshare *client, const compshare_target *filter,
     compshare_instance_fn each, void *user)
 {
@@ -8496,11 +8861,15 @@ COMPSHARE__DEF int compshare_each_instance(compshare *client, const compshare_ta
 }
 
 /* ==== change =================================================================================
-   UpdateCompShareStopScheduler and DeleteCompShareStopScheduler as single calls: accepted is
-   all that they say. Touches the task, and what the client knows of its account. Must never call
-   a change accepted whose reply names another instance. */
+   UpdateCompShareStopScheduler and DeleteCompShareStopScheduler as single calls: COMPSHARE_OK
+   says that the API accepted the change, and nothing more. The workflows of `schedule` send the
+   same requests, and read back; those of `power` check their replies by the same `end`. Touches
+   the task, the request, the error, and what the client knows of its account. Must never call a
+   change accepted whose reply names another instance. */
 
-/* The request that sets a stop time. */
+/* A step's `begin`: the request that sets the stop time `wanted`. The floor of 300 s is checked
+   at each sending, because a retry may come seconds later. With both names of the parameter
+   where this change, or an earlier one of this client, has shown that the API wants them. */
 static int compshare__change_update(compshare *c)
 {
     const compshare__change *ch = &c->task.as.change;
@@ -8518,13 +8887,15 @@ static int compshare__change_update(compshare *c)
     return COMPSHARE_OK;
 }
 
+/* A step's `begin`: the request that deletes the timed shutdown. The API needs no Zone for it. */
 static int compshare__change_delete(compshare *c)
 {
     compshare__typed_request(c, COMPSHARE__ACTIONS_DELETE);
     return compshare__typed_target(c, false);
 }
 
-/* Some replies repeat UHostId: it must then be the one that was asked about. */
+/* Some replies repeat UHostId: it must then be the one that was asked about. If it is not, it is
+   not known what was changed: COMPSHARE_E_REPLY with outcome_unknown. */
 static int compshare__change_end(compshare *c, int status)
 {
     const compshare__tokens *tree = &c->reply.tree;
@@ -8540,9 +8911,12 @@ static int compshare__change_end(compshare *c, int status)
         "UHostId of the reply is not the instance that was asked about");
 }
 
-/* Whether a definite refusal is about StopTime, as some documents call the parameter: nothing
-   was executed, and it is worth one more sending with both names, which is noted. known: they
-   are sent already. */
+/* Whether the change is to be sent once more, at once, with both names of the parameter
+   (StopTime as well as SchedulerStopTime; documents differ): the API refused it for want of
+   StopTime. That is a definite refusal, so nothing was executed, and a second sending cannot act
+   twice. It is taken for one about StopTime if Message names that, or if the RetCode is 210 (a
+   parameter is missing) and Message names no other parameter, such as SchedulerStopTime. Sets
+   ch->both_names, so that it happens once. known: both names are sent already. */
 static bool compshare__change_renamed(compshare__change *ch, const compshare_error *e, bool known)
 {
     static const char name[] = "StopTime";
@@ -8560,7 +8934,8 @@ static bool compshare__change_renamed(compshare__change *ch, const compshare_err
     return ch->both_names;
 }
 
-/* The end of a single change; a workflow knows more. */
+/* A step's `end` of a single change. After a success, the new plan is kept for
+   COMPSHARE__LAG_MS: readings may not show it yet (see `recent`). */
 static int compshare__change_once_end(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
@@ -8579,6 +8954,7 @@ static const compshare__step compshare__change_delete_steps[] = {
     { compshare__change_delete, compshare__change_once_end }
 };
 
+/* stop_time is checked when the request is described: compshare__change_update. */
 COMPSHARE__DEF int compshare_update_stop_scheduler_start(compshare *client,
     const compshare_target *target, int64_t stop_time)
 {
@@ -8595,6 +8971,7 @@ COMPSHARE__DEF int compshare_update_stop_scheduler(compshare *client,
         compshare_update_stop_scheduler_start(client, target, stop_time));
 }
 
+/* `wanted` stays 0: no stop time. */
 COMPSHARE__DEF int compshare_delete_stop_scheduler_start(compshare *client,
     const compshare_target *target)
 {
@@ -8609,12 +8986,48 @@ COMPSHARE__DEF int compshare_delete_stop_scheduler(compshare *client,
 }
 
 /* ==== confirm ================================================================================
-   Changes that are read back, and what proves them: law 7. Touches the task. Must never call a
-   change done that no reading has shown, nor take a reading for proof that only shows what was
-   shown before. */
+   Changes that are read back, and what proves them: law 7. Touches the task, the error, and what
+   the client knows of its account. Must never call a change done that no reading has shown, nor,
+   where no sending was accepted, take a reading for proof that only shows what was shown before.
 
-/* Whether another reading will not change a refusal. 8905 and 226607: the API itself is not
-   sure of the state. */
+   How a sending ends, and what follows:
+
+       reply                              known of the change     next
+       success                            accepted                read back
+       none, HTTP 5xx, malformed,         lost: it may have       read back
+       RetCode 110 or 8438                been executed
+       refused, or not sent: the first    not executed            the workflow ends with this error
+       refused, a later one               refused: maybe, because read back; it is never sent again
+                                          an earlier one was
+                                          executed
+       not sent, or refused for now:      nothing new             read back
+       a later one
+
+   Which readings prove it:
+
+       accepted   before the change      proof
+       yes        (does not matter)      one that shows what is wanted
+       no         something else         two in a row that show what is wanted
+       no         what is wanted, or     none: it is sent again, until a sending is accepted
+                  this is not certain
+
+   When a change of the timed shutdown is sent again; at most COMPSHARE__SENDINGS in all, none
+   where less than COMPSHARE__READING_MS is left to read back, none after `refused`:
+
+       accepted   the reading shows      sent again
+       no         what was there         2 s after the first sending; then 4, 8, 16, 32 s after the
+                  before, or no plan     one before
+       no         what is wanted, and    at once; then 4, 8, 16, 32 s after the one before
+                  did so before
+       yes        what was there         once, with both names of the parameter, after half of the
+                  before; Running        time from the sending to the deadline
+       any        any other time         never: somebody else has set it
+
+   Changes of `power` are never sent again. */
+
+/* Whether a failed reading was refused for good, so that another one would be refused as well:
+   by a RetCode, with an HTTP status under 500 that is not 429, which does not mean "later". Not
+   so 8905 and 226607, by which the API says that it is not sure of the instance's state itself. */
 static bool compshare__confirm_refused(const compshare_error *e, int status)
 {
     int code = e->ret_code;
@@ -8624,8 +9037,8 @@ static bool compshare__confirm_refused(const compshare_error *e, int status)
         && !compshare__judge_transient(code);
 }
 
-/* Notes how a sending ended, where that says something of the change: one that did not leave,
-   or may succeed later, says nothing where an earlier one did. */
+/* Keeps how a sending ended, for the error that compshare__confirm_failed reports: readings
+   overwrite the client's error. */
 static void compshare__confirm_note(compshare__change *ch, const compshare_error *e, int status)
 {
     ch->status = status;
@@ -8634,8 +9047,11 @@ static void compshare__confirm_note(compshare__change *ch, const compshare_error
     memcpy(ch->request_id, e->request_id, sizeof ch->request_id);
 }
 
-/* A sending of the change has ended: refused; or accepted, or nothing is known of it, which
-   the next step has to settle. */
+/* A step's `end` of a sending; the table of the banner says what follows from it.
+   COMPSHARE__NEXT: read back. COMPSHARE__AGAIN: send it with both names. Any other status: the
+   workflow ends, and nothing was executed. `told` is whether this sending says something of the
+   change: one that did not leave this machine does not, and so it must not replace what an
+   earlier one has told. */
 static int compshare__confirm_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8650,6 +9066,7 @@ static int compshare__confirm_sent(compshare *c, int status)
     if (compshare__change_renamed(ch, &c->error, c->account.both_names)) return COMPSHARE__AGAIN;
     if (status == COMPSHARE_OK) {
         ch->accepted = true;
+        /* readings may lag behind it, also in later calls: see `recent` */
         if (ch->states == NULL)
             compshare__recent_note(c, t->find.ids.uhost_id, ch->before, ch->wanted);
     } else if (c->error.outcome_unknown) {
@@ -8662,25 +9079,30 @@ static int compshare__confirm_sent(compshare *c, int status)
     } else if (told && !compshare__judge_transient(c->error.ret_code)) {
         ch->refused = true;     /* that may be the effect of an earlier one */
     }
+    /* from here on the task ends with a proof, or with COMPSHARE_E_UNCONFIRMED */
     t->unsettled = true;
     t->polls = 0;
     t->poll_until = c->clock.deadline;
     return COMPSHARE__NEXT;
 }
 
-/* Whether a reading shows what is wanted. now: seconds since 1970. */
+/* Whether a reading shows what is wanted: one of the states, a stop time within
+   COMPSHARE__ROUNDING_S of `wanted`, or, for a deletion, no plan. now: seconds since 1970; for a
+   state it does not matter. */
 static bool compshare__confirm_shown(const compshare__change *ch, const compshare_instance *i,
     int64_t now)
 {
     if (ch->states != NULL) return compshare__bytes_listed(i->state, ch->states);
-    /* a plan whose time has come is gone without having been cancelled */
+    /* A deletion, but the old plan's time has come, and the instance does not run any more: the
+       plan is gone because it was executed, not because it was deleted. */
     if (ch->wanted == 0 && ch->before != 0 && ch->before <= now
         && !compshare__bytes_equal(i->state, "Running")) return false;
     return compshare__recent_near(i->stop_time, ch->wanted);
 }
 
-/* Law 7, after a reading that shows what is wanted, or does not. Where no sending was accepted,
-   two readings in a row: one alone may be odd. */
+/* Law 7, after each reading that has succeeded; shown: it shows what is wanted. One that does
+   not breaks the row. Where no sending was accepted, two in a row are needed: one alone may be
+   wrong for a moment. */
 static bool compshare__confirm_proved(compshare__change *ch, bool shown)
 {
     ch->readings = shown ? ch->readings + 1 : 0;
@@ -8688,8 +9110,11 @@ static bool compshare__confirm_proved(compshare__change *ch, bool shown)
     return ch->readings > 1 && !ch->shown_before;
 }
 
-/* Whether what was accepted, and is not shown, is sent once more with both names of the time:
-   after half of the time. */
+/* Whether a change that was accepted, and is not shown, is sent once more with both names of the
+   time: the API may have accepted the request and ignored the one name that it got. since:
+   milliseconds since the last sending; left: until the deadline; since >= left is half of the
+   time that there was at the sending. Only while the reading shows what was there before:
+   another time is somebody else's. */
 static bool compshare__confirm_rename(compshare__change *ch, const compshare_instance *i,
     uint64_t since, uint64_t left)
 {
@@ -8700,25 +9125,32 @@ static bool compshare__confirm_rename(compshare__change *ch, const compshare_ins
     return true;
 }
 
-/* Whether the change is sent again, after a reading that does not prove it: only what may be
-   repeated, and only while readings show what was there before, or no plan; another is
-   somebody else's. */
+/* Whether the change is sent again after a reading that does not prove it: the table of the
+   banner. now, deadline: on the monotonic clock. Each sending doubles the wait for the next: 2
+   s, 4 s, ... after the one before, because the API may execute it late. Setting or deleting the
+   same plan twice leaves the same plan (class "always"); what is to be avoided is to overwrite a
+   newer plan of somebody else, therefore `same`. */
 static bool compshare__confirm_resend(compshare__change *ch, const compshare_instance *i,
     uint64_t now, uint64_t deadline)
 {
     uint64_t since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
     bool same = i->stop_time == ch->before || i->stop_time == 0;
-    if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
+    /* shown once: another such reading proves it */
+    if (ch->readings > 0 && !ch->shown_before) return false;
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
         || now + COMPSHARE__READING_MS > deadline) return false;
     if (ch->accepted) return compshare__confirm_rename(ch, i, since, deadline - now);
+    /* It shows what is wanted, but did so before the change: no reading can prove it, only an
+       accepted sending can. */
     if (ch->shown_before && ch->readings > 0)
         return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
     return same && since >= least << (ch->sendings - 1);
 }
 
-/* The time for reading back is over: says what was asked for, how it ended, and what was seen
-   last. What can be asked about is the change, not the reading. */
+/* COMPSHARE_E_UNCONFIRMED: the time for reading back is over, or a reading was refused for good.
+   Says what was asked for, how the sending ended, and what was seen last: the newest reading, or
+   why there is none. HTTP status, RetCode and request id become those of the sending, for it is
+   the change that the provider's support has to look for, and not the reading. */
 static int compshare__confirm_failed(compshare *c, int status)
 {
     const compshare__task *t = &c->task;
@@ -8726,6 +9158,7 @@ static int compshare__confirm_failed(compshare *c, int status)
     const compshare_instance *i = &t->find.read.instance;
     char last[sizeof c->error.detail];
     compshare__bytes_text text = compshare__bytes_into(last, sizeof last);
+    /* what was seen last: nothing that can be relied on, a stop time, or a state */
     if (status != COMPSHARE_OK && (!ch->read_back || t->find.spoiled
         || status == COMPSHARE_E_NOT_FOUND || compshare__confirm_refused(&c->error, status)))
         compshare__bytes_form(&text, c->error.ret_code != 0 ? "reading back failed: %s: RetCode %d"
@@ -8734,6 +9167,7 @@ static int compshare__confirm_failed(compshare *c, int status)
         compshare__bytes_form(&text, "the API shows %t, state %s", i->stop_time, i->state);
     else compshare__bytes_form(&text, "the API shows %sstate %s", ch->states == NULL
         ? "no timed shutdown, " : "", i->state);
+    /* from here on the error is about the change */
     c->error.http_status = ch->http;
     c->error.ret_code = ch->code;
     c->error.message[0] = '\0';
@@ -8747,13 +9181,17 @@ static int compshare__confirm_failed(compshare *c, int status)
             "no clear answer (HTTP status %d), not confirmed: %s", ch->http, last);
     else (void)compshare__client_fail_append(&c->error, "no clear answer (%s), not confirmed: %s",
         compshare__client_status(ch->status)->text, last);
-    /* to do the whole workflow again repeats nothing that matters */
+    /* Setting the same time again, or deleting again, leaves the same plan; to stop or start an
+       instance a second time may undo what somebody else has done meanwhile. */
     c->error.retryable = ch->states == NULL;
     return COMPSHARE_E_UNCONFIRMED;
 }
 
-/* After a reading: COMPSHARE_OK if the change is proved; else it is read, or sent, again, until
-   the deadline or a definite refusal. */
+/* The rest of a read-back step's `end`, with the status of the reading. COMPSHARE_OK: the change
+   is proved. COMPSHARE__BACK: send it again. COMPSHARE__AGAIN: read it again, after a pause; so
+   it is with every reading that fails, as when the network is dead, until `poll_until`, which is
+   the task's deadline. COMPSHARE_E_UNCONFIRMED: that is over, or the reading was refused for
+   good. */
 static int compshare__confirm_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8766,21 +9204,36 @@ static int compshare__confirm_end(compshare *c, int status)
             t->unsettled = false;
             return COMPSHARE_OK;
         }
+        /* where both names are sent anyway, to send an accepted change again adds nothing */
         if (!(ch->accepted && c->account.both_names)
             && compshare__confirm_resend(ch, i, compshare__client_now(&c->clock),
                 c->clock.deadline))
             return COMPSHARE__BACK;
     }
+    /* The reading did not prove it, or it failed: the network may be back for the next one. */
     if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c))
         return COMPSHARE__AGAIN;
     return compshare__confirm_failed(c, status);
 }
 
 /* ==== power ==================================================================================
-   Stop, start, reboot, and the wait for a state. Touches the task. Must never send a change of
-   state twice. */
+   Stop, start, reboot, and the wait for a state. Touches the task, the error, and what the client
+   knows of its account. Must never send a change of state twice: it might undo what somebody else
+   has done since.
 
-/* The instance was found: the change goes to where it is. */
+       step      request                       its `end`
+       project   GetProjectList, where none    NEXT
+                 is known
+       found     DescribeCompShareInstance     NEXT: it exists, and its state before is known;
+                                               AGAIN, BACK: it is looked for, see `find`
+       sent      Stop-, Start- or Reboot-      NEXT: accepted, or its reply was lost;
+                 CompShareInstance             a reboot that was accepted: the end
+       verify    DescribeCompShareInstance     AGAIN, until `confirm` calls the change proved;
+                                               never BACK */
+
+/* A step's `end`: the instance was found, and the change goes to its region, zone and project.
+   Whether its state was already the wanted one is kept: then a later reading proves nothing
+   unless the change is accepted. */
 static int compshare__power_found(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
@@ -8790,6 +9243,8 @@ static int compshare__power_found(compshare *c, int status)
     return COMPSHARE__NEXT;
 }
 
+/* A step's `begin`: the change. Its reply is awaited for half of the time left, so that the
+   other half is left to read back. */
 static int compshare__power_begin(compshare *c)
 {
     compshare__typed_request(c, c->task.as.change.action);
@@ -8797,10 +9252,11 @@ static int compshare__power_begin(compshare *c)
     return compshare__typed_target(c, true);
 }
 
+/* Compared with change.action by its text. */
 #define COMPSHARE__POWER_REBOOT "RebootCompShareInstance"
 
-/* An accepted reboot is taken for done: the state in which it shows may be over before the
-   first reading. */
+/* A step's `end`. An accepted reboot is taken for done: the state in which it shows
+   ("Rebooting") may be over before the first reading. */
 static int compshare__power_sent(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8812,6 +9268,7 @@ static int compshare__power_sent(compshare *c, int status)
     return COMPSHARE_OK;
 }
 
+/* A step's `end`: a reading after the change. */
 static int compshare__power_verify(compshare *c, int status)
 {
     return compshare__confirm_end(c, compshare__find_described(c, status));
@@ -8824,7 +9281,8 @@ static const compshare__step compshare__power_steps[] = {
     { compshare__find_begin, compshare__power_verify }
 };
 
-/* states: those that show that it was executed, each with its NUL. */
+/* Starts a workflow of this room. states: those that show that the change was executed, each
+   with its NUL; a constant. */
 static int compshare__power_start(compshare *c, const compshare_target *target, const char *action,
     const char *states)
 {
@@ -8868,7 +9326,9 @@ COMPSHARE__DEF int compshare_reboot_instance(compshare *client, const compshare_
 
 /* ---- wait for a state ---- */
 
-/* Whether no later reading will do better: it is this machine's fault, or refused. */
+/* Whether no later reading will do better: the cause is on this machine (clock, entropy, root
+   certificates, memory), the server's certificate is refused, or the API has refused for good. A
+   network that is dead is not among them: a wait goes on. */
 static bool compshare__power_wait_hopeless(const compshare_error *e, int status)
 {
     return compshare__confirm_refused(e, status) || status == COMPSHARE_E_TRUST
@@ -8876,7 +9336,9 @@ static bool compshare__power_wait_hopeless(const compshare_error *e, int status)
         || status == COMPSHARE_E_CERTIFICATE || status == COMPSHARE_E_TOO_LARGE;
 }
 
-/* Whether the instance, which was never seen, is now looked for in the next project. */
+/* Whether the instance, which was never seen, is now looked for in the next project. Not where
+   the projects have all been looked through, or could not be listed: find_everywhere sets
+   `missing` above 0 then. */
 static bool compshare__power_wait_elsewhere(compshare__search *find, const compshare__wait *w)
 {
     if (find->project_given || w->seen || find->list_refused
@@ -8887,7 +9349,8 @@ static bool compshare__power_wait_elsewhere(compshare__search *find, const comps
     return true;
 }
 
-/* Whether a missing instance is gone: it was there before, or should be there by now. */
+/* Whether a missing instance is gone: three readings in a row lack it. One that was never seen
+   may be so new that lists do not have it yet, for COMPSHARE__MISSING_MS from the beginning. */
 static bool compshare__power_wait_gone(compshare__wait *w, uint64_t waited_ms)
 {
     bool new_one = !w->seen && waited_ms < COMPSHARE__MISSING_MS;
@@ -8895,7 +9358,8 @@ static bool compshare__power_wait_gone(compshare__wait *w, uint64_t waited_ms)
     return w->missing >= 3 && !new_one;
 }
 
-/* The time is over, or the instance will never be in that state. */
+/* The time is over: says what was waited for, and what was seen last. COMPSHARE_E_NOT_FOUND
+   where no reading has listed the instance, the last one included. */
 static int compshare__power_wait_failed(compshare *c, int status)
 {
     const compshare__wait *w = &c->task.as.wait;
@@ -8908,7 +9372,9 @@ static int compshare__power_wait_failed(compshare *c, int status)
         status != COMPSHARE_OK ? "; reading failed: " : "", reason);
 }
 
-/* The instance was read. COMPSHARE__AGAIN: it is not in the state yet. */
+/* The instance was read. COMPSHARE_OK: it is in the wanted state. COMPSHARE__AGAIN: not yet.
+   COMPSHARE_E_STATE: its state ends in "Fail" ("Install Fail"), and it leaves no such state by
+   itself. */
 static int compshare__power_wait_read(compshare *c)
 {
     compshare__search *find = &c->task.find;
@@ -8925,7 +9391,8 @@ static int compshare__power_wait_read(compshare *c)
         "%s is \"%s\" and will not become \"%s\"", find->ids.uhost_id, w->last, w->state);
 }
 
-/* After a reading: done, gone, hopeless, or read again until the time is over. */
+/* A step's `end`, after a reading: done, gone, hopeless, or read again until the time is over. A
+   reading that fails otherwise is no end, and breaks the row of those that lack the instance. */
 static int compshare__power_wait_end(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -8951,6 +9418,8 @@ static const compshare__step compshare__power_wait_steps[] = {
     { compshare__find_begin, compshare__power_wait_end }
 };
 
+/* *instance is zeroed first, but not while the client is busy: it may belong to the call in
+   progress. */
 COMPSHARE__DEF int compshare_wait_state_start(compshare *client, const char *uhost_id,
     const char *state, uint32_t timeout_ms, compshare_instance *instance)
 {
@@ -8975,18 +9444,46 @@ COMPSHARE__DEF int compshare_wait_state(compshare *client, const char *uhost_id,
 
 /* ==== schedule ===============================================================================
    The timed shutdown as workflows: project, instance, change, and reading back until the API
-   shows it. Touches the task, and the project that the client remembers. Must never report a
-   time that it has not read from the API. */
+   shows it. Touches the task, the error, the caller's compshare_schedule, and what the client knows
+   of its account. Must never report a time that it has not read from the API.
 
-/* What stopping this instance will not save. */
+       step      request                      its `end`
+       project   GetProjectList, where no     NEXT
+                 project is known
+       found     DescribeCompShareInstance    NEXT: something is to be changed. AGAIN: check the
+                                              reading. BACK: look in the next project.
+                                              The end: _get; nothing is to be changed; refused
+       sent      Update- or Delete-           NEXT: accepted, or its reply was lost. AGAIN: it was
+                 CompShareStopScheduler       too soon, or send both names. The end: refused
+       confirm   DescribeCompShareInstance    The end: proved; or unconfirmed at the deadline.
+                                              AGAIN: read again. BACK: send again (see `confirm`)
+
+   What happens when the network dies, by the step that it dies in:
+
+       project, found   A request that got no answer in its part of the time is sent again on a new
+                        connection while 2 s are left. Any other failure of the first reading ends
+                        the workflow with it. Nothing was changed: outcome_unknown is false.
+       sent             No byte of the first sending has left: the end, as above. Else the outcome
+                        is unknown, and the workflow goes on to read back, on a new connection.
+       confirm          Each reading that fails is repeated after a pause of 0.25 to 5 s, until
+                        timeout_ms is over: COMPSHARE_E_UNCONFIRMED, outcome_unknown true. If the
+                        network comes back before that, the readings go by `confirm`: proved, or
+                        sent again.
+
+   In a workflow that changes something each request may use half of the time that is left, but 2 s
+   at least, so that one which gets no answer leaves time for the next. */
+
+/* What stopping an instance of this ChargeType will not save: COMPSHARE_KEEPS_BILLING,
+   COMPSHARE_GETS_RELEASED. */
 static unsigned compshare__schedule_caveats(const char *charge_type)
 {
     bool prepaid = compshare__bytes_listed(charge_type, "Day\0Month\0Year\0");
     return prepaid ? COMPSHARE_KEEPS_BILLING | COMPSHARE_GETS_RELEASED : COMPSHARE_GETS_RELEASED;
 }
 
-/* Tells the caller what is known of the change, and what a reading (NULL: none) says of the
-   instance: it stays there after a failure, too. */
+/* Writes into the caller's struct what is known of the change, and what a reading (i; NULL:
+   none) shows of the instance. After every step, so that it is there after a failure, too. Never
+   stop_time, seconds_left and changed: these are set by a success only. */
 static void compshare__schedule_note(const compshare__change *ch, const compshare_instance *i)
 {
     compshare_schedule *s = ch->result;
@@ -9003,7 +9500,8 @@ static void compshare__schedule_note(const compshare__change *ch, const compshar
     s->caveats = compshare__schedule_caveats(s->charge_type);
 }
 
-/* Hands the newest reading out as the result. now: seconds since 1970. */
+/* The workflow has succeeded: the reading i is the result. now: seconds since 1970. changed: a
+   change was sent. Returns COMPSHARE_OK. */
 static int compshare__schedule_done(const compshare__change *ch, const compshare_instance *i,
     int64_t now, bool changed)
 {
@@ -9016,7 +9514,8 @@ static int compshare__schedule_done(const compshare__change *ch, const compshare
     return COMPSHARE_OK;
 }
 
-/* What the API would refuse, refused by name. */
+/* Refuses, before anything is sent, what the API would refuse with a less clear message: a Spot
+   instance, and one that is not Running. */
 static int compshare__schedule_allowed(compshare *c)
 {
     const compshare_instance *i = &c->task.find.read.instance;
@@ -9029,9 +9528,12 @@ static int compshare__schedule_allowed(compshare *c)
         i->uhost_id, i->state);
 }
 
-/* The time to set, from the plan and what is so now. A time from now on is moved behind the
-   API's floor, by what its clock and the way to it may take; further each time that was not
-   enough. */
+/* Calculates `wanted`, the stop time to send. current: the plan that stands; 0: none. Three
+   cases: `at` as it is; by_seconds on top of current; in_seconds on top of the server's time.
+   The last is raised to the floor of 300 s plus a margin, for the API checks it when the request
+   arrives, with a clock of its own: 3 s, then 8 and 68 (a gateway that rounds down to the
+   minute) where the API found that too soon. COMPSHARE__FINISHED: by the mode, the plan that
+   stands is to stay. */
 static int compshare__schedule_decide(compshare *c, int64_t current)
 {
     static const int64_t margins[] = { 3, 8, 68 };
@@ -9060,13 +9562,16 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
         ch->wanted = base + more;
     }
     if (current == 0 || mode == 0) return COMPSHARE_OK;
+    /* a plan equal to the wanted one is left alone by both modes */
     if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted)
         return COMPSHARE_OK;
     return COMPSHARE__FINISHED;
 }
 
-/* Nothing is to be changed: the reading is the result, unless it shows what was there before
-   this client's own, newer change, and so says nothing. */
+/* Nothing is to be changed: the reading is the result. But known (not NULL) says that the
+   reading shows what was there before this client's own, newer change, and so does not tell what
+   stands: COMPSHARE_E_UNCONFIRMED. outcome_unknown is false then, because this workflow has sent
+   no change. */
 static int compshare__schedule_tell(compshare *c, const compshare__recent *known)
 {
     const compshare__change *ch = &c->task.as.change;
@@ -9083,7 +9588,9 @@ static int compshare__schedule_tell(compshare *c, const compshare__recent *known
     return COMPSHARE_E_UNCONFIRMED;
 }
 
-/* The first reading: what stands, and what is to be done. */
+/* What follows from the readings before the change: COMPSHARE__NEXT: send it; COMPSHARE_OK:
+   nothing is to be done; an error: it is refused. known: a change of this client that the
+   reading does not show yet; its time is then the current plan, instead of what was read. */
 static int compshare__schedule_judge(compshare *c, const compshare__recent *known)
 {
     compshare__change *ch = &c->task.as.change;
@@ -9096,13 +9603,15 @@ static int compshare__schedule_judge(compshare *c, const compshare__recent *know
         if (r == COMPSHARE__FINISHED) return compshare__schedule_tell(c, known);
         if (r != COMPSHARE_OK) return r;
     }
+    /* what is wanted stands already: later readings that show it prove nothing */
     ch->shown_before = ch->shown_before || compshare__recent_near(ch->before, ch->wanted);
     compshare__find_keep(&c->account, &c->task.find);
     return COMPSHARE__NEXT;
 }
 
-/* One reading may be odd: what refuses a workflow is said once two in a row agree on it. One
-   that fails then says nothing. */
+/* A refusal (not Running; no plan to extend) is returned once two readings in a row agree on it,
+   because one alone may be wrong for a moment. Until then COMPSHARE__AGAIN, a second later, at
+   most COMPSHARE__LOOKS times. Where there is no time for a check, the one reading has to do. */
 static int compshare__schedule_agreed(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
@@ -9113,8 +9622,11 @@ static int compshare__schedule_agreed(compshare *c, int status)
     return COMPSHARE__AGAIN;
 }
 
-/* Whether a doubtful reading is repeated before anything is decided by it: only what the mode
-   or an extension is calculated from, and what is told, has to be certain. */
+/* Whether a doubtful reading (see compshare__recent_doubts) is repeated before anything is
+   decided by it, after a pause: only where the current plan matters, which is for a mode, an
+   extension, and _get. A change may use half of the time left for that, _get all of it. What has
+   been shown once (known->shown) and then not for COMPSHARE__DOUBTS repetitions was changed by
+   somebody else: no more doubt. */
 static bool compshare__schedule_recheck(compshare *c, const compshare__recent *known)
 {
     compshare__task *t = &c->task;
@@ -9126,8 +9638,8 @@ static bool compshare__schedule_recheck(compshare *c, const compshare__recent *k
     return !(known->shown && t->polls >= COMPSHARE__DOUBTS) && compshare__task_poll(c);
 }
 
-/* A reading has succeeded, or one that failed leaves the one before: what is known now, and
-   what follows from it. */
+/* The newest reading before the change, which stays in find.read.instance where a repetition of
+   it failed: notes what stands, repeats a doubtful one, and goes on to what follows from it. */
 static int compshare__schedule_read(compshare *c)
 {
     compshare__task *t = &c->task;
@@ -9152,7 +9664,10 @@ static int compshare__schedule_read(compshare *c)
         ? compshare__schedule_agreed(c, status) : status;
 }
 
-/* The end of a reading before the change. */
+/* A step's `end`, of a reading before the change. The first one looks in all projects, and its
+   failure is that of the workflow. Repetitions, which check the first, may fail: they are
+   repeated, too, and where there is no time left for that, the reading before them counts,
+   unless it was overwritten (`spoiled`). */
 static int compshare__schedule_found(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -9160,31 +9675,38 @@ static int compshare__schedule_found(compshare *c, int status)
     bool first = ch->looks == 0 && t->polls == 0;
     status = first ? compshare__find_end(c, status) : compshare__find_described(c, status);
     if (first && status != COMPSHARE_OK) return status;
+    /* a repetition has failed: of a doubtful reading, or of one that refused */
     if (status != COMPSHARE_OK && t->polls > 0 && compshare__task_poll(c)) return COMPSHARE__AGAIN;
     if (status != COMPSHARE_OK && ch->looks++ < COMPSHARE__LOOKS
         && compshare__task_pause(c, COMPSHARE__DOUBT_MS)) return COMPSHARE__AGAIN;
+    /* no time for another: the reading before it has to do, if it is still there */
     if (status != COMPSHARE_OK && t->find.spoiled) return status;
     return compshare__schedule_read(c);
 }
 
-/* Sends the change. */
+/* A step's `begin`: the change, with half of the time left for its reply. The exchange must not
+   send it again by itself, although its class is "always": somebody else may have changed the
+   plan since, so a reading comes first. */
 static int compshare__schedule_change(compshare *c)
 {
     int r = c->task.as.change.wanted != 0 ? compshare__change_update(c)
         : compshare__change_delete(c);
     c->exchange.request.leaves_half = true;
-    /* somebody else may have changed it since: it is looked at first */
     c->exchange.request.repeatable = false;
     return r;
 }
 
-/* A time from now on that the API, or the floor, found too soon is calculated anew: nothing was
-   executed. */
+/* Whether a time "from now on" that was too soon, for the API (RetCode 220, 230) or by the check
+   of the floor, has been calculated anew, later, and is to be sent again. Only where it is
+   certain that nothing was executed: no sending was accepted, and none is lost, unless this one
+   was not sent at all (COMPSHARE_E_TOO_SOON). 230 has other causes as well, so only near the
+   floor, and twice at the most. */
 static bool compshare__schedule_raise(compshare *c, int status)
 {
     compshare__change *ch = &c->task.as.change;
     bool soon = status == COMPSHARE_E_TOO_SOON
         || (status == COMPSHARE_E_API && (c->error.ret_code == 220 || c->error.ret_code == 230));
+    /* far above the floor, or not counted from now on, the refusal has another reason */
     if (!soon || ch->accepted || (ch->lost && status != COMPSHARE_E_TOO_SOON)
         || ch->plan.in_seconds == 0
         || ch->wanted - compshare__client_best_time(&c->clock) > 2 * COMPSHARE__STOP_FLOOR_S
@@ -9195,6 +9717,7 @@ static bool compshare__schedule_raise(compshare *c, int status)
     return true;
 }
 
+/* A step's `end`: the change was sent, or could not be. */
 static int compshare__schedule_sent(compshare *c, int status)
 {
     int r = compshare__schedule_raise(c, status) ? COMPSHARE__AGAIN
@@ -9203,7 +9726,8 @@ static int compshare__schedule_sent(compshare *c, int status)
     return r;
 }
 
-/* The change is proved once a reading shows it. */
+/* A step's `end`, of a reading after the change. COMPSHARE_OK: it proves the change, and is the
+   result. That both names were needed holds for all later changes of this client. */
 static int compshare__schedule_confirm(compshare *c, int status)
 {
     compshare__task *t = &c->task;
@@ -9213,7 +9737,7 @@ static int compshare__schedule_confirm(compshare *c, int status)
     compshare__schedule_note(ch, status == COMPSHARE_OK ? i : NULL);
     status = compshare__confirm_end(c, status);
     if (status != COMPSHARE_OK) return status;
-    /* notes that it has been shown */
+    /* for its effect: it notes that the change has been shown */
     (void)compshare__recent_doubts(compshare__recent_of(&c->account, t->began,
         t->find.ids.uhost_id),
         i->stop_time, compshare__client_server_time(&c->clock));
@@ -9221,6 +9745,8 @@ static int compshare__schedule_confirm(compshare *c, int status)
     return compshare__schedule_done(ch, i, compshare__client_best_time(&c->clock), true);
 }
 
+/* The rows are those of the banner: BACK leads from `found` to `project`, and from `confirm` to the
+   change, which is then sent again. */
 static const compshare__step compshare__schedule_get_steps[] = {
     { compshare__find_project, compshare__find_project_end },
     { compshare__find_begin, compshare__schedule_found }
@@ -9232,7 +9758,9 @@ static const compshare__step compshare__schedule_steps[] = {
     { compshare__find_begin, compshare__schedule_confirm }
 };
 
-/* Takes the client for a schedule_*. action NULL: it only reads. */
+/* Takes the client for a schedule_*. action NULL: it only reads. result may be NULL; it is
+   zeroed, also where an argument is refused, but not where the client is busy: then it may
+   belong to the call in progress. uhost_id is copied before that, as it may point into *result. */
 static int compshare__schedule_claim(compshare *c, const char *uhost_id, const char *action,
     compshare_schedule *result)
 {
@@ -9246,6 +9774,9 @@ static int compshare__schedule_claim(compshare *c, const char *uhost_id, const c
     return COMPSHARE_OK;
 }
 
+/* The plan is copied first: its strings may point into *schedule, and are copied by
+   compshare__schedule_claim. What no reading can change is refused here, before anything is
+   sent. */
 COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compshare_plan *plan,
     compshare_schedule *schedule)
 {
@@ -9268,6 +9799,7 @@ COMPSHARE__DEF int compshare_schedule_set_start(compshare *client, const compsha
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
+/* The table ends with the step that reads: `found` hands its reading out. */
 COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *uhost_id,
     compshare_schedule *schedule)
 {
@@ -9275,6 +9807,7 @@ COMPSHARE__DEF int compshare_schedule_get_start(compshare *client, const char *u
     return r == COMPSHARE_OK ? compshare__task_start(client, compshare__schedule_get_steps) : r;
 }
 
+/* The new time is calculated from the plan that is read, by compshare__schedule_decide. */
 COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char *uhost_id,
     int64_t by_seconds, compshare_schedule *schedule)
 {
@@ -9286,6 +9819,7 @@ COMPSHARE__DEF int compshare_schedule_extend_start(compshare *client, const char
     return compshare__task_start(client, compshare__schedule_steps);
 }
 
+/* `wanted` stays 0: no plan is what a reading has to show. */
 COMPSHARE__DEF int compshare_schedule_cancel_start(compshare *client, const char *uhost_id,
     compshare_schedule *schedule)
 {
