@@ -1211,9 +1211,9 @@ extern "C" {
 
 /* Bytes of stack that are overwritten before a public function returns, because BearSSL leaves
    secrets there: as deep as an optimised handshake with elliptic curves reaches below that
-   function, and a little more. Measured: s390x 7.2 KB, whose
-   frames have 160 bytes for registers; riscv64 6.8; x86-64, arm64, mips64 and ppc64 5.8;
-   i386 5.6; Cortex-M0 5.0; Cortex-M3 and armhf 4.9. */
+   function, and a little more. Measured: s390x, whose frames have 160 bytes for registers, 7.2 KB;
+   riscv64 6.8; x86-64, arm64, mips64 and ppc64 5.8; i386 5.6; Cortex-M0 5.0; Cortex-M3 and armhf
+   4.9. */
 #if defined(__s390x__)
 #define COMPSHARE__STACK 7680
 #elif defined(__riscv) && INTPTR_MAX > INT32_MAX
@@ -1300,6 +1300,7 @@ static void compshare__bytes_append(compshare__bytes_text *t, const char *src, s
     t->ptr[t->len] = '\0';
 }
 
+/* Appends a whole string. */
 static void compshare__bytes_put(compshare__bytes_text *t, const char *src)
 {
     compshare__bytes_append(t, src, strlen(src));
@@ -1340,7 +1341,7 @@ static int compshare__bytes_days(int year, int month)
 }
 
 /* Appends a time (Unix seconds) as "2026-11-23 14:05:00 UTC"; outside the years 1970 to 9999
-   the bare number. */
+   the bare number. Not gmtime, whose result is in memory that all threads share. */
 static void compshare__bytes_put_time(compshare__bytes_text *t, int64_t unix_time)
 {
     static const char behind[6] = { '-', '-', ' ', ':', ':', ' ' };     /* each part */
@@ -1385,6 +1386,7 @@ static void compshare__bytes_form_list(compshare__bytes_text *t, const char *for
     compshare__bytes_append(t, form, left);
 }
 
+/* compshare__bytes_form_list with its arguments in place. */
 static void compshare__bytes_form(compshare__bytes_text *t, const char *form, ...)
 {
     va_list args;
@@ -1433,12 +1435,14 @@ static bool compshare__bytes_equal(const char *a, const char *b)
     return compshare__bytes_compare(a, b) == 0;
 }
 
+/* Whether s begins with `start`. */
 static bool compshare__bytes_begins(const char *s, const char *start)
 {
     while (*start != '\0' && *start == *s) { start++; s++; }
     return *start == '\0';
 }
 
+/* Whether the string `set` contains c, which is not NUL. */
 static bool compshare__bytes_among(char c, const char *set)
 {
     while (*set != '\0' && *set != c) set++;
@@ -1489,6 +1493,7 @@ static bool compshare__bytes_letter(char c)
     return c >= 'a' && c <= 'z';
 }
 
+/* Takes an int, so that both a char and an unsigned char can be given. */
 static bool compshare__bytes_digit(int c)
 {
     return c >= '0' && c <= '9';
@@ -1537,14 +1542,16 @@ static size_t compshare__bytes_run(const char *s, size_t len, int set)
     return n;
 }
 
+/* Whether all len bytes are in the set; true if there are none. */
 static bool compshare__bytes_all(const char *s, size_t len, int set)
 {
     return compshare__bytes_run(s, len, set) == len;
 }
 
 /* Whether one UTF-8 character of len bytes must not reach a terminal: control characters (C0,
-   DEL, C1), line and paragraph separators, and the marks and overrides that change the
-   direction of the text behind them, and so can make an id look like another. */
+   DEL, C1); marks of direction (U+061C, 200E, 200F); line and paragraph separators, embeddings
+   and overrides (2028 to 202E); isolates (2066 to 2069). These change the order in which the
+   text behind them is shown, and so can make an id look like another. */
 static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
 {
     /* the first byte of several begins with as many ones as there are, and a 0 */
@@ -1625,7 +1632,11 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
    Collects the parameters of one call, sorts them by name in byte order, refuses those that must
    not be signed, and signs the rest. Pure: touches only its arguments; borrows every string,
    which must stay as it is until the call is over. Must never change a value: what the caller
-   gave is what is signed and sent. */
+   gave is what is signed and sent.
+
+     call       StopCompShareInstance with UHostId "uhost-1"; the client adds Action and PublicKey
+     signed     ActionStopCompShareInstancePublicKeyKEYUHostIduhost-1, then the private key
+     sent       Action=StopCompShareInstance&PublicKey=KEY&Signature=0123...&UHostId=uhost-1 */
 
 /* compshare_param.kind: which of text and number holds the value. */
 enum { COMPSHARE__PARAMS_TEXT, COMPSHARE__PARAMS_INT, COMPSHARE__PARAMS_DECIMAL };
@@ -1800,8 +1811,8 @@ static const char *compshare__params_text(const compshare__params *set, const ch
     return p != NULL ? p->text : NULL;
 }
 
-/* Adds one of the client's own parameters, unless it has no value or the caller gave
-   one of that name. */
+/* Adds one of the client's own parameters, COMPSHARE__PARAMS_OWN_*; its text is borrowed.
+   Nothing is added if value is NULL, or if the caller has given a parameter of that name. */
 static void compshare__params_own(compshare__params *set, size_t which, const char *value)
 {
     static const char *const keys[COMPSHARE__PARAMS_OWN] = {
@@ -1895,7 +1906,8 @@ typedef struct compshare__encode {
 
 /* Writes the next bytes of the body, as many as fit, and returns their number; 0: it is
    complete. cap must be 3 or more, as a %XX is never cut. So a call may return less than cap
-   before the end. */
+   before the end. Unreserved characters are copied in runs; then comes one that is not, or the
+   '=' or '&' behind a part. */
 static size_t compshare__encode_body(compshare__encode *e, const compshare__params *set,
     unsigned char *dst, size_t cap)
 {
@@ -1912,6 +1924,7 @@ static size_t compshare__encode_body(compshare__encode *e, const compshare__para
             n += run;
             e->byte += run;
             if (run == left || cap - n < 3) break;
+            /* the byte behind the run is not unreserved */
             e->byte++;
             if (from[run] == ' ') { dst[n++] = '+'; continue; }
             dst[n++] = '%';
@@ -1919,6 +1932,7 @@ static size_t compshare__encode_body(compshare__encode *e, const compshare__para
             dst[n++] = (unsigned char)digits[from[run] & 15];
         }
         if (e->byte < part.len || (cap == n && e->part + 1 < 2 * set->count)) break;
+        /* the part is complete: on to the next one, with what separates them */
         e->byte = 0;
         if (++e->part < 2 * set->count) dst[n++] = e->part % 2 != 0 ? '=' : '&';
     }
@@ -1927,11 +1941,11 @@ static size_t compshare__encode_body(compshare__encode *e, const compshare__para
 
 /* What differs between the heads of requests. */
 typedef struct compshare__encode_fields {
-    const char *host;
+    const char *host;           /* the server's, without a port */
     uint16_t port;              /* 0: the scheme's own, not shown */
     compshare_view path;
     const char *user_agent;
-    size_t content_length;
+    size_t content_length;      /* compshare__encode_length */
     int64_t timestamp_ms;       /* of the client's clock, since 1970 */
     bool csv;                   /* the action may answer with text/csv */
 } compshare__encode_fields;
@@ -1953,9 +1967,10 @@ static size_t compshare__encode_head(const compshare__encode_fields *h, char *ds
     return t.len;
 }
 
-/* Appends the base64 of "user:password", RFC 7617 2, and decodes the percent-escapes of the URL
-   that the credentials come from; room config has checked these. "user" alone has an empty
-   password. */
+/* Appends the base64 (RFC 4648 4) of "user:password", RFC 7617 2, and decodes the
+   percent-escapes of the URL that the credentials come from; room config has checked these.
+   "user" alone has an empty password: the ':' is added. `bits` collects bytes, 8 bits each, and
+   gives digits, 6 bits each; `have` of its low bits are not written yet. */
 static void compshare__encode_basic(compshare__bytes_text *t, compshare_view credentials)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -1972,6 +1987,7 @@ static void compshare__encode_basic(compshare__bytes_text *t, compshare_view cre
             c = (char)(compshare__bytes_hex(hex[0]) << 4 | compshare__bytes_hex(hex[1]));
             i += 2;
         }
+        /* digits of 6 bits, as many as there are; older bits of `bits` are shifted out or masked */
         bits = bits << 8 | (unsigned char)c;
         for (have += 8; have >= 6; have -= 6)
             compshare__bytes_append(t, &digits[bits >> (have - 6) & 63], 1);
@@ -2081,6 +2097,7 @@ static void compshare__http_init(compshare__http *h, bool tunnel)
     h->tunnel = tunnel;
 }
 
+/* Ends the response as malformed; the first reason stays, as nothing is read after it. */
 static void compshare__http_fail(compshare__http *h, const char *reason)
 {
     h->state = COMPSHARE__HTTP_FAILED;
@@ -2101,7 +2118,7 @@ static int compshare__http_month(const char *name)
 
 /* Reads v by a form of the same length: a digit 0 to 5 takes a digit into that field (0 year, 2
    day, 3 hour, 4 minute, 5 second), 111 takes a month's name into field 1, _ a day's first
-   digit or a space, ? a letter; anything else stands for itself. The fields are 0 before;
+   digit or a space, ? a letter; anything else stands for itself. The fields are 0 before.
    False: v does not have the form. */
 static bool compshare__http_date_form(compshare_view v, const char *form, int field[6])
 {
@@ -2291,7 +2308,8 @@ static const char *compshare__http_request_id(compshare__http *h, compshare_view
 }
 
 /* The fields that matter. The first two say where the body ends: compshare__http_line relies on
-   their places. */
+   their places. compshare__http.name has room for each of these names, so that one which was
+   cut equals none of them. */
 static const struct compshare__http_field {
     const char *name;
     const char *(*take)(compshare__http *h, compshare_view v);
@@ -2336,10 +2354,15 @@ static const char *compshare__http_line(compshare__http *h)
     return h->field->take(h, compshare__http_trim(h->value, h->value_len));
 }
 
-/* The head is complete: where does the body end, RFC 9112 6.3? In this order: no body at all;
-   chunks; a length; the end of the stream, after which the connection cannot be used again. Two
-   answers at once are an error, as they are the means of request smuggling (RFC 9112 11.2). An
-   interim response (1xx, RFC 9110 15.2) is dropped, and the next head begins. */
+/* The head is complete: where does the body end? RFC 9112 6.3:
+
+     reply to a CONNECT, 204, 304      there is no body
+     Transfer-Encoding: chunked        behind the chunk of size 0
+     Content-Length                    after so many bytes
+     neither                           with the stream; the connection cannot be used again
+
+   Two answers at once are an error, as they are the means of request smuggling (RFC 9112 11.2).
+   An interim response (1xx, RFC 9110 15.2) is dropped, and the next head begins. */
 static const char *compshare__http_framing(compshare__http *h)
 {
     if (h->status == 101) {
@@ -2482,7 +2505,12 @@ static const char *compshare__http_head_byte(compshare__http *h, unsigned char c
     }
 }
 
-/* ---- one byte around a chunk, RFC 9112 7.1: NULL, or why it is malformed ---- */
+/* ---- one byte around a chunk, RFC 9112 7.1: NULL, or why it is malformed ----
+
+     5;extension CRLF     size in hexadecimal digits
+     12345 CRLF           so many bytes of the body
+     0 CRLF               the last chunk
+     CRLF                 the end of the trailer section, here an empty one */
 
 /* A byte of a chunk extension, RFC 9112 7.1.1: checked for form, counted and dropped. */
 static const char *compshare__http_ext_byte(compshare__http *h, unsigned char c)
@@ -2561,6 +2589,7 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
         if (i < len) reason = compshare__http_head_byte(h, src[i++]);
     }
     if (reason != NULL) compshare__http_fail(h, reason);
+    /* what is left of src, as far as the body or this chunk goes */
     if (h->state == COMPSHARE__HTTP_BODY) n = h->length < len - i ? (size_t)h->length : len - i;
     h->length -= n;
     h->received += n;
@@ -2576,6 +2605,7 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
 static void compshare__http_end(compshare__http *h, bool orderly)
 {
     const char *reason = "the connection was closed in the middle of the reply's head";
+    /* a body without a length, which only the end of the stream can end */
     bool to_close = h->state == COMPSHARE__HTTP_BODY && !h->chunked && !h->has_length;
     if (h->state >= COMPSHARE__HTTP_DONE) return;
     if (h->state >= COMPSHARE__HTTP_SIZE || h->trailer)
@@ -2634,12 +2664,22 @@ enum {
 };
 
 /* Events: what has happened to a value, or to the name of a member. The functions below that
-   return `unsigned` return one of these, or 0. */
+   return `unsigned` return one of these, or 0.
+
+     {"A":[42]}
+     {       BEGIN
+     "       BEGIN | IS_KEY
+     "       ENDS | IS_KEY
+     [       BEGIN
+     4       BEGIN
+     ]       ENDS: it shows that 42 has ended, and is not taken yet
+     ]       ENDS: it is taken, and ends the array
+     }       ENDS */
 #define COMPSHARE__JSON_BEGIN 1u        /* it begins with the last byte taken */
 #define COMPSHARE__JSON_ENDS 2u         /* it ends with that byte */
 #define COMPSHARE__JSON_IS_KEY 4u       /* beside one of these: it is a name */
 
-/* One document, as far as it has been read. All zero is its beginning. */
+/* One document, as far as it has been read. All zero is its beginning: COMPSHARE__JSON_VALUE. */
 typedef struct compshare__json {
     int state;                  /* COMPSHARE__JSON_* */
     int depth;                  /* how many containers are open */
@@ -2766,8 +2806,9 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
     }
 }
 
-/* The next state of a number (RFC 8259 6), or 0 if c does not continue it. One row for each
-   state from COMPSHARE__JSON_MINUS on, in their order. */
+/* The next state of a number (RFC 8259 6), or 0 if c does not continue it. The table has one
+   row for each state from COMPSHARE__JSON_MINUS on, in their order, and one column for each
+   kind of character. */
 static int compshare__json_number_next(int state, unsigned char c)
 {
     enum {
@@ -3177,7 +3218,8 @@ typedef struct compshare__tokens {
 #define COMPSHARE__TOKENS_NONE UINT32_MAX
 
 /* Tokenizes a text into memory that is lent for as long as the tree is used; 20 bytes for each
-   token where an int has 4. False: that memory is too small, and the tree is empty. */
+   token where an int has 4. The tokens begin at the first address there that is aligned for an
+   int. False: that memory is too small, and the tree is empty. */
 static bool compshare__tokens_parse(compshare__tokens *tree, const char *text, size_t len,
     char *room, size_t room_len)
 {
@@ -3235,7 +3277,8 @@ static uint32_t compshare__tokens_first(const compshare__tokens *tree, uint32_t 
 }
 
 /* The next element, or the value of the next member, of the container that `at` stands in; all
-   tokens inside of `at` are skipped. None: it is the last, or the root. */
+   tokens inside of `at`, those that begin before it ends, are skipped. None: it is the last, or
+   the root. */
 static uint32_t compshare__tokens_next(const compshare__tokens *tree, uint32_t at)
 {
     int end = tree->token[at].end, up = tree->token[at].parent, container;
@@ -3244,6 +3287,7 @@ static uint32_t compshare__tokens_next(const compshare__tokens *tree, uint32_t a
     if (up < 0) return COMPSHARE__TOKENS_NONE;
     member = tree->token[up].type == COMPSHARE__JSMN_STRING;
     container = member ? tree->token[up].parent : up;
+    /* tokens stand in the order of the text: find the first one behind the end of `at` */
     while (next < tree->count && tree->token[next].start < end) next++;
     if (next >= tree->count || tree->token[next].parent != container) return COMPSHARE__TOKENS_NONE;
     return member ? next + 1 : next;
@@ -3297,10 +3341,13 @@ static bool compshare__tokens_int(const compshare__tokens *tree, uint32_t at, in
 
 /* ==== pem ====================================================================================
    Finds certificates in a PEM text (RFC 7468), decodes their base64, and finds the subject in the
-   DER of one (RFC 5280 4.1), without decoding more than is needed: of the
-   150 roots or so of a bundle a chain needs one. The text is read in pieces, through a function. Touches its struct,
+   DER of one (RFC 5280 4.1), without decoding more than is needed: of the 150 roots or so of a
+   bundle a chain needs one. The text is read in pieces, through a function. Touches its struct,
    the memory that is lent to it and, through `read`, the text. Must never take a failed reading
-   for the end of the text, nor write past a capacity. */
+   for the end of the text, nor write past a capacity.
+
+     text   | read before        | in buf, used | in buf     | not read yet
+            0                    base           base + at    base + len */
 
 /* Memory that a caller lends: at most `cap` bytes from `ptr` may be written. */
 typedef struct compshare__pem_scratch {
@@ -3378,6 +3425,7 @@ static bool compshare__pem_find(compshare__pem *p)
         p->at++;
         if (hit == sizeof marker - 1) return true;
         if (hit < none) continue;
+        /* not a marker: on to the end of the line, or of what is in buf */
         at = p->buf.ptr + p->at;
         while (at < p->buf.ptr + p->len && *at != '\n' && *at != '\r') at++;
         p->at = (size_t)(at - p->buf.ptr);
@@ -3458,7 +3506,12 @@ static bool compshare__pem_der_skip(const unsigned char **at, const unsigned cha
 }
 
 /* Finds the subject of a certificate, RFC 5280 4.1, of which the first len bytes are there: the
-   whole DER element is der[*start, *end). False: there is none, or it is not all there. */
+   whole DER element is der[*start, *end). False: there is none, or it is not all there.
+
+     Certificate 30
+       tbsCertificate 30
+         version A0 (may be missing), serialNumber 02, signature 30, issuer 30, validity 30,
+         subject 30, ... */
 static bool compshare__pem_der_subject(const unsigned char *der, size_t len, size_t *start,
     size_t *end)
 {
@@ -3696,8 +3749,13 @@ static void compshare__trust_recall(compshare__trust *t, uint32_t name)
 }
 
 /* Reads the bundle from where the index ends: adds its roots to the index, as far as that has
-   room, and takes those of the name that is looked up. What the index has no room for is read
-   again each time. */
+   room, and takes those of the name that is looked up.
+
+     bundle     | roots in the index            | roots that it has no room for
+                0                               scanned_to
+                recall takes from these         scan reads these, each time again
+
+   If the index holds all roots, the bundle is `complete`, and is not scanned again. */
 static void compshare__trust_scan(compshare__trust *t)
 {
     bool all_kept = true;       /* every root so far is in the index */
@@ -3841,8 +3899,10 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
     if (t->minimal.err != 0) return;    /* the chain is judged: trusted, or refused */
     t->left -= (uint32_t)len;
     if (t->repeated) {
+        /* still the same, or the same in all that is compared: nothing is handed over */
         while (n < len && at + n < sizeof t->beginning && buf[n] == t->beginning[at + n]) n++;
         if (n == len || at + n >= sizeof t->beginning) return;
+        /* it differs: BearSSL gets it from its first byte on */
         t->repeated = false;
         br_x509_minimal_vtable.start_cert(ctx, t->length);
         compshare__trust_push(t, t->beginning, at + n, false);
@@ -3967,7 +4027,12 @@ static const char *compshare__trust_refusal(int code)
    COMPSHARE_WANT_READ or COMPSHARE_WANT_WRITE, when the transport cannot go on now: wait for it,
    and call again; or an error. */
 
-/* One connection, as far as it has come: compshare__tls_reset brings it back to its beginning. */
+/* One connection, as far as it has come: compshare__tls_reset brings it back to its beginning.
+
+     tx   | sent       | end of the handshake | request    | free
+          0            tx_at                             tx_len
+     rx   | used       | received                        | free
+          0            rx_at                             rx_len */
 typedef struct compshare__tls {
     const compshare_transport *io;
     const char *alpn[1];        /* the one protocol offered, RFC 7301; the engine points here */
@@ -3979,9 +4044,9 @@ typedef struct compshare__tls {
     bool sent;                  /* the transport has taken bytes of the request */
     bool sending_aborted;       /* the request was given up: nothing more may be sent */
     bool rx_was_full;           /* the last reading filled rx: more is probably there */
-    bool awaiting_reply;        /* sent, and not read since: compshare__tls_await */
+    bool awaiting_reply;        /* a kernel socket was sent to, and not read since */
     bool kernel_socket;         /* the transport is room posix's */
-    uint16_t handshake_in_tx;   /* bytes in tx, in front of the request, that are not its */
+    uint16_t handshake_in_tx;   /* bytes of the handshake in tx, in front of the request */
     int64_t now;                /* the time that certificates are checked at, Unix seconds */
     size_t tx_len, tx_at;       /* bytes in tx, and how many of them have been sent */
     size_t rx_len, rx_at;       /* bytes in rx, and how many of them have been used */
@@ -4051,11 +4116,12 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     t->alpn[0] = "http/1.1";
     br_ssl_engine_set_protocol_names(engine, t->alpn, 1);
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
+    /* the check of certificates uses the same implementations as the key exchange */
     br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
     br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine),
         br_ssl_engine_get_ecdsa(engine));
     br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
-    br_ssl_engine_set_buffer(engine, t->record.ptr, t->record.cap, 0);
+    br_ssl_engine_set_buffer(engine, t->record.ptr, t->record.cap, 0);  /* 0: half-duplex */
     br_ssl_engine_inject_entropy(engine, entropy, 32);
     compshare__bytes_wipe(entropy, 32);
     if (session != NULL) br_ssl_engine_set_session_parameters(engine, session);
@@ -4164,7 +4230,7 @@ static int compshare__tls_push(compshare__tls *t)
         if (n < 0) return (int)n;
         len = (size_t)n;
     }
-    /* Where sending was aborted, the engine is told that the record has gone: it reads only
+    /* Where sending was aborted, the engine is told that the record has been sent: it receives only
        when it has nothing left to send. */
     br_ssl_engine_sendrec_ack(&t->client.eng, len);
     return COMPSHARE_OK;
@@ -4228,10 +4294,17 @@ static int compshare__tls_pull(compshare__tls *t, bool *piece)
 }
 
 /* Runs the engine until application data can be sent or read, as `target` (BR_SSL_SENDAPP or
-   BR_SSL_RECVAPP) says. Other results leave it so that the next call goes on where this one
-   ended: a WANT; COMPSHARE_PENDING, where it could go on at once but the deadline is to be
-   looked at first. Final are COMPSHARE__EOF, COMPSHARE_E_IO and COMPSHARE_E_TLS. The states
-   are explained in bearssl_ssl.h; br_sslio's loop in BearSSL's ssl_io.c has the same order. */
+   BR_SSL_RECVAPP) says: COMPSHARE_OK. Other results leave it so that the next call goes on
+   where this one ended: a WANT; or COMPSHARE_PENDING, where it could go on at once but the
+   deadline is to be looked at first. Final are COMPSHARE__EOF, COMPSHARE_E_IO and
+   COMPSHARE_E_TLS. br_sslio's loop in BearSSL's ssl_io.c has the same order. The states
+   (bearssl_ssl.h, br_ssl_engine_current_state), of which several may be set:
+
+     BR_SSL_CLOSED     the engine has ended, with an error or without
+     BR_SSL_SENDREC    it has bytes of a record for the transport
+     BR_SSL_RECVREC    it takes bytes of a record from the transport
+     BR_SSL_SENDAPP    it takes plaintext to be sent
+     BR_SSL_RECVAPP    it has plaintext that was received */
 static int compshare__tls_pump(compshare__tls *t, unsigned target)
 {
     int turns;
@@ -4568,7 +4641,7 @@ typedef struct compshare__posix {
     int bundle_errno;           /* of opening or reading the bundle; 0: neither failed */
     bool fast_open;             /* COMPSHARE_FAST_OPEN: the first bytes go with the SYN, RFC 7413 */
     bool resolved;              /* compshare__posix_resolve was done for this connection */
-    bool address_verified;      /* TLS has proved one of the addresses to be the host's */
+    bool address_verified;      /* a handshake at one of the addresses has succeeded */
     uint8_t count, at;          /* addresses known, and the one being tried */
     uint32_t extension_ms;      /* a look-up may move the deadline by this much at most */
     uint64_t deadline;          /* for connecting, in monotonic_ms */
@@ -4763,7 +4836,10 @@ static int compshare__posix_poll(int fd, int events, int timeout_ms)
 
 /* Begins to connect to address[at], which gets an equal part of the time that is left. 1:
    connected; 0: not yet; -1: failed, see last_errno. A connect that a signal has interrupted
-   goes on by itself (POSIX, connect). */
+   goes on by itself (POSIX, connect).
+
+     now         attempt_deadline          deadline
+     | address 2 | address 3 | address 4   | */
 static int compshare__posix_begin(compshare__posix *p)
 {
     const compshare__posix_address *a = &p->address[p->at];
@@ -4816,6 +4892,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
         if (r != COMPSHARE_OK) return r;
         p->resolved = true;
     }
+    /* a socket shows that connecting to address[at] has begun */
     for (; p->at < p->count; p->at++) {
         int progress = p->fd >= 0 ? compshare__posix_progress(p) : compshare__posix_begin(p);
         if (progress > 0) {
@@ -4935,8 +5012,8 @@ static uint64_t compshare__posix_attempt_deadline(const compshare__posix *p)
     return p->attempt_deadline;
 }
 
-/* The TLS handshake is over: the addresses that were looked up are the host's. Without TLS this
-   is not called. */
+/* The handshake is over: the current address leads to the host. Without TLS, where nothing
+   proves it, that is assumed. */
 static void compshare__posix_verified(compshare__posix *p)
 {
     p->address_verified = true;
@@ -4944,7 +5021,8 @@ static void compshare__posix_verified(compshare__posix *p)
 
 /* ---- the bundle ---- */
 
-static const char *const compshare__posix_bundles[] = {     /* as the manual lists them */
+/* Where systems keep their bundle: the manual has the same list, and names the systems. */
+static const char *const compshare__posix_bundles[] = {
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -4978,6 +5056,7 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
             p->bundle_errno = 0;
             return paths[i];
         }
+        /* it is there, but empty or unreadable: the first such file is the one to report */
         if (faulty == NULL && (n == 0 || errno != ENOENT)) {
             faulty = paths[i];
             p->bundle_errno = n == 0 ? 0 : errno;
