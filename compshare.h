@@ -1386,7 +1386,7 @@ static void compshare__bytes_form_list(compshare__bytes_text *t, const char *for
     compshare__bytes_append(t, form, left);
 }
 
-/* compshare__bytes_form_list with its arguments in place. */
+/* compshare__bytes_form_list with variable arguments. */
 static void compshare__bytes_form(compshare__bytes_text *t, const char *form, ...)
 {
     va_list args;
@@ -2645,7 +2645,7 @@ enum {
     COMPSHARE__JSON_AFTER,          /* behind a value in a container: a comma or its bracket */
     COMPSHARE__JSON_END,            /* behind the whole */
     COMPSHARE__JSON_FAILED,         /* it is not JSON: see reason */
-    /* in a string or a word */
+    /* in a string or a literal */
     COMPSHARE__JSON_STRING,
     COMPSHARE__JSON_ESCAPE,         /* behind a backslash */
     COMPSHARE__JSON_HEX,            /* in the four digits of \u */
@@ -2697,6 +2697,7 @@ static void compshare__json_init(compshare__json *j)
     memset(j, 0, sizeof *j);
 }
 
+/* The document is not JSON: nothing more is taken, and nothing has happened. */
 static unsigned compshare__json_fail(compshare__json *j, const char *reason)
 {
     j->state = COMPSHARE__JSON_FAILED;
@@ -2704,6 +2705,7 @@ static unsigned compshare__json_fail(compshare__json *j, const char *reason)
     return 0;
 }
 
+/* A value has ended: a part of a container, or the whole document. */
 static unsigned compshare__json_end_value(compshare__json *j)
 {
     j->state = j->depth > 0 ? COMPSHARE__JSON_AFTER : COMPSHARE__JSON_END;
@@ -2764,6 +2766,7 @@ static unsigned compshare__json_utf8(compshare__json *j, unsigned char c)
     return 0;
 }
 
+/* The quote at the end of a string: of a name, or of a value. */
 static unsigned compshare__json_string_end(compshare__json *j)
 {
     if (!j->is_key) return compshare__json_end_value(j);
@@ -3100,6 +3103,7 @@ typedef struct compshare__split {
     bool full;                  /* something did not fit: the area is incomplete */
 } compshare__split;
 
+/* Begins a document. `name` is borrowed, and the area lent, until the reply has been used. */
 static void compshare__split_init(compshare__split *s, const char *name, char *area, size_t cap)
 {
     memset(s, 0, sizeof *s);
@@ -3560,7 +3564,7 @@ static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare
      append       hands all of it but the last byte to the engine, which hashes the issuer's name;
                   then the roots of that name are searched in the bundle and put into the anchors;
                   then the engine gets the last byte, searches the anchors, and finds them
-     end_cert     as in the engine
+     end_cert     as in the engine, unless the certificate was a repetition of the one before
 
    So the memory for two keys is enough for any bundle. Touches its struct and, through room pem,
    the bundle. Must never treat trouble with the bundle as "not trusted" or as "trusted": it is an
@@ -3721,6 +3725,7 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     return compshare__trust_add_anchor(t);
 }
 
+/* A name of no bytes equals no issuer's: as DER even an empty one has two (30 00). */
 static void compshare__trust_empty_anchors(compshare__trust *t)
 {
     t->anchor[0].dn.len = t->anchor[1].dn.len = 0;
@@ -3860,7 +3865,7 @@ static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t leng
 
 /* Notes when the server's certificate expires. It is the first of the chain, and goes through
    the decoder as well, as far as its validity: br_x509_minimal reads that, but has no function
-   that tells it. */
+   that returns it. */
 static void compshare__trust_date(compshare__trust *t, const unsigned char *buf, size_t len)
 {
     if (t->certificates > 1 || t->not_after != 0) return;
@@ -4320,7 +4325,7 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         /* A record is ready to be sent. This comes before everything else: the peer may wait
            for it, and nothing can be received into a buffer that is in use. */
         if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
-        /* What was asked for is possible. */
+        /* The state that the caller waits for is reached. */
         else if (state & target) return COMPSHARE_OK;
         /* The engine needs a record from the peer. What was gathered in tx must have left
            first: it is what the peer answers. */
@@ -4379,7 +4384,7 @@ static int compshare__tls_flush(compshare__tls *t)
 /* Whether the transport has something for the reader: bytes, which go into rx, its end, or a
    failure. Called only while rx is empty and no request is under way, or sending is stuck, or
    the next record of a request is to be written. A peer that sends in the middle of a request
-   has decided already: a 100 Continue is never asked for. */
+   has decided already: the client never requests a 100 Continue. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
     ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
@@ -4624,7 +4629,7 @@ static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 
 #else
 
-/* One resolved address. Not sockaddr_storage, which has 128 bytes. */
+/* One resolved address; family any.sa_family. Not sockaddr_storage, which has 128 bytes. */
 typedef union compshare__posix_address {
     struct sockaddr any;
     struct sockaddr_in v4;
@@ -4646,7 +4651,7 @@ typedef struct compshare__posix {
     uint32_t extension_ms;      /* a look-up may move the deadline by this much at most */
     uint64_t deadline;          /* for connecting, in monotonic_ms */
     uint64_t attempt_deadline;  /* when the address being tried is given up */
-    uint64_t no_look_up_until;  /* until then the known addresses are used unasked */
+    uint64_t no_look_up_until;  /* until then names are not looked up again */
     uint64_t (*monotonic_ms)(void *user);
     void *user;                 /* of monotonic_ms */
     compshare__posix_address address[COMPSHARE__ADDRESSES];
@@ -4906,6 +4911,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
     return COMPSHARE_E_CONNECT;
 }
 
+/* No SIGPIPE: by a flag of each send, or else by the socket's SO_NOSIGPIPE. */
 #ifdef MSG_NOSIGNAL
 #define COMPSHARE__POSIX_SEND_FLAGS MSG_NOSIGNAL
 #else
