@@ -1010,6 +1010,8 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+/* A feature macro that is missing, or too low, makes system headers hide what is needed here. It
+   must be set before the first system header of the source file is included. */
 #if !defined(AI_PASSIVE) || !defined(O_CLOEXEC)
 #if defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE - 0 < 200809L
 #error "compshare.h: _POSIX_C_SOURCE must be at least 200809L (and _XOPEN_SOURCE, if defined, 700)"
@@ -1017,6 +1019,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #error "compshare.h: a system header hid POSIX: include this first, or -D_POSIX_C_SOURCE=200809L"
 #endif
 #endif
+/* Without either, sending to a closed connection would end the program by SIGPIPE. */
 #if !defined(MSG_NOSIGNAL) && !defined(SO_NOSIGPIPE)
 #error "compshare.h: SIGPIPE would kill: define _DARWIN_C_SOURCE (Apple) or COMPSHARE_NO_SOCKETS"
 #endif
@@ -1196,14 +1199,17 @@ extern "C" {
 #define COMPSHARE__TX 1024u                 /* outgoing records waiting for one send */
 #define COMPSHARE__RX 2048u                 /* incoming bytes waiting for the engine */
 
+/* Lists that change while they are read page by page: see room list. */
 #define COMPSHARE__MARKS 4                  /* elements by which a place in a list is found again */
 #define COMPSHARE__RESTARTS 16u             /* how often a list is read anew where none is left */
 
+/* Memory, replies, sessions and addresses. */
 #define COMPSHARE__REPLY_MIN 9472u          /* bytes; the widest instance takes 7.1 KB */
 #define COMPSHARE__DRAIN 65536u             /* bytes of a too large reply, read and dropped */
 #define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session is used for 24 hours */
 #define COMPSHARE__ADDRESSES 8u             /* addresses of one host that are kept and tried */
 #define COMPSHARE__NAMES_MS 60000u          /* from a failed look-up of a name to the next */
+
 /* What one step receives at the most: then it returns, so that an event loop gets its turn and
    the deadline is looked at. */
 #define COMPSHARE__STEP_READS 64            /* records, or parts of them */
@@ -1350,6 +1356,7 @@ static void compshare__bytes_put_time(compshare__bytes_text *t, int64_t unix_tim
         compshare__bytes_put_int(t, unix_time);
         return;
     }
+    /* whole years and months are subtracted until what is left lies within one */
     days = (int)(unix_time / 86400);
     second = (int)(unix_time % 86400);
     for (; days >= (n = compshare__bytes_days(part[0], 0)); part[0]++) days -= n;
@@ -1403,6 +1410,7 @@ static bool compshare__bytes_number(compshare_view v, uint64_t limit, uint64_t *
     size_t i;
     for (i = 0; i < v.len; i++) {
         unsigned digit = (unsigned char)v.ptr[i] - (unsigned)'0';
+        /* value * 10 + digit <= limit, without an overflow */
         if (digit > 9 || value > (limit - digit) / 10) return false;
         value = value * 10 + digit;
     }
@@ -1507,8 +1515,8 @@ static int compshare__bytes_hex(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Sets of characters, each a subset of the one above it: a character's place in
-   compshare__bytes_in is the smallest set that has it. */
+/* Sets of characters, each a subset of the one above it. compshare__bytes_in has, for each
+   character, the smallest set that it is in. They are digits, so that its table is a string. */
 enum {
     COMPSHARE__BYTES_QUOTED = '1',    /* ASCII that means itself in a JSON string, RFC 8259 7 */
     COMPSHARE__BYTES_TOKEN,           /* tokens of HTTP, RFC 9110 5.6.2 */
@@ -1609,7 +1617,7 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe(void *ptr, size_t len)
     void *(*wipe)(void *, int, size_t) = memset;
     char *p = (char *)ptr;
     size_t n;
-    __asm__("" : "+r"(wipe));
+    __asm__("" : "+r"(wipe));   /* for the compiler, this may change the pointer */
     for (; len > 0; p += n, len -= n) {
         n = len < 1024 ? len : 1024;
         wipe(p, 0, n);
@@ -1751,6 +1759,7 @@ static bool compshare__params_insert(compshare__params *set, size_t index, const
 {
     size_t at = set->count;
     int order = 1;
+    /* from the end, as most parameters come in order */
     for (; at > 0; at--) {
         order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key);
         if (order <= 0) break;
@@ -2011,6 +2020,8 @@ static size_t compshare__encode_connect(const char *host, uint16_t port,
     compshare__bytes_put(&t, "\r\n");
     return t.len;
 }
+/* The longest request for a tunnel that the limits allow fits tx; 90 bytes are for its fixed parts
+   and the ports. */
 typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX
     + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
 
@@ -2164,6 +2175,7 @@ static int64_t compshare__http_date(compshare_view v)
     if (*form == ',') f[0] += f[0] < 70 ? 2000 : 1900;
     if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1])) return 0;
     if (f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
+    /* days before this day in its month, before its month, and before its year */
     for (days = f[2] - 1; --f[1] > 0;) days += compshare__bytes_days(f[0], f[1]);
     days += 365 * (f[0] - 1970) + compshare__http_leap_days(f[0]) - compshare__http_leap_days(1970);
     return (int64_t)days * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
@@ -2187,7 +2199,8 @@ static compshare_view compshare__http_trim(const char *ptr, size_t len)
     return v;
 }
 
-/* Takes the next element of a comma-separated list off v. True: another follows. */
+/* Takes the next element of a comma-separated list (RFC 9110 5.6.1) off v, without the blanks
+   around it; it may be empty. True: another follows. */
 static bool compshare__http_element(compshare_view *v, compshare_view *element)
 {
     size_t len = 0;
@@ -2282,6 +2295,7 @@ static const char *compshare__http_content_type(compshare__http *h, compshare_vi
     return NULL;
 }
 
+/* RFC 9110 6.6.1. The server's clock is set by it. */
 static const char *compshare__http_date_field(compshare__http *h, compshare_view v)
 {
     h->date = compshare__http_date(v);
@@ -2301,6 +2315,7 @@ static const char *compshare__http_retry_after(compshare__http *h, compshare_vie
     return NULL;
 }
 
+/* The server's name for this request: people who ask the provider for help need it. */
 static const char *compshare__http_request_id(compshare__http *h, compshare_view v)
 {
     compshare__http_keep(h->request_id, v.ptr, v.len);
@@ -2371,10 +2386,12 @@ static const char *compshare__http_framing(compshare__http *h)
     }
     if (h->status < 200) {
         unsigned interim = h->interim + 1;
+        /* only the number of interim responses survives: none of their fields count */
         compshare__http_init(h, h->tunnel);
         h->interim = interim;
         return interim > COMPSHARE__HTTP_INTERIM_MAX ? "too many 1xx responses" : NULL;
     }
+    /* RFC 9112 9.3: HTTP/1.1 keeps a connection unless told to close it, HTTP/1.0 the other way */
     h->keep_alive = !h->saw_close && (h->minor >= 1 || h->saw_keep_alive);
     h->state = COMPSHARE__HTTP_DONE;
     if (h->tunnel || h->status == 204 || h->status == 304) return NULL;
@@ -2549,6 +2566,7 @@ static const char *compshare__http_chunk_lf(compshare__http *h)
     } else if (h->length > 0) {
         h->state = COMPSHARE__HTTP_BODY;
     } else {
+        /* the trailer section is read like a head, with the same limits of its own */
         h->trailer = true;
         h->head_bytes = 0;
         h->state = COMPSHARE__HTTP_LINE;
@@ -2930,7 +2948,8 @@ static size_t compshare__json_until(compshare__json *j, const char *src, size_t 
             event = compshare__json_byte(j, (unsigned char)src[i++]);
         }
         if (event == 0) continue;
-        if (outside > j->depth) outside = j->depth;     /* a bracket lies around its container */
+        /* containers around what began or ended: one that begins or ends is not around itself */
+        if (outside > j->depth) outside = j->depth;
         if (outside > depth) continue;
         *did = event;
         break;
@@ -2993,6 +3012,7 @@ static size_t compshare__json_unicode(const char *p, size_t len, unsigned char o
 {
     uint32_t code = compshare__json_hex4(p + 2), low;
     *taken = 6;
+    /* a high surrogate, and behind it a low one: one character in two escapes */
     if (code >= 0xD800 && code < 0xDC00 && len >= 12 && p[6] == '\\' && p[7] == 'u') {
         low = compshare__json_hex4(p + 8);
         if (low >= 0xDC00 && low < 0xE000) {
@@ -3040,7 +3060,8 @@ static bool compshare__json_equals_escaped(compshare_view raw, const char *text)
     return left == 0;
 }
 
-/* Whether a raw string, unescaped, is exactly this text. */
+/* Whether a raw string, unescaped, is exactly this text. Most strings have no escape: up to the
+   first one the bytes are compared as they are. */
 static bool compshare__json_equals(compshare_view raw, const char *text)
 {
     size_t n = 0;
@@ -3134,6 +3155,7 @@ static void compshare__split_outside(compshare__split *s, const char *src, size_
     char first;
     compshare__split_append(s, &s->kept, src, len);
     if (s->full) return;
+    /* src ends with the quote before a name, or with the one behind it: the name is between */
     if (did == (COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY)) s->key = s->kept;
     if (did == (COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY)) s->key_end = s->kept - 1;
     if (did != COMPSHARE__JSON_BEGIN) return;
@@ -3459,6 +3481,7 @@ static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_
 #undef COMPSHARE__PEM_NO_16
     size_t n = 0;
     unsigned digit = 0;
+    /* the outer loop fills buf, the inner one uses it; digits left over wait in p->bits */
     while (n < cap && digit != no && (p->at < p->len || compshare__pem_fill(p))) {
         const unsigned char *c = p->buf.ptr + p->at, *end = p->buf.ptr + p->len;
         while (c < end && n < cap) {
@@ -3707,7 +3730,7 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     br_sha256_context sha256;
     size_t n;
     int error;
-    if (t->trouble == COMPSHARE__TRUST_THREE) return t->trouble;
+    if (t->trouble == COMPSHARE__TRUST_THREE) return t->trouble;    /* the anchors are emptied anyway */
     if (subject.len > COMPSHARE__DN_MAX) return COMPSHARE__TRUST_UNUSABLE;
     memcpy(t->name, subject.ptr, subject.len);
     t->name_len = (uint16_t)subject.len;
@@ -3783,6 +3806,8 @@ static void compshare__trust_scan(compshare__trust *t)
         if (memcmp(hash, t->looked_up, sizeof hash) == 0)
             t->trouble = compshare__trust_take(t, offset, subject);
     }
+    /* the loop has ended with the text, or because it could not be read. If not all roots are in
+       the index, the bundle has some, and the next scan reads those again. */
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
     else if (all_kept && t->known.scanned_to > 0) t->known.complete = true;
@@ -3800,6 +3825,7 @@ static void compshare__trust_fill(compshare__trust *t)
     int before = t->trouble;
     compshare__trust_empty_anchors(t);
     t->trouble = COMPSHARE__TRUST_FINE;
+    /* first the roots that the index knows, then what the index does not reach */
     memcpy(&name, t->looked_up, sizeof name);
     compshare__trust_recall(t, name);
     compshare__trust_scan(t);
@@ -3965,6 +3991,7 @@ static compshare__trust *compshare__trust_init(compshare__pem_scratch block,
     t->pem.buf = compshare__pem_rest(block, t->capacity * sizeof t->root[0]);
     return t;
 }
+/* The smallest reply area has room for the struct, tx, and 512 bytes of index and read buffer. */
 typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512
     <= COMPSHARE__REPLY_MIN ? 1 : -1];
 
@@ -4464,6 +4491,7 @@ static void compshare__tls_close(compshare__tls *t)
 {
     if (COMPSHARE__TLS_PLAIN(t) || !t->established || t->sending_aborted || t->tx_len > 0) return;
     if (br_ssl_engine_current_state(&t->client.eng) & (BR_SSL_CLOSED | BR_SSL_SENDREC)) return;
+    /* close_notify is not part of a request: it must not make an outcome unknown */
     t->in_request = false;
     br_ssl_engine_close(&t->client.eng);
     if (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC) (void)compshare__tls_push(t);
@@ -4801,6 +4829,7 @@ static int compshare__posix_resolve(compshare__posix *p, const char *host, uint1
     spent = now - start;
     p->deadline += spent < p->extension_ms ? spent : p->extension_ms;
     if (r != COMPSHARE_OK && !p->address_verified) return r;
+    /* a broken resolver would cost this time again with every connection */
     if (r != COMPSHARE_OK || spent > p->extension_ms)
         p->no_look_up_until = now + COMPSHARE__NAMES_MS;
     return COMPSHARE_OK;
@@ -4853,6 +4882,7 @@ static int compshare__posix_begin(compshare__posix *p)
 #ifdef TCP_FASTOPEN_CONNECT
     int one = 1;
 #endif
+    /* an equal part for this address and each one behind it; none once the deadline has passed */
     p->attempt_deadline = now;
     if (p->deadline > now)
         p->attempt_deadline += (p->deadline - now) / (unsigned)(p->count - p->at);
@@ -4873,6 +4903,7 @@ static int compshare__posix_progress(compshare__posix *p)
 {
     int error = 0;
     socklen_t len = sizeof error;
+    /* a socket is writable once connecting has ended; SO_ERROR shows how (POSIX, connect) */
     if (compshare__posix_poll(p->fd, POLLOUT, 0) > 0) {
         if ((getsockopt)(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
         if (error == 0) return 1;
