@@ -995,8 +995,8 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #define COMPSHARE__IMPLEMENTED
 
 /* ==== limits =================================================================================
-   The headers that this file includes, the limits and times that more than one room uses, with
-   their sources, and what private functions return. Nothing here runs. Must never leave a macro
+   The headers that this file includes, the limits and times that it keeps, with their
+   sources, and what private functions return besides a public status. Nothing here runs. Must never leave a macro
    of jsmn behind, nor change one that the program has. */
 
 #ifndef COMPSHARE_NO_SOCKETS
@@ -3730,7 +3730,7 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     br_sha256_context sha256;
     size_t n;
     int error;
-    if (t->trouble == COMPSHARE__TRUST_THREE) return t->trouble;    /* the anchors are emptied anyway */
+    if (t->trouble == COMPSHARE__TRUST_THREE) return t->trouble;
     if (subject.len > COMPSHARE__DN_MAX) return COMPSHARE__TRUST_UNUSABLE;
     memcpy(t->name, subject.ptr, subject.len);
     t->name_len = (uint16_t)subject.len;
@@ -4055,9 +4055,9 @@ static const char *compshare__trust_refusal(int code)
      receiving   transport -> rx, or directly -> record (decrypted in place) -> receive()
 
    The engine is half-duplex: `record` holds either a record to be sent or one that was received.
-   Functions that return int or ptrdiff_t return COMPSHARE_OK or a number of bytes;
-   COMPSHARE_WANT_READ or COMPSHARE_WANT_WRITE, when the transport cannot go on now: wait for it,
-   and call again; or an error. */
+   Functions that send or receive return COMPSHARE_OK or a number of bytes; COMPSHARE_WANT_READ or
+   COMPSHARE_WANT_WRITE, when the transport cannot go on now: wait for it, and call again; or
+   COMPSHARE_E_IO. What else they return stands at each. */
 
 /* One connection, as far as it has come: compshare__tls_reset brings it back to its beginning.
 
