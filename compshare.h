@@ -995,9 +995,9 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #define COMPSHARE__IMPLEMENTED
 
 /* ==== limits =================================================================================
-   The headers that this file includes, the limits and times that it keeps, with their
-   sources, and what private functions return besides a public status. Nothing here runs. Must never leave a macro
-   of jsmn behind, nor change one that the program has. */
+   The headers that this file includes, the limits and times that it keeps, with their sources, and
+   what private functions return besides a public status. Nothing here runs. Must never leave a
+   macro of jsmn behind, nor change one that the program has. */
 
 #ifndef COMPSHARE_NO_SOCKETS
 #include <errno.h>
