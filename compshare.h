@@ -2958,7 +2958,7 @@ static size_t compshare__json_until(compshare__json *j, const char *src, size_t 
     return i;
 }
 
-/* Takes all of src. */
+/* Takes all of src, or what of it stands before an error. */
 static void compshare__json_feed(compshare__json *j, const char *src, size_t len)
 {
     unsigned did;
@@ -3147,7 +3147,7 @@ static void compshare__split_append(compshare__split *s, size_t *end, const char
 
 /* Keeps bytes from outside of the array, with whose last one a top-level name or value may
    begin or end, as `did` says. The value that begins behind the array's name is the array; null
-   in its place counts as an empty one, as the API sends it. */
+   in its place counts as an empty array. */
 static void compshare__split_outside(compshare__split *s, const char *src, size_t len,
     unsigned did)
 {
