@@ -3603,7 +3603,7 @@ enum {
     COMPSHARE__TRUST_ROOTLESS,      /* no certificates */
     COMPSHARE__TRUST_THREE,         /* three roots of the name, with three keys: two fit */
     COMPSHARE__TRUST_NOT_CA,        /* a root of the name whose basicConstraints are not a CA's */
-    COMPSHARE__TRUST_UNUSABLE,      /* a root of the name that is malformed, or has a weak key */
+    COMPSHARE__TRUST_UNUSABLE,      /* a root of the name: malformed, weak key, or too long */
     COMPSHARE__TRUST_NAMELESS       /* a certificate without a readable name: it may be that root */
 };
 
@@ -3748,7 +3748,8 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     return compshare__trust_add_anchor(t);
 }
 
-/* A name of no bytes equals no issuer's: as DER even an empty one has two (30 00). */
+/* Leaves no anchor that can be found: a name of no bytes equals no issuer's, as even an empty
+   one has two bytes of DER (30 00). */
 static void compshare__trust_empty_anchors(compshare__trust *t)
 {
     t->anchor[0].dn.len = t->anchor[1].dn.len = 0;
