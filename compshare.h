@@ -1017,8 +1017,9 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #define COMPSHARE__IMPLEMENTED
 
 /* ==== limits =================================================================================
-   What this file includes and from where, and every limit that it keeps.
-   Touches nothing at run time. Must never leave a macro of jsmn behind. */
+   The headers that this file includes, the limits and times that it keeps, with their sources, and
+   what private functions return besides a public status. Nothing here runs. Must never leave a
+   macro of jsmn behind, nor change one that the program has. */
 
 #ifndef COMPSHARE_NO_SOCKETS
 #include <errno.h>
@@ -1031,6 +1032,8 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+/* A feature macro that is missing, or too low, makes system headers hide what is needed here. It
+   must be set before the first system header of the source file is included. */
 #if !defined(AI_PASSIVE) || !defined(O_CLOEXEC)
 #if defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE - 0 < 200809L
 #error "compshare.h: _POSIX_C_SOURCE must be at least 200809L (and _XOPEN_SOURCE, if defined, 700)"
@@ -1038,10 +1041,12 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #error "compshare.h: a system header hid POSIX: include this first, or -D_POSIX_C_SOURCE=200809L"
 #endif
 #endif
+/* Without either, sending to a closed connection would end the program by SIGPIPE. */
 #if !defined(MSG_NOSIGNAL) && !defined(SO_NOSIGPIPE)
 #error "compshare.h: SIGPIPE would kill: define _DARWIN_C_SOURCE (Apple) or COMPSHARE_NO_SOCKETS"
 #endif
-/* getrandom is not in glibc before 2.25, Android before 28, NetBSD before 10. */
+/* COMPSHARE__RANDOM: the system has getrandom. It is not in glibc before 2.25, Android before
+   API level 28, NetBSD before 10; there /dev/urandom is read. */
 #if defined(__has_include)
 #if __has_include(<sys/random.h>)
 #define COMPSHARE__RANDOM 1
@@ -1061,9 +1066,10 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 #include <string.h>
 #include <bearssl.h>
 
-/* jsmn under private names, so that a program may use jsmn itself, with other
-   switches, before or after this file. Parent links make it linear; its strict mode
-   would check once more some of what the validator has. */
+/* jsmn under private names, so that a program may use jsmn itself, with other switches, before
+   or after this file: its macros are saved, and restored behind the include. With parent links
+   the time is linear in the length of the text. Its strict mode is off: room json has checked
+   the text already. */
 #pragma push_macro("JSMN_H")
 #pragma push_macro("JSMN_API")
 #pragma push_macro("JSMN_STATIC")
@@ -1143,7 +1149,7 @@ COMPSHARE_API compshare_action compshare_action_at(size_t i);
 extern "C" {
 #endif
 
-/* Many casts do something on narrower machines only. */
+/* Some casts change nothing on this machine, but are needed on one with a narrower type. */
 #if defined(__GNUC__) && !defined(__clang__) && (defined(__cplusplus) || __GNUC__ >= 14)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuseless-cast"
@@ -1159,29 +1165,33 @@ extern "C" {
 #define COMPSHARE__USER_AGENT_MAX 255
 #define COMPSHARE__CREDENTIALS_MAX 255  /* "user:password" of a proxy */
 
-/* A clock before this (2026-01-01) is wrong: this file did not exist then. */
+/* 2026-01-01, Unix seconds. A clock that shows an earlier time is wrong: this file did not
+   exist then. */
 #define COMPSHARE__EARLIEST_TIME INT64_C(1767225600)
 
-/* The API's floor for a stop time, seconds ahead. */
+/* Stop times. The API refuses one that is less than 300 seconds ahead, and may round one to the
+   minute: two times that differ by 59 seconds at the most count as the same. */
 #define COMPSHARE__STOP_FLOOR_S 300
-#define COMPSHARE__ROUNDING_S 59            /* a gateway may round a stop time to the minute */
+#define COMPSHARE__ROUNDING_S 59
 #define COMPSHARE__LATEST_TIME INT64_C(253402300799)    /* the end of the year 9999 */
 
-/* Pauses, in milliseconds: doubled from the first to the most. */
+/* Times of exchanges and workflows, in milliseconds, and how often they try. Two pauses are
+   doubled from FIRST to MOST: RETRY before a request is repeated (half of it is random jitter),
+   POLL before a state is read again. */
 #define COMPSHARE__RETRY_FIRST_MS 500u
 #define COMPSHARE__RETRY_MOST_MS 8000u
 #define COMPSHARE__POLL_FIRST_MS 250u
 #define COMPSHARE__POLL_MOST_MS 5000u
-#define COMPSHARE__READING_MS 2000u         /* what one reading gets at least, within timeout_ms */
-#define COMPSHARE__DOUBT_MS 1000u           /* from a reading that refuses to its check */
-#define COMPSHARE__LOOKS 6u                 /* such checks at the most */
-#define COMPSHARE__DOUBTS 4u                /* readings after which what was shown once is over */
-#define COMPSHARE__RESEND_MS 2000u          /* from a lost sending to the next; doubled each time */
-#define COMPSHARE__SENDINGS 6u              /* of one change at the most */
+#define COMPSHARE__READING_MS 2000u         /* a reading gets this at least, within timeout_ms */
+#define COMPSHARE__DOUBT_MS 1000u           /* pause before a doubtful reading is repeated */
+#define COMPSHARE__LOOKS 6u                 /* how often such a reading is repeated */
+#define COMPSHARE__DOUBTS 4u                /* readings without it until a plan seen once is gone */
+#define COMPSHARE__RESEND_MS 2000u          /* from a lost change to its repetition; doubled */
+#define COMPSHARE__SENDINGS 6u              /* how often one change is sent at the most */
 #define COMPSHARE__MISSING_MS 60000u        /* how long lists may lack a new instance */
 #define COMPSHARE__LAG_MS 60000u            /* how long readings may lag behind a change */
-#define COMPSHARE__RECENT 4                 /* instances whose own changes are kept in mind */
-#define COMPSHARE__REUSE_MS 4000u           /* what a reading on a kept connection gets at least */
+#define COMPSHARE__RECENT 4                 /* instances whose last change a client remembers */
+#define COMPSHARE__REUSE_MS 4000u           /* a kept connection gets this to answer, at least */
 #define COMPSHARE__IDLE_MS 50000u           /* a connection unused for longer is not used again */
 
 /* HTTP: RFC 9112 sets no limits and asks recipients to have some. */
@@ -1190,40 +1200,48 @@ extern "C" {
 #define COMPSHARE__HTTP_INTERIM_MAX 8u      /* 1xx responses before the final one */
 #define COMPSHARE__HTTP_EXT_MAX 4096u       /* all chunk extensions together */
 
-#define COMPSHARE__JSON_DEPTH_MAX 64        /* bits of compshare__json.kinds */
+/* Nested containers: compshare__json.kinds has a bit for each. */
+#define COMPSHARE__JSON_DEPTH_MAX 64
 
-/* Trust. A peer chooses its chain before it is trusted: bound the work. */
+/* Trust. The peer chooses the certificates of its chain before it is trusted, so the work that
+   they can cause is limited. */
 #define COMPSHARE__CHAIN_MAX 8              /* certificates of one chain that are judged */
 #define COMPSHARE__RSA_MIN 256              /* bytes of a modulus: 2,048 bits */
 #define COMPSHARE__EXPONENT_MAX 8           /* bytes of its exponent, as OpenSSL has it */
 #define COMPSHARE__BUNDLE_MAX (8u << 20)    /* bytes of a bundle */
 #define COMPSHARE__DN_MAX 384               /* bytes of a root's name; 213 in Debian's bundle */
-#define COMPSHARE__DER_PREFIX 1024          /* DER that reaches the subject behind such an issuer */
-#define COMPSHARE__DER_STEP 64              /* decoded at once, until it is reached */
+#define COMPSHARE__DER_PREFIX 1024          /* bytes of a root that are decoded to find its name */
+#define COMPSHARE__DER_STEP 64              /* bytes decoded before the next look for it */
 #define COMPSHARE__YEAR_0 719528            /* days from year 0, by which BearSSL counts, to 1970 */
 
-/* TLS record buffers: BR_SSL_BUFSIZE_MONO, and 4,096 + 325 with small records. */
+/* Buffers of TLS, in bytes. RECORD: the engine's own, BR_SSL_BUFSIZE_MONO (bearssl_ssl.h: 16,384
+   of plaintext and 325 around it); SMALL is the same for 4,096, RFC 6066 4. */
 #define COMPSHARE__RECORD_FULL 16709u
 #define COMPSHARE__RECORD_SMALL 4421u
 #define COMPSHARE__TX 1024u                 /* outgoing records waiting for one send */
 #define COMPSHARE__RX 2048u                 /* incoming bytes waiting for the engine */
 
-#define COMPSHARE__MARKS 4                  /* elements that mark a place in a changing list */
-#define COMPSHARE__RESTARTS 16u             /* and how often, where none is left, it is read anew */
+/* Lists that change while they are read page by page: see room list. */
+#define COMPSHARE__MARKS 4                  /* elements by which a place in a list is found again */
+#define COMPSHARE__RESTARTS 16u             /* how often a list is read anew where none is left */
 
+/* Memory, replies, sessions and addresses. */
 #define COMPSHARE__REPLY_MIN 9472u          /* bytes; the widest instance takes 7.1 KB */
-#define COMPSHARE__DRAIN 65536u             /* rest of a too large reply, read for the connection */
-#define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session's life */
-#define COMPSHARE__ADDRESSES 8u             /* resolved addresses tried */
-#define COMPSHARE__NAMES_MS 60000u          /* how long a name that fails is left alone */
-/* What a step receives before an event loop gets its turn, and the deadline is looked at. */
+#define COMPSHARE__DRAIN 65536u             /* bytes of a too large reply, read and dropped */
+#define COMPSHARE__SESSION_S 86400          /* RFC 5246 F.1.4: a session is used for 24 hours */
+#define COMPSHARE__ADDRESSES 8u             /* addresses of one host that are kept and tried */
+#define COMPSHARE__NAMES_MS 60000u          /* from a failed look-up of a name to the next */
+
+/* What one step receives at the most: then it returns, so that an event loop gets its turn and
+   the deadline is looked at. */
 #define COMPSHARE__STEP_READS 64            /* records, or parts of them */
 #define COMPSHARE__STEP_BYTES 16384u        /* of a reply: a record, RFC 5246 6.2.1 */
 
-/* Bytes of stack overwritten before a call returns: what an optimised BearSSL handshake
-   with elliptic curves reaches below that, and a little more. Measured: s390x 7.2 KB, whose
-   frames have 160 bytes for registers; riscv64 6.8; x86-64, arm64, mips64 and ppc64 5.8;
-   i386 5.6; Cortex-M0 5.0; Cortex-M3 and armhf 4.9. */
+/* Bytes of stack that are overwritten before a public function returns, because BearSSL leaves
+   secrets there: as deep as an optimised handshake with elliptic curves reaches below that
+   function, and a little more. Measured: s390x, whose frames have 160 bytes for registers, 7.2 KB;
+   riscv64 6.8; x86-64, arm64, mips64 and ppc64 5.8; i386 5.6; Cortex-M0 5.0; Cortex-M3 and armhf
+   4.9. */
 #if defined(__s390x__)
 #define COMPSHARE__STACK 7680
 #elif defined(__riscv) && INTPTR_MAX > INT32_MAX
@@ -1234,7 +1252,7 @@ extern "C" {
 #define COMPSHARE__STACK 5376
 #endif
 
-/* A function that must keep a stack frame of its own. */
+/* For a function that must keep a stack frame of its own: it is not inlined. */
 #if defined(__GNUC__)
 #define COMPSHARE__NOINLINE __attribute__((noinline))
 #else
@@ -1254,9 +1272,10 @@ extern "C" {
 #define COMPSHARE__ALIGN 16u                /* of the client within the caller's block */
 #define COMPSHARE__TYPED_PARAMS 6           /* no typed call has more */
 
-/* A RetCode of 65536 must not become 0. */
+/* Checks at compile time: an array of negative size is an error. An int has 32 bits or more: a
+   RetCode of 65536 must not become 0. */
 typedef char compshare__assert_int[sizeof(int) >= 4 ? 1 : -1];
-/* A negative size if a private field that `trust` reads is not what it was. */
+/* The private fields of BearSSL that room trust reads have the size that it expects. */
 typedef char compshare__assert_dn_hash[sizeof(((br_x509_minimal_context *)0)->saved_dn_hash) == 64
     ? 1 : -1];
 typedef char compshare__assert_not_after[sizeof(((br_x509_decoder_context *)0)->notafter_days) == 4
@@ -1264,12 +1283,16 @@ typedef char compshare__assert_not_after[sizeof(((br_x509_decoder_context *)0)->
 typedef char compshare__assert_record[COMPSHARE__RECORD_FULL == BR_SSL_BUFSIZE_MONO ? 1 : -1];
 
 /* ==== bytes ==================================================================================
-   Bounded text, number conversion, comparison, wiping. Pure: touches only what
-   it is given. Must never write past a capacity or leave a text unterminated. */
+   Bounded text, conversion of numbers and times, sets of characters, comparison, wiping. Pure:
+   touches only what it is given. Must never write past a capacity, or leave a text without its
+   NUL. */
 
+/* A text that grows in a caller's buffer. Where the buffer is full the text is cut, without an
+   error: texts for people are written this way, and those for machines only where the buffer is
+   known to be large enough. */
 typedef struct compshare__bytes_text {
     char *ptr;
-    size_t cap, len;
+    size_t cap, len;            /* of the buffer, with the NUL; of the text, without it */
 } compshare__bytes_text;
 
 /* The index of the first c among len bytes, or len. */
@@ -1281,6 +1304,7 @@ static size_t compshare__bytes_find(const void *bytes, size_t len, char c)
     return n;
 }
 
+/* An empty text in a buffer, which stays the caller's. cap 0: nothing can be appended. */
 static compshare__bytes_text compshare__bytes_into(char *buf, size_t cap)
 {
     compshare__bytes_text t;
@@ -1291,7 +1315,8 @@ static compshare__bytes_text compshare__bytes_into(char *buf, size_t cap)
     return t;
 }
 
-/* Appends what fits, in whole UTF-8 characters; the text stays NUL-terminated. */
+/* Appends what fits, in whole UTF-8 characters: a byte 10xxxxxx continues one, and is not the
+   first to be left out. The text stays NUL-terminated. */
 static void compshare__bytes_append(compshare__bytes_text *t, const char *src, size_t len)
 {
     size_t room = t->cap > 0 ? t->cap - 1 - t->len : 0;
@@ -1303,12 +1328,14 @@ static void compshare__bytes_append(compshare__bytes_text *t, const char *src, s
     t->ptr[t->len] = '\0';
 }
 
+/* Appends a whole string. */
 static void compshare__bytes_put(compshare__bytes_text *t, const char *src)
 {
     compshare__bytes_append(t, src, strlen(src));
 }
 
-/* Decimal digits of a number at the end of a scratch buffer. */
+/* The decimal digits of a number, written to the end of scratch, which has room for any
+   int64_t. The result points into scratch and has no NUL. */
 static compshare_view compshare__bytes_decimal(char scratch[24], int64_t number)
 {
     compshare_view v;
@@ -1341,7 +1368,8 @@ static int compshare__bytes_days(int year, int month)
     return month % 2 == 0 ? 30 : 31;
 }
 
-/* "2026-11-23 14:05:00 UTC"; the bare number outside the years 1970 to 9999. */
+/* Appends a time (Unix seconds) as "2026-11-23 14:05:00 UTC"; outside the years 1970 to 9999
+   the bare number. Not gmtime, whose result is in memory that all threads share. */
 static void compshare__bytes_put_time(compshare__bytes_text *t, int64_t unix_time)
 {
     static const char behind[6] = { '-', '-', ' ', ':', ':', ' ' };     /* each part */
@@ -1350,6 +1378,7 @@ static void compshare__bytes_put_time(compshare__bytes_text *t, int64_t unix_tim
         compshare__bytes_put_int(t, unix_time);
         return;
     }
+    /* whole years and months are subtracted until what is left lies within one */
     days = (int)(unix_time / 86400);
     second = (int)(unix_time % 86400);
     for (; days >= (n = compshare__bytes_days(part[0], 0)); part[0]++) days -= n;
@@ -1366,9 +1395,10 @@ static void compshare__bytes_put_time(compshare__bytes_text *t, int64_t unix_tim
     compshare__bytes_put(t, "UTC");
 }
 
-/* Appends `form`, in which %s stands for a string, %d for an int, %l for an
-   int64_t and %t for an int64_t shown as a time. tests/forms.sh holds every form in this file
-   against its arguments. */
+/* Appends `form`, in which %s stands for a string, %d for an int, %l for an int64_t and %t for
+   an int64_t that is shown as a time. There is no %% and no width; not vsnprintf, as this file
+   uses no stdio. The compiler cannot check the arguments: tests/scripts/forms.sh compares every
+   form in this file with them. */
 static void compshare__bytes_form_list(compshare__bytes_text *t, const char *form, va_list args)
 {
     size_t left = strlen(form), n;
@@ -1385,6 +1415,7 @@ static void compshare__bytes_form_list(compshare__bytes_text *t, const char *for
     compshare__bytes_append(t, form, left);
 }
 
+/* compshare__bytes_form_list with variable arguments. */
 static void compshare__bytes_form(compshare__bytes_text *t, const char *form, ...)
 {
     va_list args;
@@ -1393,13 +1424,15 @@ static void compshare__bytes_form(compshare__bytes_text *t, const char *form, ..
     va_end(args);
 }
 
-/* Decimal digits, one at least, up to a limit. */
+/* Reads an unsigned number: decimal digits only, one at least, not over limit, which is 9 or
+   more. False: it is none, and *out is not a result. */
 static bool compshare__bytes_number(compshare_view v, uint64_t limit, uint64_t *out)
 {
     uint64_t value = 0;
     size_t i;
     for (i = 0; i < v.len; i++) {
         unsigned digit = (unsigned char)v.ptr[i] - (unsigned)'0';
+        /* value * 10 + digit <= limit, without an overflow */
         if (digit > 9 || value > (limit - digit) / 10) return false;
         value = value * 10 + digit;
     }
@@ -1407,7 +1440,8 @@ static bool compshare__bytes_number(compshare_view v, uint64_t limit, uint64_t *
     return v.len > 0;
 }
 
-/* -?(0|[1-9][0-9]*) within int64_t; "-0" is not canonical. */
+/* Reads an integer as JSON writes it: -?(0|[1-9][0-9]*), within int64_t. False: anything else,
+   also "-0", which is 0 written in a second way. */
 static bool compshare__bytes_int(compshare_view v, int64_t *out)
 {
     uint64_t value, negative = v.len > 0 && v.ptr[0] == '-';
@@ -1419,6 +1453,7 @@ static bool compshare__bytes_int(compshare_view v, int64_t *out)
     return true;
 }
 
+/* Like strcmp: negative, 0 or positive, by the values of the bytes as unsigned numbers. */
 static int compshare__bytes_compare(const char *a, const char *b)
 {
     while (*a != '\0' && *a == *b) { a++; b++; }
@@ -1430,19 +1465,21 @@ static bool compshare__bytes_equal(const char *a, const char *b)
     return compshare__bytes_compare(a, b) == 0;
 }
 
+/* Whether s begins with `start`. */
 static bool compshare__bytes_begins(const char *s, const char *start)
 {
     while (*start != '\0' && *start == *s) { start++; s++; }
     return *start == '\0';
 }
 
+/* Whether the string `set` contains c, which is not NUL. */
 static bool compshare__bytes_among(char c, const char *set)
 {
     while (*set != '\0' && *set != c) set++;
     return *set != '\0';
 }
 
-/* Whether v holds the n bytes of `part`, one at least, somewhere. */
+/* Whether v contains the n bytes of `part`; n is 1 or more. */
 static bool compshare__bytes_hold(compshare_view v, const char *part, size_t n)
 {
     for (; v.len >= n; v.ptr++, v.len--)
@@ -1450,7 +1487,7 @@ static bool compshare__bytes_hold(compshare_view v, const char *part, size_t n)
     return false;
 }
 
-/* How many characters s begins with that are in the set, or are not. */
+/* How many characters at the beginning of s are in the set; with in == false, are not in it. */
 static size_t compshare__bytes_span(const char *s, const char *set, bool in)
 {
     size_t n = 0;
@@ -1469,6 +1506,7 @@ static bool compshare__bytes_listed(const char *s, const char *list)
     return false;
 }
 
+/* ASCII only, whatever the locale. */
 static char compshare__bytes_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
@@ -1480,6 +1518,7 @@ static bool compshare__bytes_letter(char c)
     return c >= 'a' && c <= 'z';
 }
 
+/* Takes an int, so that both a char and an unsigned char can be given. */
 static bool compshare__bytes_digit(int c)
 {
     return c >= '0' && c <= '9';
@@ -1493,7 +1532,8 @@ static int compshare__bytes_hex(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Sets of characters. Each contains the sets below it. */
+/* Sets of characters, each a subset of the one above it. compshare__bytes_in has, for each
+   character, the smallest set that it is in. They are digits, so that its table is a string. */
 enum {
     COMPSHARE__BYTES_QUOTED = '1',    /* ASCII that means itself in a JSON string, RFC 8259 7 */
     COMPSHARE__BYTES_TOKEN,           /* tokens of HTTP, RFC 9110 5.6.2 */
@@ -1502,7 +1542,9 @@ enum {
     COMPSHARE__BYTES_LABEL            /* of a host name: letters, digits, - _ */
 };
 
-/* Whether a set has a character. Bytes from 0x80 on are in none: the string leaves them 0. */
+/* Whether a set has a character: one look into a table, because every byte of a reply is
+   tested. Bytes from 0x80 on are in no set: the string ends there, and the rest of the array
+   is 0. */
 static bool compshare__bytes_in(unsigned char c, int set)
 {
     static const char smallest[256] =       /* set that has the character; '0': none has it */
@@ -1525,13 +1567,16 @@ static size_t compshare__bytes_run(const char *s, size_t len, int set)
     return n;
 }
 
+/* Whether all len bytes are in the set; true if there are none. */
 static bool compshare__bytes_all(const char *s, size_t len, int set)
 {
     return compshare__bytes_run(s, len, set) == len;
 }
 
-/* Whether one UTF-8 character must not reach a terminal: C0, DEL, C1, and the
-   marks and overrides that change the direction of what follows. */
+/* Whether one UTF-8 character of len bytes must not reach a terminal: control characters (C0,
+   DEL, C1); marks of direction (U+061C, 200E, 200F); line and paragraph separators, embeddings
+   and overrides (2028 to 202E); isolates (2066 to 2069). These change the order in which the
+   text behind them is shown, and so can make an id look like another. */
 static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
 {
     /* the first byte of several begins with as many ones as there are, and a 0 */
@@ -1543,7 +1588,7 @@ static bool compshare__bytes_unsafe(const unsigned char *c, size_t len)
         || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
-/* Length of a UTF-8 character, by its first byte. */
+/* Length in bytes of a UTF-8 character, RFC 3629 3, by its first byte, which is a valid one. */
 static size_t compshare__bytes_utf8(unsigned char first)
 {
     return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
@@ -1556,7 +1601,8 @@ static const char *compshare__bytes_first(const char *a, const char *b)
     return b != NULL && b[0] != '\0' ? b : NULL;
 }
 
-/* A hash of an id, FNV-1a. Never 0, which stands for no id. */
+/* A hash of an id, FNV-1a with 64 bits, kept and compared in place of the id. Never 0, which
+   stands for no id. */
 static uint64_t compshare__bytes_mark(const char *id)
 {
     uint64_t hash = UINT64_C(0xCBF29CE484222325);
@@ -1570,7 +1616,7 @@ typedef struct compshare__bytes_code {
     const char *text;
 } compshare__bytes_code;
 
-/* The meaning of a code; that of the last row for all others. */
+/* The text for a code. The last row stands for all codes that have none; count is 1 or more. */
 static const char *compshare__bytes_meaning(const compshare__bytes_code *rows, size_t count,
     int code)
 {
@@ -1579,16 +1625,16 @@ static const char *compshare__bytes_meaning(const compshare__bytes_code *rows, s
     return rows[i].text;
 }
 
-/* Overwrites memory that is not read again. memset is reached through a pointer that the
-   optimiser cannot see through, and so is not left out. In pieces of 1 KB: for longer ones
-   some memset changes to string instructions, which start slowly. */
+/* Overwrites memory that is not read again, such as keys. An optimiser may leave a plain memset
+   out there, so memset is reached through a pointer whose value it cannot know. In pieces of 1
+   KB: for longer ones some memset changes to string instructions, which start slowly. */
 COMPSHARE__NOINLINE static void compshare__bytes_wipe(void *ptr, size_t len)
 {
 #if defined(__GNUC__)
     void *(*wipe)(void *, int, size_t) = memset;
     char *p = (char *)ptr;
     size_t n;
-    __asm__("" : "+r"(wipe));
+    __asm__("" : "+r"(wipe));   /* for the compiler, this may change the pointer */
     for (; len > 0; p += n, len -= n) {
         n = len < 1024 ? len : 1024;
         wipe(p, 0, n);
@@ -1599,7 +1645,8 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe(void *ptr, size_t len)
 #endif
 }
 
-/* Overwrites the stack that a deeper call, now over, may have left secrets in. */
+/* Overwrites the stack below the caller's frame, where functions that the caller has called,
+   and that have returned, may have left secrets. */
 COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
 {
     unsigned char area[COMPSHARE__STACK];
@@ -1607,13 +1654,20 @@ COMPSHARE__NOINLINE static void compshare__bytes_wipe_stack(void)
 }
 
 /* ==== params =================================================================================
-   Collects the parameters of one call, sorts them by name in byte order, refuses
-   what must not be signed, and signs the rest. Borrows every string. Must never
-   touch a value: what the caller gave is what is signed and sent. */
+   Collects the parameters of one call, sorts them by name in byte order, refuses those that must
+   not be signed, and signs the rest. Pure: touches only its arguments; borrows every string,
+   which must stay as it is until the call is over. Must never change a value: what the caller
+   gave is what is signed and sent.
 
+     call       StopCompShareInstance with UHostId "uhost-1"; the client adds Action and PublicKey
+     signed     ActionStopCompShareInstancePublicKeyKEYUHostIduhost-1, then the private key
+     sent       Action=StopCompShareInstance&PublicKey=KEY&Signature=0123...&UHostId=uhost-1 */
+
+/* compshare_param.kind: which of text and number holds the value. */
 enum { COMPSHARE__PARAMS_TEXT, COMPSHARE__PARAMS_INT, COMPSHARE__PARAMS_DECIMAL };
 
-/* What the client adds to a call, in this order. */
+/* The parameters that the client adds to a call: their places in compshare__params.own, and the
+   order in which they are added. OWN is their number. */
 enum {
     COMPSHARE__PARAMS_OWN_ACTION, COMPSHARE__PARAMS_OWN_PUBLIC_KEY, COMPSHARE__PARAMS_OWN_TOKEN,
         COMPSHARE__PARAMS_OWN_REGION,
@@ -1621,18 +1675,20 @@ enum {
         COMPSHARE__PARAMS_OWN
 };
 
+/* The parameters of one call, the caller's and the client's own, in the order in which they are
+   signed. given and own stay where they are; only indices are sorted. */
 typedef struct compshare__params {
-    const compshare_param *given;       /* the caller's */
+    const compshare_param *given;       /* the caller's array, borrowed */
     compshare_param own[COMPSHARE__PARAMS_OWN];
     /* By name: the index in given; that in own is counted from COMPSHARE_MAX_PARAMS on. */
     uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN];
-    size_t count;
-    char signature[41];         /* "": not signed yet */
+    size_t count;               /* of sorted */
+    char signature[41];         /* 40 hex digits and a NUL; "": not signed yet */
 } compshare__params;
 typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS >= COMPSHARE__TYPED_PARAMS
     && COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN <= 65535 ? 1 : -1];
 
-/* The i-th in order of names. */
+/* The i-th parameter in the order of names; i is less than set->count. */
 static const compshare_param *compshare__params_at(const compshare__params *set, size_t i)
 {
     size_t index = set->sorted[i];
@@ -1640,6 +1696,8 @@ static const compshare_param *compshare__params_at(const compshare__params *set,
     return &set->own[index - COMPSHARE_MAX_PARAMS];
 }
 
+/* A parameter, as compshare_text and its like return it. Nothing is checked here:
+   compshare__params_refusal does that once the parameter is used. */
 static compshare_param compshare__params_make(const char *key, const char *text, int64_t number,
     unsigned kind)
 {
@@ -1651,7 +1709,9 @@ static compshare_param compshare__params_make(const char *key, const char *text,
     return p;
 }
 
-/* What is signed and sent, in order: a name (part 0), its value, the next name, ... */
+/* One part of what is signed and sent. Part 2i is the i-th name in order, part 2i + 1 its
+   value. The signature and the body are both made of these parts and so cannot differ. A number
+   is written to scratch; the result is valid until scratch is written again. */
 static compshare_view compshare__params_part(const compshare__params *set, size_t part,
     char scratch[24])
 {
@@ -1665,15 +1725,18 @@ static compshare_view compshare__params_part(const compshare__params *set, size_
     return v;
 }
 
-/* Names and values are signed without separators, so free text in these could
-   be re-split by whoever can change what is sent. */
+/* Whether a parameter may hold letters, digits, - . _ only. Names and values are signed one
+   after the other without separators. In free text an attacker who can change what is sent
+   could move the border between a name and a value and keep the signature; in these parameters,
+   which say what is done and to which instance, that must not be possible. */
 static bool compshare__params_is_identifier(const char *key)
 {
     return compshare__bytes_listed(key, "Action\0Region\0Zone\0ProjectId\0UHostId\0UHostIds\0")
         || (compshare__bytes_begins(key, "UHostIds.") && key[9] != '\0');
 }
 
-/* -?digits with an optional fraction that does not end in 0. */
+/* Whether a text is a decimal in its one canonical form: -?digits, with an optional fraction
+   that does not end in 0; no leading zeros, no -0, no exponent. */
 static bool compshare__params_is_decimal(const char *s)
 {
     static const char digits[] = "0123456789";
@@ -1689,7 +1752,7 @@ static bool compshare__params_is_decimal(const char *s)
     return fraction > 0 && s[fraction] == '\0' && s[fraction - 1] != '0';
 }
 
-/* NULL, or why the caller may not send this. */
+/* NULL, or why the caller may not send this parameter: a text to be put behind its name. */
 static const char *compshare__params_refusal(const compshare_param *p)
 {
     if (p->key == NULL || p->key[0] == '\0') return "its name is empty";
@@ -1706,12 +1769,14 @@ static const char *compshare__params_refusal(const compshare_param *p)
     return NULL;
 }
 
-/* One step of an insertion sort, as parameters are few and mostly in order. False: the
-   name is there already. */
+/* Puts a parameter, by its index, at its place in the order: one step of an insertion sort,
+   which suits few parameters that are mostly in order. False: the name is there already, and
+   nothing has changed. */
 static bool compshare__params_insert(compshare__params *set, size_t index, const compshare_param *p)
 {
     size_t at = set->count;
     int order = 1;
+    /* from the end, as most parameters come in order */
     for (; at > 0; at--) {
         order = compshare__bytes_compare(compshare__params_at(set, at - 1)->key, p->key);
         if (order <= 0) break;
@@ -1723,8 +1788,9 @@ static bool compshare__params_insert(compshare__params *set, size_t index, const
     return true;
 }
 
-/* Begins a set with the caller's parameters, or says why one of them may not be sent. The
-   client's own are added by compshare__params_own. */
+/* Begins a set with the caller's parameters, in place of what it held. False: one of them may
+   not be sent, and *why says which and the reason. The client's own are added by
+   compshare__params_own afterwards: they give way to the caller's Region, Zone and ProjectId. */
 static bool compshare__params_collect(compshare__params *set, const compshare_param *params,
     size_t count, compshare__bytes_text *why)
 {
@@ -1771,8 +1837,8 @@ static const char *compshare__params_text(const compshare__params *set, const ch
     return p != NULL ? p->text : NULL;
 }
 
-/* Adds one of the client's own parameters, unless it has no value or the caller gave
-   one of that name. */
+/* Adds one of the client's own parameters, COMPSHARE__PARAMS_OWN_*; its text is borrowed.
+   Nothing is added if value is NULL, or if the caller has given a parameter of that name. */
 static void compshare__params_own(compshare__params *set, size_t which, const char *value)
 {
     static const char *const keys[COMPSHARE__PARAMS_OWN] = {
@@ -1784,8 +1850,9 @@ static void compshare__params_own(compshare__params *set, size_t which, const ch
     (void)compshare__params_insert(set, COMPSHARE_MAX_PARAMS + which, p);
 }
 
-/* Signature = lower-case hex SHA-1 of every name and raw value in order, then the private
-   key (UCloud API, "signature"). Never builds the text that is hashed: it ends with the
+/* Signs the set, which is complete, and adds the Signature to it. Signature = lower-case hex
+   SHA-1 of every name and raw value in order, then the private key (UCloud API, "signature").
+   The text is hashed part by part and never stands in memory as a whole, as it ends with the
    private key. */
 static void compshare__params_sign(compshare__params *set, const char *private_key)
 {
@@ -1834,13 +1901,14 @@ COMPSHARE__DEF compshare_param compshare_decimal(const char *key, const char *va
 }
 
 /* ==== encode =================================================================================
-   Turns the sorted parameters into a form body, and writes the request head.
-   The body is generated, piece by piece, straight into the buffer that is to be
-   encrypted, as often as it must be sent. Touches only its arguments. Must never
-   keep a copy: a signed body is as good as the key for what it asks. */
+   Turns the sorted parameters into a form body, and writes the heads of requests. The body is
+   written piece by piece into the buffer that is then encrypted, and anew each time that it is
+   sent. Pure: touches only its arguments. Must never keep a copy of a body: whoever has a signed
+   one can repeat that request without the key. */
 
-/* How long the body is, application/x-www-form-urlencoded: unreserved bytes stay, a space
-   becomes '+', all else %XX. */
+/* The Content-Length: how many bytes compshare__encode_body writes in all.
+   application/x-www-form-urlencoded: unreserved characters (RFC 3986 2.3) stay, a space becomes
+   '+', every other byte %XX. */
 static size_t compshare__encode_length(const compshare__params *set)
 {
     char scratch[24];
@@ -1856,13 +1924,16 @@ static size_t compshare__encode_length(const compshare__params *set)
     return total;
 }
 
-/* Where the generated body stands: which name or value, and which byte of it. */
+/* How much of the body has been written: all parts before `part` (see compshare__params_part),
+   and `byte` bytes of that. Zero is the beginning. */
 typedef struct compshare__encode {
     size_t part, byte;
 } compshare__encode;
 
-/* Writes as much of the body as fits; 0 when it is complete. cap must be 3 or more, as a
-   %XX is not cut. */
+/* Writes the next bytes of the body, as many as fit, and returns their number; 0: it is
+   complete. cap must be 3 or more, as a %XX is never cut. So a call may return less than cap
+   before the end. Unreserved characters are copied in runs; then comes one that is not, or the
+   '=' or '&' behind a part. */
 static size_t compshare__encode_body(compshare__encode *e, const compshare__params *set,
     unsigned char *dst, size_t cap)
 {
@@ -1879,6 +1950,7 @@ static size_t compshare__encode_body(compshare__encode *e, const compshare__para
             n += run;
             e->byte += run;
             if (run == left || cap - n < 3) break;
+            /* the byte behind the run is not unreserved */
             e->byte++;
             if (from[run] == ' ') { dst[n++] = '+'; continue; }
             dst[n++] = '%';
@@ -1886,23 +1958,27 @@ static size_t compshare__encode_body(compshare__encode *e, const compshare__para
             dst[n++] = (unsigned char)digits[from[run] & 15];
         }
         if (e->byte < part.len || (cap == n && e->part + 1 < 2 * set->count)) break;
+        /* the part is complete: on to the next one, with what separates them */
         e->byte = 0;
         if (++e->part < 2 * set->count) dst[n++] = e->part % 2 != 0 ? '=' : '&';
     }
     return n;
 }
 
+/* What differs between the heads of requests. */
 typedef struct compshare__encode_fields {
-    const char *host;
+    const char *host;           /* the server's, without a port */
     uint16_t port;              /* 0: the scheme's own, not shown */
     compshare_view path;
     const char *user_agent;
-    size_t content_length;
-    int64_t timestamp_ms;
-    bool csv;
+    size_t content_length;      /* compshare__encode_length */
+    int64_t timestamp_ms;       /* of the client's clock, since 1970 */
+    bool csv;                   /* the action may answer with text/csv */
 } compshare__encode_fields;
 
-/* RFC 9112 3 and 5. No Accept-Encoding: nothing here can decompress. */
+/* Writes the head of a request, RFC 9112 3 and 5, and returns its length. cap is
+   COMPSHARE__ENCODE_HEAD_MOST at least: the head must not be cut. No Accept-Encoding: nothing
+   here can decompress. */
 static size_t compshare__encode_head(const compshare__encode_fields *h, char *dst, size_t cap)
 {
     compshare__bytes_text t = compshare__bytes_into(dst, cap);
@@ -1917,8 +1993,10 @@ static size_t compshare__encode_head(const compshare__encode_fields *h, char *ds
     return t.len;
 }
 
-/* base64 of credentials whose percent-escapes were checked, RFC 7617 2: "user" alone has
-   an empty password. */
+/* Appends the base64 (RFC 4648 4) of "user:password", RFC 7617 2, and decodes the
+   percent-escapes of the URL that the credentials come from; room config has checked these.
+   "user" alone has an empty password: the ':' is added. `bits` collects bytes, 8 bits each, and
+   gives digits, 6 bits each; `have` of its low bits are not written yet. */
 static void compshare__encode_basic(compshare__bytes_text *t, compshare_view credentials)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -1935,6 +2013,7 @@ static void compshare__encode_basic(compshare__bytes_text *t, compshare_view cre
             c = (char)(compshare__bytes_hex(hex[0]) << 4 | compshare__bytes_hex(hex[1]));
             i += 2;
         }
+        /* digits of 6 bits, as many as there are; older bits of `bits` are shifted out or masked */
         bits = bits << 8 | (unsigned char)c;
         for (have += 8; have >= 6; have -= 6)
             compshare__bytes_append(t, &digits[bits >> (have - 6) & 63], 1);
@@ -1943,7 +2022,8 @@ static void compshare__encode_basic(compshare__bytes_text *t, compshare_view cre
     while ((t->len - start) % 4 != 0) compshare__bytes_put(t, "=");
 }
 
-/* RFC 9110 9.3.6: asks a proxy for a tunnel. */
+/* Writes the request for a tunnel through a proxy, RFC 9110 9.3.6, and returns its length.
+   credentials: those of the proxy's URL; empty: none. cap is COMPSHARE__TX, which is enough. */
 static size_t compshare__encode_connect(const char *host, uint16_t port,
     compshare_view credentials, char *dst, size_t cap)
 {
@@ -1957,6 +2037,8 @@ static size_t compshare__encode_connect(const char *host, uint16_t port,
     compshare__bytes_put(&t, "\r\n");
     return t.len;
 }
+/* The longest request for a tunnel that the limits allow fits tx; 90 bytes are for its fixed parts
+   and the ports. */
 typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX
     + COMPSHARE__CREDENTIALS_MAX * 4 / 3 + 90 < COMPSHARE__TX ? 1 : -1];
 
@@ -1966,12 +2048,23 @@ typedef char compshare__assert_connect[2 * COMPSHARE__HOST_MAX
 typedef char compshare__assert_head[COMPSHARE__ENCODE_HEAD_MOST < 4096 ? 1 : -1];
 
 /* ==== http ===================================================================================
-   Reads one response, RFC 9112, from bytes that arrive in any pieces. Pure:
-   touches only its own state. Must never guess: a length that is not certain, a
-   line that does not end in CRLF, two ways to find the end of the body are
-   errors, because the reply to a signed request decides what a person believes. */
+   Reads one response, RFC 9112, from bytes that arrive in pieces of any size. Pure: touches only
+   its own state. Must never guess: a length that is not certain, a line that does not end in
+   CRLF, and two ways to find the end of the body are errors. By the reply to a signed request
+   people decide whether a machine is still on.
 
-/* What is read next. The order counts: a head, what is around a chunk, a body, the end. */
+     head    STATUS -> VALUE (the reason) -> LINE_LF -> LINE
+             LINE -> NAME -> VALUE -> LINE_LF -> LINE            for each field
+             LINE -> HEAD_LF -> BODY, SIZE or DONE; after a 1xx: STATUS
+     body    BODY -> DONE                                        with a length, or none
+     chunks  SIZE -> SIZE_SPACE -> EXT -> SIZE_LF -> BODY -> CHUNK_CR -> CHUNK_LF -> SIZE
+             (SIZE_SPACE and EXT may be missing; the last chunk: SIZE_LF -> LINE, its trailer
+             section, a second head whose HEAD_LF leads to DONE)
+
+   Any of them leads to FAILED. */
+
+/* What is read next. The order of the groups counts, as states are compared with < and >=: a head,
+   the lines around a chunk, a body, the end. */
 enum {
     COMPSHARE__HTTP_STATUS,     /* the status line up to its code */
     COMPSHARE__HTTP_LINE,       /* the first byte of a line */
@@ -1980,18 +2073,20 @@ enum {
     COMPSHARE__HTTP_LINE_LF,    /* the LF of a line; its CR was there */
     COMPSHARE__HTTP_HEAD_LF,    /* the LF of the empty line behind head or trailer section */
     COMPSHARE__HTTP_SIZE,       /* a chunk's size */
-    COMPSHARE__HTTP_SIZE_SPACE, /* blanks behind it */
+    COMPSHARE__HTTP_SIZE_SPACE, /* blanks behind it: a ; must follow */
     COMPSHARE__HTTP_EXT,        /* chunk extensions */
     COMPSHARE__HTTP_SIZE_LF,    /* the LF behind these */
     COMPSHARE__HTTP_CHUNK_CR, COMPSHARE__HTTP_CHUNK_LF,     /* the CRLF behind a chunk */
     COMPSHARE__HTTP_BODY,       /* the body, or a chunk of it */
-    COMPSHARE__HTTP_DONE, COMPSHARE__HTTP_FAILED
+    COMPSHARE__HTTP_DONE,       /* complete: what comes now is not part of it */
+    COMPSHARE__HTTP_FAILED      /* malformed or cut off: see reason */
 };
 
 struct compshare__http_field;
 
+/* One response, as far as it has been read. Field values are valid once the head is complete. */
 typedef struct compshare__http {
-    int state;
+    int state;                  /* COMPSHARE__HTTP_* */
     int status;                 /* 0 until the status line is complete */
     int minor;                  /* HTTP/1.minor */
     const char *reason;         /* why it failed */
@@ -2002,25 +2097,27 @@ typedef struct compshare__http {
     bool tunnel;                /* the reply to a CONNECT: its head is all there is */
     bool trailer;               /* header lines now belong to the trailer section */
     bool has_length, chunked;   /* with neither the end of the stream ends the body */
-    bool saw_close, saw_keep_alive;     /* in Connection */
+    bool saw_close, saw_keep_alive;     /* options seen in Connection */
     bool keep_alive;            /* the connection may carry another request */
     bool encoded;               /* Content-Encoding other than identity */
-    uint64_t length;            /* what is left of the body, or of the chunk */
-    size_t digits;              /* of a chunk's size */
+    uint64_t length;            /* bytes left of the body or chunk; a chunk's size so far */
+    size_t digits;              /* of a chunk's size, so far: leading zeros are limited too */
     uint64_t received;          /* body bytes so far */
-    int64_t date;               /* Date, 0 if absent or unreadable */
+    int64_t date;               /* Date in Unix seconds, 0 if absent or unreadable */
     int64_t retry_after_s;      /* Retry-After in seconds, -1 if absent */
-    int64_t retry_after_date;   /* Retry-After as a date, 0 if absent */
+    int64_t retry_after_date;   /* Retry-After as a date in Unix seconds, 0 if absent */
     bool pending;               /* a field's line has begun, and the next one may continue it */
-    bool value_overflow;        /* it was cut */
+    bool value_overflow;        /* its value was longer than `value` */
     const struct compshare__http_field *field;      /* of the line; NULL: none that matters */
     size_t name_len, value_len;
-    char name[32];              /* in lower case, cut; of the first line: up to its code */
-    char value[160];            /* without the blanks before it */
+    char name[32];              /* of the field, in lower case, cut; of the status line, all up
+                                   to its code */
+    char value[160];            /* of a field that matters, without the blanks before it */
     char content_type[64];      /* media type in lower case, without parameters */
     char request_id[64];        /* X-UCLOUD-REQUEST-UUID, printable ASCII */
 } compshare__http;
 
+/* Begins a response. tunnel: to a CONNECT request, which has no body. */
 static void compshare__http_init(compshare__http *h, bool tunnel)
 {
     memset(h, 0, sizeof *h);
@@ -2028,6 +2125,7 @@ static void compshare__http_init(compshare__http *h, bool tunnel)
     h->tunnel = tunnel;
 }
 
+/* Ends the response as malformed; the first reason stays, as nothing is read after it. */
 static void compshare__http_fail(compshare__http *h, const char *reason)
 {
     h->state = COMPSHARE__HTTP_FAILED;
@@ -2036,6 +2134,7 @@ static void compshare__http_fail(compshare__http *h, const char *reason)
 
 /* ---- Date: the three forms of RFC 9110 5.6.7 ---- */
 
+/* 1 to 12 for the three letters at name, or 0. */
 static int compshare__http_month(const char *name)
 {
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -2045,8 +2144,10 @@ static int compshare__http_month(const char *name)
     return 0;
 }
 
-/* Reads v by a form: 0 year, 1 month's name, 2 day, 3 hour, 4 minute, 5 second,
-   _ a day's first digit or a space, ? a letter; anything else stands for itself. */
+/* Reads v by a form of the same length: a digit 0 to 5 takes a digit into that field (0 year, 2
+   day, 3 hour, 4 minute, 5 second), 111 takes a month's name into field 1, _ a day's first
+   digit or a space, ? a letter; anything else stands for itself. The fields are 0 before.
+   False: v does not have the form. */
 static bool compshare__http_date_form(compshare_view v, const char *form, int field[6])
 {
     size_t i;
@@ -2073,7 +2174,8 @@ static int compshare__http_leap_days(int year)
     return year / 4 - year / 100 + year / 400;
 }
 
-/* Seconds since 1970 UTC, or 0. A two-digit year from 70 on is 19xx. */
+/* A date in any of the three forms, in seconds since 1970 UTC; 0: it is none, or before 1970. A
+   two-digit year from 70 on is 19xx. Second 60 is a leap second. */
 static int64_t compshare__http_date(compshare_view v)
 {
     const char *form = "??? 111 _2 33:44:55 0000";
@@ -2090,6 +2192,7 @@ static int64_t compshare__http_date(compshare_view v)
     if (*form == ',') f[0] += f[0] < 70 ? 2000 : 1900;
     if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1])) return 0;
     if (f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
+    /* days before this day in its month, before its month, and before its year */
     for (days = f[2] - 1; --f[1] > 0;) days += compshare__bytes_days(f[0], f[1]);
     days += 365 * (f[0] - 1970) + compshare__http_leap_days(f[0]) - compshare__http_leap_days(1970);
     return (int64_t)days * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
@@ -2102,6 +2205,7 @@ static bool compshare__http_is_blank(int c)
     return c == ' ' || c == '\t';
 }
 
+/* Without the blanks around it, RFC 9110 5.5. */
 static compshare_view compshare__http_trim(const char *ptr, size_t len)
 {
     compshare_view v;
@@ -2112,7 +2216,8 @@ static compshare_view compshare__http_trim(const char *ptr, size_t len)
     return v;
 }
 
-/* Takes the next element of a comma-separated list off v. True: another follows. */
+/* Takes the next element of a comma-separated list (RFC 9110 5.6.1) off v, without the blanks
+   around it; it may be empty. True: another follows. */
 static bool compshare__http_element(compshare_view *v, compshare_view *element)
 {
     size_t len = 0;
@@ -2125,6 +2230,7 @@ static bool compshare__http_element(compshare_view *v, compshare_view *element)
     return more;
 }
 
+/* Whether v is this text, in any case; `lower` is in lower case. */
 static bool compshare__http_is(compshare_view v, const char *lower)
 {
     size_t i;
@@ -2153,6 +2259,7 @@ static const char *compshare__http_content_length(compshare__http *h, compshare_
     return NULL;
 }
 
+/* RFC 9112 6.1. Only "chunked", once: the client asks for no other coding and can decode none. */
 static const char *compshare__http_transfer_encoding(compshare__http *h, compshare_view v)
 {
     if (h->chunked || !compshare__http_is(v, "chunked"))
@@ -2161,6 +2268,8 @@ static const char *compshare__http_transfer_encoding(compshare__http *h, compsha
     return NULL;
 }
 
+/* RFC 9110 7.6.1. A value that did not fit may have named "close" in its lost part, and is
+   taken to have done so. */
 static const char *compshare__http_connection(compshare__http *h, compshare_view v)
 {
     bool more;
@@ -2174,14 +2283,16 @@ static const char *compshare__http_connection(compshare__http *h, compshare_view
     return NULL;
 }
 
+/* RFC 9110 8.4. Only noted: what cannot be decoded is refused when the reply is judged. */
 static const char *compshare__http_content_encoding(compshare__http *h, compshare_view v)
 {
     h->encoded = h->encoded || !compshare__http_is(v, "identity");
     return NULL;
 }
 
-/* Printable ASCII, as far as it fits; nothing if there is a '=' in it: then it is a
-   request's body, sent back, which must not come into an error. */
+/* Copies what may go into an error text: what fits, with ? for all but printable ASCII. Nothing
+   if there is a '=' in it: it may then be the body of the request, which the server has sent
+   back, and a signed body is a secret. */
 static void compshare__http_keep(char dst[64], const char *src, size_t len)
 {
     size_t n, most = len < 63 ? len : 63;
@@ -2190,6 +2301,7 @@ static void compshare__http_keep(char dst[64], const char *src, size_t len)
     dst[n] = '\0';
 }
 
+/* RFC 9110 8.3.1: the media type only, without its parameters. */
 static const char *compshare__http_content_type(compshare__http *h, compshare_view v)
 {
     size_t len = 0;
@@ -2200,12 +2312,15 @@ static const char *compshare__http_content_type(compshare__http *h, compshare_vi
     return NULL;
 }
 
+/* RFC 9110 6.6.1. The server's clock is set by it. */
 static const char *compshare__http_date_field(compshare__http *h, compshare_view v)
 {
     h->date = compshare__http_date(v);
     return NULL;
 }
 
+/* RFC 9110 10.2.3: seconds, of which more than INT32_MAX count as that; else a date. An
+   unreadable value counts as none, so the reply stays good. */
 static const char *compshare__http_retry_after(compshare__http *h, compshare_view v)
 {
     int64_t seconds = 0;
@@ -2217,13 +2332,16 @@ static const char *compshare__http_retry_after(compshare__http *h, compshare_vie
     return NULL;
 }
 
+/* The server's name for this request: people who ask the provider for help need it. */
 static const char *compshare__http_request_id(compshare__http *h, compshare_view v)
 {
     compshare__http_keep(h->request_id, v.ptr, v.len);
     return NULL;
 }
 
-/* The fields that matter: the first two say where the body ends. */
+/* The fields that matter. The first two say where the body ends: compshare__http_line relies on
+   their places. compshare__http.name has room for each of these names, so that one which was
+   cut equals none of them. */
 static const struct compshare__http_field {
     const char *name;
     const char *(*take)(compshare__http *h, compshare_view v);
@@ -2238,8 +2356,8 @@ static const struct compshare__http_field {
     { "x-ucloud-request-uuid", compshare__http_request_id }
 };
 
-/* A name is complete. Trailer fields are checked for form and dropped: RFC 9110 6.5.1
-   forbids merging them. */
+/* A field's name is complete. Fields of a trailer section are checked for form and dropped: RFC
+   9110 6.5.1 forbids merging them into the head. */
 static void compshare__http_name(compshare__http *h)
 {
     const struct compshare__http_field *f = compshare__http_fields;
@@ -2255,8 +2373,9 @@ static void compshare__http_name(compshare__http *h)
         if (h->name[0] == f->name[0] && compshare__bytes_equal(h->name, f->name)) h->field = f;
 }
 
-/* A field is complete. Of a tunnel there is no body, and what says where that ends is
-   ignored, in any form: RFC 9110 9.3.6. */
+/* A field is complete, with all its continuation lines: its function takes the value. In the
+   reply to a CONNECT the two fields that say where a body ends are ignored, in any form: there
+   is no body, RFC 9110 9.3.6. */
 static const char *compshare__http_line(compshare__http *h)
 {
     bool framing = h->field == compshare__http_fields || h->field == compshare__http_fields + 1;
@@ -2267,7 +2386,15 @@ static const char *compshare__http_line(compshare__http *h)
     return h->field->take(h, compshare__http_trim(h->value, h->value_len));
 }
 
-/* The head is complete: how does the body end? RFC 9112 6.3. */
+/* The head is complete: where does the body end? RFC 9112 6.3:
+
+     reply to a CONNECT, 204, 304      there is no body
+     Transfer-Encoding: chunked        behind the chunk of size 0
+     Content-Length                    after so many bytes
+     neither                           with the stream; the connection cannot be used again
+
+   Two answers at once are an error, as they are the means of request smuggling (RFC 9112 11.2).
+   An interim response (1xx, RFC 9110 15.2) is dropped, and the next head begins. */
 static const char *compshare__http_framing(compshare__http *h)
 {
     if (h->status == 101) {
@@ -2276,10 +2403,12 @@ static const char *compshare__http_framing(compshare__http *h)
     }
     if (h->status < 200) {
         unsigned interim = h->interim + 1;
+        /* only the number of interim responses survives: none of their fields count */
         compshare__http_init(h, h->tunnel);
         h->interim = interim;
         return interim > COMPSHARE__HTTP_INTERIM_MAX ? "too many 1xx responses" : NULL;
     }
+    /* RFC 9112 9.3: HTTP/1.1 keeps a connection unless told to close it, HTTP/1.0 the other way */
     h->keep_alive = !h->saw_close && (h->minor >= 1 || h->saw_keep_alive);
     h->state = COMPSHARE__HTTP_DONE;
     if (h->tunnel || h->status == 204 || h->status == 304) return NULL;
@@ -2297,8 +2426,8 @@ static const char *compshare__http_framing(compshare__http *h)
 
 /* ---- a head: each function returns NULL, or why it is malformed ---- */
 
-/* A byte of the first line up to the blank behind its code, RFC 9112 4. Without a reason
-   that blank may be missing. */
+/* A byte of the status line up to the blank behind its code, RFC 9112 4. That blank may be
+   missing if no reason follows. */
 static const char *compshare__http_status_byte(compshare__http *h, unsigned char c)
 {
     static const char form[] = "HTTP/1.# ### ";     /* #: a digit */
@@ -2314,7 +2443,9 @@ static const char *compshare__http_status_byte(compshare__http *h, unsigned char
     return NULL;
 }
 
-/* Adds to the value what fits; only blanks around it may be more. */
+/* Adds a piece to the value, and notes if that does not fit. Blanks in front of the value are
+   dropped, as are those at the end of a piece that do not fit: compshare__http_trim would drop
+   them later. */
 static void compshare__http_keep_value(compshare__http *h, const char *src, size_t len)
 {
     size_t room = sizeof h->value - h->value_len;
@@ -2325,11 +2456,13 @@ static void compshare__http_keep_value(compshare__http *h, const char *src, size
     h->value_len += len;
 }
 
-/* First byte of a line: the end of the head, a folded value, or a new field. */
+/* The first byte of a line, which shows what the line before was: a blank continues its value
+   (obs-fold, RFC 9112 5.2, which becomes a space); anything else ends its field, and is the end
+   of the head or the beginning of a new field. */
 static const char *compshare__http_line_byte(compshare__http *h, unsigned char c)
 {
     const char *reason = NULL;
-    if (h->pending && compshare__http_is_blank(c)) {    /* obs-fold becomes a space, RFC 9112 5.2 */
+    if (h->pending && compshare__http_is_blank(c)) {
         h->state = COMPSHARE__HTTP_VALUE;
         compshare__http_keep_value(h, " ", 1);
         return NULL;
@@ -2344,7 +2477,8 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
     return NULL;
 }
 
-/* Takes the bytes that only go on with a name or a value. Returns how many. */
+/* Takes the bytes at the beginning of src that continue a name or a value without a change of
+   state, as far as the limits of head and line allow. Returns their number, which may be 0. */
 static size_t compshare__http_run(compshare__http *h, const char *src, size_t len)
 {
     size_t n = 0, i;
@@ -2365,7 +2499,8 @@ static size_t compshare__http_run(compshare__http *h, const char *src, size_t le
     return n;
 }
 
-/* A line has ended with CRLF. The status counts only now. */
+/* A line has ended with CRLF: only now the whole status line is known to be well-formed, and
+   its code counts. */
 static const char *compshare__http_line_end(compshare__http *h)
 {
     bool last = h->state == COMPSHARE__HTTP_HEAD_LF;
@@ -2379,7 +2514,8 @@ static const char *compshare__http_line_end(compshare__http *h)
     return NULL;
 }
 
-/* A byte that ends what a run is made of, or stands alone. */
+/* Takes one byte of a head that compshare__http_run does not take: one that changes the state,
+   or that exceeds a limit. */
 static const char *compshare__http_head_byte(compshare__http *h, unsigned char c)
 {
     if (++h->head_bytes > COMPSHARE__HTTP_HEAD_MAX)
@@ -2403,8 +2539,14 @@ static const char *compshare__http_head_byte(compshare__http *h, unsigned char c
     }
 }
 
-/* ---- one byte around a chunk, RFC 9112 7.1: NULL, or why it is malformed ---- */
+/* ---- one byte around a chunk, RFC 9112 7.1: NULL, or why it is malformed ----
 
+     5;extension CRLF     size in hexadecimal digits
+     12345 CRLF           so many bytes of the body
+     0 CRLF               the last chunk
+     CRLF                 the end of the trailer section, here an empty one */
+
+/* A byte of a chunk extension, RFC 9112 7.1.1: checked for form, counted and dropped. */
 static const char *compshare__http_ext_byte(compshare__http *h, unsigned char c)
 {
     if (c == '\r') { h->state = COMPSHARE__HTTP_SIZE_LF; return NULL; }
@@ -2413,8 +2555,8 @@ static const char *compshare__http_ext_byte(compshare__http *h, unsigned char c)
     return "chunk extensions are longer than 4,096 bytes";
 }
 
-/* A byte of a chunk's size, or of the blanks behind it, which count as part of the
-   extensions. */
+/* A byte of a chunk's size, or of the blanks that may stand between it and a ';', which count
+   as part of the extensions. */
 static const char *compshare__http_size_byte(compshare__http *h, unsigned char c)
 {
     int digit = compshare__bytes_hex(c);
@@ -2431,7 +2573,8 @@ static const char *compshare__http_size_byte(compshare__http *h, unsigned char c
     return compshare__http_ext_byte(h, c);
 }
 
-/* The LF behind a chunk's size, or behind the chunk. A chunk of no bytes is the last. */
+/* The LF behind a chunk's size, or behind its data. A chunk of size 0 is the last, and the
+   trailer section begins. */
 static const char *compshare__http_chunk_lf(compshare__http *h)
 {
     if (h->state == COMPSHARE__HTTP_CHUNK_LF) {
@@ -2440,6 +2583,7 @@ static const char *compshare__http_chunk_lf(compshare__http *h)
     } else if (h->length > 0) {
         h->state = COMPSHARE__HTTP_BODY;
     } else {
+        /* the trailer section is read like a head, with the same limits of its own */
         h->trailer = true;
         h->head_bytes = 0;
         h->state = COMPSHARE__HTTP_LINE;
@@ -2463,8 +2607,9 @@ static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char 
 
 /* ---- the whole ---- */
 
-/* Takes bytes from src and returns how many. Stops after a piece of body, which
-   is then *body; call again with the rest. Done or failed: see state. */
+/* Takes bytes from src, and returns how many. It stops behind the first piece of body, which is
+   *body then (inside src; without a piece: ptr NULL, len 0): call again with the rest. It takes
+   nothing in the states DONE and FAILED; bytes left over in DONE do not belong to this reply. */
 static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len,
     compshare_view *body)
 {
@@ -2479,6 +2624,7 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
         if (i < len) reason = compshare__http_head_byte(h, src[i++]);
     }
     if (reason != NULL) compshare__http_fail(h, reason);
+    /* what is left of src, as far as the body or this chunk goes */
     if (h->state == COMPSHARE__HTTP_BODY) n = h->length < len - i ? (size_t)h->length : len - i;
     h->length -= n;
     h->received += n;
@@ -2489,10 +2635,12 @@ static size_t compshare__http_feed(compshare__http *h, const unsigned char *src,
     return i + n;
 }
 
-/* The stream ended. orderly: after close_notify, so that nothing was cut off. */
+/* The stream has ended: DONE or FAILED. orderly: with close_notify, which proves that nothing
+   was cut off (RFC 5246 7.2.1). Only then can the end of the stream be the end of a body. */
 static void compshare__http_end(compshare__http *h, bool orderly)
 {
     const char *reason = "the connection was closed in the middle of the reply's head";
+    /* a body without a length, which only the end of the stream can end */
     bool to_close = h->state == COMPSHARE__HTTP_BODY && !h->chunked && !h->has_length;
     if (h->state >= COMPSHARE__HTTP_DONE) return;
     if (h->state >= COMPSHARE__HTTP_SIZE || h->trailer)
@@ -2506,12 +2654,22 @@ static void compshare__http_end(compshare__http *h, bool orderly)
 }
 
 /* ==== json ===================================================================================
-   Strict validator of one JSON document, RFC 8259, from bytes that arrive in any
-   pieces, without recursion; and the text of strings that it has passed. Pure:
-   touches only its arguments. Must never let pass what is not JSON: the rooms
-   below rely on it, and none of them checks again. */
+   Strict validator of one JSON document, RFC 8259, from bytes that arrive in pieces of any size,
+   without recursion; and the text of strings in a document that it has accepted. Pure: touches
+   only its arguments. Must never accept what is not JSON: the rooms below rely on it, and none of
+   them checks again.
 
-/* What has been read. The order of the four groups counts. */
+     value     VALUE -> STRING, LITERAL, a number's state, FIRST_VALUE for [, FIRST_KEY for {
+     array     FIRST_VALUE -> value -> AFTER -> , VALUE -> value -> AFTER -> ]
+     object    FIRST_KEY -> STRING -> COLON -> VALUE -> value -> AFTER -> , KEY ... AFTER -> }
+     string    STRING -> ESCAPE -> STRING or HEX -> STRING; STRING -> UTF8 -> STRING
+     number    MINUS -> ZERO or INT -> POINT -> FRACTION -> E -> E_SIGN -> EXPONENT, where parts
+               may be missing: see compshare__json_number_next
+
+   A value that ends leads to AFTER inside of a container, else to END. */
+
+/* Where in the document the next byte stands. The order of the four groups counts, as states are
+   compared with < and >=. */
 enum {
     /* between values, where white space may stand */
     COMPSHARE__JSON_VALUE,          /* a value is next */
@@ -2521,8 +2679,8 @@ enum {
     COMPSHARE__JSON_COLON,          /* behind a name */
     COMPSHARE__JSON_AFTER,          /* behind a value in a container: a comma or its bracket */
     COMPSHARE__JSON_END,            /* behind the whole */
-    COMPSHARE__JSON_FAILED,
-    /* in a string or a word */
+    COMPSHARE__JSON_FAILED,         /* it is not JSON: see reason */
+    /* in a string or a literal */
     COMPSHARE__JSON_STRING,
     COMPSHARE__JSON_ESCAPE,         /* behind a backslash */
     COMPSHARE__JSON_HEX,            /* in the four digits of \u */
@@ -2540,18 +2698,30 @@ enum {
     COMPSHARE__JSON_EXPONENT        /* in those of the exponent */
 };
 
-/* What happened to a value, or to the name of a member. */
+/* Events: what has happened to a value, or to the name of a member. The functions below that
+   return `unsigned` return one of these, or 0.
+
+     {"A":[42]}
+     {       BEGIN
+     "       BEGIN | IS_KEY
+     "       ENDS | IS_KEY
+     [       BEGIN
+     4       BEGIN
+     ]       ENDS: it shows that 42 has ended, and is not taken yet
+     ]       ENDS: it is taken, and ends the array
+     }       ENDS */
 #define COMPSHARE__JSON_BEGIN 1u        /* it begins with the last byte taken */
 #define COMPSHARE__JSON_ENDS 2u         /* it ends with that byte */
 #define COMPSHARE__JSON_IS_KEY 4u       /* beside one of these: it is a name */
 
+/* One document, as far as it has been read. All zero is its beginning: COMPSHARE__JSON_VALUE. */
 typedef struct compshare__json {
-    int state;
+    int state;                  /* COMPSHARE__JSON_* */
     int depth;                  /* how many containers are open */
     uint64_t kinds;             /* of the open containers, the innermost in bit 0: 1 is an object */
     bool is_key;                /* the string being read is a key */
     unsigned left;              /* hex digits or UTF-8 bytes still to come */
-    unsigned char low, high;    /* range of the next UTF-8 byte */
+    unsigned char low, high;    /* range that the next UTF-8 byte must be in */
     const char *literal;        /* rest of true, false, null */
     uint64_t at;                /* bytes taken */
     const char *reason;         /* why it failed */
@@ -2562,6 +2732,7 @@ static void compshare__json_init(compshare__json *j)
     memset(j, 0, sizeof *j);
 }
 
+/* The document is not JSON: nothing more is taken, and nothing has happened. */
 static unsigned compshare__json_fail(compshare__json *j, const char *reason)
 {
     j->state = COMPSHARE__JSON_FAILED;
@@ -2569,12 +2740,14 @@ static unsigned compshare__json_fail(compshare__json *j, const char *reason)
     return 0;
 }
 
+/* A value has ended: a part of a container, or the whole document. */
 static unsigned compshare__json_end_value(compshare__json *j)
 {
     j->state = j->depth > 0 ? COMPSHARE__JSON_AFTER : COMPSHARE__JSON_END;
     return COMPSHARE__JSON_ENDS;
 }
 
+/* A container begins, below which values or members are expected. */
 static unsigned compshare__json_open(compshare__json *j, bool object)
 {
     if (j->depth == COMPSHARE__JSON_DEPTH_MAX)
@@ -2585,6 +2758,7 @@ static unsigned compshare__json_open(compshare__json *j, bool object)
     return COMPSHARE__JSON_BEGIN;
 }
 
+/* A container ends, which was opened as an object or as an array. */
 static unsigned compshare__json_close(compshare__json *j, bool object)
 {
     if ((j->kinds & 1) != object) return compshare__json_fail(j, "a bracket does not match");
@@ -2615,7 +2789,8 @@ static unsigned compshare__json_begin(compshare__json *j, unsigned char c)
     return COMPSHARE__JSON_BEGIN;
 }
 
-/* First byte of a UTF-8 character: RFC 3629 4, without surrogates and overlongs. */
+/* The first byte of a UTF-8 character, RFC 3629 4. The range of the second byte excludes
+   surrogates (ED), overlong forms (E0, F0) and codes above U+10FFFF (F4). */
 static unsigned compshare__json_utf8(compshare__json *j, unsigned char c)
 {
     if (c < 0xC2 || c > 0xF4) return compshare__json_fail(j, "it is not UTF-8");
@@ -2626,6 +2801,7 @@ static unsigned compshare__json_utf8(compshare__json *j, unsigned char c)
     return 0;
 }
 
+/* The quote at the end of a string: of a name, or of a value. */
 static unsigned compshare__json_string_end(compshare__json *j)
 {
     if (!j->is_key) return compshare__json_end_value(j);
@@ -2633,8 +2809,9 @@ static unsigned compshare__json_string_end(compshare__json *j)
     return COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY;
 }
 
-/* A byte inside a string, where it does not stand for itself, or inside a literal. Lone
-   surrogate escapes pass: a name that a user chose must not make a whole list unreadable. */
+/* A byte inside of a string that does not simply stand for itself, or a byte of a literal.
+   Escapes of single surrogates are accepted: a name that a user chose must not make a whole
+   list unreadable. compshare__json_unicode replaces them. */
 static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
 {
     switch (j->state) {
@@ -2667,7 +2844,9 @@ static unsigned compshare__json_string_byte(compshare__json *j, unsigned char c)
     }
 }
 
-/* Next state of a number, or 0 when c does not continue it. */
+/* The next state of a number (RFC 8259 6), or 0 if c does not continue it. The table has one
+   row for each state from COMPSHARE__JSON_MINUS on, in their order, and one column for each
+   kind of character. */
 static int compshare__json_number_next(int state, unsigned char c)
 {
     enum {
@@ -2682,9 +2861,9 @@ static int compshare__json_number_next(int state, unsigned char c)
         { expo_d, expo_d, 0,     0,    expo_s },    /* after the e */
         { expo_d, expo_d, 0,     0,    0 },         /* after its sign */
         { 0,      0,      point, expo, 0 },         /* after a leading 0 */
-        { digits, digits, point, expo, 0 },
-        { fract,  fract,  0,     expo, 0 },
-        { expo_d, expo_d, 0,     0,    0 }
+        { digits, digits, point, expo, 0 },         /* in other digits before the point */
+        { fract,  fract,  0,     expo, 0 },         /* in those behind it */
+        { expo_d, expo_d, 0,     0,    0 }          /* in those of the exponent */
     };
     const unsigned char *row = next[state - COMPSHARE__JSON_MINUS];
     if (compshare__bytes_digit(c)) return row[c != '0'];
@@ -2696,7 +2875,8 @@ static bool compshare__json_is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* A byte between values that is no white space. */
+/* A byte between values that is not white space: a bracket, comma, colon, or the first byte of
+   a value or name. */
 static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char c)
 {
     switch (j->state) {
@@ -2726,14 +2906,14 @@ static unsigned compshare__json_structure_byte(compshare__json *j, unsigned char
     }
 }
 
-/* A byte behind a run, and of no number. */
+/* Takes one byte that compshare__json_run does not take, and that is not part of a number. */
 static unsigned compshare__json_byte(compshare__json *j, unsigned char c)
 {
     if (j->state >= COMPSHARE__JSON_STRING) return compshare__json_string_byte(j, c);
     return compshare__json_structure_byte(j, c);
 }
 
-/* How many bytes src begins with that leave the state as it is: in a string those that stand
+/* How many bytes at the beginning of src leave the state as it is: in a string those that stand
    for themselves, between values white space. */
 static size_t compshare__json_run(const compshare__json *j, const char *src, size_t len)
 {
@@ -2745,7 +2925,8 @@ static size_t compshare__json_run(const compshare__json *j, const char *src, siz
     return n;
 }
 
-/* Takes the bytes of a number. Only the byte behind it, which is not taken, ends it. */
+/* Takes the bytes of a number, and returns how many. Only the byte behind a number shows that
+   it has ended; that byte is not taken. *did is set if it has ended, else left. */
 static size_t compshare__json_number(compshare__json *j, const char *src, size_t len, unsigned *did)
 {
     size_t n = 0;
@@ -2763,9 +2944,11 @@ static size_t compshare__json_number(compshare__json *j, const char *src, size_t
     return n;
 }
 
-/* Takes bytes up to and including the next with which a value or a name begins or ends that
-   lies in at most `depth` containers; *did says what. Stops before that only where src ends
-   or the document is malformed. Returns how many bytes were taken. */
+/* Takes bytes up to and including the next one with which a value or a name begins or ends that
+   lies in at most `depth` containers, and says in *did what happened there (the end of a number
+   comes after its last byte). It stops before that only where src ends or the document is
+   malformed; then *did is 0. Returns how many bytes were taken. depth 0: the root alone; 1: its
+   members or elements as well; -1: none, it takes all of src. */
 static size_t compshare__json_until(compshare__json *j, const char *src, size_t len, int depth,
     unsigned *did)
 {
@@ -2782,7 +2965,8 @@ static size_t compshare__json_until(compshare__json *j, const char *src, size_t 
             event = compshare__json_byte(j, (unsigned char)src[i++]);
         }
         if (event == 0) continue;
-        if (outside > j->depth) outside = j->depth;     /* a bracket lies around its container */
+        /* containers around what began or ended: one that begins or ends is not around itself */
+        if (outside > j->depth) outside = j->depth;
         if (outside > depth) continue;
         *did = event;
         break;
@@ -2791,13 +2975,15 @@ static size_t compshare__json_until(compshare__json *j, const char *src, size_t 
     return i;
 }
 
+/* Takes all of src, or what of it stands before an error. */
 static void compshare__json_feed(compshare__json *j, const char *src, size_t len)
 {
     unsigned did;
     (void)compshare__json_until(j, src, len, -1, &did);
 }
 
-/* No more bytes: NULL if one whole document was seen, else what is wrong. */
+/* There are no more bytes: NULL if they were exactly one document, else what is wrong. A number
+   as the root has no byte behind it, and ends here. */
 static const char *compshare__json_finish(compshare__json *j)
 {
     if (j->state == COMPSHARE__JSON_FAILED) return j->reason;
@@ -2806,14 +2992,16 @@ static const char *compshare__json_finish(compshare__json *j)
     return j->at == 0 ? "it is empty" : "it ends too early";
 }
 
-/* One UTF-8 byte order mark may stand in front, RFC 8259 8.1. */
+/* How many bytes of a UTF-8 byte order mark stand in front of a document, to be skipped: 3 or
+   0. RFC 8259 8.1 allows that. */
 static size_t compshare__json_bom(const char *src, size_t len)
 {
     return len >= 3 && memcmp(src, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
 }
 
-/* ---- strings ---- */
+/* ---- strings of accepted documents: what stands between the quotes is valid ---- */
 
+/* The value of four hexadecimal digits. */
 static uint32_t compshare__json_hex4(const char *p)
 {
     uint32_t code = 0;
@@ -2823,6 +3011,7 @@ static uint32_t compshare__json_hex4(const char *p)
     return code;
 }
 
+/* Writes a code point, which is not a surrogate, as UTF-8; returns its length. RFC 3629 3. */
 static size_t compshare__json_utf8_encode(uint32_t code, unsigned char out[4])
 {
     size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4, i;
@@ -2832,13 +3021,15 @@ static size_t compshare__json_utf8_encode(uint32_t code, unsigned char out[4])
     return len;
 }
 
-/* \uXXXX at p: with its low surrogate if it is a high one; U+FFFD for a lone
-   surrogate, so that the result is always UTF-8. */
+/* The character for an escape at p, of which len bytes are left: \uXXXX, or two of them for a
+   surrogate pair (RFC 8259 7). *taken: bytes of the escape. A single surrogate becomes U+FFFD,
+   so that the result is always UTF-8. Returns the length of the character in out. */
 static size_t compshare__json_unicode(const char *p, size_t len, unsigned char out[4],
     size_t *taken)
 {
     uint32_t code = compshare__json_hex4(p + 2), low;
     *taken = 6;
+    /* a high surrogate, and behind it a low one: one character in two escapes */
     if (code >= 0xD800 && code < 0xDC00 && len >= 12 && p[6] == '\\' && p[7] == 'u') {
         low = compshare__json_hex4(p + 8);
         if (low >= 0xDC00 && low < 0xE000) {
@@ -2851,7 +3042,8 @@ static size_t compshare__json_unicode(const char *p, size_t len, unsigned char o
     return compshare__json_utf8_encode(code, out);
 }
 
-/* The next character of a validated string, unescaped: its UTF-8 length. */
+/* Takes the next character off *rest, which is not empty, and unescapes it into out. Returns
+   its length there. */
 static size_t compshare__json_char(compshare_view *rest, unsigned char out[4])
 {
     static const char names[] = "bfnrt", controls[] = "\b\f\n\r\t";
@@ -2885,7 +3077,8 @@ static bool compshare__json_equals_escaped(compshare_view raw, const char *text)
     return left == 0;
 }
 
-/* Whether a raw string, unescaped, is exactly this text. */
+/* Whether a raw string, unescaped, is exactly this text. Most strings have no escape: up to the
+   first one the bytes are compared as they are. */
 static bool compshare__json_equals(compshare_view raw, const char *text)
 {
     size_t n = 0;
@@ -2894,8 +3087,9 @@ static bool compshare__json_equals(compshare_view raw, const char *text)
     return raw.ptr[n] == '\\' && compshare__json_equals_escaped(raw, text);
 }
 
-/* Unescapes into buf what fits in whole characters. clean: for a terminal.
-   Returns the length that all of it has. */
+/* Unescapes a string into buf: what fits in whole characters, and a NUL; nothing behind the
+   first character that does not fit. clean: a character that must not reach a terminal becomes
+   '?'. Returns the length of the whole result: cap or more means that it was cut. */
 static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bool clean)
 {
     compshare__bytes_text t = compshare__bytes_into(buf, cap);
@@ -2913,33 +3107,41 @@ static size_t compshare__json_copy(compshare_view raw, char *buf, size_t cap, bo
 }
 
 /* ==== split ==================================================================================
-   Takes one array of a document apart as it arrives: what holds the array is kept,
-   its elements are held one at a time. Pure: touches only its arguments and the
-   area that it was given. Must never hand out an element that is not complete. */
+   Takes one top-level array of a document apart as it arrives. The rest of the document is kept,
+   and of the array's elements one at a time, so that a list of any length needs the memory of its
+   longest element. Pure: touches only its arguments and the area that it was given. Must never
+   hand out an element that is not complete.
 
+     document           {"RetCode":0,"UHostSet":[{"A":1},{"A":2}],"TotalCount":2}
+     area, 2nd element  {"RetCode":0,"UHostSet":[{"A":2}    free
+                        0                        kept   used    cap
+     area, at the end   {"RetCode":0,"UHostSet":[],"TotalCount":2} */
+
+/* Where the next byte of the document stands. */
 enum {
     COMPSHARE__SPLIT_OUTSIDE,   /* outside of the array: bytes are kept */
     COMPSHARE__SPLIT_ARRAY,     /* between its elements: they are dropped */
     COMPSHARE__SPLIT_ELEMENT    /* in one: it is held */
 };
 
-/* Writes into `area` the document without the elements of one top-level array,
-   and behind that, one at a time, the elements. */
+/* One document that is taken apart. The area is lent: it holds the document without the elements,
+   and behind that the current element, which the next one overwrites. */
 typedef struct compshare__split {
-    compshare__json json;
-    const char *name;           /* of the array */
+    compshare__json json;       /* validates the whole document, elements included */
+    const char *name;           /* of the array; borrowed */
     char *area;
-    size_t cap;
+    size_t cap;                 /* of the area */
     size_t kept;                /* bytes of the document kept */
-    size_t used;                /* kept and the element being read */
+    size_t used;                /* end of the current element, which begins at kept */
     size_t key, key_end;        /* last top-level name, within its quotes */
     unsigned bom;               /* bytes of a byte order mark seen */
-    int where;
+    int where;                  /* COMPSHARE__SPLIT_* */
     bool seen, twice;           /* the array's name, once or more often */
     bool not_array;             /* its value is neither an array nor null */
-    bool full;                  /* something did not fit */
+    bool full;                  /* something did not fit: the area is incomplete */
 } compshare__split;
 
+/* Begins a document. `name` is borrowed, and the area lent, until the reply has been used. */
 static void compshare__split_init(compshare__split *s, const char *name, char *area, size_t cap)
 {
     memset(s, 0, sizeof *s);
@@ -2948,7 +3150,7 @@ static void compshare__split_init(compshare__split *s, const char *name, char *a
     s->cap = cap;
 }
 
-/* Appends what fits to what is kept, or to the element. */
+/* Appends to the area at *end, which is that of the kept document or of the element. */
 static void compshare__split_append(compshare__split *s, size_t *end, const char *src,
     size_t len)
 {
@@ -2960,8 +3162,9 @@ static void compshare__split_append(compshare__split *s, size_t *end, const char
     *end += len;
 }
 
-/* Bytes of the document outside the array, at the end of which a top-level name or value may
-   begin or end. A value that begins behind the array's name is the array. */
+/* Keeps bytes from outside of the array, with whose last one a top-level name or value may
+   begin or end, as `did` says. The value that begins behind the array's name is the array; null
+   in its place counts as an empty array. */
 static void compshare__split_outside(compshare__split *s, const char *src, size_t len,
     unsigned did)
 {
@@ -2969,6 +3172,7 @@ static void compshare__split_outside(compshare__split *s, const char *src, size_
     char first;
     compshare__split_append(s, &s->kept, src, len);
     if (s->full) return;
+    /* src ends with the quote before a name, or with the one behind it: the name is between */
     if (did == (COMPSHARE__JSON_BEGIN | COMPSHARE__JSON_IS_KEY)) s->key = s->kept;
     if (did == (COMPSHARE__JSON_ENDS | COMPSHARE__JSON_IS_KEY)) s->key_end = s->kept - 1;
     if (did != COMPSHARE__JSON_BEGIN) return;
@@ -2983,8 +3187,8 @@ static void compshare__split_outside(compshare__split *s, const char *src, size_
     if (first == '[') s->where = COMPSHARE__SPLIT_ARRAY;
 }
 
-/* Bytes at the end of which a value or a name began or ended, as did says, or nothing. True:
-   they complete an element. */
+/* Bytes with whose last one a value or a name begins or ends, as `did` says; 0: nothing does.
+   True: they complete an element, which is whole in the area. */
 static bool compshare__split_piece(compshare__split *s, const char *src, size_t len,
     unsigned did)
 {
@@ -3006,7 +3210,8 @@ static bool compshare__split_piece(compshare__split *s, const char *src, size_t 
     return false;
 }
 
-/* How many bytes src begins with that belong to a byte order mark before the document. */
+/* How many bytes at the beginning of src belong to a byte order mark before the document, to be
+   skipped (RFC 8259 8.1). One that is not whole is an error. */
 static size_t compshare__split_bom(compshare__split *s, const char *src, size_t len)
 {
     size_t n = 0;
@@ -3016,8 +3221,9 @@ static size_t compshare__split_bom(compshare__split *s, const char *src, size_t 
     return n;
 }
 
-/* Takes bytes and returns how many: all, or up to the end of an element. *complete: that is
-   area[kept, used) until the next bytes are fed. */
+/* Takes bytes, and returns how many: all of them, or up to the end of the next element. Then
+   *complete is true, and the element is area[kept, used) until more bytes are fed. Errors are
+   in json.state, twice, not_array and full: the caller looks at them. */
 static size_t compshare__split_feed(compshare__split *s, const char *src, size_t len,
     bool *complete)
 {
@@ -3034,20 +3240,29 @@ static size_t compshare__split_feed(compshare__split *s, const char *src, size_t
 }
 
 /* ==== tokens =================================================================================
-   jsmn's tokens of a validated text, and what reads them. Pure: touches only its
-   arguments. Must never be given a text that the validator has not passed: jsmn is
-   a tokenizer and takes much that is not JSON. */
+   jsmn's tokens of a text that room json has accepted, and how to walk over them. Pure: touches
+   only its arguments. Must never be given any other text: jsmn is a tokenizer, and takes much
+   that is not JSON. Each token has the index of its parent; a member's value has the name as its
+   parent, and the name has the object:
+
+     text      {"A":[1,2]}
+     token     0 {    1 "A"    2 [    3 1    4 2
+     parent    -1     0        1      2      2
+
+   A token is named by its index (`at`), or by COMPSHARE__TOKENS_NONE where there is none. */
 
 /* A tokenized text. Token 0 is the root. */
 typedef struct compshare__tokens {
-    const char *text;
+    const char *text;           /* borrowed, as are the tokens: both must stay where they are */
     const compshare__jsmntok_t *token;
     uint32_t count;
 } compshare__tokens;
 
 #define COMPSHARE__TOKENS_NONE UINT32_MAX
 
-/* Tokenizes a validated text into the free memory behind it. False: no room. */
+/* Tokenizes a text into memory that is lent for as long as the tree is used; 20 bytes for each
+   token where an int has 4. The tokens begin at the first address there that is aligned for an
+   int. False: that memory is too small, and the tree is empty. */
 static bool compshare__tokens_parse(compshare__tokens *tree, const char *text, size_t len,
     char *room, size_t room_len)
 {
@@ -3068,6 +3283,7 @@ static bool compshare__tokens_parse(compshare__tokens *tree, const char *text, s
     return made > 0;
 }
 
+/* The text of a token: of a string without its quotes, and with its escapes. */
 static compshare_view compshare__tokens_raw(const compshare__tokens *tree, uint32_t at)
 {
     compshare_view v;
@@ -3076,7 +3292,8 @@ static compshare_view compshare__tokens_raw(const compshare__tokens *tree, uint3
     return v;
 }
 
-/* The COMPSHARE_* type of a token: jsmn does not tell words and numbers apart. */
+/* The type of a token as a program sees it (COMPSHARE_OBJECT and so on). jsmn has one type for
+   words and numbers; the first byte tells them apart. */
 static int compshare__tokens_type(const compshare__tokens *tree, uint32_t at)
 {
     switch (tree->token[at].type) {
@@ -3092,7 +3309,8 @@ static int compshare__tokens_type(const compshare__tokens *tree, uint32_t at)
     }
 }
 
-/* The first element of an array, or the first member's value. */
+/* The first element of an array, or the value of an object's first member. None: it is empty,
+   or not a container. */
 static uint32_t compshare__tokens_first(const compshare__tokens *tree, uint32_t at)
 {
     int type = compshare__tokens_type(tree, at);
@@ -3101,8 +3319,9 @@ static uint32_t compshare__tokens_first(const compshare__tokens *tree, uint32_t 
     return type == COMPSHARE_OBJECT ? at + 2 : at + 1;
 }
 
-/* The next element, or member's value, of the same container: all that is inside this one is
-   skipped. */
+/* The next element, or the value of the next member, of the container that `at` stands in; all
+   tokens inside of `at`, those that begin before it ends, are skipped. None: it is the last, or
+   the root. */
 static uint32_t compshare__tokens_next(const compshare__tokens *tree, uint32_t at)
 {
     int end = tree->token[at].end, up = tree->token[at].parent, container;
@@ -3111,12 +3330,13 @@ static uint32_t compshare__tokens_next(const compshare__tokens *tree, uint32_t a
     if (up < 0) return COMPSHARE__TOKENS_NONE;
     member = tree->token[up].type == COMPSHARE__JSMN_STRING;
     container = member ? tree->token[up].parent : up;
+    /* tokens stand in the order of the text: find the first one behind the end of `at` */
     while (next < tree->count && tree->token[next].start < end) next++;
     if (next >= tree->count || tree->token[next].parent != container) return COMPSHARE__TOKENS_NONE;
     return member ? next + 1 : next;
 }
 
-/* The name of a member's value, or COMPSHARE__TOKENS_NONE. */
+/* The name whose value `at` is. None: it is an element, or the root. */
 static uint32_t compshare__tokens_key(const compshare__tokens *tree, uint32_t at)
 {
     int up = tree->token[at].parent;
@@ -3124,8 +3344,10 @@ static uint32_t compshare__tokens_key(const compshare__tokens *tree, uint32_t at
     return (uint32_t)up;
 }
 
-/* How many members have this name; *found is the last of them. Of all that is in an object
-   only the names of its members have it as parent; escapes make a name longer. */
+/* How many members of an object have this name; *found is the value of the last of them. Tokens
+   inside the object whose parent is the object itself are the names of its members. A raw name
+   is never shorter than its text, as escapes only make it longer: shorter ones are not
+   compared. */
 static size_t compshare__tokens_find(const compshare__tokens *tree, uint32_t object,
     const char *name, uint32_t *found)
 {
@@ -3143,7 +3365,7 @@ static size_t compshare__tokens_find(const compshare__tokens *tree, uint32_t obj
     return hits;
 }
 
-/* An integer, or a string that is one. */
+/* Reads an integer, or a string that is one. False: neither, or not within int64_t. */
 static bool compshare__tokens_int(const compshare__tokens *tree, uint32_t at, int64_t *out)
 {
     char scratch[24];
@@ -3161,11 +3383,14 @@ static bool compshare__tokens_int(const compshare__tokens *tree, uint32_t at, in
 }
 
 /* ==== pem ====================================================================================
-   Certificates in a PEM text, without decoding more than is needed: where they begin
-   (RFC 7468), their base64, and the DER (RFC 5280 4.1) of one as far as its subject. The
-   text is read in pieces, through a function. Touches its struct, the memory that is lent
-   to it and, through `read`, the text. Must never take a failed reading for the end of the
-   text, nor write past a capacity. */
+   Finds certificates in a PEM text (RFC 7468), decodes their base64, and finds the subject in the
+   DER of one (RFC 5280 4.1), without decoding more than is needed: of the 150 roots or so of a
+   bundle a chain needs one. The text is read in pieces, through a function. Touches its struct,
+   the memory that is lent to it and, through `read`, the text. Must never take a failed reading
+   for the end of the text, nor write past a capacity.
+
+     text   | read before        | in buf, used | in buf     | not read yet
+            0                    base           base + at    base + len */
 
 /* Memory that a caller lends: at most `cap` bytes from `ptr` may be written. */
 typedef struct compshare__pem_scratch {
@@ -3183,11 +3408,12 @@ typedef struct compshare__pem {
     void *ctx;                  /* read's first argument */
     compshare__pem_scratch buf;
     size_t len, at;             /* bytes in buf, and how many of them have been used */
-    uint64_t base;              /* offset in the text of buf's first byte */
+    uint64_t base;              /* offset in the text of buf's first byte: the next byte of the
+                                   text that is used is at base + at */
     bool failed;                /* a reading failed */
     bool too_long;              /* the text has more than COMPSHARE__BUNDLE_MAX bytes */
     uint32_t bits;              /* base64 digits not yet made into a byte */
-    unsigned bit_count;
+    unsigned bit_count;         /* how many of the low bits of `bits` those are */
 } compshare__pem;
 
 /* What is left of lent memory behind its first `used` bytes: nothing if it has no more. */
@@ -3199,6 +3425,8 @@ static compshare__pem_scratch compshare__pem_rest(compshare__pem_scratch block, 
     return block;
 }
 
+/* Goes to an offset in the text, where base64 may begin. What buf holds of the text from there
+   on is kept, so that going back a little needs no reading. */
 static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
 {
     p->bit_count = 0;
@@ -3209,8 +3437,8 @@ static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
     p->at = (size_t)(offset - p->base);
 }
 
-/* Reads the next piece of the text in place of the one in buf, which has been used up.
-   False: there is none, or the reader has failed, which is then noted for good. */
+/* Reads the next piece of the text into buf, whose bytes have all been used. False: the text
+   has ended, it is too long (too_long), or it could not be read (failed, which stays set). */
 static bool compshare__pem_fill(compshare__pem *p)
 {
     ptrdiff_t n;
@@ -3223,8 +3451,9 @@ static bool compshare__pem_fill(compshare__pem *p)
     return n > 0;
 }
 
-/* Moves behind the next BEGIN line's marker. It counts at the start of a line only: one that
-   is indented, or stands behind a comment sign, is not meant to be a root. */
+/* Goes behind the marker of the next BEGIN line: base + at is then the offset of its base64. A
+   marker counts at the start of a line only: one that is indented or commented out is not meant
+   to be a root. False: there is none, or compshare__pem_fill failed. */
 static bool compshare__pem_find(compshare__pem *p)
 {
     static const char marker[] = "-----BEGIN CERTIFICATE-----";
@@ -3239,6 +3468,7 @@ static bool compshare__pem_find(compshare__pem *p)
         p->at++;
         if (hit == sizeof marker - 1) return true;
         if (hit < none) continue;
+        /* not a marker: on to the end of the line, or of what is in buf */
         at = p->buf.ptr + p->at;
         while (at < p->buf.ptr + p->len && *at != '\n' && *at != '\r') at++;
         p->at = (size_t)(at - p->buf.ptr);
@@ -3246,8 +3476,9 @@ static bool compshare__pem_find(compshare__pem *p)
     return false;
 }
 
-/* Decodes up to cap bytes of base64, RFC 7468 3, stopping before '=' or '-' and at the end
-   of the text. Returns their number. */
+/* Decodes up to cap bytes of base64, RFC 7468 3, from where the last call stopped. Returns
+   their number: less than cap at the end of the base64, which any character outside of it marks
+   ('=' or '-'), and at the end of the text. */
 static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_t cap)
 {
     enum { ws = 64, no = 128 };     /* white space; not base64 */
@@ -3267,6 +3498,7 @@ static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_
 #undef COMPSHARE__PEM_NO_16
     size_t n = 0;
     unsigned digit = 0;
+    /* the outer loop fills buf, the inner one uses it; digits left over wait in p->bits */
     while (n < cap && digit != no && (p->at < p->len || compshare__pem_fill(p))) {
         const unsigned char *c = p->buf.ptr + p->at, *end = p->buf.ptr + p->len;
         while (c < end && n < cap) {
@@ -3285,8 +3517,9 @@ static size_t compshare__pem_decode(compshare__pem *p, unsigned char *dst, size_
     return n;
 }
 
-/* Moves *at over a DER tag and its length, of up to three octets (ITU-T X.690 8.1.3). False:
-   another tag, or not all of it is there. */
+/* Moves *at over a DER tag and a length of up to three octets (ITU-T X.690 8.1.3), and says in
+   *content how many bytes of content follow; these may lie beyond `end`. False: another tag, or
+   the header is not all there. */
 static bool compshare__pem_der_header(const unsigned char **at, const unsigned char *end,
     unsigned tag, size_t *content)
 {
@@ -3305,7 +3538,7 @@ static bool compshare__pem_der_header(const unsigned char **at, const unsigned c
     return true;
 }
 
-/* Moves *at over a whole DER element. */
+/* Moves *at over a whole DER element with this tag. False: another tag, or it is not all there. */
 static bool compshare__pem_der_skip(const unsigned char **at, const unsigned char *end,
     unsigned tag)
 {
@@ -3316,8 +3549,13 @@ static bool compshare__pem_der_skip(const unsigned char **at, const unsigned cha
     return true;
 }
 
-/* Where the subject of a certificate stands, RFC 5280 4.1, as a whole DER element. False: it
-   has none, or does not reach so far. */
+/* Finds the subject of a certificate, RFC 5280 4.1, of which the first len bytes are there: the
+   whole DER element is der[*start, *end). False: there is none, or it is not all there.
+
+     Certificate 30
+       tbsCertificate 30
+         version A0 (may be missing), serialNumber 02, signature 30, issuer 30, validity 30,
+         subject 30, ... */
 static bool compshare__pem_der_subject(const unsigned char *der, size_t len, size_t *start,
     size_t *end)
 {
@@ -3339,7 +3577,8 @@ static bool compshare__pem_der_subject(const unsigned char *der, size_t len, siz
 }
 
 /* Decodes the certificate whose base64 begins at `offset` into `der`, just as far as its
-   subject, and shows that. False: it has none that can be read, or not within der. */
+   subject, which *subject then shows there. False: it has none that can be read, or none within
+   der.cap. */
 static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare__pem_scratch der,
     compshare_view *subject)
 {
@@ -3357,33 +3596,43 @@ static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare
 }
 
 /* ==== trust ==================================================================================
-   Root certificates without decoding a bundle: BearSSL's X.509 engine, br_x509_minimal, runs
-   over two trust anchors that are empty until it has hashed an issuer's name; then the bundle
-   is scanned for certificates of that one name. Touches its struct and, through room pem, the
-   bundle. Must never treat trouble with the bundle as "not trusted" or as "trusted": it is an
+   Checks a server's chain against the roots of a bundle, without decoding the bundle. BearSSL's
+   X.509 engine, br_x509_minimal (bearssl_x509.h), is given two trust anchors that are empty, and
+   three of its methods are wrapped. For each certificate of the chain:
+
+     start_cert   counts it, and compares its length with that of the one before
+     append       hands all of it but the last byte to the engine, which hashes the issuer's name;
+                  then the roots of that name are searched in the bundle and put into the anchors;
+                  then the engine gets the last byte, searches the anchors, and finds them
+     end_cert     as in the engine, unless the certificate was a repetition of the one before
+
+   So the memory for two keys is enough for any bundle. Touches its struct and, through room pem,
+   the bundle. Must never treat trouble with the bundle as "not trusted" or as "trusted": it is an
    error of its own. */
 
-/* What is wrong with the bundle; compshare__trust_meaning has the sentences. */
+/* What is wrong with the bundle; compshare__trust_meaning has the sentences. "The name" is that of
+   the issuer that was looked up. */
 enum {
     COMPSHARE__TRUST_FINE,
-    COMPSHARE__TRUST_UNREADABLE,    /* of the whole bundle */
-    COMPSHARE__TRUST_TOO_LONG,
-    COMPSHARE__TRUST_EMPTY,
-    COMPSHARE__TRUST_ROOTLESS,
-    COMPSHARE__TRUST_THREE,         /* of its roots of the name that was looked up */
-    COMPSHARE__TRUST_NOT_CA,
-    COMPSHARE__TRUST_UNUSABLE,
-    COMPSHARE__TRUST_NAMELESS       /* of another certificate, which might be that root */
+    COMPSHARE__TRUST_UNREADABLE,    /* a reading failed */
+    COMPSHARE__TRUST_TOO_LONG,      /* more than COMPSHARE__BUNDLE_MAX bytes */
+    COMPSHARE__TRUST_EMPTY,         /* no bytes */
+    COMPSHARE__TRUST_ROOTLESS,      /* no certificates */
+    COMPSHARE__TRUST_THREE,         /* three roots of the name, with three keys: two fit */
+    COMPSHARE__TRUST_NOT_CA,        /* a root of the name whose basicConstraints are not a CA's */
+    COMPSHARE__TRUST_UNUSABLE,      /* a root of the name: malformed, weak key, or too long */
+    COMPSHARE__TRUST_NAMELESS       /* a certificate without a readable name: it may be that root */
 };
 
-/* A root of the bundle. */
+/* A root of the bundle, in the index. A match of `name` is always checked with the whole hash. */
 typedef struct compshare__trust_root {
     uint32_t name;              /* the first four bytes of its subject's SHA-256 */
     uint32_t offset;            /* where its base64 begins in the bundle */
 } compshare__trust_root;
 
-/* The check of one chain. The small fields first: an instruction reaches near offsets with
-   fewer bytes. */
+/* The check of one chain. It lives in the reply area during a handshake (see
+   compshare__trust_init). The small fields come first: machine code for near offsets is
+   shorter. */
 typedef struct compshare__trust {
     compshare__pem pem;                 /* reads the bundle */
     compshare__trust_root *root;        /* index of the bundle's first roots, in its order */
@@ -3397,15 +3646,15 @@ typedef struct compshare__trust {
     uint32_t left, length;              /* bytes of the current certificate: to come, and all */
     unsigned certificates;              /* of the chain, begun so far */
     int trouble;                        /* COMPSHARE__TRUST_*, of the names looked up so far */
-    bool repeated;                      /* as far as it has come, the current certificate is the
-                                           one before once more, and is kept from BearSSL */
-    bool prescanned;                    /* compshare__trust_prescan has nothing to do any more */
+    bool repeated;                      /* so far the current certificate equals the one before,
+                                           and is not handed to BearSSL */
+    bool prescanned;                    /* the prescan was done, or is too late */
     bool binding_known;                 /* binding is valid */
-    uint8_t filled;                     /* how many of the two anchors are */
+    uint8_t filled;                     /* how many of the two anchors hold a root */
     uint16_t name_len;                  /* of name */
     int64_t not_after;                  /* when the server's certificate expires; 0: not yet read */
     br_x509_class methods;              /* br_x509_minimal's, with three replaced */
-    unsigned char binding[br_sha256_SIZE];      /* what a session is good for; see room session */
+    unsigned char binding[br_sha256_SIZE];      /* of the session to come: see room session */
     unsigned char looked_up[32];        /* SHA-256 of the name that the anchors were filled for */
     unsigned char beginning[128];       /* of the current certificate, or of the one before */
     br_x509_trust_anchor anchor[2];     /* of the name looked up; one whose name is empty is none */
@@ -3416,8 +3665,10 @@ typedef struct compshare__trust {
     unsigned char der[COMPSHARE__DER_PREFIX];   /* decoded pieces of a root */
 } compshare__trust;
 
-/* BearSSL counts the bytes of a modulus, not its bits, and takes any exponent: one as
-   long as the modulus makes a signature take a hundred times as long to check. */
+/* Whether an RSA key is strong enough, and not slow: 2,048 bits at least, and a short exponent.
+   BearSSL's minimum (br_x509_minimal_set_minrsa) counts bytes of the modulus, not bits, and it
+   takes any exponent: one as long as the modulus makes the check of a signature take a hundred
+   times as long. */
 static bool compshare__trust_rsa_fits(const br_rsa_public_key *key)
 {
     if (key->nlen < COMPSHARE__RSA_MIN || key->elen > COMPSHARE__EXPONENT_MAX) return false;
@@ -3433,9 +3684,9 @@ static size_t compshare__trust_key(const br_x509_pkey *key, const unsigned char 
     return rsa ? key->key.rsa.nlen + key->key.rsa.elen : key->key.ec.qlen;
 }
 
-/* Copies the decoder's key, which the next certificate overwrites, into a free anchor, and
-   returns what trouble there is then. A key that an anchor already has takes no second one:
-   bundles put together of several files hold the same root more than once. */
+/* Copies the decoder's key, which the next certificate overwrites, into a free anchor. A key
+   that an anchor has already is not added again: a bundle made of several files holds the same
+   root more than once. Returns the trouble after it: the one that there was, or a new one. */
 static int compshare__trust_add_anchor(compshare__trust *t)
 {
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&t->decoder);
@@ -3464,6 +3715,7 @@ static int compshare__trust_add_anchor(compshare__trust *t)
     return t->trouble;
 }
 
+/* The decoder calls this with pieces of the subject that it decodes: br_x509_decoder_init. */
 static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
 {
     br_sha256_update((br_sha256_context *)sha256, buf, len);
@@ -3485,9 +3737,10 @@ static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
     return true;
 }
 
-/* The root at `offset` bears the name looked for: decodes it whole, and adds its key to the
-   anchors. Returns what trouble there is then. Its name is hashed once more, because the file
-   may have changed since it was first read. */
+/* The root at `offset` has the name that is looked up: decodes all of it, and adds its key to
+   the anchors. The decoder hashes the name once more, and it must still be the same: the file
+   may have changed since it was first read. Returns the trouble after it, like
+   compshare__trust_add_anchor. */
 static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare_view subject)
 {
     unsigned char hash[br_sha256_SIZE];
@@ -3512,15 +3765,17 @@ static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare
     return compshare__trust_add_anchor(t);
 }
 
+/* Leaves no anchor that can be found: a name of no bytes equals no issuer's, as even an empty
+   one has two bytes of DER (30 00). */
 static void compshare__trust_empty_anchors(compshare__trust *t)
 {
     t->anchor[0].dn.len = t->anchor[1].dn.len = 0;
     t->filled = 0;
 }
 
-/* Takes the roots of the index whose hashes begin with `name` and are the one looked for.
-   Where something else stands at a root's offset, the bundle has changed: then nothing is
-   known of it any more. */
+/* Takes the roots of the name that the index holds; `name` is the beginning of its hash. If
+   something else stands at the offset of such a root, the bundle has changed: all that is known
+   of it is forgotten, and the scan that follows starts from the beginning. */
 static void compshare__trust_recall(compshare__trust *t, uint32_t name)
 {
     size_t i;
@@ -3540,7 +3795,13 @@ static void compshare__trust_recall(compshare__trust *t, uint32_t name)
 }
 
 /* Reads the bundle from where the index ends: adds its roots to the index, as far as that has
-   room, and takes those that are looked for. */
+   room, and takes those of the name that is looked up.
+
+     bundle     | roots in the index            | roots that it has no room for
+                0                               scanned_to
+                recall takes from these         scan reads these, each time again
+
+   If the index holds all roots, the bundle is `complete`, and is not scanned again. */
 static void compshare__trust_scan(compshare__trust *t)
 {
     bool all_kept = true;       /* every root so far is in the index */
@@ -3563,6 +3824,8 @@ static void compshare__trust_scan(compshare__trust *t)
         if (memcmp(hash, t->looked_up, sizeof hash) == 0)
             t->trouble = compshare__trust_take(t, offset, subject);
     }
+    /* the loop has ended with the text, or because it could not be read. If not all roots are in
+       the index, the bundle has some, and the next scan reads those again. */
     if (t->pem.failed) t->trouble = COMPSHARE__TRUST_UNREADABLE;
     else if (t->pem.too_long) t->trouble = COMPSHARE__TRUST_TOO_LONG;
     else if (all_kept && t->known.scanned_to > 0) t->known.complete = true;
@@ -3570,15 +3833,17 @@ static void compshare__trust_scan(compshare__trust *t)
     else if (all_kept) t->trouble = COMPSHARE__TRUST_ROOTLESS;
 }
 
-/* Fills the anchors with the roots whose subject hashes to `looked_up`. Trouble with an
-   earlier name of the chain is kept where this name brings none: it is the reason if the
-   whole chain leads to no root. */
+/* Fills the anchors with the roots whose name has the hash `looked_up`. After an incomplete
+   scan, and with more than two such roots, they stay empty: the chain is refused. Trouble with
+   an earlier name of the chain is kept if this name brings none: it is the reason to report if
+   the whole chain leads to no root. */
 static void compshare__trust_fill(compshare__trust *t)
 {
     uint32_t name;
     int before = t->trouble;
     compshare__trust_empty_anchors(t);
     t->trouble = COMPSHARE__TRUST_FINE;
+    /* first the roots that the index knows, then what the index does not reach */
     memcpy(&name, t->looked_up, sizeof name);
     compshare__trust_recall(t, name);
     compshare__trust_scan(t);
@@ -3587,16 +3852,18 @@ static void compshare__trust_fill(compshare__trust *t)
     if (t->trouble == COMPSHARE__TRUST_FINE) t->trouble = before;
 }
 
-/* What was wrong with the bundle, where a chain has led to no root of it. */
+/* What was wrong with the bundle (COMPSHARE__TRUST_*), once the engine has found no root for a
+   chain. FINE: nothing, the chain is simply not trusted. */
 static int compshare__trust_trouble(const compshare__trust *t)
 {
     bool nameless = t->filled == 0 && t->known.nameless;
     return t->trouble == COMPSHARE__TRUST_FINE && nameless ? COMPSHARE__TRUST_NAMELESS : t->trouble;
 }
 
-/* Makes the index before any name is looked up, once. `block` is the memory that was given to
-   compshare__trust_init with more behind it: until this returns, all of that is the read
-   buffer, so that fewer and larger readings are enough. */
+/* Makes the index once, before a name is looked up, while the client waits for the server.
+   `block` is the memory that was given to compshare__trust_init, and more behind it: until this
+   returns, all that is behind the index is the read buffer, so that fewer and larger readings
+   are enough. */
 static void compshare__trust_prescan(compshare__trust *t, compshare__pem_scratch block)
 {
     compshare__pem_scratch own = t->pem.buf;
@@ -3608,8 +3875,8 @@ static void compshare__trust_prescan(compshare__trust *t, compshare__pem_scratch
     t->pem.len = t->pem.at = 0;
 }
 
-/* BearSSL has hashed the current certificate's issuer and is about to search the anchors for
-   it. Where it is the name of last time, they hold the answer. */
+/* BearSSL has hashed the current certificate's issuer, and is about to search the anchors for
+   it: fills them with the roots of that name, if they do not hold these already. */
 static void compshare__trust_look_up(compshare__trust *t)
 {
     const unsigned char *name = t->minimal.saved_dn_hash;
@@ -3621,13 +3888,15 @@ static void compshare__trust_look_up(compshare__trust *t)
 
 /* ---- three methods of br_x509_class, around those of br_x509_minimal ---- */
 
+/* The struct that an engine's context, as BearSSL hands it to a method, is part of. */
 static compshare__trust *compshare__trust_of(const br_x509_class **ctx)
 {
     return (compshare__trust *)(void *)((unsigned char *)ctx - offsetof(compshare__trust, minimal));
 }
 
-/* Certificates are counted when they begin: who sends them is not known yet, and each may
-   cost the check of a signature. Those behind a trusted one cost nothing. */
+/* A certificate of `length` bytes begins. It is counted: who sends the chain is not known yet,
+   and each certificate may cost the check of a signature. Once the chain is judged (err is set)
+   the rest costs nothing. */
 static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t length)
 {
     compshare__trust *t = compshare__trust_of(ctx);
@@ -3638,8 +3907,9 @@ static void compshare__trust_start_cert(const br_x509_class **ctx, uint32_t leng
     if (!t->repeated) br_x509_minimal_vtable.start_cert(ctx, length);
 }
 
-/* The server's certificate, which comes first, goes through the decoder as well, as far as
-   its validity: br_x509_minimal reads that, but does not show it. */
+/* Notes when the server's certificate expires. It is the first of the chain, and goes through
+   the decoder as well, as far as its validity: br_x509_minimal reads that, but has no function
+   that returns it. */
 static void compshare__trust_date(compshare__trust *t, const unsigned char *buf, size_t len)
 {
     if (t->certificates > 1 || t->not_after != 0) return;
@@ -3650,8 +3920,8 @@ static void compshare__trust_date(compshare__trust *t, const unsigned char *buf,
         + t->decoder.notafter_seconds;
 }
 
-/* Hands a piece of a certificate to BearSSL. It searches the anchors when the last byte has
-   been pushed, so that byte (of `last`, the last piece) is held back until they are filled. */
+/* Hands a piece of a certificate to BearSSL; len is 1 or more if it is the last. BearSSL
+   searches the anchors once it has the last byte, so that is held back until they are filled. */
 static void compshare__trust_push(compshare__trust *t, const unsigned char *buf, size_t len,
     bool last)
 {
@@ -3666,10 +3936,11 @@ static void compshare__trust_push(compshare__trust *t, const unsigned char *buf,
     br_x509_minimal_vtable.append(ctx, buf + len, 1);
 }
 
-/* Some servers send a certificate twice in a row, which BearSSL takes for a chain out of
-   order. So one that begins like the one before, and is as long, is kept from BearSSL: its
-   first 128 bytes hold its serial number and issuer. Where it differs after all, what the two
-   have in common is pushed first, from `beginning`. */
+/* A piece of a certificate has come. Some servers send a certificate twice in a row, which
+   BearSSL takes for a chain that is out of order. So one that is as long as the one before and
+   begins with the same 128 bytes, in which its serial number and issuer stand, is not handed to
+   BearSSL. If it differs within these, what it has in common with the one before is handed over
+   first, from `beginning`. */
 static void compshare__trust_append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
 {
     compshare__trust *t = compshare__trust_of(ctx);
@@ -3677,8 +3948,10 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
     if (t->minimal.err != 0) return;    /* the chain is judged: trusted, or refused */
     t->left -= (uint32_t)len;
     if (t->repeated) {
+        /* still the same, or the same in all that is compared: nothing is handed over */
         while (n < len && at + n < sizeof t->beginning && buf[n] == t->beginning[at + n]) n++;
         if (n == len || at + n >= sizeof t->beginning) return;
+        /* it differs: BearSSL gets it from its first byte on */
         t->repeated = false;
         br_x509_minimal_vtable.start_cert(ctx, t->length);
         compshare__trust_push(t, t->beginning, at + n, false);
@@ -3690,15 +3963,16 @@ static void compshare__trust_append(const br_x509_class **ctx, const unsigned ch
     compshare__trust_push(t, buf, len, t->left == 0);
 }
 
-/* A certificate that was kept from BearSSL does not make the chain longer. */
+/* A repeated certificate does not count as part of the chain. */
 static void compshare__trust_end_cert(const br_x509_class **ctx)
 {
     if (!compshare__trust_of(ctx)->repeated) br_x509_minimal_vtable.end_cert(ctx);
 }
 
-/* Sets up the check of a chain in `block`: the struct, behind it the index of roots, which
-   gets a quarter of the rest, and the read buffer. They stand in the client's block like this
-   (sizes of the smallest one, 64-bit):
+/* Sets up the check of a chain at `now` (Unix seconds), in `block`, which is aligned for the
+   struct: the struct, behind it the index of roots, which gets a quarter of the rest, and the read
+   buffer. The bundle is read through `read`, with ctx as its first argument. They stand in the
+   client's block like this (sizes in the smallest one, 64-bit):
 
    during a handshake, until the first request has been sent
      client | reply area 9,472                                         | TLS records 16,709
@@ -3735,6 +4009,7 @@ static compshare__trust *compshare__trust_init(compshare__pem_scratch block,
     t->pem.buf = compshare__pem_rest(block, t->capacity * sizeof t->root[0]);
     return t;
 }
+/* The smallest reply area has room for the struct, tx, and 512 bytes of index and read buffer. */
 typedef char compshare__assert_trust[sizeof(compshare__trust) + COMPSHARE__TX + 512
     <= COMPSHARE__REPLY_MIN ? 1 : -1];
 
@@ -3789,25 +4064,39 @@ static const char *compshare__trust_refusal(int code)
 }
 
 /* ==== tls ====================================================================================
-   BearSSL's engine over a compshare_transport: a pump that never blocks, sends a
-   flight in one piece, and can be left and resumed at any point. Touches its
-   struct, the record buffer, tx and the transport. Must never wait for a peer's
-   close_notify, nor take an end of stream without one for the end of a reply. */
+   BearSSL's engine (bearssl_ssl.h) over a compshare_transport: a loop that never blocks, sends a
+   flight of several records in one piece, and can be left and resumed at any point. Touches its
+   struct, the record buffer, tx and the transport. Must never wait for a peer's close_notify, nor
+   take an end of stream without one for the end of a reply.
 
+     sending     request -> room() -> record (encrypted in place) -> tx, or directly -> transport
+     receiving   transport -> rx, or directly -> record (decrypted in place) -> receive()
+
+   The engine is half-duplex: `record` holds either a record to be sent or one that was received.
+   Functions that send or receive return COMPSHARE_OK or a number of bytes; COMPSHARE_WANT_READ or
+   COMPSHARE_WANT_WRITE, when the transport cannot go on now: wait for it, and call again; or
+   COMPSHARE_E_IO. What else they return stands at each. */
+
+/* One connection, as far as it has come: compshare__tls_reset brings it back to its beginning.
+
+     tx   | sent       | end of the handshake | request    | free
+          0            tx_at                             tx_len
+     rx   | used       | received                        | free
+          0            rx_at                             rx_len */
 typedef struct compshare__tls {
     const compshare_transport *io;
     const char *alpn[1];        /* the one protocol offered, RFC 7301; the engine points here */
     compshare__pem_scratch record;  /* the engine's buffer for records, sent and received */
-    compshare__pem_scratch tx;      /* gathers a flight; lent until the first request has left */
+    compshare__pem_scratch tx;      /* gathers a flight; lent until the first request is sent */
     bool established;           /* the handshake is over */
     bool orderly;               /* the stream ended with close_notify */
     bool in_request;            /* bytes sent from now on belong to a request */
     bool sent;                  /* the transport has taken bytes of the request */
     bool sending_aborted;       /* the request was given up: nothing more may be sent */
     bool rx_was_full;           /* the last reading filled rx: more is probably there */
-    bool awaiting_reply;        /* sent to a kernel socket, and not read from since: see await */
+    bool awaiting_reply;        /* a kernel socket was sent to, and not read since */
     bool kernel_socket;         /* the transport is room posix's */
-    uint16_t handshake_in_tx;   /* bytes in tx, in front of the request, that are not its */
+    uint16_t handshake_in_tx;   /* bytes of the handshake in tx, in front of the request */
     int64_t now;                /* the time that certificates are checked at, Unix seconds */
     size_t tx_len, tx_at;       /* bytes in tx, and how many of them have been sent */
     size_t rx_len, rx_at;       /* bytes in rx, and how many of them have been used */
@@ -3818,6 +4107,7 @@ typedef struct compshare__tls {
     br_ssl_client_context client;
 } compshare__tls;
 
+/* Whether the connection is without TLS; false at compile time where that is not built in. */
 #ifdef COMPSHARE_PLAINTEXT
 #define COMPSHARE__TLS_PLAIN(t) ((t)->plain)
 #else
@@ -3833,8 +4123,10 @@ static uint32_t compshare__tls_check_rsa(const unsigned char *signature, size_t 
     return br_rsa_pkcs1_vrfy_get_default()(signature, len, oid, hash_len, key, hash);
 }
 
-/* TLS 1.2, ECDHE, AEAD. AES first only where the CPU has instructions for it: ChaCha20 is
-   four times faster than constant-time AES in software. */
+/* Cipher suites, in the order of preference: TLS 1.2, ECDHE and AEAD only. AES-128 comes first
+   only where the CPU has instructions for it: ChaCha20 is four times faster than constant-time
+   AES in software. `suites` holds both orders, which overlap: four of its entries are used from
+   0 or from 2 on, then AES-256. */
 static void compshare__tls_suites(br_ssl_engine_context *engine)
 {
     static const uint16_t suites[] = {
@@ -3853,9 +4145,10 @@ static void compshare__tls_suites(br_ssl_engine_context *engine)
     br_ssl_engine_set_default_chapol(engine);
 }
 
-/* Prepares a handshake, which offers `session` unless that is NULL; nothing is sent
-   yet. False: see compshare__tls_error. Not br_ssl_client_init_full: that allows TLS 1.0 and
-   SHA-1. */
+/* Prepares a handshake with `host`, whose name is checked and sent (RFC 6066 3); it offers
+   `session`, unless that is NULL. entropy is wiped. Nothing is sent yet. False: see
+   compshare__tls_error. Not br_ssl_client_init_full: that allows TLS 1.0 and SHA-1. trust must
+   stay where it is until the handshake is over. */
 static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, const char *host,
     unsigned char entropy[32], const br_ssl_session_parameters *session)
 {
@@ -3873,11 +4166,12 @@ static bool compshare__tls_start(compshare__tls *t, compshare__trust *trust, con
     t->alpn[0] = "http/1.1";
     br_ssl_engine_set_protocol_names(engine, t->alpn, 1);
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
+    /* the check of certificates uses the same implementations as the key exchange */
     br_x509_minimal_set_rsa(&trust->minimal, br_ssl_engine_get_rsavrfy(engine));
     br_x509_minimal_set_ecdsa(&trust->minimal, br_ssl_engine_get_ec(engine),
         br_ssl_engine_get_ecdsa(engine));
     br_ssl_engine_set_x509(engine, &trust->minimal.vtable);
-    br_ssl_engine_set_buffer(engine, t->record.ptr, t->record.cap, 0);
+    br_ssl_engine_set_buffer(engine, t->record.ptr, t->record.cap, 0);  /* 0: half-duplex */
     br_ssl_engine_inject_entropy(engine, entropy, 32);
     compshare__bytes_wipe(entropy, 32);
     if (session != NULL) br_ssl_engine_set_session_parameters(engine, session);
@@ -3909,7 +4203,7 @@ static void compshare__tls_reset(compshare__tls *t)
     compshare__bytes_wipe(&t->client, sizeof t->client);
 }
 
-/* tx has held a password. */
+/* Wipes tx, in which a proxy's password has stood. */
 static void compshare__tls_wipe_tx(compshare__tls *t)
 {
     compshare__bytes_wipe(t->tx.ptr, t->tx.cap);
@@ -3923,15 +4217,17 @@ static void compshare__tls_begin_request(compshare__tls *t)
 
 /* ---- bytes to and from the transport ---- */
 
-/* What a transport may answer other than a count; all else is its failure. */
+/* The result of a send or recv that has moved nothing: a WANT, or COMPSHARE_E_IO for all else,
+   as a transport's own codes mean nothing here. */
 static ptrdiff_t compshare__tls_want(ptrdiff_t n)
 {
     if (n == COMPSHARE_WANT_READ || n == COMPSHARE_WANT_WRITE) return n;
     return COMPSHARE_E_IO;
 }
 
-/* Sends what the transport takes at once, and notes whether any of it was the request's: the
-   bytes behind those of the handshake that tx still held when the request was committed. */
+/* Sends what the transport takes at once, and returns how many bytes. Notes whether any of them
+   was the request's: while that may have reached the server, a failure has an unknown outcome.
+   Bytes of the handshake may stand before it in tx, and do not count. */
 static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src, size_t len)
 {
     ptrdiff_t n = (t->io->send)(t->io->user, src, len);
@@ -3945,6 +4241,7 @@ static ptrdiff_t compshare__tls_send(compshare__tls *t, const unsigned char *src
     return compshare__tls_want(n);
 }
 
+/* Receives up to cap bytes, and returns how many; 0: the stream has ended. */
 static ptrdiff_t compshare__tls_recv(compshare__tls *t, unsigned char *dst, size_t cap)
 {
     ptrdiff_t n = (t->io->recv)(t->io->user, dst, cap);
@@ -3965,7 +4262,7 @@ static int compshare__tls_drain(compshare__tls *t)
     return COMPSHARE_OK;
 }
 
-/* Takes a record, or a part of one, out of the engine. */
+/* Takes a record, or the beginning of one, out of the engine, which has one to be sent. */
 static int compshare__tls_push(compshare__tls *t)
 {
     size_t len;
@@ -3983,7 +4280,7 @@ static int compshare__tls_push(compshare__tls *t)
         if (n < 0) return (int)n;
         len = (size_t)n;
     }
-    /* Where sending was aborted, the engine is told that the record has gone: it reads only
+    /* Where sending was aborted, the engine is told that the record has been sent: it receives only
        when it has nothing left to send. */
     br_ssl_engine_sendrec_ack(&t->client.eng, len);
     return COMPSHARE_OK;
@@ -3999,7 +4296,8 @@ static ptrdiff_t compshare__tls_await(compshare__tls *t, unsigned char *dst, siz
     return COMPSHARE_WANT_READ;
 }
 
-/* Moves what is left in rx to its front, and reads behind it until there are `need` bytes. */
+/* Receives until rx holds `need` bytes, which is not more than its size; what is left of
+   earlier ones moves to the front. COMPSHARE__EOF: the stream has ended before. */
 static int compshare__tls_fill(compshare__tls *t, size_t need)
 {
     if (t->rx_at > 0) memmove(t->rx, t->rx + t->rx_at, t->rx_len - t->rx_at);
@@ -4014,8 +4312,9 @@ static int compshare__tls_fill(compshare__tls *t, size_t need)
     return COMPSHARE_OK;
 }
 
-/* Gives the engine what it asks for: a record's header, which has 5 bytes, or a piece of what
-   is behind it. *piece tells which. */
+/* Gives the engine bytes that it needs: the header of a record, which has 5 bytes, or as many
+   of those behind it as fit. *piece: it was not a header. COMPSHARE_OK: some bytes, not always
+   all. */
 static int compshare__tls_pull(compshare__tls *t, bool *piece)
 {
     size_t want, have = t->rx_len - t->rx_at, need;
@@ -4045,10 +4344,17 @@ static int compshare__tls_pull(compshare__tls *t, bool *piece)
 }
 
 /* Runs the engine until application data can be sent or read, as `target` (BR_SSL_SENDAPP or
-   BR_SSL_RECVAPP) says. Other results leave it so that the next call goes on where this one
-   ended: a WANT; COMPSHARE_PENDING, where it could go on at once but the deadline is to be
-   looked at first. Final are COMPSHARE__EOF, COMPSHARE_E_IO and COMPSHARE_E_TLS. The states
-   are explained in bearssl_ssl.h; br_sslio's loop in BearSSL's ssl_io.c has the same order. */
+   BR_SSL_RECVAPP) says: COMPSHARE_OK. Other results leave it so that the next call goes on
+   where this one ended: a WANT; or COMPSHARE_PENDING, where it could go on at once but the
+   deadline is to be looked at first. Final are COMPSHARE__EOF, COMPSHARE_E_IO and
+   COMPSHARE_E_TLS. br_sslio's loop in BearSSL's ssl_io.c has the same order. The states
+   (bearssl_ssl.h, br_ssl_engine_current_state), of which several may be set:
+
+     BR_SSL_CLOSED     the engine has ended, with an error or without
+     BR_SSL_SENDREC    it has bytes of a record for the transport
+     BR_SSL_RECVREC    it takes bytes of a record from the transport
+     BR_SSL_SENDAPP    it takes plaintext to be sent
+     BR_SSL_RECVAPP    it has plaintext that was received */
 static int compshare__tls_pump(compshare__tls *t, unsigned target)
 {
     int turns;
@@ -4064,7 +4370,7 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
         /* A record is ready to be sent. This comes before everything else: the peer may wait
            for it, and nothing can be received into a buffer that is in use. */
         if (state & BR_SSL_SENDREC) r = compshare__tls_push(t);
-        /* What was asked for is possible. */
+        /* The state that the caller waits for is reached. */
         else if (state & target) return COMPSHARE_OK;
         /* The engine needs a record from the peer. What was gathered in tx must have left
            first: it is what the peer answers. */
@@ -4079,6 +4385,8 @@ static int compshare__tls_pump(compshare__tls *t, unsigned target)
 
 /* ---- the channel: what `exchange` uses, encrypted or not ---- */
 
+/* Goes on with the handshake; the first call sends its first message. COMPSHARE_OK: it is over,
+   and the server has proved to be the host that was named. Without TLS there is nothing to do. */
 static int compshare__tls_handshake(compshare__tls *t)
 {
     int r = COMPSHARE__TLS_PLAIN(t) ? COMPSHARE_OK : compshare__tls_pump(t, BR_SSL_SENDAPP);
@@ -4086,9 +4394,9 @@ static int compshare__tls_handshake(compshare__tls *t)
     return r;
 }
 
-/* Room for plaintext of the next record, once the last has been flushed. NULL: the
-   engine is not ready, which no peer can bring about while nothing is read. Without TLS
-   the record buffer takes the place of tx. */
+/* Where up to *cap bytes of plaintext for the next record may be written; the last one has been
+   flushed. NULL: the engine is not ready, which no peer can cause while nothing is read.
+   Without TLS the record buffer takes the place of tx. */
 static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
 {
     if (!COMPSHARE__TLS_PLAIN(t)) return br_ssl_engine_sendapp_buf(&t->client.eng, cap);
@@ -4097,7 +4405,8 @@ static unsigned char *compshare__tls_room(compshare__tls *t, size_t *cap)
     return t->tx.ptr;
 }
 
-/* So many bytes of the request have been written into the room. */
+/* The first len bytes of the room hold the next part of the request. Nothing is sent yet; what
+   tx holds before the first part is the end of the handshake. */
 static void compshare__tls_commit(compshare__tls *t, size_t len)
 {
     if (!t->in_request) t->handshake_in_tx = (uint16_t)(t->tx_len - t->tx_at);
@@ -4106,7 +4415,7 @@ static void compshare__tls_commit(compshare__tls *t, size_t len)
     else br_ssl_engine_sendapp_ack(&t->client.eng, len);
 }
 
-/* Sends everything committed. */
+/* Sends everything committed. COMPSHARE_OK: the transport has taken all of it. */
 static int compshare__tls_flush(compshare__tls *t)
 {
     int r = COMPSHARE_OK;
@@ -4117,9 +4426,10 @@ static int compshare__tls_flush(compshare__tls *t)
     return r == COMPSHARE_OK ? compshare__tls_drain(t) : r;
 }
 
-/* Whether the peer has begun to send, or ended. Asked only while rx is empty and either no
-   request is under way, sending is stuck, or a request needs more than one record. Whatever
-   the peer says then ends the request: a 100 Continue was not asked for. */
+/* Whether the transport has something for the reader: bytes, which go into rx, its end, or a
+   failure. Called only while rx is empty and no request is under way, or sending is stuck, or
+   the next record of a request is to be written. A peer that sends in the middle of a request
+   has decided already: the client never requests a 100 Continue. */
 static bool compshare__tls_peer_speaks(compshare__tls *t)
 {
     ptrdiff_t n = compshare__tls_recv(t, t->rx, sizeof t->rx);
@@ -4128,7 +4438,8 @@ static bool compshare__tls_peer_speaks(compshare__tls *t)
     return n != COMPSHARE_WANT_READ && n != COMPSHARE_WANT_WRITE;
 }
 
-/* Gives up what has not been sent, so that the reply can be read. */
+/* Gives up what has not been sent of the request, so that the reply can be read. The connection
+   cannot be used for another request afterwards. */
 static void compshare__tls_stop_sending(compshare__tls *t)
 {
     t->tx_at = t->tx_len = 0;
@@ -4136,7 +4447,8 @@ static void compshare__tls_stop_sending(compshare__tls *t)
     t->sending_aborted = true;
 }
 
-/* A piece of received plaintext, until compshare__tls_consumed. */
+/* A piece of received plaintext, 1 byte or more, which is valid until compshare__tls_consumed.
+   Other results than COMPSHARE_OK: see compshare__tls_pump. */
 static int compshare__tls_receive(compshare__tls *t, const unsigned char **src, size_t *len)
 {
     int r;
@@ -4159,15 +4471,17 @@ static int compshare__tls_receive(compshare__tls *t, const unsigned char **src, 
     return r;
 }
 
+/* The first len bytes of the piece have been used. The rest is in the next piece. */
 static void compshare__tls_consumed(compshare__tls *t, size_t len)
 {
     if (COMPSHARE__TLS_PLAIN(t)) t->rx_at += len;
     else br_ssl_engine_recvapp_ack(&t->client.eng, len);
 }
 
-/* Whether the connection is as it should be between two replies: all of the request was sent,
-   and there is no plaintext, no bytes read ahead and no record begun. The last is told by where
-   the engine wants the next bytes: a record's header goes to the start of its buffer. */
+/* Whether the connection is as it must be between two replies: all of the request was sent, and
+   there is no plaintext, nothing received and not used, and no record begun. The engine shows
+   the last one by where it wants the next bytes: the header of a record goes to the start of
+   its buffer. */
 static bool compshare__tls_is_clean(compshare__tls *t)
 {
     size_t len;
@@ -4182,17 +4496,20 @@ static bool compshare__tls_is_idle(compshare__tls *t)
     return t->tx_at == t->tx_len && compshare__tls_is_clean(t);
 }
 
-/* Whether an idle kept connection still stands: an orderly server says nothing. */
+/* Whether an idle kept connection can be used again: a server in order is silent between
+   requests. One that has closed the connection, or has sent something, is not used. */
 static bool compshare__tls_is_alive(compshare__tls *t)
 {
     return compshare__tls_is_clean(t) && !compshare__tls_peer_speaks(t);
 }
 
-/* Sends close_notify if that needs no waiting. */
+/* Sends close_notify (RFC 5246 7.2.1) if that needs no waiting. The peer's is not waited for,
+   and the transport is closed by the caller. */
 static void compshare__tls_close(compshare__tls *t)
 {
     if (COMPSHARE__TLS_PLAIN(t) || !t->established || t->sending_aborted || t->tx_len > 0) return;
     if (br_ssl_engine_current_state(&t->client.eng) & (BR_SSL_CLOSED | BR_SSL_SENDREC)) return;
+    /* close_notify is not part of a request: it must not make an outcome unknown */
     t->in_request = false;
     br_ssl_engine_close(&t->client.eng);
     if (br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC) (void)compshare__tls_push(t);
@@ -4206,7 +4523,8 @@ static int compshare__tls_error(const compshare__tls *t)
     return br_ssl_engine_last_error(&t->client.eng);
 }
 
-/* What a BearSSL error code means to the person who has to fix it. */
+/* What a BearSSL error code means to the person who has to fix it. Alerts are of RFC 5246 7.2.2,
+   112 of RFC 6066 9, 120 of RFC 7301 3.2. */
 static const char *compshare__tls_meaning(int code)
 {
     static const compshare__bytes_code rows[] = {
@@ -4237,16 +4555,28 @@ static const char *compshare__tls_meaning(int code)
 }
 
 /* ==== posix ==================================================================================
-   The default transport, clocks, entropy and bundle file. Touches sockets, one
-   file opened for reading, and its own struct. Must never block but in
-   getaddrinfo and in wait, raise a signal, or leave a descriptor open. With
-   COMPSHARE_NO_SOCKETS the functions that other rooms call do nothing: no other room
-   asks for that switch. */
+   The default transport over TCP sockets, the clocks, entropy, and the bundle as a file. Touches
+   sockets, the bundle and /dev/urandom (opened for reading), and its own struct. Must never wait
+   for the network but in getaddrinfo and in wait, raise a signal, or leave a descriptor open.
+   With COMPSHARE_NO_SOCKETS the functions that other rooms call have bodies that do nothing, or
+   refuse, so that no other room depends on that switch. Each is explained where it has its real
+   body.
+
+   A connection, each line a step of compshare__posix_open:
+
+     resolve    names to addresses, in getaddrinfo; skipped while no_look_up_until is in the future
+     begin      a socket, and connect to address[at]
+     progress   until it is connected; on failure, or after its part of the time, the next address
+
+   A socket call that fails leaves its errno in last_errno; compshare__posix_meaning puts that into
+   words. */
 
 #ifdef COMPSHARE_NO_SOCKETS
 
 typedef struct compshare__posix { char unused; } compshare__posix;
 
+/* *io is left as it is: the program's transport takes its place, as compshare__posix_refusal
+   makes sure. */
 static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
 {
     (void)p;
@@ -4268,6 +4598,8 @@ static bool compshare__posix_serves(const compshare__posix *p, const compshare_t
 
 static void compshare__posix_defaults(compshare_config *f) { (void)f; }
 
+/* What of a configuration this build cannot serve, or lacks: the field, and the reason. NULL:
+   nothing. */
 static const char *compshare__posix_refusal(const compshare_config *f)
 {
     if (f->transport == NULL) return "transport: it is needed: this build has no sockets";
@@ -4343,33 +4675,36 @@ static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 
 #else
 
-/* One resolved address. Not sockaddr_storage, which has 128 bytes. */
+/* One resolved address; family any.sa_family. Not sockaddr_storage, which has 128 bytes. */
 typedef union compshare__posix_address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
 } compshare__posix_address;
 
+/* The transport of one client. The addresses survive a connection: see
+   compshare__posix_resolve. */
 typedef struct compshare__posix {
     int fd;                     /* the socket; -1: none */
     int bundle;                 /* the file of root certificates; -1: not open */
     int last_errno;             /* of what failed last; 0: nothing has */
     int last_eai;               /* what getaddrinfo returned last */
     int bundle_errno;           /* of opening or reading the bundle; 0: neither failed */
-    bool fast_open;             /* COMPSHARE_FAST_OPEN */
-    bool resolved;              /* this connection needs no look-up of the name any more */
-    bool address_verified;      /* TLS has proved one of the addresses to be the host's */
+    bool fast_open;             /* COMPSHARE_FAST_OPEN: the first bytes go with the SYN, RFC 7413 */
+    bool resolved;              /* compshare__posix_resolve was done for this connection */
+    bool address_verified;      /* a handshake at one of the addresses has succeeded */
     uint8_t count, at;          /* addresses known, and the one being tried */
-    uint32_t extension_ms;      /* a look-up may move the deadline by this much */
-    uint64_t deadline;          /* of compshare__posix_open */
+    uint32_t extension_ms;      /* a look-up may move the deadline by this much at most */
+    uint64_t deadline;          /* for connecting, in monotonic_ms */
     uint64_t attempt_deadline;  /* when the address being tried is given up */
-    uint64_t no_look_up_until;  /* until then the addresses known are used */
+    uint64_t no_look_up_until;  /* until then names are not looked up again */
     uint64_t (*monotonic_ms)(void *user);
     void *user;                 /* of monotonic_ms */
     compshare__posix_address address[COMPSHARE__ADDRESSES];
 } compshare__posix;
 
-/* Counts while the machine is suspended, too, where the system has such a clock. */
+/* The default compshare_config.monotonic_ms. It counts while the machine is suspended, too,
+   where the system has such a clock: a deadline must not stand still meanwhile. */
 static uint64_t compshare__posix_monotonic_ms(void *user)
 {
     struct timespec ts = { 0, 0 };
@@ -4383,13 +4718,14 @@ static uint64_t compshare__posix_monotonic_ms(void *user)
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
+/* The default compshare_config.unix_time. */
 static int64_t compshare__posix_unix_time(void *user)
 {
     (void)user;
     return (int64_t)time(NULL);
 }
 
-/* What of a configuration this build cannot serve. NULL: nothing. */
+/* What of a configuration this build cannot serve: the field, and the reason. NULL: nothing. */
 static const char *compshare__posix_refusal(const compshare_config *f)
 {
 #ifndef TCP_FASTOPEN_CONNECT
@@ -4400,6 +4736,8 @@ static const char *compshare__posix_refusal(const compshare_config *f)
     return NULL;
 }
 
+/* Closes a descriptor, if there is one. EINTR is not repeated: on Linux the descriptor is free
+   then, and another thread may have it already. */
 static void compshare__posix_close_fd(int *fd)
 {
     if (*fd >= 0) (void)(close)(*fd);
@@ -4414,7 +4752,8 @@ static int compshare__posix_entropy(void *user, void *dst, size_t len)
 }
 #else
 
-/* For kernels without getrandom: the device itself, and not a file that stands in its place. */
+/* For kernels without getrandom. /dev/urandom must be a device, not a file that stands in its
+   place. 0: all len bytes are random; -1: it cannot be used. */
 static int compshare__posix_urandom(unsigned char *dst, size_t len)
 {
     struct stat s;
@@ -4425,7 +4764,8 @@ static int compshare__posix_urandom(unsigned char *dst, size_t len)
     return n == (ssize_t)len ? 0 : -1;
 }
 
-/* A kernel whose generator is not seeded yet is an error: this does not wait for it. */
+/* The default compshare_config.entropy. 0: all len bytes are random. A kernel whose generator
+   is not seeded yet is an error, as this does not wait for it. */
 static int compshare__posix_entropy(void *user, void *dst, size_t len)
 {
     (void)user;
@@ -4441,7 +4781,7 @@ static int compshare__posix_entropy(void *user, void *dst, size_t len)
 }
 #endif
 
-/* What a program has not given. */
+/* Fills in the functions that a program has not given. */
 static void compshare__posix_defaults(compshare_config *f)
 {
     if (f->unix_time == NULL) f->unix_time = compshare__posix_unix_time;
@@ -4451,6 +4791,8 @@ static void compshare__posix_defaults(compshare_config *f)
 
 /* ---- the transport ---- */
 
+/* compshare_transport.close. The addresses stay known; the next connection begins with the
+   first. */
 static void compshare__posix_close(void *user)
 {
     compshare__posix *p = (compshare__posix *)user;
@@ -4459,7 +4801,9 @@ static void compshare__posix_close(void *user)
     p->resolved = false;
 }
 
-/* Looks the addresses of a name up. Those known so far stay where it has none. */
+/* Looks up the addresses of a host, and keeps the first COMPSHARE__ADDRESSES, which TLS has not
+   verified yet. COMPSHARE_E_RESOLVE: there is none (see last_eai); those known before stay. It
+   blocks as long as getaddrinfo does. */
 static int compshare__posix_look_up(compshare__posix *p, const char *host, uint16_t port)
 {
     struct addrinfo hints, *list = NULL, *a;
@@ -4487,11 +4831,12 @@ static int compshare__posix_look_up(compshare__posix *p, const char *host, uint1
     return COMPSHARE_OK;
 }
 
-/* Makes the addresses of a host known. Where its name cannot be looked up, for whatever reason
-   and even if it does not exist, those that TLS has proved to be the host's are used again: a
-   lease must outlive a broken resolver, and TLS proves it anew. The time of a look-up is not
-   part of the time for connecting: it moves the deadline. After one that failed or took too
-   long, the next connections do without for COMPSHARE__NAMES_MS. */
+/* Makes addresses of a host known. Where its name cannot be looked up, for whatever reason and
+   even if it does not exist, addresses are used again that TLS has verified before: a lease
+   must outlive a broken resolver, and TLS verifies the server anew. The time that a look-up
+   takes is not part of the time for connecting: it moves the deadline, by extension_ms at the
+   most. After a look-up that failed or took longer, connections do without one for
+   COMPSHARE__NAMES_MS. */
 static int compshare__posix_resolve(compshare__posix *p, const char *host, uint16_t port)
 {
     uint64_t start = p->monotonic_ms(p->user), now, spent;
@@ -4502,12 +4847,14 @@ static int compshare__posix_resolve(compshare__posix *p, const char *host, uint1
     spent = now - start;
     p->deadline += spent < p->extension_ms ? spent : p->extension_ms;
     if (r != COMPSHARE_OK && !p->address_verified) return r;
+    /* a broken resolver would cost this time again with every connection */
     if (r != COMPSHARE_OK || spent > p->extension_ms)
         p->no_look_up_until = now + COMPSHARE__NAMES_MS;
     return COMPSHARE_OK;
 }
 
-/* A non-blocking TCP socket that dies with exec and raises no SIGPIPE. */
+/* A non-blocking TCP socket that is closed by exec, sends small segments at once and raises no
+   SIGPIPE. -1: see errno. */
 static int compshare__posix_socket(int family)
 {
     int one = 1, fd;
@@ -4529,7 +4876,7 @@ static int compshare__posix_socket(int family)
     return fd;
 }
 
-/* Waits for poll's events; see poll for what it returns. */
+/* Waits up to timeout_ms (0: not at all) for events of poll, and returns what poll does. */
 static int compshare__posix_poll(int fd, int events, int timeout_ms)
 {
     struct pollfd pfd;
@@ -4539,8 +4886,12 @@ static int compshare__posix_poll(int fd, int events, int timeout_ms)
     return (poll)(&pfd, 1, timeout_ms);
 }
 
-/* Begins to connect to the current address. 1: connected; 0: on the way; -1: failed,
-   see last_errno. */
+/* Begins to connect to address[at], which gets an equal part of the time that is left. 1:
+   connected; 0: not yet; -1: failed, see last_errno. A connect that a signal has interrupted
+   goes on by itself (POSIX, connect).
+
+     now         attempt_deadline          deadline
+     | address 2 | address 3 | address 4   | */
 static int compshare__posix_begin(compshare__posix *p)
 {
     const compshare__posix_address *a = &p->address[p->at];
@@ -4549,6 +4900,7 @@ static int compshare__posix_begin(compshare__posix *p)
 #ifdef TCP_FASTOPEN_CONNECT
     int one = 1;
 #endif
+    /* an equal part for this address and each one behind it; none once the deadline has passed */
     p->attempt_deadline = now;
     if (p->deadline > now)
         p->attempt_deadline += (p->deadline - now) / (unsigned)(p->count - p->at);
@@ -4563,11 +4915,13 @@ static int compshare__posix_begin(compshare__posix *p)
     return -1;
 }
 
-/* Goes on with connecting, and returns the same. */
+/* Goes on with connecting, without waiting, and returns the same: -1 also once the address has
+   had its time. */
 static int compshare__posix_progress(compshare__posix *p)
 {
     int error = 0;
     socklen_t len = sizeof error;
+    /* a socket is writable once connecting has ended; SO_ERROR shows how (POSIX, connect) */
     if (compshare__posix_poll(p->fd, POLLOUT, 0) > 0) {
         if ((getsockopt)(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
         if (error == 0) return 1;
@@ -4579,7 +4933,9 @@ static int compshare__posix_progress(compshare__posix *p)
     return -1;
 }
 
-/* Connects to one address after the other, each with its part of the time that is left. */
+/* compshare_transport.open: connects to one address after the other until one answers.
+   COMPSHARE_WANT_WRITE: not yet; COMPSHARE_E_CONNECT: none of them does. Then the next
+   connection looks the name up in any case: the addresses may be old. */
 static int compshare__posix_open(void *user, const char *host, uint16_t port)
 {
     compshare__posix *p = (compshare__posix *)user;
@@ -4590,6 +4946,7 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
         if (r != COMPSHARE_OK) return r;
         p->resolved = true;
     }
+    /* a socket shows that connecting to address[at] has begun */
     for (; p->at < p->count; p->at++) {
         int progress = p->fd >= 0 ? compshare__posix_progress(p) : compshare__posix_begin(p);
         if (progress > 0) {
@@ -4603,17 +4960,19 @@ static int compshare__posix_open(void *user, const char *host, uint16_t port)
     return COMPSHARE_E_CONNECT;
 }
 
+/* No SIGPIPE: by a flag of each send, or else by the socket's SO_NOSIGPIPE. */
 #ifdef MSG_NOSIGNAL
 #define COMPSHARE__POSIX_SEND_FLAGS MSG_NOSIGNAL
 #else
 #define COMPSHARE__POSIX_SEND_FLAGS 0
 #endif
 
-/* The result of a send or recv as a transport has it. */
+/* The result of send or recv, n, as a transport returns it: a number of bytes, `want` where it
+   would block, or COMPSHARE_E_IO. EINPROGRESS: a connection with fast open is still being made. */
 static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want)
 {
     if (n >= 0) return n;
-    if (errno == EAGAIN || errno == EINPROGRESS) return want;   /* EINPROGRESS: a fast open's */
+    if (errno == EAGAIN || errno == EINPROGRESS) return want;
 #if EWOULDBLOCK != EAGAIN
     if (errno == EWOULDBLOCK) return want;
 #endif
@@ -4621,6 +4980,7 @@ static ptrdiff_t compshare__posix_moved(compshare__posix *p, ssize_t n, int want
     return COMPSHARE_E_IO;
 }
 
+/* compshare_transport.send. */
 static ptrdiff_t compshare__posix_send(void *user, const void *src, size_t len)
 {
     compshare__posix *p = (compshare__posix *)user;
@@ -4629,6 +4989,7 @@ static ptrdiff_t compshare__posix_send(void *user, const void *src, size_t len)
     return compshare__posix_moved(p, n, COMPSHARE_WANT_WRITE);
 }
 
+/* compshare_transport.recv. */
 static ptrdiff_t compshare__posix_recv(void *user, void *dst, size_t cap)
 {
     compshare__posix *p = (compshare__posix *)user;
@@ -4637,7 +4998,8 @@ static ptrdiff_t compshare__posix_recv(void *user, void *dst, size_t cap)
     return compshare__posix_moved(p, n, COMPSHARE_WANT_READ);
 }
 
-/* A signal ends it early: whoever calls looks at the deadline and waits again. */
+/* compshare_transport.wait; want 0 only sleeps. It returns COMPSHARE_OK after a timeout and
+   after a signal, too: the caller looks at its deadline, and waits again. */
 static int compshare__posix_wait(void *user, unsigned want, uint32_t timeout_ms)
 {
     compshare__posix *p = (compshare__posix *)user;
@@ -4649,12 +5011,14 @@ static int compshare__posix_wait(void *user, unsigned want, uint32_t timeout_ms)
     return COMPSHARE_E_IO;
 }
 
+/* compshare_transport.fd. */
 static int compshare__posix_fd(void *user)
 {
     return ((compshare__posix *)user)->fd;
 }
 
-/* No address is known, nothing is open, and *io leads here. */
+/* No address is known, nothing is open, and *io is this transport. compshare__posix_configure
+   must follow before its first use. */
 static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
 {
     static const compshare_transport methods = {
@@ -4667,7 +5031,7 @@ static void compshare__posix_init(compshare__posix *p, compshare_transport *io)
     io->user = p;
 }
 
-/* f has its defaults filled in. */
+/* Takes what the transport needs of a configuration whose defaults are filled in. */
 static void compshare__posix_configure(compshare__posix *p, const compshare_config *f)
 {
     p->fast_open = (f->flags & COMPSHARE_FAST_OPEN) != 0;
@@ -4675,31 +5039,36 @@ static void compshare__posix_configure(compshare__posix *p, const compshare_conf
     p->user = f->user;
 }
 
-/* Whether a client's transport is this one, and not the program's. */
+/* Whether a client's transport is this one, and not one that the program has given. */
 static bool compshare__posix_serves(const compshare__posix *p, const compshare_transport *io)
 {
     return io->user == (const void *)p;
 }
 
-/* The next connection must be made before `deadline`, which a look-up may move. */
+/* The connection to come must be made before `deadline` (monotonic_ms); a look-up may move that
+   by extension_ms. */
 static void compshare__posix_allow(compshare__posix *p, uint64_t deadline, uint32_t extension_ms)
 {
     p->deadline = deadline;
     p->extension_ms = extension_ms;
 }
 
-/* By how much a look-up has moved it. */
+/* By how many milliseconds a look-up has moved `deadline`, which compshare__posix_allow was
+   given. */
 static uint64_t compshare__posix_extended(const compshare__posix *p, uint64_t deadline)
 {
     return p->deadline - deadline;
 }
 
+/* When compshare__posix_open must be called again, even if the socket shows no event: the
+   address being tried is given up then. */
 static uint64_t compshare__posix_attempt_deadline(const compshare__posix *p)
 {
     return p->attempt_deadline;
 }
 
-/* The handshake is over: the current address is the host's. */
+/* The handshake is over: the current address leads to the host. Without TLS, where nothing
+   proves it, that is assumed. */
 static void compshare__posix_verified(compshare__posix *p)
 {
     p->address_verified = true;
@@ -4707,7 +5076,8 @@ static void compshare__posix_verified(compshare__posix *p)
 
 /* ---- the bundle ---- */
 
-static const char *const compshare__posix_bundles[] = {     /* as the manual lists them */
+/* Where systems keep their bundle: the manual has the same list, and names the systems. */
+static const char *const compshare__posix_bundles[] = {
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -4720,9 +5090,11 @@ static const char *const compshare__posix_bundles[] = {     /* as the manual lis
 #define COMPSHARE__POSIX_BUNDLES \
     (sizeof compshare__posix_bundles / sizeof compshare__posix_bundles[0])
 
-/* Opens a file; of several, the first with something in it. Returns its path. Where there is
-   none: the path of the first that is there, and in bundle_errno what is wrong with it (0:
-   nothing in it); NULL, and ENOENT, where all are missing. */
+/* Opens the first of the files that has something in it; a single one is opened in any case,
+   and found empty when it is read. Returns its path, with bundle_errno 0. If none can be used,
+   p->bundle is -1, and the result is the path of the first that exists, with what is wrong with
+   it in bundle_errno (0: it is empty); NULL and ENOENT if none exists. O_NONBLOCK: opening a
+   FIFO must not wait. */
 static const char *compshare__posix_open_bundle(compshare__posix *p, const char *const *paths,
     size_t count)
 {
@@ -4739,6 +5111,7 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
             p->bundle_errno = 0;
             return paths[i];
         }
+        /* it is there, but empty or unreadable: the first such file is the one to report */
         if (faulty == NULL && (n == 0 || errno != ENOENT)) {
             faulty = paths[i];
             p->bundle_errno = n == 0 ? 0 : errno;
@@ -4748,8 +5121,8 @@ static const char *compshare__posix_open_bundle(compshare__posix *p, const char 
     return faulty;
 }
 
-/* Opens the bundle: ca_file, or where that is NULL the usual place of it. *name is its path,
-   for error texts. NULL, or what is wrong. */
+/* Opens the bundle: ca_file, or if that is NULL the first of the usual places. *name is its
+   path, for error texts. Returns NULL, or what is wrong, to be put behind the name. */
 static const char *compshare__posix_find_bundle(compshare__posix *p, const char *ca_file,
     const char **name)
 {
@@ -4761,7 +5134,9 @@ static const char *compshare__posix_find_bundle(compshare__posix *p, const char 
     return p->bundle_errno == 0 ? "is empty" : "cannot be opened";
 }
 
-/* What tells the open bundle from any other, and from itself before a change. */
+/* What tells the open bundle from other files, and from itself after a change: device, inode,
+   size and the times of modification and of status change. Saved TLS sessions are bound to it.
+   False: it is not known. */
 static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identity[5])
 {
     struct stat s;
@@ -4774,6 +5149,7 @@ static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identi
     return true;
 }
 
+/* A compshare__pem_read_fn for the open bundle; ctx is the transport. */
 static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
 {
     compshare__posix *p = (compshare__posix *)ctx;
@@ -4790,18 +5166,19 @@ static void compshare__posix_close_bundle(compshare__posix *p)
 
 /* ---- errors in words ---- */
 
-/* The bundle's error is the one to report. */
+/* The error to report is that of the bundle. */
 static void compshare__posix_blame_bundle(compshare__posix *p)
 {
     p->last_errno = p->bundle_errno;
 }
 
+/* The errno of what failed last; 0: there is none. */
 static int compshare__posix_error(const compshare__posix *p)
 {
     return p->last_errno;
 }
 
-/* strerror may allocate and is not safe in threads. */
+/* An errno in words. Not strerror: it may allocate, and is not safe in threads. */
 static const char *compshare__posix_meaning(int error)
 {
     static const compshare__bytes_code rows[] = {
@@ -4825,12 +5202,14 @@ static const char *compshare__posix_meaning(int error)
     return compshare__bytes_meaning(rows, sizeof rows / sizeof rows[0], error);
 }
 
+/* Whether the last look-up of a name has failed. */
 static bool compshare__posix_name_failed(const compshare__posix *p)
 {
     return p->last_eai != 0;
 }
 
-/* Why a name could not be looked up. */
+/* Why a name could not be looked up, by last_eai. 0: the name exists, but has no address of
+   IPv4 or IPv6. */
 static const char *compshare__posix_resolve_meaning(const compshare__posix *p)
 {
     static const compshare__bytes_code rows[] = {
