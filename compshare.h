@@ -735,8 +735,10 @@ typedef struct compshare_field {
    COMPSHARE_E_REPLY: a required member is missing, one is there twice, or does not fit.
    COMPSHARE_E_PARAM: the table cannot be right (a size that is not that of the kind, more
    than COMPSHARE_MAX_FIELDS rows); nothing is written or noted.
-   compshare_last_error names the field, in its detail, unless the call itself has failed
-   otherwise; what is read in a streaming callback, until that returns. */
+   compshare_last_error names the field, in its detail, where the call itself has succeeded; the
+   next reading that succeeds clears it. What is read in a streaming callback is named until
+   that returns. One row for a member (a second name is `other`); `out` is aligned as its type
+   must be. */
 COMPSHARE_API int compshare_read(compshare_value object, const compshare_field *fields,
     size_t count, void *out);
 
@@ -5861,6 +5863,7 @@ typedef struct compshare__account {
 struct compshare {
     compshare__clock clock;
     bool entered;               /* inside compshare_step: callbacks may not call back */
+    bool read_noted;            /* the error is of compshare_read, and not of the call */
     compshare_error error;
     compshare__reply reply;
     compshare__exchange exchange;
@@ -5992,6 +5995,14 @@ static int compshare__client_fail_append(compshare_error *e, const char *form, .
     compshare__client_say(e, form, args);
     va_end(args);
     return e->status;
+}
+
+/* Nothing failed: what only explains a failure goes. A reading within the call may have failed. */
+static void compshare__client_clear(compshare_error *e)
+{
+    e->status = e->stage = e->ret_code = e->tls_code = e->sys_errno = 0;
+    e->outcome_unknown = e->retryable = false;
+    e->message[0] = e->detail[0] = '\0';
 }
 
 /* Notes the stage of a failure, unless it is known already. */
@@ -7421,13 +7432,9 @@ static int compshare__task_end(compshare *c, int status)
 {
     c->task.step = NULL;
     memset(&c->exchange, 0, sizeof c->exchange);
-    /* compshare_read in a callback may have noted a failure */
-    if (status == COMPSHARE_OK) {
-        c->error.status = c->error.stage = 0;
-        c->error.detail[0] = '\0';
-    } else {
-        compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
-    }
+    c->read_noted = false;
+    if (status == COMPSHARE_OK) compshare__client_clear(&c->error);
+    else compshare__client_fail_at(&c->error, COMPSHARE_STAGE_PREPARE);
     if (status == COMPSHARE_OK || c->task.kind < COMPSHARE__TASK_WAIT) return status;
     c->error.outcome_unknown = c->task.unsettled;   /* of the change: readings change nothing */
     if (c->task.unsettled) compshare__client_name(&c->error, c->task.as.change.action);
@@ -7442,6 +7449,7 @@ static int compshare__task_claim(compshare *c)
     if (c == NULL) return COMPSHARE_E_CONFIG;
     if (c->entered || c->task.step != NULL) return COMPSHARE_E_BUSY;
     memset(&c->task, 0, sizeof c->task);
+    c->read_noted = false;
     c->task.timeout_ms = c->config.timeout_ms;
     return COMPSHARE_OK;
 }
@@ -8275,11 +8283,10 @@ static const char *compshare__read_why(const compshare__read_places *p, int kind
    matters more. c NULL: nobody to tell. Returns the status. */
 static int compshare__read_fail(compshare *c, int status, const char *what, const char *why)
 {
-    int before = c != NULL ? c->error.status : COMPSHARE_E_CONFIG;
-    if (before != COMPSHARE_OK && before != COMPSHARE_E_REPLY && before != COMPSHARE_E_TYPE)
-        return status;
+    if (c == NULL || (c->error.status != COMPSHARE_OK && !c->read_noted)) return status;
     (void)compshare__client_fail(&c->error, status, "%s %s", what, why);
     c->error.stage = COMPSHARE_STAGE_JUDGE;
+    c->read_noted = true;
     return status;
 }
 
@@ -8296,7 +8303,11 @@ COMPSHARE__DEF int compshare_read(compshare_value object, const compshare_field 
     (void)compshare__read_object(tree, object.token, fields, count, &places, out);
     if (compshare_type(object) != COMPSHARE_OBJECT)
         return compshare__read_fail(c, COMPSHARE_E_TYPE, "what is to be read", "is not an object");
-    if (places.status == COMPSHARE_OK) return COMPSHARE_OK;
+    if (places.status == COMPSHARE_OK) {
+        if (c->read_noted) compshare__client_clear(&c->error);
+        c->read_noted = false;
+        return COMPSHARE_OK;
+    }
     return compshare__read_fail(c, places.status, fields[places.bad].name,
         compshare__read_why(&places, fields[places.bad].kind));
 }
@@ -9920,7 +9931,7 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
     int64_t now = compshare__client_best_time(&c->clock), base = 0, more = ch->plan.in_seconds;
     int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised];
     unsigned mode = ch->plan.mode;
-    ch->wanted = ch->plan.at;
+    int64_t wanted = ch->plan.at;
     if (ch->by_seconds > 0) {
         if (current == 0)
             return compshare__client_fail(&c->error, COMPSHARE_E_NO_PLAN,
@@ -9938,8 +9949,9 @@ static int compshare__schedule_decide(compshare *c, int64_t current)
         if (base > COMPSHARE__LATEST_TIME || more > COMPSHARE__LATEST_TIME - base)
             return compshare__client_fail(&c->error, COMPSHARE_E_PARAM,
                 "SchedulerStopTime would be after the year 9999");
-        ch->wanted = base + more;
+        wanted = base + more;
     }
+    ch->wanted = wanted;
     if (current == 0 || mode == 0) return COMPSHARE_OK;
     /* a plan equal to the wanted one is left alone by both modes */
     if (mode == COMPSHARE_ONLY_EXTEND ? current < ch->wanted : current > ch->wanted)
@@ -10068,8 +10080,8 @@ static int compshare__schedule_found(compshare *c, int status)
    plan since, so a reading comes first. */
 static int compshare__schedule_change(compshare *c)
 {
-    int r = c->task.as.change.wanted != 0 ? compshare__change_update(c)
-        : compshare__change_delete(c);
+    bool update = compshare__bytes_equal(c->task.as.change.action, COMPSHARE__ACTIONS_UPDATE);
+    int r = update ? compshare__change_update(c) : compshare__change_delete(c);
     c->exchange.request.leaves_half = true;
     c->exchange.request.repeatable = false;
     return r;

@@ -366,6 +366,8 @@ static void tables(void **state)
     CHECK(r.number == 0 && r.flag);
     CHECK_NUMBER(compshare_read(compshare_first(member(root, "In")), table, 1, &r), COMPSHARE_OK);
     CHECK_TEXT(r.text, "deep");
+    CHECK_NUMBER(compshare_last_error(client)->status, COMPSHARE_OK);      /* of this reading */
+    CHECK_TEXT(compshare_last_error(client)->detail, "");
     CHECK_NUMBER(compshare_read(root, table, 0, &r), COMPSHARE_OK);
     support_case("no object");
     memset(&zero, 0, sizeof zero);
@@ -375,7 +377,9 @@ static void tables(void **state)
     CHECK_NUMBER(compshare_read(member(root, "In"), table, 5, &r), COMPSHARE_E_TYPE);
     CHECK_TEXT(compshare_last_error(client)->detail, "what is to be read is not an object");
     CHECK(r.text[0] == '\0' && r.decimal[0] == '\0' && !r.flag);
-    CHECK_NUMBER(compshare_read(member(root, "none"), table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_NUMBER(compshare_read(root, table, 0, &r), COMPSHARE_OK);
+    CHECK_NUMBER(compshare_read(compshare_first(member(root, "none")), table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_TEXT(compshare_last_error(client)->detail, "what is to be read is not an object");
     support_case("tables that cannot be right");
     for (i = 0; i <= COMPSHARE_MAX_FIELDS; i++) odd[i] = table[0];
     put_row(&r);
@@ -397,6 +401,11 @@ static void tables(void **state)
     CHECK_NUMBER(compshare_read(root, odd, COMPSHARE_MAX_FIELDS, &r), COMPSHARE_OK);
     CHECK_TEXT(r.decimal, "2.5");
     support_case("a call that failed by itself");
+    CHECK_NUMBER(call("{\"T\":7}"), COMPSHARE_E_REPLY);
+    CHECK_NUMBER(compshare_read(compshare_reply(client), table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_NUMBER(compshare_last_error(client)->status, COMPSHARE_E_REPLY);
+    CHECK(compshare_last_error(client)->outcome_unknown);
+    CHECK_TEXT(compshare_last_error(client)->detail, "the reply holds no RetCode");
     CHECK_NUMBER(call("{\"RetCode\":230,\"T\":7}"), COMPSHARE_E_API);
     CHECK_NUMBER(compshare_read(compshare_reply(client), table, 5, &r), COMPSHARE_E_TYPE);
     CHECK_NUMBER(compshare_last_error(client)->status, COMPSHARE_E_API);
