@@ -5424,11 +5424,18 @@ static uint64_t compshare__client_now(const compshare__clock *clock)
     return clock->monotonic_ms(clock->user);
 }
 
+/* Milliseconds until `deadline`, which is not further away than a task's timeout; 0: over. */
+static uint32_t compshare__client_left(const compshare__clock *clock, uint64_t deadline)
+{
+    uint64_t now = compshare__client_now(clock);
+    return deadline > now ? (uint32_t)(deadline - now) : 0;
+}
+
 /* Seconds since 1970; 0 where they are too many for sums and for BearSSL's count of days. */
 static int64_t compshare__client_unix_time(const compshare__clock *clock)
 {
     int64_t now = clock->unix_time(clock->user);
-    return now > 0 && now / 86400 < INT32_MAX ? now : 0;
+    return now > 0 && now < INT32_MAX * INT64_C(86400) ? now : 0;
 }
 
 /* The server's clock, carried on by the monotonic one; 0 if not known. */
@@ -6527,7 +6534,7 @@ static bool compshare__exchange_reconnect(compshare *c, int r)
 {
     compshare__exchange *x = &c->exchange;
     bool silent = r == COMPSHARE_E_TIMEOUT && x->request.reads
-        && compshare__client_now(&c->clock) < x->deadline;
+        && compshare__client_left(&c->clock, x->deadline) > 0;
     if (!x->attempt.reused || x->reconnected || x->attempt.replied
         || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO && !silent)) return false;
     if (c->connection.tls.sent && !x->request.repeatable) return false;
@@ -6537,14 +6544,15 @@ static bool compshare__exchange_reconnect(compshare *c, int r)
     return true;
 }
 
-/* Retry-After in milliseconds, RFC 9110 10.2.3; 0: none. */
-static uint64_t compshare__exchange_retry_after(const compshare__http *http,
+/* Retry-After in milliseconds, RFC 9110 10.2.3, at most UINT32_MAX; 0: none. */
+static uint32_t compshare__exchange_retry_after(const compshare__http *http,
     const compshare__clock *clock)
 {
     int64_t after = http->retry_after_s;
     if (http->retry_after_date != 0)
         after = http->retry_after_date - compshare__client_best_time(clock);
-    return after > 0 ? (uint64_t)after * 1000 : 0;
+    if (after <= 0) return 0;
+    return after < UINT32_MAX / 1000 ? (uint32_t)after * 1000 : UINT32_MAX;
 }
 
 /* Milliseconds to wait before a retry: doubled with each one `tried`, half of it random jitter, so
@@ -6562,17 +6570,17 @@ static uint32_t compshare__exchange_backoff(const compshare_config *f, unsigned 
 static bool compshare__exchange_retry(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
-    uint64_t pause, after, now = compshare__client_now(&c->clock);
+    uint32_t pause, after, left = compshare__client_left(&c->clock, x->deadline);
     if (x->retries == 0 || !c->error.retryable || c->reply.body.handed) return false;
     if (c->connection.tls.sent && !x->request.repeatable
         && !(x->request.always && c->reply.body.definite)) return false;
     pause = compshare__exchange_backoff(&c->config, c->config.max_retries - x->retries);
     after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     if (pause < after) pause = after;
-    if (now >= x->deadline || pause >= x->deadline - now) return false;
+    if (pause >= left) return false;
     x->retries--;
-    compshare__client_trace(&c->config, "retry in%s %l ms", "", (uint32_t)pause);
-    compshare__exchange_again(c, (uint32_t)pause);
+    compshare__client_trace(&c->config, "retry in%s %l ms", "", pause);
+    compshare__exchange_again(c, pause);
     return true;
 }
 
@@ -6884,12 +6892,11 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
 /* Asks for a pause before the next exchange, if there is time for both. */
 static bool compshare__task_pause(compshare *c, uint32_t ms)
 {
-    uint64_t now = compshare__client_now(&c->clock);
-    uint64_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
+    uint32_t left = compshare__client_left(&c->clock, c->clock.deadline);
+    uint32_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     if (after < ms) after = ms;
-    if (now >= c->clock.deadline || c->clock.deadline - now < after + COMPSHARE__READING_MS)
-        return false;
-    c->task.pause_ms = (uint32_t)after;
+    if (left < COMPSHARE__READING_MS || left - COMPSHARE__READING_MS < after) return false;
+    c->task.pause_ms = after;
     return true;
 }
 
@@ -6900,11 +6907,9 @@ static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
     uint64_t until = t->poll_until < c->clock.deadline ? t->poll_until : c->clock.deadline;
-    uint64_t now = compshare__client_now(&c->clock);
     /* a clock that stepped back has put the deadline to 0 */
-    uint64_t left = until > now ? until - now : 0;
-    uint64_t pause = COMPSHARE__POLL_FIRST_MS;
-    uint64_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
+    uint32_t left = compshare__client_left(&c->clock, until), pause = COMPSHARE__POLL_FIRST_MS;
+    uint32_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     unsigned i;
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
     if (pause > COMPSHARE__POLL_MOST_MS) pause = COMPSHARE__POLL_MOST_MS;
@@ -6913,7 +6918,7 @@ static bool compshare__task_poll(compshare *c)
         after = left - COMPSHARE__READING_MS;
     if (pause < COMPSHARE__POLL_FIRST_MS || after >= left) return false;
     t->polls++;
-    t->pause_ms = (uint32_t)(pause > after ? pause : after);
+    t->pause_ms = pause > after ? pause : after;
     return true;
 }
 
@@ -8201,9 +8206,8 @@ static int compshare__find_fix(compshare *c, int status)
    on a new connection. */
 static bool compshare__find_silent(const compshare *c, int status)
 {
-    uint64_t now = compshare__client_now(&c->clock);
-    return status == COMPSHARE_E_TIMEOUT && now < c->clock.deadline
-        && c->clock.deadline - now >= COMPSHARE__READING_MS;
+    return status == COMPSHARE_E_TIMEOUT
+        && compshare__client_left(&c->clock, c->clock.deadline) >= COMPSHARE__READING_MS;
 }
 
 /* The first step of each task that reads: lists the projects where one has to be chosen. */
