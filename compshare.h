@@ -3158,7 +3158,7 @@ typedef struct compshare__pem_scratch {
 
 /* Reads up to cap bytes of a PEM text at an offset: their number, 0 at the end of the text,
    negative on failure. */
-typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
+typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, size_t offset, void *dst, size_t cap);
 
 /* A reader that goes forward through a PEM text, a buffer at a time. */
 typedef struct compshare__pem {
@@ -3166,7 +3166,7 @@ typedef struct compshare__pem {
     void *ctx;                  /* read's first argument */
     compshare__pem_scratch buf;
     size_t len, at;             /* bytes in buf, and how many of them have been used */
-    uint64_t base;              /* offset in the text of buf's first byte */
+    size_t base;                /* offset in the text of buf's first byte */
     bool failed;                /* a reading failed */
     bool too_long;              /* the text has more than COMPSHARE__BUNDLE_MAX bytes */
     uint32_t bits;              /* base64 digits not yet made into a byte */
@@ -3182,14 +3182,14 @@ static compshare__pem_scratch compshare__pem_rest(compshare__pem_scratch block, 
     return block;
 }
 
-static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
+static void compshare__pem_seek(compshare__pem *p, size_t offset)
 {
     p->bit_count = 0;
     if (offset < p->base || offset - p->base > p->len) {
         p->base = offset;
         p->len = 0;
     }
-    p->at = (size_t)(offset - p->base);
+    p->at = offset - p->base;
 }
 
 /* Reads the next piece of the text in place of the one in buf, which has been used up.
@@ -3323,7 +3323,7 @@ static bool compshare__pem_der_subject(const unsigned char *der, size_t len, siz
 
 /* Decodes the certificate whose base64 begins at `offset` into `der`, just as far as its
    subject, and shows that. False: it has none that can be read, or not within der. */
-static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare__pem_scratch der,
+static bool compshare__pem_subject(compshare__pem *p, size_t offset, compshare__pem_scratch der,
     compshare_view *subject)
 {
     size_t start, end, len = 0, n;
@@ -3454,7 +3454,7 @@ static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
 
 /* Finds the subject of the root whose base64 begins at `offset`, and hashes it. False: it
    has none that can be read. */
-static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
+static bool compshare__trust_subject(compshare__trust *t, size_t offset,
     compshare_view *subject, unsigned char hash[br_sha256_SIZE])
 {
     br_sha256_context sha256;
@@ -3471,7 +3471,7 @@ static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
 /* The root at `offset` bears the name looked for: decodes it whole, and adds its key to the
    anchors. Returns what trouble there is then. Its name is hashed once more, because the file
    may have changed since it was first read. */
-static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare_view subject)
+static int compshare__trust_take(compshare__trust *t, size_t offset, compshare_view subject)
 {
     unsigned char hash[br_sha256_SIZE];
     br_sha256_context sha256;
@@ -3529,7 +3529,7 @@ static void compshare__trust_scan(compshare__trust *t)
     bool all_kept = true;       /* every root so far is in the index */
     compshare__pem_seek(&t->pem, t->known.scanned_to);
     while (!t->known.complete && compshare__pem_find(&t->pem)) {
-        uint64_t offset = t->pem.base + t->pem.at;
+        size_t offset = t->pem.base + t->pem.at;
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
         if (t->known.count >= t->capacity) all_kept = false;
@@ -4299,7 +4299,7 @@ static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identi
     return false;
 }
 
-static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t compshare__posix_read_bundle(void *ctx, size_t offset, void *dst, size_t cap)
 {
     (void)ctx;
     (void)offset;
@@ -4757,7 +4757,7 @@ static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identi
     return true;
 }
 
-static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t compshare__posix_read_bundle(void *ctx, size_t offset, void *dst, size_t cap)
 {
     compshare__posix *p = (compshare__posix *)ctx;
     ssize_t n;
@@ -6047,10 +6047,10 @@ static void compshare__exchange_disconnect(compshare__connection *conn)
 }
 
 /* Reads ca_pem as if it were a file. */
-static ptrdiff_t compshare__exchange_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t compshare__exchange_read_pem(void *ctx, size_t offset, void *dst, size_t cap)
 {
     const compshare_config *f = (const compshare_config *)ctx;
-    size_t left = offset < f->ca_pem_len ? f->ca_pem_len - (size_t)offset : 0;
+    size_t left = offset < f->ca_pem_len ? f->ca_pem_len - offset : 0;
     if (cap > left) cap = left;
     if (cap > 0) memcpy(dst, f->ca_pem + offset, cap);
     return (ptrdiff_t)cap;
