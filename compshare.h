@@ -2451,17 +2451,18 @@ static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char 
 static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len,
     compshare_view *body)
 {
-    const char *at = (const char *)src, *reason = NULL;
+    const char *at = (const char *)src;
     size_t i = 0, n = 0;
-    while (i < len && h->state < COMPSHARE__HTTP_BODY && reason == NULL) {
+    while (i < len && h->state < COMPSHARE__HTTP_BODY) {
+        const char *reason = NULL;
         if (h->state >= COMPSHARE__HTTP_SIZE) {
             reason = compshare__http_chunk_byte(h, src[i++]);
-            continue;
+        } else {
+            i += compshare__http_run(h, at + i, len - i);
+            if (i < len) reason = compshare__http_head_byte(h, src[i++]);
         }
-        i += compshare__http_run(h, at + i, len - i);
-        if (i < len) reason = compshare__http_head_byte(h, src[i++]);
+        if (reason != NULL) compshare__http_fail(h, reason);
     }
-    if (reason != NULL) compshare__http_fail(h, reason);
     if (h->state == COMPSHARE__HTTP_BODY) n = h->length < len - i ? (size_t)h->length : len - i;
     h->length -= n;
     h->received += n;
