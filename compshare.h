@@ -5373,7 +5373,7 @@ typedef struct compshare__reply {
 
 /* The way to the server. It outlives an exchange whose reply left it clean. */
 typedef struct compshare__connection {
-    compshare__tls tls;
+    compshare__config_origin url, proxy;
     bool open;                  /* the transport is */
     bool resuming;              /* the handshake offers a session */
     uint64_t deadline;          /* of connecting, tunnel and handshake together */
@@ -5385,7 +5385,7 @@ typedef struct compshare__connection {
     compshare_handshake handshake;
     compshare_transport io;
     compshare__posix posix;
-    compshare__config_origin url, proxy;
+    compshare__tls tls;
 } compshare__connection;
 
 /* What has been learned of the account, and holds for later calls. */
@@ -5395,15 +5395,15 @@ typedef struct compshare__account {
     compshare__recent recent[COMPSHARE__RECENT];
 } compshare__account;
 
-/* Clock and error first: they are passed on most, and an instruction reaches near offsets with
-   fewer bytes. */
+/* What is used most comes first, and the large buffers of TLS last: an instruction reaches near
+   offsets with fewer bytes. */
 struct compshare {
     compshare__clock clock;
     bool entered;               /* inside compshare_step: callbacks may not call back */
-    compshare_error error;
-    compshare__reply reply;
-    compshare__exchange exchange;
     compshare__task task;
+    compshare_error error;
+    compshare__exchange exchange;
+    compshare__reply reply;
     compshare_config config;    /* defaults filled in */
     compshare__account account;
     compshare__connection connection;
