@@ -1609,8 +1609,8 @@ typedef struct compshare__params {
     compshare_param own[COMPSHARE__PARAMS_OWN];
     /* By name: the index in given; that in own is counted from COMPSHARE_MAX_PARAMS on. */
     uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN];
-    size_t count;
     char signature[41];         /* "": not signed yet */
+    size_t count;
 } compshare__params;
 typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS >= COMPSHARE__TYPED_PARAMS
     && COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN <= 65535 ? 1 : -1];
@@ -3798,8 +3798,8 @@ typedef struct compshare__tls {
 #ifdef COMPSHARE_PLAINTEXT
     bool plain;                 /* http://: no TLS on this connection */
 #endif
-    unsigned char rx[COMPSHARE__RX];    /* received, and not yet given to the engine */
     br_ssl_client_context client;
+    unsigned char rx[COMPSHARE__RX];    /* received, and not yet given to the engine */
 } compshare__tls;
 
 #ifdef COMPSHARE_PLAINTEXT
