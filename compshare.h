@@ -8679,7 +8679,7 @@ static bool compshare__confirm_proved(compshare__change *ch, bool shown)
 /* Whether what was accepted, and is not shown, is sent once more with both names of the time:
    after half of the time. */
 static bool compshare__confirm_rename(compshare__change *ch, const compshare_instance *i,
-    uint64_t since, uint64_t left)
+    uint32_t since, uint32_t left)
 {
     if (ch->wanted == 0 || ch->both_names || since < COMPSHARE__RESEND_MS || since < left
         || i->stop_time != ch->before || !compshare__bytes_equal(i->state, "Running"))
@@ -8692,14 +8692,14 @@ static bool compshare__confirm_rename(compshare__change *ch, const compshare_ins
    repeated, and only while readings show what was there before, or no plan; another is
    somebody else's. */
 static bool compshare__confirm_resend(compshare__change *ch, const compshare_instance *i,
-    uint64_t now, uint64_t deadline)
+    uint32_t since, uint32_t left)
 {
-    uint64_t since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
+    uint32_t least = COMPSHARE__RESEND_MS;
     bool same = i->stop_time == ch->before || i->stop_time == 0;
     if (ch->readings > 0 && !ch->shown_before) return false;    /* another such reading proves it */
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
-        || now + COMPSHARE__READING_MS > deadline) return false;
-    if (ch->accepted) return compshare__confirm_rename(ch, i, since, deadline - now);
+        || left < COMPSHARE__READING_MS) return false;
+    if (ch->accepted) return compshare__confirm_rename(ch, i, since, left);
     if (ch->shown_before && ch->readings > 0)
         return since >= (ch->sendings > 1 ? least << (ch->sendings - 1) : 0);
     return same && since >= least << (ch->sendings - 1);
@@ -8755,8 +8755,9 @@ static int compshare__confirm_end(compshare *c, int status)
             return COMPSHARE_OK;
         }
         if (!(ch->accepted && c->account.both_names)
-            && compshare__confirm_resend(ch, i, compshare__client_now(&c->clock),
-                c->clock.deadline))
+            && compshare__confirm_resend(ch, i,
+                (uint32_t)(compshare__client_now(&c->clock) - ch->sent_at),
+                compshare__client_left(&c->clock, c->clock.deadline)))
             return COMPSHARE__BACK;
     }
     if (!compshare__confirm_refused(&c->error, status) && compshare__task_poll(c))
@@ -9022,7 +9023,7 @@ static int compshare__schedule_allowed(compshare *c)
    enough. */
 static int compshare__schedule_decide(compshare *c, int64_t current)
 {
-    static const int64_t margins[] = { 3, 8, 68 };
+    static const unsigned char margins[] = { 3, 8, 68 };
     compshare__change *ch = &c->task.as.change;
     int64_t now = compshare__client_best_time(&c->clock), base = 0, more = ch->plan.in_seconds;
     int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised];
