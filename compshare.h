@@ -1212,7 +1212,7 @@ extern "C" {
 #define COMPSHARE__STACK 5376
 #endif
 
-/* A function that must keep a stack frame of its own. */
+/* A function that must keep a stack frame of its own, or that takes fewer bytes so. */
 #if defined(__GNUC__)
 #define COMPSHARE__NOINLINE __attribute__((noinline))
 #else
@@ -6633,8 +6633,9 @@ static int compshare__exchange_judge(compshare *c)
 }
 
 /* Works in the current phase until that waits or fails, or enters the next (COMPSHARE_OK).
-   COMPSHARE__VERDICT: it was the last, and the reply is a success. */
-static int compshare__exchange_work(compshare *c)
+   COMPSHARE__VERDICT: it was the last, and the reply is a success. Apart from the loop that calls
+   it, whose tests a compiler would repeat behind each phase. */
+COMPSHARE__NOINLINE static int compshare__exchange_work(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
     compshare__connection *conn = &c->connection;
