@@ -1254,7 +1254,8 @@ extern "C" {
 #define COMPSHARE__STACK 5376
 #endif
 
-/* For a function that must keep a stack frame of its own: it is not inlined. */
+/* For a function that must keep a stack frame of its own, or that takes fewer bytes so: it is
+   not inlined. */
 #if defined(__GNUC__)
 #define COMPSHARE__NOINLINE __attribute__((noinline))
 #else
@@ -1684,8 +1685,8 @@ typedef struct compshare__params {
     compshare_param own[COMPSHARE__PARAMS_OWN];
     /* By name: the index in given; that in own is counted from COMPSHARE_MAX_PARAMS on. */
     uint16_t sorted[COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN];
-    size_t count;               /* of sorted */
     char signature[41];         /* 40 hex digits and a NUL; "": not signed yet */
+    size_t count;               /* of sorted */
 } compshare__params;
 typedef char compshare__assert_params[COMPSHARE_MAX_PARAMS >= COMPSHARE__TYPED_PARAMS
     && COMPSHARE_MAX_PARAMS + COMPSHARE__PARAMS_OWN <= 65535 ? 1 : -1];
@@ -2615,17 +2616,18 @@ static const char *compshare__http_chunk_byte(compshare__http *h, unsigned char 
 static size_t compshare__http_feed(compshare__http *h, const unsigned char *src, size_t len,
     compshare_view *body)
 {
-    const char *at = (const char *)src, *reason = NULL;
+    const char *at = (const char *)src;
     size_t i = 0, n = 0;
-    while (i < len && h->state < COMPSHARE__HTTP_BODY && reason == NULL) {
+    while (i < len && h->state < COMPSHARE__HTTP_BODY) {
+        const char *reason = NULL;
         if (h->state >= COMPSHARE__HTTP_SIZE) {
             reason = compshare__http_chunk_byte(h, src[i++]);
-            continue;
+        } else {
+            i += compshare__http_run(h, at + i, len - i);
+            if (i < len) reason = compshare__http_head_byte(h, src[i++]);
         }
-        i += compshare__http_run(h, at + i, len - i);
-        if (i < len) reason = compshare__http_head_byte(h, src[i++]);
+        if (reason != NULL) compshare__http_fail(h, reason);
     }
-    if (reason != NULL) compshare__http_fail(h, reason);
     /* what is left of src, as far as the body or this chunk goes */
     if (h->state == COMPSHARE__HTTP_BODY) n = h->length < len - i ? (size_t)h->length : len - i;
     h->length -= n;
@@ -3402,7 +3404,7 @@ typedef struct compshare__pem_scratch {
 
 /* Reads up to cap bytes of a PEM text at an offset: their number, 0 at the end of the text,
    negative on failure. */
-typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, uint64_t offset, void *dst, size_t cap);
+typedef ptrdiff_t (*compshare__pem_read_fn)(void *ctx, size_t offset, void *dst, size_t cap);
 
 /* A reader that goes forward through a PEM text, a buffer at a time. */
 typedef struct compshare__pem {
@@ -3410,7 +3412,7 @@ typedef struct compshare__pem {
     void *ctx;                  /* read's first argument */
     compshare__pem_scratch buf;
     size_t len, at;             /* bytes in buf, and how many of them have been used */
-    uint64_t base;              /* offset in the text of buf's first byte: the next byte of the
+    size_t base;                /* offset in the text of buf's first byte: the next byte of the
                                    text that is used is at base + at */
     bool failed;                /* a reading failed */
     bool too_long;              /* the text has more than COMPSHARE__BUNDLE_MAX bytes */
@@ -3429,14 +3431,14 @@ static compshare__pem_scratch compshare__pem_rest(compshare__pem_scratch block, 
 
 /* Goes to an offset in the text, where base64 may begin. What buf holds of the text from there
    on is kept, so that going back a little needs no reading. */
-static void compshare__pem_seek(compshare__pem *p, uint64_t offset)
+static void compshare__pem_seek(compshare__pem *p, size_t offset)
 {
     p->bit_count = 0;
     if (offset < p->base || offset - p->base > p->len) {
         p->base = offset;
         p->len = 0;
     }
-    p->at = (size_t)(offset - p->base);
+    p->at = offset - p->base;
 }
 
 /* Reads the next piece of the text into buf, whose bytes have all been used. False: the text
@@ -3581,7 +3583,7 @@ static bool compshare__pem_der_subject(const unsigned char *der, size_t len, siz
 /* Decodes the certificate whose base64 begins at `offset` into `der`, just as far as its
    subject, which *subject then shows there. False: it has none that can be read, or none within
    der.cap. */
-static bool compshare__pem_subject(compshare__pem *p, uint64_t offset, compshare__pem_scratch der,
+static bool compshare__pem_subject(compshare__pem *p, size_t offset, compshare__pem_scratch der,
     compshare_view *subject)
 {
     size_t start, end, len = 0, n;
@@ -3725,7 +3727,7 @@ static void compshare__trust_hash(void *sha256, const void *buf, size_t len)
 
 /* Finds the subject of the root whose base64 begins at `offset`, and hashes it. False: it
    has none that can be read. */
-static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
+static bool compshare__trust_subject(compshare__trust *t, size_t offset,
     compshare_view *subject, unsigned char hash[br_sha256_SIZE])
 {
     br_sha256_context sha256;
@@ -3743,7 +3745,7 @@ static bool compshare__trust_subject(compshare__trust *t, uint64_t offset,
    the anchors. The decoder hashes the name once more, and it must still be the same: the file
    may have changed since it was first read. Returns the trouble after it, like
    compshare__trust_add_anchor. */
-static int compshare__trust_take(compshare__trust *t, uint64_t offset, compshare_view subject)
+static int compshare__trust_take(compshare__trust *t, size_t offset, compshare_view subject)
 {
     unsigned char hash[br_sha256_SIZE];
     br_sha256_context sha256;
@@ -3809,7 +3811,7 @@ static void compshare__trust_scan(compshare__trust *t)
     bool all_kept = true;       /* every root so far is in the index */
     compshare__pem_seek(&t->pem, t->known.scanned_to);
     while (!t->known.complete && compshare__pem_find(&t->pem)) {
-        uint64_t offset = t->pem.base + t->pem.at;
+        size_t offset = t->pem.base + t->pem.at;
         unsigned char hash[br_sha256_SIZE];
         compshare_view subject;
         if (t->known.count >= t->capacity) all_kept = false;
@@ -4105,8 +4107,8 @@ typedef struct compshare__tls {
 #ifdef COMPSHARE_PLAINTEXT
     bool plain;                 /* http://: no TLS on this connection */
 #endif
-    unsigned char rx[COMPSHARE__RX];    /* received, and not yet given to the engine */
     br_ssl_client_context client;
+    unsigned char rx[COMPSHARE__RX];    /* received, and not yet given to the engine */
 } compshare__tls;
 
 /* Whether the connection is without TLS; false at compile time where that is not built in. */
@@ -4650,7 +4652,7 @@ static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identi
     return false;
 }
 
-static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t compshare__posix_read_bundle(void *ctx, size_t offset, void *dst, size_t cap)
 {
     (void)ctx;
     (void)offset;
@@ -5152,7 +5154,7 @@ static bool compshare__posix_bundle_identity(compshare__posix *p, int64_t identi
 }
 
 /* A compshare__pem_read_fn for the open bundle; ctx is the transport. */
-static ptrdiff_t compshare__posix_read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t compshare__posix_read_bundle(void *ctx, size_t offset, void *dst, size_t cap)
 {
     compshare__posix *p = (compshare__posix *)ctx;
     ssize_t n;
@@ -5835,7 +5837,7 @@ typedef struct compshare__reply {
 
 /* The way to the server. It outlives an exchange whose reply left it clean. */
 typedef struct compshare__connection {
-    compshare__tls tls;
+    compshare__config_origin url, proxy;    /* base_url and proxy; proxy.port 0: there is none */
     bool open;                  /* the transport is: `open` has returned COMPSHARE_OK */
     bool resuming;              /* the handshake offers a session */
     uint64_t deadline;          /* of connecting, tunnel and handshake together */
@@ -5847,7 +5849,7 @@ typedef struct compshare__connection {
     compshare_handshake handshake;  /* of the newest handshake that has succeeded */
     compshare_transport io;     /* the program's, or the one of `posix` */
     compshare__posix posix;
-    compshare__config_origin url, proxy;    /* base_url and proxy; proxy.port 0: there is none */
+    compshare__tls tls;
 } compshare__connection;
 
 /* What has been learned of the account, and holds for later calls. */
@@ -5858,16 +5860,16 @@ typedef struct compshare__account {
     compshare__recent recent[COMPSHARE__RECENT];
 } compshare__account;
 
-/* The client, at the front of the caller's block. Clock and error come first, because they are
-   passed on most: an instruction reaches near offsets with fewer bytes. */
+/* The client, at the front of the caller's block. What is used most comes first, and the large
+   buffers of TLS last: an instruction reaches near offsets with fewer bytes. */
 struct compshare {
     compshare__clock clock;
     bool entered;               /* inside compshare_step: callbacks may not call back */
     bool read_noted;            /* the error is of compshare_read, and not of the call */
-    compshare_error error;
-    compshare__reply reply;
-    compshare__exchange exchange;
     compshare__task task;
+    compshare_error error;
+    compshare__exchange exchange;
+    compshare__reply reply;
     compshare_config config;    /* defaults filled in */
     compshare__account account;
     compshare__connection connection;
@@ -5890,12 +5892,19 @@ static uint64_t compshare__client_now(const compshare__clock *clock)
     return clock->monotonic_ms(clock->user);
 }
 
+/* Milliseconds until `deadline`, which is not further away than a task's timeout; 0: over. */
+static uint32_t compshare__client_left(const compshare__clock *clock, uint64_t deadline)
+{
+    uint64_t now = compshare__client_now(clock);
+    return deadline > now ? (uint32_t)(deadline - now) : 0;
+}
+
 /* This machine's clock, in seconds since 1970; 0 where they are negative, or too many for sums
    and for BearSSL's count of days. */
 static int64_t compshare__client_unix_time(const compshare__clock *clock)
 {
     int64_t now = clock->unix_time(clock->user);
-    return now > 0 && now / 86400 < INT32_MAX ? now : 0;
+    return now > 0 && now < INT32_MAX * INT64_C(86400) ? now : 0;
 }
 
 /* The server's clock now, in seconds since 1970: its last Date, carried on by the monotonic
@@ -6584,10 +6593,10 @@ static void compshare__exchange_disconnect(compshare__connection *conn)
 
 /* Reads ca_pem as if it were a file: up to cap bytes from offset on. Returns how many; 0: its
    end. */
-static ptrdiff_t compshare__exchange_read_pem(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t compshare__exchange_read_pem(void *ctx, size_t offset, void *dst, size_t cap)
 {
     const compshare_config *f = (const compshare_config *)ctx;
-    size_t left = offset < f->ca_pem_len ? f->ca_pem_len - (size_t)offset : 0;
+    size_t left = offset < f->ca_pem_len ? f->ca_pem_len - offset : 0;
     if (cap > left) cap = left;
     if (cap > 0) memcpy(dst, f->ca_pem + offset, cap);
     return (ptrdiff_t)cap;
@@ -7124,7 +7133,7 @@ static bool compshare__exchange_reconnect(compshare *c, int r)
 {
     compshare__exchange *x = &c->exchange;
     bool silent = r == COMPSHARE_E_TIMEOUT && x->request.reads
-        && compshare__client_now(&c->clock) < x->deadline;
+        && compshare__client_left(&c->clock, x->deadline) > 0;
     if (!x->attempt.reused || x->reconnected || x->attempt.replied
         || (r != COMPSHARE_E_CLOSED && r != COMPSHARE_E_IO && !silent)) return false;
     if (c->connection.tls.sent && !x->request.repeatable) return false;
@@ -7134,14 +7143,15 @@ static bool compshare__exchange_reconnect(compshare *c, int r)
     return true;
 }
 
-/* Retry-After in milliseconds, RFC 9110 10.2.3; 0: none. */
-static uint64_t compshare__exchange_retry_after(const compshare__http *http,
+/* Retry-After in milliseconds, RFC 9110 10.2.3, at most UINT32_MAX; 0: none. */
+static uint32_t compshare__exchange_retry_after(const compshare__http *http,
     const compshare__clock *clock)
 {
     int64_t after = http->retry_after_s;
     if (http->retry_after_date != 0)
         after = http->retry_after_date - compshare__client_best_time(clock);
-    return after > 0 ? (uint64_t)after * 1000 : 0;
+    if (after <= 0) return 0;
+    return after < UINT32_MAX / 1000 ? (uint32_t)after * 1000 : UINT32_MAX;
 }
 
 /* Milliseconds to wait before a retry, of which `tried` came before: COMPSHARE__RETRY_FIRST_MS,
@@ -7160,17 +7170,17 @@ static uint32_t compshare__exchange_backoff(const compshare_config *f, unsigned 
 static bool compshare__exchange_retry(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
-    uint64_t pause, after, now = compshare__client_now(&c->clock);
+    uint32_t pause, after, left = compshare__client_left(&c->clock, x->deadline);
     if (x->retries == 0 || !c->error.retryable || c->reply.body.handed) return false;
     if (c->connection.tls.sent && !x->request.repeatable
         && !(x->request.always && c->reply.body.definite)) return false;
     pause = compshare__exchange_backoff(&c->config, c->config.max_retries - x->retries);
     after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     if (pause < after) pause = after;
-    if (now >= x->deadline || pause >= x->deadline - now) return false;
+    if (pause >= left) return false;
     x->retries--;
-    compshare__client_trace(&c->config, "retry in%s %l ms", "", (uint32_t)pause);
-    compshare__exchange_again(c, (uint32_t)pause);
+    compshare__client_trace(&c->config, "retry in%s %l ms", "", pause);
+    compshare__exchange_again(c, pause);
     return true;
 }
 
@@ -7225,8 +7235,9 @@ static int compshare__exchange_judge(compshare *c)
 }
 
 /* Works in the current phase until that waits or fails, or enters the next (COMPSHARE_OK).
-   COMPSHARE__VERDICT: it was the last, and the reply is a success. */
-static int compshare__exchange_work(compshare *c)
+   COMPSHARE__VERDICT: it was the last, and the reply is a success. Apart from the loop that calls
+   it, whose tests a compiler would repeat behind each phase. */
+COMPSHARE__NOINLINE static int compshare__exchange_work(compshare *c)
 {
     compshare__exchange *x = &c->exchange;
     compshare__connection *conn = &c->connection;
@@ -7525,12 +7536,11 @@ static int compshare__task_start(compshare *c, const compshare__step *steps)
    False: there is no time for it and a reading behind it; no pause is set then. */
 static bool compshare__task_pause(compshare *c, uint32_t ms)
 {
-    uint64_t now = compshare__client_now(&c->clock);
-    uint64_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
+    uint32_t left = compshare__client_left(&c->clock, c->clock.deadline);
+    uint32_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     if (after < ms) after = ms;
-    if (now >= c->clock.deadline || c->clock.deadline - now < after + COMPSHARE__READING_MS)
-        return false;
-    c->task.pause_ms = (uint32_t)after;
+    if (left < COMPSHARE__READING_MS || left - COMPSHARE__READING_MS < after) return false;
+    c->task.pause_ms = after;
     return true;
 }
 
@@ -7543,11 +7553,9 @@ static bool compshare__task_poll(compshare *c)
 {
     compshare__task *t = &c->task;
     uint64_t until = t->poll_until < c->clock.deadline ? t->poll_until : c->clock.deadline;
-    uint64_t now = compshare__client_now(&c->clock);
     /* a clock that stepped back has put the deadline to 0 */
-    uint64_t left = until > now ? until - now : 0;
-    uint64_t pause = COMPSHARE__POLL_FIRST_MS;
-    uint64_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
+    uint32_t left = compshare__client_left(&c->clock, until), pause = COMPSHARE__POLL_FIRST_MS;
+    uint32_t after = compshare__exchange_retry_after(&c->reply.http, &c->clock);
     unsigned i;
     for (i = 0; i < t->polls && pause < COMPSHARE__POLL_MOST_MS; i++) pause *= 2;
     if (pause > COMPSHARE__POLL_MOST_MS) pause = COMPSHARE__POLL_MOST_MS;
@@ -7556,7 +7564,7 @@ static bool compshare__task_poll(compshare *c)
         after = left - COMPSHARE__READING_MS;
     if (pause < COMPSHARE__POLL_FIRST_MS || after >= left) return false;
     t->polls++;
-    t->pause_ms = (uint32_t)(pause > after ? pause : after);
+    t->pause_ms = pause > after ? pause : after;
     return true;
 }
 
@@ -8956,9 +8964,8 @@ static int compshare__find_fix(compshare *c, int status)
    a new connection: COMPSHARE__READING_MS at least. Also where connecting took too long. */
 static bool compshare__find_silent(const compshare *c, int status)
 {
-    uint64_t now = compshare__client_now(&c->clock);
-    return status == COMPSHARE_E_TIMEOUT && now < c->clock.deadline
-        && c->clock.deadline - now >= COMPSHARE__READING_MS;
+    return status == COMPSHARE_E_TIMEOUT
+        && compshare__client_left(&c->clock, c->clock.deadline) >= COMPSHARE__READING_MS;
 }
 
 /* The first step of each task that looks for an instance: lists the projects where one has to be
@@ -9506,7 +9513,7 @@ static bool compshare__confirm_proved(compshare__change *ch, bool shown)
    time that there was at the sending. Only while the reading shows what was there before:
    another time is somebody else's. */
 static bool compshare__confirm_rename(compshare__change *ch, const compshare_instance *i,
-    uint64_t since, uint64_t left)
+    uint32_t since, uint32_t left)
 {
     if (ch->wanted == 0 || ch->both_names || since < COMPSHARE__RESEND_MS || since < left
         || i->stop_time != ch->before || !compshare__bytes_equal(i->state, "Running"))
@@ -9521,15 +9528,15 @@ static bool compshare__confirm_rename(compshare__change *ch, const compshare_ins
    same plan twice leaves the same plan (class "always"); what is to be avoided is to overwrite a
    newer plan of somebody else, therefore `same`. */
 static bool compshare__confirm_resend(compshare__change *ch, const compshare_instance *i,
-    uint64_t now, uint64_t deadline)
+    uint32_t since, uint32_t left)
 {
-    uint64_t since = now - ch->sent_at, least = COMPSHARE__RESEND_MS;
+    uint32_t least = COMPSHARE__RESEND_MS;
     bool same = i->stop_time == ch->before || i->stop_time == 0;
     /* shown once: another such reading proves it */
     if (ch->readings > 0 && !ch->shown_before) return false;
     if (ch->states != NULL || ch->refused || ch->sendings >= COMPSHARE__SENDINGS
-        || now + COMPSHARE__READING_MS > deadline) return false;
-    if (ch->accepted) return compshare__confirm_rename(ch, i, since, deadline - now);
+        || left < COMPSHARE__READING_MS) return false;
+    if (ch->accepted) return compshare__confirm_rename(ch, i, since, left);
     /* It shows what is wanted, but did so before the change: no reading can prove it, only an
        accepted sending can. */
     if (ch->shown_before && ch->readings > 0)
@@ -9596,8 +9603,9 @@ static int compshare__confirm_end(compshare *c, int status)
         }
         /* where both names are sent anyway, to send an accepted change again adds nothing */
         if (!(ch->accepted && c->account.both_names)
-            && compshare__confirm_resend(ch, i, compshare__client_now(&c->clock),
-                c->clock.deadline))
+            && compshare__confirm_resend(ch, i,
+                (uint32_t)(compshare__client_now(&c->clock) - ch->sent_at),
+                compshare__client_left(&c->clock, c->clock.deadline)))
             return COMPSHARE__BACK;
     }
     /* The reading did not prove it, or it failed: the network may be back for the next one. */
@@ -9926,7 +9934,7 @@ static int compshare__schedule_allowed(compshare *c)
    stands is to stay. */
 static int compshare__schedule_decide(compshare *c, int64_t current)
 {
-    static const int64_t margins[] = { 3, 8, 68 };
+    static const unsigned char margins[] = { 3, 8, 68 };
     compshare__change *ch = &c->task.as.change;
     int64_t now = compshare__client_best_time(&c->clock), base = 0, more = ch->plan.in_seconds;
     int64_t floor = COMPSHARE__STOP_FLOOR_S + margins[ch->raised];

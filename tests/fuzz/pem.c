@@ -30,14 +30,14 @@ typedef struct bundle {
     size_t fails_at;            /* reading beyond it fails */
 } bundle;
 
-static ptrdiff_t read_bundle(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t read_bundle(void *ctx, size_t offset, void *dst, size_t cap)
 {
     bundle *b = (bundle *)ctx;
     size_t n;
     CHECK(cap > 0);
     if (offset >= b->fails_at) return -1;
     if (offset >= b->len) return 0;
-    n = b->len - (size_t)offset < cap ? b->len - (size_t)offset : cap;
+    n = b->len - offset < cap ? b->len - offset : cap;
     if (b->sizes.count > 0) n = fuzz_piece(&b->sizes, n);
     memcpy(dst, b->text + offset, n);
     return (ptrdiff_t)n;

@@ -57,10 +57,10 @@ typedef struct source {
     ptrdiff_t failure;
 } source;
 
-static ptrdiff_t read_source(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t read_source(void *ctx, size_t offset, void *dst, size_t cap)
 {
     source *s = (source *)ctx;
-    size_t n = offset < s->len ? s->len - (size_t)offset : 0;
+    size_t n = offset < s->len ? s->len - offset : 0;
     if (++s->calls == s->fail_at) return s->failure;
     if (n > cap) n = cap;
     if (s->most != 0 && n > s->most) n = s->most;
@@ -108,7 +108,7 @@ static size_t compare_file(const char *path, size_t buffers)
             unsigned char *der = NULL, *name = NULL, *got;
             int len = i2d_X509(cert, &der), name_len = i2d_X509_NAME(X509_get_subject_name(cert), &name);
             size_t start = 0, end = 0, n;
-            uint64_t offset;
+            size_t offset;
             found++;
             support_case("%s, certificate %u, buffer of %u", path, (unsigned)found, (unsigned)p.buf.cap);
             CHECK(len > 0 && name_len > 0);
@@ -407,16 +407,16 @@ static void failing_reader(void **state)
 }
 
 /* An endless text: given up at 8 MiB, not searched for ever. */
-static ptrdiff_t read_endless(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t read_endless(void *ctx, size_t offset, void *dst, size_t cap)
 {
-    *(uint64_t *)ctx = offset + cap;
+    *(size_t *)ctx = offset + cap;
     memset(dst, 'x', cap);
     return (ptrdiff_t)cap;
 }
 
 static void endless_reader(void **state)
 {
-    uint64_t most = 0;
+    size_t most = 0;
     compshare__pem p;
     (void)state;
     support_case("endless text");
@@ -701,7 +701,7 @@ static void other_blocks(void **state)
 /* The bundle is replaced between the scan and the second reading of a root. */
 typedef struct changing { source before, after; size_t calls, until; } changing;
 
-static ptrdiff_t read_changing(void *ctx, uint64_t offset, void *dst, size_t cap)
+static ptrdiff_t read_changing(void *ctx, size_t offset, void *dst, size_t cap)
 {
     changing *c = (changing *)ctx;
     return read_source(c->calls++ < c->until ? &c->before : &c->after, offset, dst, cap);
