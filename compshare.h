@@ -2181,6 +2181,10 @@ static int compshare__http_leap_days(int year)
    two-digit year from 70 on is 19xx. Second 60 is a leap second. */
 static int64_t compshare__http_date(compshare_view v)
 {
+    /* days of a common year before each month */
+    static const uint16_t before[12] = {
+        0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334
+    };
     const char *form = "??? 111 _2 33:44:55 0000";
     int f[6] = { 0, 0, 0, 0, 0, 0 }, days;
     size_t comma = 0;
@@ -2196,7 +2200,7 @@ static int64_t compshare__http_date(compshare_view v)
     if (f[0] < 1970 || f[2] < 1 || f[2] > compshare__bytes_days(f[0], f[1])) return 0;
     if (f[3] > 23 || f[4] > 59 || f[5] > 60) return 0;
     /* days before this day in its month, before its month, and before its year */
-    for (days = f[2] - 1; --f[1] > 0;) days += compshare__bytes_days(f[0], f[1]);
+    days = f[2] - 1 + before[f[1] - 1] + (f[1] > 2 && compshare__bytes_days(f[0], 2) == 29);
     days += 365 * (f[0] - 1970) + compshare__http_leap_days(f[0]) - compshare__http_leap_days(1970);
     return (int64_t)days * 86400 + (f[3] * 60 + f[4]) * 60 + f[5];
 }
@@ -2373,7 +2377,8 @@ static void compshare__http_name(compshare__http *h)
     h->field = NULL;
     if (h->trailer) return;
     for (; left > 0; left--, f++)
-        if (h->name[0] == f->name[0] && compshare__bytes_equal(h->name, f->name)) h->field = f;
+        if (h->name[0] == f->name[0] && compshare__bytes_equal(h->name, f->name)) break;
+    if (left > 0) h->field = f;
 }
 
 /* A field is complete, with all its continuation lines: its function takes the value. In the
@@ -2475,7 +2480,7 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
     h->state = c == '\r' ? COMPSHARE__HTTP_HEAD_LF : COMPSHARE__HTTP_NAME;
     if (c != '\r' && !compshare__bytes_in(c, COMPSHARE__BYTES_TOKEN))
         return "a header line does not begin with a name";
-    h->name[0] = compshare__bytes_lower((char)c);
+    h->name[0] = (char)(c | 0x20);      /* lower case, if it is a letter */
     h->name_len = 1;
     return NULL;
 }
@@ -2484,17 +2489,20 @@ static const char *compshare__http_line_byte(compshare__http *h, unsigned char c
    state, as far as the limits of head and line allow. Returns their number, which may be 0. */
 static size_t compshare__http_run(compshare__http *h, const char *src, size_t len)
 {
-    size_t n = 0, i;
+    size_t n = 0;
     size_t head = COMPSHARE__HTTP_HEAD_MAX - h->head_bytes;
     size_t line = COMPSHARE__HTTP_LINE_MAX - h->line_bytes;
+    if (h->state != COMPSHARE__HTTP_NAME && h->state != COMPSHARE__HTTP_VALUE) return 0;
     if (len > head) len = head;
     if (len > line) len = line;
     if (h->state == COMPSHARE__HTTP_NAME) {
-        n = compshare__bytes_run(src, len, COMPSHARE__BYTES_TOKEN);
-        for (i = 0; i < n && h->name_len < sizeof h->name - 1; i++)
-            h->name[h->name_len++] = compshare__bytes_lower(src[i]);
-    } else if (h->state == COMPSHARE__HTTP_VALUE) {
-        while (n < len && src[n] != '\r' && src[n] != '\n' && src[n] != '\0') n++;
+        for (; n < len && compshare__bytes_in((unsigned char)src[n], COMPSHARE__BYTES_TOKEN); n++)
+            if (h->name_len < sizeof h->name - 1)
+                h->name[h->name_len++] = (char)(src[n] | 0x20);     /* lower case, of letters */
+    } else {
+        /* nearly all bytes are above CR, and need no more comparisons */
+        while (n < len && ((unsigned char)src[n] > '\r'
+            || (src[n] != '\r' && src[n] != '\n' && src[n] != '\0'))) n++;
         if (h->field != NULL) compshare__http_keep_value(h, src, n);
     }
     h->head_bytes += n;
@@ -3361,8 +3369,10 @@ static size_t compshare__tokens_find(const compshare__tokens *tree, uint32_t obj
     if (of->type != COMPSHARE__JSMN_OBJECT) return 0;
     for (t = of + 1; t < end && t->start < of->end; t++) {
         uint32_t at = (uint32_t)(t - tree->token);
-        if (t->parent != (int)object || (size_t)(t->end - t->start) < len) continue;
-        if (!compshare__json_equals(compshare__tokens_raw(tree, at), name)) continue;
+        compshare_view raw = compshare__tokens_raw(tree, at);
+        if (t->parent != (int)object || raw.len < len) continue;
+        if (len > 0 && *raw.ptr != *name && *raw.ptr != '\\') continue;     /* most of them */
+        if (!compshare__json_equals(raw, name)) continue;
         *found = at + 1;
         hits++;
     }
@@ -6920,8 +6930,8 @@ static int compshare__exchange_send(compshare *c)
             /* between two records: an early refusal spares the rest of a long request */
             if (compshare__tls_peer_speaks(t)) return compshare__exchange_cut_short(a, t);
         }
-        if ((dst = compshare__tls_room(t, &cap)) == NULL)
-            return compshare__client_fail_tls(&c->error, &c->connection);
+        dst = compshare__tls_room(t, &cap);
+        if (dst == NULL) return compshare__client_fail_tls(&c->error, &c->connection);
         compshare__tls_commit(t, a->head_written
             ? compshare__encode_body(&a->encoder, params, dst, cap)
             : compshare__exchange_first(c, dst, cap));
@@ -6990,7 +7000,6 @@ static int compshare__exchange_store(compshare__reply *reply, compshare_view byt
    will be marked (chunked). COMPSHARE__DRAIN bytes at the most. */
 static bool compshare__exchange_worth_draining(const compshare__http *http)
 {
-    if (http->state == COMPSHARE__HTTP_FAILED) return false;
     return http->chunked || http->length < COMPSHARE__DRAIN;
 }
 
@@ -7094,7 +7103,7 @@ static void compshare__exchange_settle(compshare *c)
     const compshare__http *http = &c->reply.http;
     compshare__connection *conn = &c->connection;
     bool clean = x->phase >= COMPSHARE__PHASE_RECEIVE && http->state == COMPSHARE__HTTP_DONE
-        && http->keep_alive && !x->attempt.cut_short && compshare__tls_is_clean(&conn->tls);
+        && http->keep_alive && compshare__tls_is_clean(&conn->tls);
     if (x->phase == COMPSHARE__PHASE_PROXY) compshare__tls_wipe_tx(&conn->tls);
     if (x->phase > COMPSHARE__PHASE_BEGIN && !clean) compshare__exchange_disconnect(conn);
     conn->used_at = c->clock.looked_at;
@@ -7676,7 +7685,7 @@ COMPSHARE__DEF uint32_t compshare_timeout_ms(const compshare *client)
     posix = &client->connection.posix;
     now = compshare__client_now(&client->clock);
     begins = x->phase == COMPSHARE__PHASE_BEGIN;
-    if (x->more || (x->wants == 0 && !begins) || now < client->clock.looked_at) return 0;
+    if (x->more || now < client->clock.looked_at) return 0;
     due = begins ? x->pause_until : compshare__exchange_due(x, &client->connection);
     if (x->phase == COMPSHARE__PHASE_CONNECT
         && compshare__posix_serves(posix, &client->connection.io)
@@ -8100,7 +8109,7 @@ static const char *compshare__read_schedule(const compshare__tokens *tree,
     for (k = COMPSHARE__READ_STOP_TIMES; k < COMPSHARE__READ_INSTANCE_FIELDS && *out == 0; k++) {
         if (!compshare__read_time(tree, p->row[k].at, p->row[k].twice, out, raw)
             && (!given || *out != 0)) return compshare__read_instance_fields[k].name;
-        given = p->row[k].twice || p->row[k].at != 0;
+        given = p->row[k].at != 0;
     }
     if (*out <= now || *out < COMPSHARE__EARLIEST_TIME) *out = 0;
     return NULL;
@@ -8914,8 +8923,8 @@ static int compshare__find_described(compshare *c, int status)
     int code = c->error.ret_code;
     status = compshare__typed_status(c, status);
     /* an element of this reply is in read.instance: good only if it is the one, in a whole reply */
-    if (find->found > 0) find->spoiled = status != COMPSHARE_OK || find->found != 1;
-    if (status == COMPSHARE_OK && find->found == 1) return status;
+    if (find->found > 0) find->spoiled = status != COMPSHARE_OK;
+    if (status == COMPSHARE_OK && find->found > 0) return status;
     if (status == COMPSHARE_OK || (status == COMPSHARE_E_API && (code == 8039 || code == 8351)))
         return compshare__find_missing(c);
     return status;

@@ -212,6 +212,7 @@ static void instances(void **state)
         { ONE(",\"GPU\":1.5"), COMPSHARE_OK, "" },
         { ONE(",\"GPU\":1,\"GPU\":2"), COMPSHARE_OK, "" },
         { ONE(",\"ExpireTime\":-1,\"CreateTime\":\"2026-11-30 10:00:00\""), COMPSHARE_OK, "" },
+        { ONE(",\"CreateTime\":-1"), COMPSHARE_OK, "" },
         { ONE(",\"CreateTime\":\"111111111111111111111111111111\""), COMPSHARE_OK, "" },
         { ONE(",\"SchedulerStopTime\":0,\"StopSchedulerTime\":\"2026-11-30T10:00:00Z\""), COMPSHARE_OK, "" },
         /* the time itself */
@@ -221,6 +222,7 @@ static void instances(void **state)
           "it is 1796060000000" },
         { ONE(",\"SchedulerStopTime\":1796060000.5"), COMPSHARE_E_REPLY, "it is 1796060000.5" },
         { ONE(",\"SchedulerStopTime\":1796060000."), COMPSHARE_E_JSON, "" },
+        { ONE(",\"SchedulerStopTime\":\"1796060000.\""), COMPSHARE_E_REPLY, "it is 1796060000." },
         { ONE(",\"SchedulerStopTime\":1.79606e9"), COMPSHARE_E_REPLY, "it is 1.79606e9" },
         { ONE(",\"SchedulerStopTime\":false,\"StopSchedulerTime\":0"), COMPSHARE_E_REPLY, "it is false" },
         { ONE(",\"SchedulerStopTime\":[]"), COMPSHARE_E_REPLY, "UHostSet: SchedulerStopTime" },

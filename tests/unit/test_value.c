@@ -374,7 +374,8 @@ static void tables(void **state)
     CHECK_NUMBER(compshare_read(zero, table, 5, &r), COMPSHARE_E_TYPE);
     CHECK(r.text[0] == '\0' && r.decimal[0] == '\0' && !r.flag);
     put_row(&r);
-    CHECK_NUMBER(compshare_read(member(root, "In"), table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_NUMBER(compshare_read(root, table, 5, &r), COMPSHARE_E_TYPE);
+    CHECK_NUMBER(compshare_read(member(root, "In"), table, 5, &r), COMPSHARE_E_TYPE);    /* the newest is told */
     CHECK_TEXT(compshare_last_error(client)->detail, "what is to be read is not an object");
     CHECK(r.text[0] == '\0' && r.decimal[0] == '\0' && !r.flag);
     CHECK_NUMBER(compshare_read(root, table, 0, &r), COMPSHARE_OK);
@@ -930,6 +931,7 @@ static void csv(void **state)
     CHECK_NUMBER(raw("DownloadTeamOrder", "text/html", "<html>"), COMPSHARE_E_JSON);
     CHECK_NUMBER(raw("DownloadTeamOrder", "", "a,b"), COMPSHARE_E_JSON);
     CHECK_NUMBER(raw("DownloadTeamOrder", "text/csv", ""), COMPSHARE_E_JSON);
+    CHECK_NUMBER(raw("DownloadTeamOrder", "text/csv", " \r\n"), COMPSHARE_E_JSON);
     CHECK_NUMBER(raw("DownloadTeamOrder", "text/csv", "{\"RetCode\":171,\"Message\":\"x\"}"), COMPSHARE_E_API);
     CHECK_NUMBER(compshare_last_error(client)->ret_code, 171);
     CHECK_NUMBER(raw("DownloadTeamOrder", "application/json", "{\"RetCode\":0}"), COMPSHARE_OK);
