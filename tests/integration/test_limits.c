@@ -384,7 +384,7 @@ static void derive_keys(secrets *s)
 
 #define STACK_SIZE ((size_t)1 << 19)
 #define PAINT 0xA7
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__OPTIMIZE__)
 #define WIPE_FRAME 64           /* of what wipes: its registers, and memset's */
 #else
 #define WIPE_FRAME 320

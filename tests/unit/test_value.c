@@ -187,6 +187,8 @@ static void readers(void **state)
         "\"n\":null,\"one\":1,\"zero\":0,\"yes\":\"yes\",\"TRUE\":\"TRUE\",\"empty\":\"\",\"list\":[true],\"spaced\":\"true \",\"esc\":\"\\u0074rue\","
         "\"text\":\"a\\u00e9\\n\\ud83d\\ude00\\u0000z\",\"k\\u00e9y\":\"v\"}");
     is_none(member(root, "twice"));
+    is_none(member(root, ""));
+    is_none(member(root, "textual"));
     CHECK(compshare_as_int(member(root, "max"), &n) && n == INT64_MAX);
     CHECK(compshare_as_int(member(root, "min"), &n) && n == INT64_MIN);
     CHECK(compshare_as_int(member(root, "s"), &n) && n == -12);
@@ -246,6 +248,8 @@ static void readers(void **state)
     CHECK_NUMBER(compshare_copy_key(compshare_first(member(root, "list")), buf, sizeof buf), COMPSHARE_E_TYPE);
     CHECK_NUMBER(compshare_copy_key(compshare_first(root), buf, sizeof buf), 7);
     CHECK_TEXT(buf, "RetCode");
+    root = reply_of("{\"RetCode\":0,\"\":3}");       /* a name may be empty */
+    CHECK(compshare_as_int(member(root, ""), &n) && n == 3);
 }
 
 /* ---- an object into a struct ---- */
