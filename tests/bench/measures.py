@@ -114,8 +114,8 @@ def warm_instructions(client, url, roots, few=101, many=201):
 LIMITS = {
     "warm": 49_500,            # instructions of one Update call, static musl at -Oz
     "warm_dynamic": 41_500,     # and glibc at -O2
-    "describe": 187_600,        # of a description of the widest instance, without TLS
-    "set": 392_500,             # of a complete schedule_set: two of them and a change
+    "describe": 163_500,        # of a description of the widest instance, without TLS
+    "set": 351_000,             # of a complete schedule_set: two of them and a change
     "cold": 23_500_000,         # of the process, system bundle
     "cold2": 19_000_000,        # of the process, two roots
     "bytes_full": 3_430,        # both ways, a call with a full handshake
